@@ -1,0 +1,76 @@
+# Every target makes its own environment: .venv is built when it is missing or pyproject.toml changed.
+
+PYTHON ?= python3
+PY     := .venv/bin/python
+PYTEST := $(PY) -m pytest -q
+VERSIONS := 3.11 3.12 3.13
+ARGS   ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-all test-cuda lint format types golden bench docs size matrix clean
+
+help: ## show this list
+	@printf 'usage: make TARGET [ARGS="more arguments"]\n\n'
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-10s %s\n", $$1, $$2 }' Makefile
+
+.venv/.stamp: pyproject.toml
+	test -x $(PY) || $(PYTHON) -m venv .venv
+	$(PY) -m pip install -q --disable-pip-version-check -e '.[examples,test]'
+	@touch $@
+
+run: .venv/.stamp ## learn to read handwritten digits with two models, and draw their graphs
+	$(PY) examples/digits_softmax.py $(ARGS)
+	$(PY) examples/digits_mlp.py $(ARGS)
+
+test: .venv/.stamp ## the quick tests
+	$(PYTEST) -n 2 $(ARGS)
+
+test-all: .venv/.stamp ## all tests but those that need a GPU
+	$(PYTEST) -n 2 -m 'not gpu' $(ARGS)
+
+test-cuda: .venv/.stamp ## the tests that need an NVIDIA GPU
+	$(PYTEST) -m gpu $(ARGS)
+
+lint: .venv/.stamp ## style and layout (make format mends most of it)
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+
+format: .venv/.stamp ## mend style and layout where that can be done by machine
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: .venv/.stamp ## the type checker
+	$(PY) -m mypy
+
+golden: .venv/.stamp ## accept the present output of every stage as the golden text
+	$(PYTEST) --update-golden -m 'not gpu' $(ARGS)
+
+bench: .venv/.stamp ## the benchmarks beside their peers, as far as these are installed
+	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) $$file $(ARGS) || exit 1; done
+
+docs: .venv/.stamp ## run every example of the README, the pages under docs/ and the docstrings
+	$(PYTEST) tests/test_docs.py $(ARGS)
+
+size: ## lines and functions per directory, and what is over budget
+	@$(PYTHON) benchmarks/size.py $(ARGS)
+
+matrix: ## the quick tests on every installed Python that is supported
+	@set -e; for version in $(VERSIONS); do \
+	  found=; \
+	  for python in python$$version "$$HOME"/.pyenv/versions/$$version.*/bin/python; do \
+	    if "$$python" -c 'import venv' 2>/dev/null; then found=$$python; break; fi; \
+	  done; \
+	  if [ -z "$$found" ]; then echo "== Python $$version: not installed"; continue; fi; \
+	  echo "== Python $$version: $$found"; \
+	  env=.matrix/$$version; \
+	  if [ ! -e $$env/.stamp ] || [ pyproject.toml -nt $$env/.stamp ]; then \
+	    "$$found" -m venv $$env; \
+	    $$env/bin/python -m pip install -q --disable-pip-version-check -e '.[examples,test]'; \
+	    touch $$env/.stamp; \
+	  fi; \
+	  $$env/bin/python -m pytest -q -n 2 $(ARGS); \
+	done
+
+clean: ## remove environments, caches and everything built
+	rm -rf .venv .matrix build dist out *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

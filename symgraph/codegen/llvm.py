@@ -1,0 +1,215 @@
+"""The only door to LLVM: text in, machine code out. llvmlite is imported when it is first needed.
+
+No IR passes are run: our text is explicit vectors without redundancy, on which they cost twice the
+time and gain nothing. Contexts live as long as a module, target machines as long as a thread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import itertools
+import os
+import platform
+import re
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from symgraph.errors import TargetError, VerifyError
+
+
+class HostTarget(NamedTuple):
+    """The machine we compile for, as LLVM names it. Plain data, so that a cache can keep it."""
+
+    cpu: str
+    features: str
+    vector_bits: int
+    has_fma: bool
+    triple: str
+    llvm: str
+
+
+_machines = threading.local()
+_library_numbers = itertools.count()
+_host: HostTarget | None = None
+_jit: Any = None
+_setup_lock = threading.Lock()
+
+
+def _binding() -> Any:
+    """llvmlite.binding with the native target ready; later calls only look it up."""
+    import llvmlite.binding
+
+    with _setup_lock:
+        if not getattr(_binding, "ready", False):
+            llvmlite.binding.initialize_native_target()
+            llvmlite.binding.initialize_native_asmprinter()
+            _binding.ready = True  # type: ignore[attr-defined]
+    return llvmlite.binding
+
+
+# the host -----------------------------------------------------------------------------------------
+
+
+def host() -> HostTarget:
+    """The machine this process runs on. Asks LLVM (and so imports llvmlite) unless the answer was
+    given by `remember_host`.
+
+    Raises TargetError for a processor without fused multiply-add: without it every `llvm.fma` would
+    be a call into the C library per element (x86-64 before 2013; all of aarch64 has it).
+    """
+    if _host is None:
+        remember_host(_ask_host())
+    assert _host is not None
+    return _host
+
+
+def remember_host(target: HostTarget) -> None:
+    """Use a description kept from an earlier process with the same `host_fingerprint()`."""
+    global _host
+    _host = target
+
+
+def _ask_host() -> HostTarget:
+    lb = _binding()
+    triple = lb.get_process_triple()
+    flags = lb.get_host_cpu_features()
+    x86 = triple.startswith(("x86_64", "i686"))
+    bits = 128
+    if x86:
+        bits = 512 if flags.get("avx512f") else 256 if flags.get("avx2") else 128
+    version = ".".join(str(part) for part in lb.llvm_version_info)
+    has_fma = bool(flags.get("fma")) if x86 else True
+    return HostTarget(lb.get_host_cpu_name(), flags.flatten(), bits, has_fma, triple, version)
+
+
+def host_fingerprint() -> str:
+    """A short name of everything `host()` depends on, found without importing llvmlite: processor
+    model and flags, operating system, the installed llvmlite. Part of every cache key."""
+    parts = [platform.system(), platform.machine(), *_processor(), *_installed_llvmlite()]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+
+
+def _processor() -> list[str]:
+    """The lines about the first processor that say what it is, not how fast it runs just now."""
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
+            first = file.read(8192).split("\n\n")[0]
+    except OSError:
+        return [platform.processor()]
+    names = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
+    return [line for line in first.splitlines() if line.startswith(names)]
+
+
+def _installed_llvmlite() -> list[str]:
+    spec = importlib.util.find_spec("llvmlite")
+    if spec is None or spec.origin is None:
+        return ["no llvmlite"]
+    try:
+        return [Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8")]
+    except OSError:
+        return [f"{os.stat(spec.origin).st_mtime_ns}"]
+
+
+# compiling ----------------------------------------------------------------------------------------
+
+
+def compile_object(text: str, opt: int = 2) -> bytes:
+    """The object file of a module: position-independent machine code for the host.
+
+    `opt` is the code generator's level, 0 to 3. Raises TargetError for a processor without fused
+    multiply-add and VerifyError for text that LLVM refuses, quoting the line.
+
+    >>> compile_object("define i32 @f() {\\n  ret i32 7\\n}")[1:4]
+    b'ELF'
+    """
+    data: bytes = _machine(opt).emit_object(_parse(text))
+    return data
+
+
+def assembly(text: str, opt: int = 2) -> str:
+    """The assembly language of a module for the host; errors are compile_object's."""
+    result: str = _machine(opt).emit_assembly(_parse(text))
+    return result
+
+
+def _machine(opt: int) -> Any:
+    """A target machine of this thread (0.4 ms to make, and not to be shared)."""
+    kept: dict[int, Any] = _machines.__dict__.setdefault("by_level", {})
+    machine = kept.get(opt)
+    if machine is None:
+        target = host()
+        if not target.has_fma:
+            raise TargetError(
+                f"the processor {target.cpu} has no fused multiply-add",
+                hint="symgraph needs x86-64-v3 (2013) or aarch64",
+            )
+        machine = kept[opt] = (
+            _binding()
+            .Target.from_triple(target.triple)
+            .create_target_machine(
+                cpu=target.cpu,
+                features=target.features,
+                opt=opt,
+                reloc="pic",
+                codemodel="small",
+            )
+        )
+    return machine
+
+
+def _parse(text: str) -> Any:
+    lb = _binding()
+    try:
+        module = lb.parse_assembly(text, lb.create_context())
+        module.verify()
+    except RuntimeError as error:
+        raise VerifyError(_explain(text, str(error))) from None
+    return module
+
+
+def _explain(text: str, message: str) -> str:
+    """LLVM's complaint with the line it is about and the function that holds it."""
+    found = re.search(r"<string>:(\d+):\d+: error: (.*)", message)
+    if found is None:
+        return f"LLVM refuses the module: {message.strip()}"
+    lines = text.splitlines()
+    number = int(found[1])
+    heads = [line for line in lines[:number] if line.startswith("define")]
+    where = re.search(r"@([\w.$-]+)", heads[-1]) if heads else None
+    place = f" in @{where[1]}" if where else ""
+    quoted = lines[number - 1].strip() if number <= len(lines) else ""
+    return f"LLVM refuses line {number}{place}: {found[2]}: {quoted}"
+
+
+# loading ------------------------------------------------------------------------------------------
+
+
+class OrcLibrary:
+    """Machine code in this process, loaded by LLVM; alive as long as this object."""
+
+    def __init__(self, tracker: Any) -> None:
+        self._tracker = tracker
+
+    def address(self, symbol: str) -> int:
+        """Where a symbol lies."""
+        found: int = self._tracker[symbol]
+        return found
+
+
+def load_orc(data: bytes, symbols: Sequence[str]) -> OrcLibrary:
+    """Load an object file by LLVM's linker: the fallback where our own loader declines.
+
+    `symbols` are those to be asked for.
+    """
+    global _jit
+    lb = _binding()
+    with _setup_lock:
+        if _jit is None:
+            _jit = lb.create_lljit_compiler(_machine(2))
+    builder = lb.JITLibraryBuilder().add_object_img(data).add_current_process()
+    for symbol in symbols:
+        builder.export_symbol(symbol)
+    return OrcLibrary(builder.link(_jit, f"symgraph{next(_library_numbers)}"))

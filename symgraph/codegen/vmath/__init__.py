@@ -1,0 +1,108 @@
+"""Vector mathematics in LLVM IR: branch-free elementary functions for any number of lanes.
+
+No library is called: the functions are polynomials and bit operations that run at vector speed,
+within about 1 ulp, with the special values of NumPy. `call` emits one, once per module, as an
+internal function; `inline` writes its body in place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from symgraph.codegen.literals import llvm_type
+from symgraph.codegen.vmath import (
+    error,
+    exponential,
+    hyperbolic,
+    logarithm,
+    power,
+    remainder,
+    trigonometric,
+)
+from symgraph.codegen.vmath.lanes import Lanes
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+
+
+class MathFunction(NamedTuple):
+    """How a function is written, the number of its arguments, and the arithmetic of its float32
+    version: "f" in float32, "m" through float64 where that is shorter (and nearly exact)."""
+
+    write: Callable[..., Value]
+    arity: int
+    float32: str
+
+
+DTYPES = ("float32", "float64")
+FUNCTIONS: dict[str, MathFunction] = {
+    "exp": MathFunction(exponential.exp, 1, "f"),
+    "exp2": MathFunction(exponential.exp2, 1, "f"),
+    "expm1": MathFunction(exponential.expm1, 1, "f"),
+    "sigmoid": MathFunction(exponential.sigmoid, 1, "f"),
+    "log": MathFunction(logarithm.log, 1, "f"),
+    "log1p": MathFunction(logarithm.log1p, 1, "f"),
+    "log2": MathFunction(logarithm.log2, 1, "f"),
+    "log10": MathFunction(logarithm.log10, 1, "f"),
+    "softplus": MathFunction(logarithm.softplus, 1, "f"),
+    "sin": MathFunction(trigonometric.sin, 1, "m"),
+    "cos": MathFunction(trigonometric.cos, 1, "m"),
+    "tan": MathFunction(trigonometric.tan, 1, "m"),
+    "asin": MathFunction(trigonometric.asin, 1, "m"),
+    "acos": MathFunction(trigonometric.acos, 1, "m"),
+    "atan": MathFunction(trigonometric.atan, 1, "m"),
+    "atan2": MathFunction(trigonometric.atan2, 2, "m"),
+    "sinh": MathFunction(hyperbolic.sinh, 1, "m"),
+    "cosh": MathFunction(hyperbolic.cosh, 1, "m"),
+    "tanh": MathFunction(hyperbolic.tanh, 1, "f"),
+    "asinh": MathFunction(hyperbolic.asinh, 1, "m"),
+    "acosh": MathFunction(hyperbolic.acosh, 1, "m"),
+    "atanh": MathFunction(hyperbolic.atanh, 1, "m"),
+    "erf": MathFunction(error.erf, 1, "f"),
+    "erfc": MathFunction(error.erfc, 1, "m"),
+    "pow": MathFunction(power.pow, 2, "m"),
+    "mod": MathFunction(remainder.mod, 2, "f"),
+    "floordiv": MathFunction(remainder.floordiv, 2, "f"),
+}
+_ATTRIBUTES = "noinline nounwind memory(none)"
+
+
+def request(module: ModuleWriter, name: str, dtype: str, lanes: int) -> str:
+    """The symbol of an internal function of the module, written when it is first asked for.
+
+    >>> request(ModuleWriter(), "exp", "float64", 8)
+    'sg_exp_f64_8'
+    """
+    symbol = f"sg_{name}_f{dtype[5:]}_{lanes}"
+    type_ = llvm_type(dtype, lanes)
+    letters = "xy"[: FUNCTIONS[name].arity]
+
+    def build(fn: FunctionWriter) -> None:
+        args = [f"%{letter}" for letter in letters]
+        fn.ret(type_, inline(fn, module, name, dtype, lanes, args))
+
+    params = [(type_, letter, "") for letter in letters]
+    return module.once(symbol, params, type_, build, _ATTRIBUTES)
+
+
+def inline(
+    fn: FunctionWriter, module: ModuleWriter, name: str, dtype: str, lanes: int, args: list[Value]
+) -> Value:
+    """Write the function's body here. sin, cos, tan, mod and floordiv open new blocks."""
+    function = FUNCTIONS[name]
+    kind = "d" if dtype == "float64" else function.float32
+    b = Lanes(fn, module, kind, lanes)
+    if kind != "m":
+        return function.write(b, *args)
+    narrow = llvm_type("float32", lanes)
+    wide = [fn.val(f"fpext {narrow} {x} to {b.F}") for x in args]
+    return fn.val(f"fptrunc {b.F} {function.write(b, *wide)} to {narrow}")
+
+
+def call(
+    fn: FunctionWriter, module: ModuleWriter, name: str, dtype: str, lanes: int, args: list[Value]
+) -> Value:
+    """The value of a function: its body where `fn.inline_math` is set, a call otherwise."""
+    if fn.inline_math:
+        return inline(fn, module, name, dtype, lanes, args)
+    type_ = llvm_type(dtype, lanes)
+    return fn.call(type_, request(module, name, dtype, lanes), [(type_, x) for x in args])

@@ -1,0 +1,89 @@
+"""exp, exp2, expm1, sigmoid.
+
+Method: Cody and Waite's reduction x = n ln 2 + r with |r| <= ln(2)/2, the remainder kept in two
+parts, a minimax polynomial (Remez) for (e^r - 1 - r)/r^2, scaling by 2^n through the exponent bits.
+W. J. Cody, W. Waite, Software Manual for the Elementary Functions, 1980; K. C. Ng in FDLIBM.
+"""
+
+from __future__ import annotations
+
+from symgraph.codegen.vmath import coefficients as table
+from symgraph.codegen.vmath.lanes import Lanes, Pair
+from symgraph.codegen.writer import Value
+
+# beyond these exp is 0 or infinite; in kind "m" after rounding to float32
+LOWEST = {"d": -746.0, "f": -104.0, "m": -104.0}
+HIGHEST = {"d": 710.0, "f": 89.0, "m": 89.0}
+
+
+def exp_parts(b: Lanes, x: Value) -> tuple[Value, Value, Value]:
+    """Integer lanes n, and r and t with e^x = 2^n (1 + r + t); t also holds what r lacks."""
+    n, count = b.round_scaled(x, table.INV_LN2["d"][0])
+    high, low = table.LN2["f" if b.kind == "f" else "d"]
+    r0 = b.fma(n, -high, x)  # exact: the first part of ln 2 is short
+    r = b.fma(n, -low, r0)
+    rest = None if b.kind == "m" else b.fma(n, -low, b.sub(r0, r))
+    return count, r, _tail(b, r, rest)
+
+
+def _tail(b: Lanes, r: Value, rest: Value | None) -> Value:
+    """e^(r + rest) - 1 - r."""
+    t = b.mul(b.mul(r, r), b.poly(table.EXP[b.kind], r))
+    return t if rest is None else b.add(t, rest)
+
+
+def one_plus(b: Lanes, r: Value, t: Value) -> Pair:
+    """1 + r + t as a pair."""
+    high, low = b.fast_two_sum(1.0, r)
+    return high, b.add(low, t)
+
+
+def _finish(b: Lanes, n: Value, r: Value, t: Value) -> Value:
+    # r + t is rounded in a binade at least two below the sum's: a quarter of an ulp
+    return b.scale(b.add(b.add(r, t), 1.0), n)
+
+
+def exp(b: Lanes, x: Value) -> Value:
+    """e^x."""
+    return _finish(b, *exp_parts(b, b.clamp(x, LOWEST[b.kind], HIGHEST[b.kind])))
+
+
+def exp2(b: Lanes, x: Value) -> Value:
+    """2^x: the remainder x - n is exact, and is multiplied by ln 2 in two parts."""
+    x = b.clamp(x, *{"d": (-1080.0, 1025.0), "f": (-152.0, 129.0)}[b.kind])
+    n, count = b.round_scaled(x, 1.0)
+    high, low = table.LN2_DD[b.kind]
+    f = b.sub(x, n)
+    r = b.mul(f, high)
+    rest = b.fma(f, low, b.fma(f, high, b.neg(r)))
+    return _finish(b, count, r, _tail(b, r, rest))
+
+
+def expm1_parts(b: Lanes, x: Value) -> tuple[Value, Value, Value, Value]:
+    """(n, high, low, u) with e^x - 1 = 2^n (high + low) and u = 2^-n (or the like, where n is so
+    great that 1 does not matter)."""
+    n, r, t = exp_parts(b, x)
+    u = b.pow2(b.int_op("sub", 0, b.int_min(n, b.bias - 23)))
+    high, low = b.two_sum(b.sub(1.0, u), r)
+    return n, high, b.add(low, t), u
+
+
+def expm1(b: Lanes, x: Value) -> Value:
+    """e^x - 1. The sign of x is copied back for -0."""
+    low = -40.0 if b.kind == "d" else -20.0
+    n, high, rest, _ = expm1_parts(b, b.clamp(x, low, HIGHEST[b.kind]))
+    return b.copysign(b.scale(b.add(high, rest), n), x)
+
+
+def sigmoid(b: Lanes, x: Value) -> Value:
+    """1 / (1 + e^-x), as e / (1 + e) for negative x with e = e^-|x|, so that nothing overflows or
+    cancels."""
+    a = b.neg(b.abs(x))
+    a = b.sel(b.cmp("olt", a, LOWEST[b.kind]), LOWEST[b.kind], a)
+    n, r, t = exp_parts(b, a)
+    high, low = b.fast_two_sum(*one_plus(b, r, t))
+    e = b.scale(high, n), b.scale(low, n)
+    d, rest = b.fast_two_sum(1.0, e[0])
+    negative = b.cmp("olt", x, 0.0)
+    top = b.sel(negative, e[0], 1.0), b.sel(negative, e[1], 0.0)
+    return b.total(b.ratio(top, (d, b.add(rest, e[1]))))

@@ -1,0 +1,123 @@
+"""sinh, cosh, tanh and asinh, acosh, atanh.
+
+Method: the first three from e^x or e^x - 1 in two parts, with one corrected division; the inverse
+functions are logarithms of an argument in two parts, so that nothing cancels near zero.
+"""
+
+from __future__ import annotations
+
+from symgraph.codegen.vmath import coefficients as table
+from symgraph.codegen.vmath.exponential import exp_parts, expm1_parts, one_plus
+from symgraph.codegen.vmath.lanes import Lanes, Pair
+from symgraph.codegen.vmath.logarithm import INFINITY, NAN, log_pair, split_exponent
+from symgraph.codegen.writer import Value
+
+
+def _bounded(b: Lanes, x: Value, wide: float, narrow: float) -> Value:
+    """|x| cut where the result is known: at `wide` for float64, at `narrow` for float32."""
+    a, limit = b.abs(x), wide if b.kind == "d" else narrow
+    return b.sel(b.cmp("ogt", a, limit), limit, a)
+
+
+def sinh(b: Lanes, x: Value) -> Value:
+    """(e^x - e^-x)/2. With E = e^x - 1 = 2^n h and u = 2^-n it is 2^(n-1) (h + u h/(h + u))."""
+    n, high, low, u = expm1_parts(b, _bounded(b, x, 711.0, 90.0))
+    high, low = b.fast_two_sum(high, low)
+    d, rest = b.two_sum(high, u)
+    if b.kind == "m":
+        y = b.fma(u, b.div(high, d), high)
+    else:
+        q, q_low = b.ratio((high, low), (d, b.add(rest, low)))
+        y, e = b.two_sum(high, b.mul(u, q))  # u is a power of two
+        y = b.add(y, b.add(e, b.fma(u, q_low, low)))
+    return b.copysign(b.scale(y, b.int_op("sub", n, 1)), x)
+
+
+def cosh(b: Lanes, x: Value) -> Value:
+    """(e^x + e^-x)/2 = 2^(n-1) (v + u^2/v) with e^x = 2^n v."""
+    n, r, t = exp_parts(b, _bounded(b, x, 711.0, 90.0))
+    v, low = b.fast_two_sum(*one_plus(b, r, t))
+    u = b.pow2(b.int_op("sub", 0, b.int_min(n, b.bias // 2 - 11)))
+    u2 = b.mul(u, u)
+    if b.kind == "m":
+        y = b.add(v, b.div(u2, v))
+    else:
+        q, q_low = b.ratio((u2, b.c(0.0)), (v, low))
+        y, e = b.two_sum(v, q)
+        y = b.add(y, b.add(e, b.add(q_low, low)))
+    return b.scale(y, b.int_op("sub", n, 1))
+
+
+def tanh(b: Lanes, x: Value) -> Value:
+    """E / (E + 2) with E = e^(2|x|) - 1."""
+    limit = 44.0 if b.kind == "d" else 22.0
+    _, high, low, u = expm1_parts(b, b.clamp(b.mul(b.abs(x), 2.0), 0.0, limit))
+    high, low = b.fast_two_sum(high, low)
+    d, rest = b.two_sum(high, b.mul(u, 2.0))
+    return b.copysign(b.total(b.ratio((high, low), (d, b.add(rest, low)))), x)
+
+
+def _root_of_square_plus(b: Lanes, a: Value, one: float) -> Pair:
+    """sqrt(a^2 + one) in two parts; 0 gives 0."""
+    square, square_low = b.two_product(a, a)
+    t, e = b.two_sum(square, one)
+    root = b.sqrt(t)
+    safe = b.sel(b.cmp("oeq", root, 0.0), 1.0, root)
+    rest = b.add(b.nfma(root, root, t), b.add(e, square_low))
+    return root, b.div(b.mul(rest, 0.5), safe)
+
+
+def _log_of_sum(b: Lanes, a: Value, one: float) -> Value:
+    """log(a + sqrt(a^2 + one)); above 2^28 (where the root is a) log(2 a)."""
+    large = b.cmp("ogt", a, 2.0**28)
+    root, low = _root_of_square_plus(b, b.sel(large, 1.0, a), one)
+    high, e = b.two_sum(root, a)
+    high, low = b.fast_two_sum(high, b.add(e, low))
+    high, low = b.sel(large, a, high), b.sel(large, 0.0, low)
+    return log_pair(b, high, low, doublings=b.int_sel(large, 1, 0))
+
+
+def asinh(b: Lanes, x: Value) -> Value:
+    """log(|x| + sqrt(x^2 + 1)) with the sign of x."""
+    a = b.abs(x)
+    y = b.sel(b.cmp("oeq", a, INFINITY), a, _log_of_sum(b, a, 1.0))
+    # NaN and what is so small that asinh x = x
+    return b.copysign(b.sel(b.cmp("ult", a, 2.0**-28), x, y), x)
+
+
+def acosh(b: Lanes, x: Value) -> Value:
+    """log(x + sqrt(x^2 - 1)); NaN below 1."""
+    y = b.sel(b.cmp("oeq", x, INFINITY), INFINITY, _log_of_sum(b, x, -1.0))
+    return b.sel(b.cmp("ult", x, 1.0), NAN, y)
+
+
+def atanh(b: Lanes, x: Value) -> Value:
+    """log((1+a)/(1-a))/2 with a = |x|: with (1+a)/(1-a) = 2^n m it is n ln(2)/2 + atanh(s),
+    s = (m-1)/(m+1), and s = a itself where n = 0."""
+    a = b.abs(x)
+    up, up_low = b.fast_two_sum(1.0, a)
+    down, down_low = b.fast_two_sum(1.0, b.neg(a))
+    n, _ = split_exponent(b, b.div(up, b.sel(b.cmp("ole", down, 0.0), 1.0, down)), subnormal=False)
+    factor = b.pow2(b.int_op("sub", 0, n))
+    high, low = b.mul(up, factor), b.mul(up_low, factor)
+    none = b.int_cmp("eq", n, 0)
+    s, s_low = _atanh_argument(b, (high, low), (down, down_low))
+    s, s_low = b.sel(none, a, s), b.sel(none, 0.0, s_low)
+    z = b.mul(s, s)
+    tail = b.fma(b.mul(s, z), b.mul(b.poly(table.LOG[b.kind], z), 0.5), s_low)
+    count = b.to_float(n)
+    high2, low2 = table.LN2["d"]
+    total, e = b.fast_two_sum(b.mul(count, high2 / 2), s)
+    y = b.add(total, b.fma(count, low2 / 2, b.add(e, tail)))
+    y = b.sel(b.cmp("oeq", a, 1.0), INFINITY, y)
+    return b.copysign(b.sel(b.cmp("ule", a, 1.0), y, NAN), x)
+
+
+def _atanh_argument(b: Lanes, p: Pair, q: Pair) -> Pair:
+    """(p - q)/(p + q) for p/q in [sqrt(1/2), sqrt(2)], where the difference of the first parts is
+    exact."""
+    top, under = b.sub(p[0], q[0]), b.two_sum(p[0], q[0])
+    if b.kind == "m":
+        return b.div(b.add(top, b.sub(p[1], q[1])), under[0]), b.c(0.0)
+    low = b.add(under[1], b.add(p[1], q[1]))
+    return b.ratio(b.two_sum(top, b.sub(p[1], q[1])), (under[0], low))

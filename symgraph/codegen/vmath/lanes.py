@@ -1,0 +1,218 @@
+"""Arithmetic on vectors of floats, in the words of a numerical analyst.
+
+A `Lanes` writes into a FunctionWriter; every method returns the name of a value. Operands are value
+names or Python numbers, which become literals.
+
+Three kinds of arithmetic: "d" works in float64 for a float64 result; "f" in float32 for float32;
+"m" in float64 for a float32 result, where the 29 spare bits make all corrections needless.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from symgraph.codegen.literals import ELEMENTS, constant, llvm_type, suffix, vector
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+
+Operand = Value | float | int
+Pair = tuple[Value, Value]  # a double-double: an unevaluated sum, the second part the smaller
+
+
+class Lanes:
+    """Floats of one dtype and kind; `F` is their LLVM type, `I` that of integers as wide, `M` of
+    masks."""
+
+    def __init__(self, fn: FunctionWriter, module: ModuleWriter, kind: str, lanes: int) -> None:
+        self.fn, self.module, self.kind, self.lanes = fn, module, kind, lanes
+        self.dtype = "float32" if kind == "f" else "float64"
+        self.integer = "int32" if kind == "f" else "int64"
+        self.bits = ELEMENTS[self.dtype].bits
+        self.mantissa = 23 if kind == "f" else 52
+        self.bias = 127 if kind == "f" else 1023
+        self.F, self.I = llvm_type(self.dtype, lanes), llvm_type(self.integer, lanes)
+        self.M = vector("i1", lanes)
+        # adding this leaves the rounded integer in the low bits; its own low two bits are 0
+        self.magic = 1.5 * 2.0**self.mantissa
+
+    # operands -------------------------------------------------------------------------------------
+
+    def c(self, x: Operand) -> Value:
+        return x if isinstance(x, str) else constant(self.dtype, self.lanes, x)
+
+    def i(self, k: Operand) -> Value:
+        return k if isinstance(k, str) else constant(self.integer, self.lanes, k)
+
+    def _two(self, word: str, a: Operand, b: Operand) -> Value:
+        return self.fn.val(f"{word} {self.F} {self.c(a)}, {self.c(b)}")
+
+    # float arithmetic -----------------------------------------------------------------------------
+
+    def add(self, a: Operand, b: Operand) -> Value:
+        return self._two("fadd", a, b)
+
+    def sub(self, a: Operand, b: Operand) -> Value:
+        return self._two("fsub", a, b)
+
+    def mul(self, a: Operand, b: Operand) -> Value:
+        return self._two("fmul", a, b)
+
+    def div(self, a: Operand, b: Operand) -> Value:
+        return self._two("fdiv", a, b)
+
+    def neg(self, a: Operand) -> Value:
+        return self.fn.val(f"fneg {self.F} {a}") if isinstance(a, str) else self.c(-a)
+
+    def intrinsic(self, name: str, *args: Operand) -> Value:
+        words = [(self.F, self.c(a)) for a in args]
+        return self.fn.call(self.F, f"llvm.{name}.{suffix(self.dtype, self.lanes)}", words)
+
+    def fma(self, a: Operand, b: Operand, c: Operand) -> Value:
+        """a b + c, rounded once."""
+        return self.intrinsic("fma", a, b, c)
+
+    def nfma(self, a: Operand, b: Operand, c: Operand) -> Value:
+        """c - a b, rounded once."""
+        return self.fma(self.neg(a), b, c)
+
+    def abs(self, a: Operand) -> Value:
+        return self.intrinsic("fabs", a)
+
+    def sqrt(self, a: Operand) -> Value:
+        return self.intrinsic("sqrt", a)
+
+    def trunc(self, a: Operand) -> Value:
+        return self.intrinsic("trunc", a)
+
+    def floor(self, a: Operand) -> Value:
+        return self.intrinsic("floor", a)
+
+    def rint(self, a: Operand) -> Value:
+        return self.intrinsic("roundeven", a)
+
+    def copysign(self, a: Operand, b: Operand) -> Value:
+        return self.intrinsic("copysign", a, b)
+
+    def poly(self, coefficients: tuple[float, ...], x: Value) -> Value:
+        """A polynomial by Horner's rule in x^2, odd and even terms apart: half the latency."""
+        if len(coefficients) < 4:
+            return self._horner(coefficients, x)
+        x2 = self.mul(x, x)
+        odd, even = coefficients[1::2], coefficients[0::2]
+        return self.fma(self._horner(odd, x2), x, self._horner(even, x2))
+
+    def _horner(self, coefficients: tuple[float, ...], x: Value) -> Value:
+        r = self.c(coefficients[-1])
+        for k in reversed(coefficients[:-1]):
+            r = self.fma(r, x, k)
+        return r
+
+    # comparing and choosing -----------------------------------------------------------------------
+
+    def cmp(self, predicate: str, a: Operand, b: Operand) -> Value:
+        return self._two(f"fcmp {predicate}", a, b)
+
+    def sel(self, mask: Value, a: Operand, b: Operand) -> Value:
+        return self.fn.val(f"select {self.M} {mask}, {self.F} {self.c(a)}, {self.F} {self.c(b)}")
+
+    def both(self, a: Value, b: Value) -> Value:
+        return self.fn.val(f"and {self.M} {a}, {b}")
+
+    def either(self, a: Value, b: Value) -> Value:
+        return self.fn.val(f"or {self.M} {a}, {b}")
+
+    def invert(self, a: Value) -> Value:
+        return self.fn.val(f"xor {self.M} {a}, {constant('bool', self.lanes, True)}")
+
+    def clamp(self, x: Operand, low: float, high: float) -> Value:
+        """Into [low, high]; NaN passes."""
+        x = self.sel(self.cmp("olt", x, low), low, x)
+        return self.sel(self.cmp("ogt", x, high), high, x)
+
+    def any(self, mask: Value) -> Value:
+        """An i1: does the mask hold in some lane?"""
+        if self.lanes == 1:
+            return mask
+        return self.fn.call("i1", f"llvm.vector.reduce.or.v{self.lanes}i1", [(self.M, mask)])
+
+    # bits -----------------------------------------------------------------------------------------
+
+    def to_bits(self, a: Value) -> Value:
+        return self.fn.val(f"bitcast {self.F} {a} to {self.I}")
+
+    def from_bits(self, a: Value) -> Value:
+        return self.fn.val(f"bitcast {self.I} {a} to {self.F}")
+
+    def int_op(self, word: str, a: Operand, b: Operand) -> Value:
+        return self.fn.val(f"{word} {self.I} {self.i(a)}, {self.i(b)}")
+
+    def int_cmp(self, predicate: str, a: Operand, b: Operand) -> Value:
+        return self.int_op(f"icmp {predicate}", a, b)
+
+    def int_sel(self, mask: Value, a: Operand, b: Operand) -> Value:
+        return self.fn.val(f"select {self.M} {mask}, {self.I} {self.i(a)}, {self.I} {self.i(b)}")
+
+    def int_min(self, a: Operand, b: Operand) -> Value:
+        return self.int_sel(self.int_cmp("slt", a, b), a, b)
+
+    def to_float(self, a: Value) -> Value:
+        return self.fn.val(f"sitofp {self.I} {a} to {self.F}")
+
+    def pow2(self, n: Value) -> Value:
+        """2^n for integers n in the range of normal numbers."""
+        return self.from_bits(self.int_op("shl", self.int_op("add", n, self.bias), self.mantissa))
+
+    def scale(self, v: Value, n: Value) -> Value:
+        """v 2^n. Two steps, the first exact, so that results may be subnormal or overflow; in kind
+        "m" both are out of reach."""
+        if self.kind == "m":
+            return self.mul(v, self.pow2(n))
+        if self.bits * self.lanes == 512 and "avx512dq" in self.module.features:
+            return self._scale_avx512(v, n)
+        half = self.int_op("ashr", n, 1)
+        return self.mul(self.mul(v, self.pow2(half)), self.pow2(self.int_op("sub", n, half)))
+
+    def _scale_avx512(self, v: Value, n: Value) -> Value:
+        """`vscalef`: one instruction instead of seven, the same result."""
+        name = f"llvm.x86.avx512.mask.scalef.p{'s' if self.kind == 'f' else 'd'}.512"
+        mask = f"i{self.lanes}"
+        words = [(self.F, v), (self.F, self.to_float(n)), (self.F, v), (mask, "-1"), ("i32", "4")]
+        return self.fn.call(self.F, name, words)
+
+    def round_scaled(self, x: Value, factor: float) -> tuple[Value, Value]:
+        """The integer nearest to x factor, as a float and as integer lanes. No conversion is
+        needed: after adding `magic` the integer stands in the low bits."""
+        t = self.fma(x, factor, self.magic)
+        return self.sub(t, self.magic), self.int_op("sub", self.to_bits(t), self._magic_bits())
+
+    def _magic_bits(self) -> int:
+        form = ("<f", "<i") if self.kind == "f" else ("<d", "<q")
+        number: int = struct.unpack(form[1], struct.pack(form[0], self.magic))[0]
+        return number
+
+    # double-double (Dekker, Knuth) ----------------------------------------------------------------
+
+    def two_sum(self, a: Operand, b: Operand) -> Pair:
+        """a + b exactly."""
+        s = self.add(a, b)
+        bb = self.sub(s, a)
+        return s, self.add(self.sub(a, self.sub(s, bb)), self.sub(b, bb))
+
+    def fast_two_sum(self, a: Operand, b: Operand) -> Pair:
+        """a + b exactly, where |a| >= |b| or a = 0."""
+        s = self.add(a, b)
+        return s, self.sub(b, self.sub(s, a))
+
+    def two_product(self, a: Operand, b: Operand) -> Pair:
+        """a b exactly (but for underflow)."""
+        p = self.mul(a, b)
+        return p, self.fma(a, b, self.neg(p))
+
+    def ratio(self, n: Pair, d: Pair) -> Pair:
+        """n / d to nearly twice the precision, by one division; both must be normalised."""
+        inverse = self.div(1.0, d[0])
+        q = self.mul(n[0], inverse)
+        rest = self.add(self.nfma(q, d[0], n[0]), self.nfma(q, d[1], n[1]))
+        return q, self.mul(rest, inverse)
+
+    def total(self, pair: Pair) -> Value:
+        return self.add(*pair)

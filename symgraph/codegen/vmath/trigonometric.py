@@ -1,0 +1,197 @@
+"""sin, cos, tan and asin, acos, atan, atan2.
+
+Method: reduction to |r| <= pi/4 (reduction.py), minimax polynomials (Remez) for sine and cosine,
+tan as their quotient. The inverse functions reduce as FDLIBM does: asin by the half-angle formula
+above 1/2, atan by one rotation of pi/4, with a single polynomial each.
+"""
+
+from __future__ import annotations
+
+from symgraph.codegen.vmath import coefficients as table
+from symgraph.codegen.vmath.lanes import Lanes, Pair
+from symgraph.codegen.vmath.reduction import reduce_quadrant
+from symgraph.codegen.writer import Value
+
+INFINITY, NAN = float("inf"), float("nan")
+
+
+def _sine(b: Lanes, r: Value, low: Value | None) -> Pair:
+    """sin(r + low), |r| <= pi/4."""
+    z = b.mul(r, r)
+    s = b.poly(table.SIN[b.kind], z)
+    cube = b.mul(r, z)
+    if low is None:
+        return r, b.mul(cube, s)
+    return r, b.fma(cube, s, b.mul(low, b.fma(z, -0.5, 1.0)))
+
+
+def _cosine(b: Lanes, r: Value, low: Value | None) -> Pair:
+    """cos(r + low), |r| <= pi/4: 1 - z/2 is summed without error."""
+    z = b.mul(r, r)
+    half = b.mul(z, 0.5)
+    high = b.sub(1.0, half)
+    e = b.sub(b.sub(1.0, high), half)
+    if low is not None:
+        square_low = b.fma(r, r, b.neg(z))
+        e = b.sub(e, b.fma(r, low, b.mul(square_low, 0.5)))
+    return high, b.fma(b.mul(z, z), b.poly(table.COS[b.kind], z), e)
+
+
+def _odd(b: Lanes, q: Value) -> Value:
+    return b.int_cmp("ne", b.int_op("and", q, 1), 0)
+
+
+def _flip(b: Lanes, v: Value, sign: Value) -> Value:
+    """v with its sign bit flipped where bit 1 of `sign` is set."""
+    return b.from_bits(b.int_op("xor", b.to_bits(v), b.int_op("shl", sign, b.bits - 2)))
+
+
+def _wave(b: Lanes, x: Value, phase: int) -> Value:
+    """sin(x + phase pi/2)."""
+    r, low, q = reduce_quadrant(b, x)
+    q = b.int_op("add", q, phase)
+    s, c = b.total(_sine(b, r, low)), b.total(_cosine(b, r, low))
+    return _flip(b, b.sel(_odd(b, q), c, s), b.int_op("and", q, 2))
+
+
+def sin(b: Lanes, x: Value) -> Value:
+    """The sine."""
+    return b.sel(b.cmp("oeq", x, 0.0), x, _wave(b, x, 0))  # keeps -0
+
+
+def cos(b: Lanes, x: Value) -> Value:
+    """The cosine."""
+    return _wave(b, x, 1)
+
+
+def tan(b: Lanes, x: Value) -> Value:
+    """The tangent: sin/cos, or -cos/sin in odd quadrants."""
+    r, low, q = reduce_quadrant(b, x)
+    s, c = _sine(b, r, low), _cosine(b, r, low)
+    odd = _odd(b, q)
+    if b.kind == "m":
+        sine, cosine = b.total(s), b.total(c)
+        y = b.div(b.sel(odd, cosine, sine), b.sel(odd, sine, cosine))
+    else:
+        s, c = b.fast_two_sum(*s), b.fast_two_sum(*c)
+        top = b.sel(odd, c[0], s[0]), b.sel(odd, c[1], s[1])
+        y = b.total(b.ratio(top, (b.sel(odd, s[0], c[0]), b.sel(odd, s[1], c[1]))))
+    y = _flip(b, y, b.int_op("shl", q, 1))
+    # tan x = x for tiny x; there the correction of the quotient underflows
+    return b.sel(b.cmp("olt", b.abs(x), 2.0**-30), _tiny_tan(b, x), y)
+
+
+def _tiny_tan(b: Lanes, x: Value) -> Value:
+    return b.fma(b.mul(b.mul(x, x), 1 / 3), x, x)
+
+
+# inverse functions --------------------------------------------------------------------------------
+
+
+def _arc_tangent(b: Lanes, p: Value, q: Value) -> Pair:
+    """atan(p / q) for 0 <= p <= q, q of moderate size. Above tan(pi/8) it is
+    pi/4 + atan((p - q)/(p + q))."""
+    big = b.cmp("ogt", p, b.mul(q, 0.41421356237309503))
+    if b.kind == "m":
+        top, under = b.sel(big, b.sub(p, q), p), b.sel(big, b.add(p, q), q)
+        u, rest = b.div(top, under), b.c(0.0)
+    else:
+        d, s = b.fast_two_sum(q, b.neg(p)), b.fast_two_sum(q, p)
+        top_pair = b.sel(big, b.neg(d[0]), p), b.sel(big, b.neg(d[1]), 0.0)
+        u, rest = b.ratio(top_pair, (b.sel(big, s[0], q), b.sel(big, s[1], 0.0)))
+    z = b.mul(u, u)
+    tail = b.fma(b.mul(u, z), b.poly(table.ATAN[b.kind], z), rest)
+    high, low = b.fast_two_sum(b.sel(big, table.PI_2["d"][0] / 2, 0.0), u)
+    return high, b.add(b.add(low, b.sel(big, table.PI_2["d"][1] / 2, 0.0)), tail)
+
+
+def _from_angle(b: Lanes, base: int, angle: Pair) -> Pair:
+    """base pi/2 - angle, for 0 <= angle <= pi/2."""
+    p1, p2, _ = table.PI_2["d"]
+    high, low = b.fast_two_sum(base * p1, b.neg(angle[0]))
+    return high, b.add(low, b.sub(base * p2, angle[1]))
+
+
+def atan(b: Lanes, x: Value) -> Value:
+    """The inverse tangent."""
+    a = b.abs(x)
+    a = b.sel(b.cmp("ogt", a, 2.0**64), 2.0**64, a)  # so that the quotient stays normal
+    big = b.cmp("ogt", a, 1.0)
+    angle = _arc_tangent(b, b.sel(big, 1.0, a), b.sel(big, a, 1.0))
+    other = _from_angle(b, 1, angle)
+    y = b.add(b.sel(big, other[0], angle[0]), b.sel(big, other[1], angle[1]))
+    return b.copysign(b.sel(b.cmp("uno", x, x), NAN, y), x)
+
+
+def atan2(b: Lanes, y: Value, x: Value) -> Value:
+    """The angle of the point (x, y), with the signs of zeros and infinities as C99 has them."""
+    ay, ax = b.abs(y), b.abs(x)
+    steep = b.cmp("ogt", ay, ax)
+    p, q = b.sel(steep, ax, ay), b.sel(steep, ay, ax)
+    infinite = b.cmp("oeq", q, INFINITY)
+    p = b.sel(infinite, b.sel(b.cmp("oeq", p, INFINITY), 1.0, 0.0), p)
+    q = b.sel(b.either(infinite, b.cmp("oeq", q, 0.0)), 1.0, q)
+    if b.kind == "d":
+        p, q = _normalise(b, p, q)
+    angle = _arc_tangent(b, p, q)
+    other = _from_angle(b, 1, angle)
+    down = b.from_bits(b.int_op("and", b.to_bits(x), b.int_op("shl", 1, b.bits - 1)))
+    left = b.int_cmp("ne", b.to_bits(down), 0)
+    # four quarters: angle, pi - angle, pi/2 - angle, pi/2 + angle
+    turned = b.neg(angle[0]), b.neg(angle[1])
+    mirrored = _from_angle(b, 1, turned)
+    opposite = _from_angle(b, 2, angle)
+    pair = [
+        b.sel(
+            steep,
+            b.sel(left, mirrored[k], other[k]),
+            b.sel(left, opposite[k], angle[k]),
+        )
+        for k in range(2)
+    ]
+    value = b.copysign(b.add(*pair), y)
+    return b.sel(b.cmp("uno", x, y), NAN, value)
+
+
+def _normalise(b: Lanes, p: Value, q: Value) -> Pair:
+    """Both times the power of two that brings q near 1, which cannot overflow since p <= q."""
+    exponent = b.int_op("sub", b.int_op("lshr", b.to_bits(q), b.mantissa), b.bias)
+    low = b.int_sel(b.int_cmp("slt", exponent, 1 - b.bias), 1 - b.bias, exponent)
+    factor = b.pow2(b.int_op("sub", 0, b.int_min(low, b.bias - 1)))
+    return b.mul(p, factor), b.mul(q, factor)
+
+
+def _half_angle(b: Lanes, a: Value) -> tuple[Value, Pair]:
+    """(mask of a < 1/2, t) with asin(a) = t there and pi/2 - 2 t elsewhere."""
+    small = b.cmp("olt", a, 0.5)
+    z = b.sel(small, b.mul(a, a), b.fma(a, -0.5, 0.5))
+    root = b.sqrt(z)
+    s = b.sel(small, a, root)
+    tail = b.mul(b.mul(s, z), b.poly(table.ASIN[b.kind], z))
+    if b.kind == "m":
+        return small, (s, tail)
+    rest = b.div(b.mul(b.nfma(root, root, z), 0.5), b.sel(b.cmp("oeq", root, 0.0), 1.0, root))
+    return small, (s, b.add(tail, b.sel(small, 0.0, rest)))
+
+
+def asin(b: Lanes, x: Value) -> Value:
+    """The inverse sine; NaN outside [-1, 1]."""
+    small, t = _half_angle(b, b.abs(x))
+    other = _from_angle(b, 1, (b.mul(t[0], 2.0), b.mul(t[1], 2.0)))
+    return b.copysign(b.add(b.sel(small, t[0], other[0]), b.sel(small, t[1], other[1])), x)
+
+
+def acos(b: Lanes, x: Value) -> Value:
+    """The inverse cosine; NaN outside [-1, 1]."""
+    small, t = _half_angle(b, b.abs(x))
+    twice = b.mul(t[0], 2.0), b.mul(t[1], 2.0)
+    negative = b.cmp("olt", x, 0.0)
+    middle = _from_angle(b, 1, (b.copysign(t[0], x), _signed(b, t[1], x)))
+    far = _from_angle(b, 2, twice)
+    pair = [b.sel(small, middle[k], b.sel(negative, far[k], twice[k])) for k in range(2)]
+    return b.add(*pair)
+
+
+def _signed(b: Lanes, v: Value, x: Value) -> Value:
+    """v, negated where x is negative."""
+    return b.sel(b.cmp("olt", x, 0.0), b.neg(v), v)

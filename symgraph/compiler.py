@@ -1,0 +1,430 @@
+"""compile(): from a graph to a callable, read from top to bottom.
+
+    define     names, defaults, updates, givens -> one Definition
+    key        the hash of the user's graph, options and target
+    cache      a finished artefact -> link (no rewriting, no LLVM)
+    optimize   passes/pipeline.py
+    lower      tensor graph -> Program
+    emit       Program -> LLVM text -> object
+    link       object + table -> Function
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import time
+from pathlib import Path
+from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+
+from symgraph import config
+from symgraph.codegen import llvm
+from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
+from symgraph.codegen.program_llvm import ProgramModule
+from symgraph.codegen.writer import ModuleWriter
+from symgraph.errors import ArgumentError, DTypeError, TargetError, UnboundVariableError, UpdateError
+from symgraph.executor import Loaded, link
+from symgraph.function import (
+    Compiled,
+    DebugFunction,
+    Definition,
+    Function,
+    InterpretedFunction,
+    StructuredFunction,
+)
+from symgraph.ir.graph import Constant, Graph, Input, Variable, rebuild
+from symgraph.ir.hashing import large_constants, structural_hash
+from symgraph.ir.operators import in_language
+from symgraph.ir.shared import Shared
+from symgraph.ir.types import SizeCheck
+from symgraph.loops.memory import plan
+from symgraph.loops.program import Program
+from symgraph.lower.build import Builder, context
+from symgraph.lower.routines import realise
+from symgraph.ops.operands import as_variable
+from symgraph.passes.pipeline import optimize
+from symgraph.runtime.cache import Key, open_cache
+from symgraph.runtime.digest import hexdigest
+from symgraph.structure import Structure
+
+MODES = ("run", "debug", "interpret")
+
+
+def compile(
+    inputs: Any = (),
+    outputs: Any = None,
+    *,
+    updates: Mapping[Shared, Any] | Iterable[tuple[Shared, Any]] | None = None,
+    givens: Mapping[Variable, Any] | Iterable[tuple[Variable, Any]] | None = None,
+    target: str = "cpu",
+    mode: str = "run",
+    name: str = "function",
+    on_unused_input: str = "raise",
+) -> Any:
+    """Compile expressions into a function of ``inputs``.
+
+    ``inputs``: a list of input variables, a dict (their keyword names) or a nest of them;
+    ``outputs``: one variable, or a list, tuple or dict, returned in the same structure as NumPy
+    arrays; ``updates``: new values of shared variables, stored when the call has succeeded;
+    ``givens``: variables to replace by others before compiling; ``mode``: "run" (native code),
+    "debug" (native code checked against the interpreter at every call), "interpret" (NumPy).
+
+    Raises ArgumentError, UnboundVariableError and UpdateError for what cannot be a function.
+
+    >>> import symgraph as sg
+    >>> x = sg.vector("x")
+    >>> f = sg.compile([x], (x ** 2).sum())
+    >>> f([1.0, 2.0, 3.0])
+    array(14.)
+    """
+    if target != "cpu":
+        raise TargetError(f"unknown target {target!r}", hint='this build compiles for target="cpu"')
+    if mode not in MODES:
+        raise ArgumentError(f"unknown mode {mode!r}", hint=f"modes are {', '.join(MODES)}")
+    d = define(inputs, outputs, updates, givens, name, on_unused_input, {"mode": mode})
+    return build_function(d)
+
+
+def build_function(d: Definition) -> Any:
+    """The callable of a definition, by its mode."""
+    mode = d.options["mode"]
+    if mode == "interpret":
+        return InterpretedFunction(d)
+    function: Any = native_function(d)
+    if d.outputs.container == "nested" or d.inputs.container == "nested":
+        function = StructuredFunction(d, function)
+    return DebugFunction(d, function) if mode == "debug" else function
+
+
+Compiled.rebuild = staticmethod(build_function)
+
+
+# define -------------------------------------------------------------------------------------------
+
+
+def define(
+    inputs: Any, outputs: Any, updates: Any, givens: Any, name: str, unused: str,
+    options: Mapping[str, Any],
+) -> Definition:  # fmt: skip
+    """Check what the user wants and write it as one graph."""
+    if isinstance(inputs, Variable):
+        inputs = [inputs]
+    into = _named_inputs(inputs)
+    out = Structure([] if outputs is None else _variables(outputs))
+    pairs = _update_pairs(updates)
+    values = [*out.leaves, *(v for _, v in pairs)]
+    replaced = _given_pairs(givens)
+    if replaced:
+        values = rebuild(values, replaced)
+    count = len(out.leaves)
+    pairs = [(s, v) for (s, _), v in zip(pairs, values[count:], strict=True)]
+    pairs = _with_defaults(pairs, values)
+    values = [*values[:count], *(v for _, v in pairs)]
+    graph = Graph(into.leaves, values)
+    leaves = graph.leaves()
+    _check_bound(graph, leaves, set(into.leaves), name)
+    if unused != "ignore":
+        _check_used(into.leaves, leaves, values, unused)
+    shared = dict.fromkeys([v for v in leaves if isinstance(v, Shared)] + [s for s, _ in pairs])
+    checks = dict.fromkeys(c for node in graph.toposort() for c in node.checks)
+    return Definition(
+        name, graph, tuple(shared), tuple(s for s, _ in pairs), tuple(checks), into, out, options
+    )
+
+
+def _named_inputs(inputs: Any) -> Structure:
+    if isinstance(inputs, Mapping):
+        for key, v in inputs.items():
+            if isinstance(v, Input):
+                v.name = v.name or str(key)
+        inputs = list(inputs.values())
+    into = Structure(list(inputs) if not isinstance(inputs, list | tuple) else inputs)
+    seen: set[Variable] = set()
+    names: set[str] = set()
+    for k, v in enumerate(into.leaves):
+        if not isinstance(v, Input):
+            kind = "a shared variable" if isinstance(v, Shared) else "a constant" if isinstance(
+                v, Constant) else "the result of an expression"  # fmt: skip
+            raise ArgumentError(
+                f"input {k} ({v.label()}) is {kind}, not an input variable",
+                hint="make inputs with sg.tensor, sg.vector ...; replace other variables by givens",
+            )
+        if v in seen or (v.name and v.name in names):
+            raise ArgumentError(f"input {v.label()} is listed twice, or two inputs share its name")
+        seen.add(v)
+        names.add(v.name or "")
+    return into
+
+
+def _variables(nest: Any) -> Any:
+    """The same nest with numbers and arrays made constants."""
+    if isinstance(nest, dict):
+        return {k: _variables(v) for k, v in nest.items()}
+    if isinstance(nest, list | tuple):
+        return type(nest)(_variables(v) for v in nest) if type(nest) in (list, tuple) else tuple(
+            _variables(v) for v in nest)  # fmt: skip
+    return as_variable(nest)
+
+
+def _pairs(mapping: Any) -> list[tuple[Any, Any]]:
+    if mapping is None:
+        return []
+    return list(mapping.items()) if isinstance(mapping, Mapping) else list(mapping)
+
+
+def _update_pairs(updates: Any) -> list[tuple[Shared, Variable]]:
+    out: list[tuple[Shared, Variable]] = []
+    for target, value in _pairs(updates):
+        if not isinstance(target, Shared):
+            raise UpdateError(f"updates need shared variables as keys, not {target!r}")
+        if target in {s for s, _ in out}:
+            raise UpdateError(f"shared variable {target.label()} is updated twice")
+        new = as_variable(value)
+        out.append((target, _fitting(target, new)))
+    return out
+
+
+def _fitting(target: Shared, new: Variable) -> Variable:
+    operands = [("new value", new.type.text(), new.origin), (target.label(), target.type.text(), target.origin)]
+    if new.dtype != target.dtype:
+        raise UpdateError(
+            f"update of {target.label()} ({target.type.text()}) has dtype {new.dtype}",
+            operands=operands, hint=f"cast it: value.astype({target.dtype!r})",
+        )  # fmt: skip
+    same = len(new.shape) == len(target.shape) and all(
+        a is b or a == b or not (isinstance(a, int) and isinstance(b, int))
+        for a, b in zip(new.shape, target.shape, strict=True)
+    )
+    if not same:
+        raise UpdateError(
+            f"update of {target.label()} ({target.type.text()}) has type {new.type.text()}",
+            operands=operands,
+        )
+    return new
+
+
+def _with_defaults(
+    pairs: list[tuple[Shared, Variable]], values: Sequence[Variable]
+) -> list[tuple[Shared, Variable]]:
+    """Add the default updates (random streams) of shared variables that the graph reads."""
+    out, seen, start = list(pairs), {s for s, _ in pairs}, list(values)
+    while True:
+        found = [
+            v for v in Graph((), start).leaves()
+            if isinstance(v, Shared) and v.default_update is not None and v not in seen
+        ]  # fmt: skip
+        if not found:
+            return out
+        for s in found:
+            assert s.default_update is not None
+            seen.add(s)
+            out.append((s, s.default_update))
+            start.append(s.default_update)
+
+
+def _given_pairs(givens: Any) -> dict[Variable, Variable]:
+    out: dict[Variable, Variable] = {}
+    for old, new in _pairs(givens):
+        if not isinstance(old, Variable):
+            raise ArgumentError(f"givens replace variables, not {old!r}")
+        replacement = as_variable(new)
+        if replacement.dtype != old.dtype or replacement.ndim != old.ndim:
+            raise DTypeError(
+                f"givens: {old.label()} is {old.type.text()}, its replacement {replacement.type.text()}"
+            )
+        out[old] = replacement
+    return out
+
+
+def _check_bound(graph: Graph, leaves: list[Variable], inputs: set[Any], name: str) -> None:
+    for v in leaves:
+        if isinstance(v, Input) and v not in inputs:
+            user = next((n for n in graph.toposort() if any(i is v for i in n.inputs)), None)
+            raise UnboundVariableError(
+                f"{name}: an output depends on {v.label()}, which is not among the inputs",
+                origin=user.origins[0] if user is not None and user.origins else v.origin,
+                operands=[(v.label(), v.type.text(), v.origin)],
+                hint=f"add {v.label()} to the inputs, or replace it by givens",
+            )
+
+
+def _check_used(
+    inputs: Sequence[Input], leaves: list[Variable], values: Sequence[Variable], unused: str
+) -> None:
+    reached = set(leaves) | set(values)
+    lost = [v.label() for v in inputs if v not in reached]
+    if lost and unused == "raise":
+        raise ArgumentError(
+            f"no output depends on the input{'s' * (len(lost) > 1)} {', '.join(lost)}",
+            hint='remove it, or pass on_unused_input="ignore"',
+        )
+
+
+# the stages ---------------------------------------------------------------------------------------
+
+
+class Lowered(NamedTuple):
+    """Everything between the graph and machine code, for the command line and the tests."""
+
+    optimized: Graph
+    program: Program
+    text: str
+    layout: list[list[str]]
+    failures: list[dict[str, Any]]
+
+
+def optimized_graph(d: Definition, record: Any = None) -> Graph:
+    """The graph after the passes of passes/pipeline.py."""
+    return optimize(d.graph, d.options.get("mode", "run"), record)
+
+
+def lower(d: Definition, optimized: Graph, scheduled: bool = True) -> Program:
+    """The Program of an optimized graph; the last outputs are the updates."""
+    constants = {c: k for k, c in enumerate(large_constants(d.graph))}
+    ctx = context(d.checks, constants, scheduled)
+    count = len(optimized.outputs) - len(d.updates)
+    graph = Graph(optimized.inputs, optimized.outputs[:count])
+    builder = Builder(graph, d.name, d.shared, ctx)
+    pairs = zip(d.updates, optimized.outputs[count:], strict=True)
+    return builder.build(list(pairs), realise)
+
+
+def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
+    """The LLVM module of a program with its entry."""
+    module = ModuleWriter()
+    programs = ProgramModule(module, llvm.host().vector_bits)
+    main = programs.emit(program)
+    count = len(optimized.outputs) - len(d.updates)
+    signature = Signature(
+        tuple(Port(v.dtype, v.shape) for v in optimized.inputs),
+        tuple(Port(v.dtype, v.shape) for v in d.graph.outputs[:count]),
+        tuple(Port(v.dtype, v.shape) for v in d.shared),
+        program.sizes,
+        tuple(_unnamed(c) for c in d.checks) + _update_checks(d, count),
+        plan(program).total(),
+        bool(d.updates),
+        d.outputs.container if d.outputs.container != "nested" else "tuple",
+    )
+    emit_entry(module, programs.table, signature, main)
+    failures = [_failure_record(d, f) for f in programs.failures]
+    return Lowered(optimized, program, module.text(), programs.table.layout(), failures)
+
+
+def _unnamed(check: SizeCheck) -> tuple[Any, Any, str]:
+    return check.left, check.right, check.what
+
+
+def _update_checks(d: Definition, count: int) -> tuple[tuple[Any, Any, str], ...]:
+    out = []
+    for s, v in zip(d.updates, d.graph.outputs[count:], strict=True):
+        out += [
+            (a, b, f"update of {s.label()}")
+            for a, b in zip(s.shape, v.shape, strict=True)
+            if a is not b and a != b
+        ]
+    return tuple(out)
+
+
+def _failure_record(d: Definition, failure: Any) -> dict[str, Any]:
+    wanted = set(failure.origins)
+    node = next((k for k, a in enumerate(d.graph.toposort()) if wanted & set(a.origins)), None)
+    return {"code": failure.code, "what": failure.what, "hint": failure.hint, "node": node}
+
+
+# key, cache, link ---------------------------------------------------------------------------------
+
+
+def native_function(d: Definition) -> Function:
+    """A function from the disk cache, or compiled now and kept there."""
+    clock = [time.perf_counter()]
+    key = cache_key(d)
+    cache = open_cache()
+    found = cache.get(key) if cache is not None else None
+    if found is not None:
+        meta, blob = found.meta, bytes(found.sections["object"])
+    else:
+        optimized = optimized_graph(d)
+        clock.append(time.perf_counter())
+        program = lower(d, optimized)
+        clock.append(time.perf_counter())
+        low = emit(d, optimized, program)
+        clock.append(time.perf_counter())
+        blob = llvm.compile_object(low.text)
+        meta = {"name": d.name, "layout": low.layout, "failures": low.failures}
+        if cache is not None:
+            cache.put(key, meta, {"object": blob})
+    clock.append(time.perf_counter())
+    function = _linked(d, meta, blob)
+    clock.append(time.perf_counter())
+    function.statistics = _statistics(clock, found is not None, len(blob))
+    return function
+
+
+def _linked(d: Definition, meta: Mapping[str, Any], blob: bytes) -> Function:
+    constants = [c.data for c in large_constants(d.graph)]
+
+    def make(slow: Any, fail: Any) -> Loaded:
+        return link(blob, meta["layout"], slow, fail, d.shared, constants)
+
+    function = Function(d, make)
+    function.failures += meta["failures"]
+    return function
+
+
+def _statistics(clock: list[float], cached: bool, size: int) -> dict[str, Any]:
+    names = ["cache", "link"] if cached else ["optimize", "lower", "emit", "llvm", "link"]
+    spans = [b - a for a, b in zip(clock, clock[1:], strict=False)]
+    out: dict[str, Any] = {"cached": cached, "object_bytes": size, "total": clock[-1] - clock[0]}
+    out.update(zip(names, spans, strict=True))
+    return out
+
+
+def cache_key(d: Definition) -> Key:
+    """Everything that the finished artefact depends on, by name."""
+    positions = {s: k for k, s in enumerate(d.shared)}
+    return Key("function", {
+        "graph": structural_hash(d.graph),
+        "updates": json.dumps([positions[s] for s in d.updates]),
+        "outputs": d.outputs.container,
+        "mode": str(d.options["mode"]),
+        "host": llvm.host_fingerprint(),
+        "compiler": compiler_digest(),
+    })  # fmt: skip
+
+
+@functools.cache
+def compiler_digest() -> str:
+    """A hash of symgraph's own sources, by name, size and time: another version never hits."""
+    root = Path(__file__).parent
+    parts = []
+    for folder in ("", "scalar", "ir", "loops", "ops", "rewrite", "passes", "lower", "codegen", "codegen/vmath"):
+        for path in sorted((root / folder).glob("*.py")):
+            stat = path.stat()
+            parts.append(f"{folder}/{path.name}:{stat.st_size}:{stat.st_mtime_ns}")
+    return hexdigest("\n".join(parts).encode())
+
+
+@in_language("eval")
+def evaluate(variable: Variable, values: Mapping[Variable, Any] | None = None) -> Any:
+    """The value of an expression for looking: ``x.eval({y: 3.0})``; compiled once per expression.
+
+    >>> import symgraph as sg
+    >>> x = sg.scalar("x")
+    >>> (x + 1).eval({x: 2.0})
+    array(3.)
+    """
+    given = dict(values or {})
+    inputs = [v for v in given if isinstance(v, Input)]
+    function = compile(inputs, variable, on_unused_input="ignore", givens={
+        k: v for k, v in given.items() if not isinstance(k, Input)
+    }, name="eval")  # fmt: skip
+    return function(*(given[v] for v in inputs))
+
+
+def stage_definition(outputs: Any, name: str = "expression", mode: str = "run") -> Definition:
+    """A definition of expressions whose inputs are all their free variables: for `symgraph dump`."""
+    nest = [outputs] if isinstance(outputs, Variable) else outputs
+    flat = Structure(_variables(nest)).leaves
+    free = [v for v in Graph((), flat).leaves() if isinstance(v, Input)]
+    with config.change():
+        return define(free, nest, None, None, name, "ignore", {"mode": mode})

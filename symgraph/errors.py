@@ -1,0 +1,449 @@
+"""All errors symgraph raises on purpose: one base class, one stable code each, one layout.
+
+The docstring of a class is its manual page, printed by `symgraph explain CODE`: what the error
+means, an example that fails and the same example mended. An error names the user's line, the
+operands with their types and, where there is one, the next thing to try:
+
+    ShapeError SG101: add: sizes differ on axis 1: 784 and 10
+      train.py:12 in loss
+        y = x + w
+            ^^^^^
+      operands: x: float32[batch, 784] (train.py:3)  w: float32[784, 10] (train.py:4)
+      hint: transpose w
+      more: symgraph explain SG101
+
+The text is built when it is printed, so raising stays cheap.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from symgraph.provenance import Origin, capture
+
+Operand = tuple[str, str, "Origin | None"]  # name, type as text, where it was made
+
+WIDTH = 100
+# with the place, two source lines and the last line these make twelve
+WHAT_LINES, OPERAND_LINES, HINT_LINES = 3, 3, 2
+
+CODES: dict[str, type[SymgraphError]] = {}
+
+
+class SymgraphError(Exception):
+    """The base of every error raised by symgraph. Catch it to catch them all.
+
+    `what` says what is wrong in a sentence that starts with the operation's name; `origin` is the
+    user's instruction (the one being executed when left out); `operands` are (name, type, origin)
+    triples; `hint` is the next thing to try.
+    """
+
+    code = "SG000"
+
+    what: str
+    origin: Origin | None
+    operands: tuple[Operand, ...]
+    hint: str
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "code" in cls.__dict__:
+            taken = CODES.setdefault(cls.code, cls)
+            if taken is not cls:
+                raise ImportError(f"{cls.__name__} takes the code {cls.code} of {taken.__name__}")
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        origin: Origin | None = None,
+        operands: Sequence[Operand] = (),
+        hint: str = "",
+    ) -> None:
+        super().__init__(what)
+        self.what = what
+        self.origin = capture() if origin is None else origin
+        self.operands = tuple(operands)
+        self.hint = hint
+
+    def __str__(self) -> str:
+        """The whole layout but for the class name, which Python's traceback prints itself."""
+        return "\n".join(self._lines(f"{self.code}: "))
+
+    def report(self) -> str:
+        """The whole layout, class name included, for places that print no traceback."""
+        return "\n".join(self._lines(f"{type(self).__name__} {self.code}: "))
+
+    def _lines(self, head: str) -> list[str]:
+        lines = _wrap(head, self.what.split(), "  ", WHAT_LINES)
+        if self.origin is not None:
+            lines.append("  " + _shorten(self.origin.text(), WIDTH - 2))
+            lines.extend("    " + line for line in self.origin.caret_lines(WIDTH - 4))
+        if self.operands:
+            lines.extend(_operand_lines(self.operands))
+        if self.hint:
+            lines.extend(_wrap("  hint: ", self.hint.split(), "    ", HINT_LINES))
+        lines.append(f"  more: symgraph explain {self.code}")
+        return lines
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        notes = getattr(self, "__notes__", None)
+        state = {"__notes__": list(notes)} if notes else None
+        return _restore, (type(self), self.what, self.origin, self.operands, self.hint), state
+
+
+def _restore(
+    cls: type[SymgraphError],
+    what: str,
+    origin: Origin | None,
+    operands: tuple[Operand, ...],
+    hint: str,
+) -> SymgraphError:
+    error = cls.__new__(cls, what)
+    SymgraphError.__init__(error, what, origin=origin, operands=operands, hint=hint)
+    error.origin = origin  # an error made without an origin must not find one where it is unpickled
+    return error
+
+
+# building the graph -------------------------------------------------------------------------------
+
+
+class ShapeError(SymgraphError, ValueError):
+    """Sizes of arrays do not fit together.
+
+    Sizes are checked while the graph is built. Two sizes along an axis fit when they are equal or
+    one of them is 1; a size that is a name fits only itself, so that a mistake is not hidden by an
+    accident of the data.
+
+    Fails::
+
+        x = sg.matrix("x", shape=("batch", 784))
+        w = sg.matrix("w", shape=(784, 10))
+        y = x + w
+
+    Mended::
+
+        x = sg.matrix("x", shape=("batch", 784))
+        w = sg.matrix("w", shape=(784, 10))
+        y = x @ w
+    """
+
+    code = "SG101"
+
+
+class DTypeError(SymgraphError, TypeError):
+    """A dtype is unknown, unsupported or not accepted by this operation.
+
+    Fails::
+
+        x = sg.vector("x", dtype="float64")
+        y = x & 1
+
+    Mended::
+
+        x = sg.vector("x", dtype="int64")
+        y = x & 1
+    """
+
+    code = "SG102"
+
+
+class RankError(SymgraphError, ValueError):
+    """An array has the wrong number of axes.
+
+    Fails::
+
+        v = sg.vector("v")
+        y = sg.diagonal(v)
+
+    Mended::
+
+        m = sg.matrix("m")
+        y = sg.diagonal(m)
+    """
+
+    code = "SG103"
+
+
+class AxisError(SymgraphError, ValueError, IndexError):
+    """An axis does not exist, or is named twice. Axes count from 0; negative ones from the end.
+
+    Fails::
+
+        x = sg.matrix("x")
+        y = sg.sum(x, axis=2)
+
+    Mended::
+
+        x = sg.matrix("x")
+        y = sg.sum(x, axis=1)
+    """
+
+    code = "SG104"
+
+
+class OutOfRangeError(DTypeError, OverflowError):
+    """A Python integer does not fit into the dtype of the array it meets.
+
+    As in NumPy 2 a Python integer takes the array's dtype, whatever its value; it is not wrapped
+    around silently.
+
+    Fails::
+
+        x = sg.vector("x", dtype="int8")
+        y = x + 300
+
+    Mended::
+
+        x = sg.vector("x", dtype="int8")
+        y = sg.cast(x, "int16") + 300
+    """
+
+    code = "SG105"
+
+
+# calling ------------------------------------------------------------------------------------------
+
+
+class ArgumentError(SymgraphError, TypeError):
+    """The arguments of a call are not those that the function declares: one is missing, unknown,
+    given twice or too many.
+
+    Fails::
+
+        x, y = sg.vector("x"), sg.vector("y")
+        f = sg.compile([x, y], x + y)
+        f(np.ones(3))
+
+    Mended::
+
+        x, y = sg.vector("x"), sg.vector("y")
+        f = sg.compile([x, y], x + y)
+        f(np.ones(3), np.ones(3))
+    """
+
+    code = "SG201"
+
+
+class InputValueError(SymgraphError, ValueError):
+    """An array given at a call has another dtype, rank or size than its variable declares. Nothing
+    has been computed or written.
+
+    Fails::
+
+        x = sg.matrix("x", shape=("batch", 784))
+        f = sg.compile([x], sg.sum(x))
+        f(np.ones((5, 10)))
+
+    Mended::
+
+        x = sg.matrix("x", shape=("batch", 784))
+        f = sg.compile([x], sg.sum(x))
+        f(np.ones((5, 784)))
+    """
+
+    code = "SG202"
+
+
+class UnboundVariableError(SymgraphError, ValueError):
+    """An output depends on a variable that is not among the inputs, so that nobody would give it a
+    value.
+
+    Fails::
+
+        x, y = sg.vector("x"), sg.vector("y")
+        f = sg.compile([x], x + y)
+
+    Mended::
+
+        x, y = sg.vector("x"), sg.vector("y")
+        f = sg.compile([x, y], x + y)
+    """
+
+    code = "SG203"
+
+
+class UpdateError(SymgraphError, TypeError, ValueError):
+    """An update does not fit the shared variable it replaces, or its target is not a shared
+    variable.
+
+    A shared variable keeps its dtype and rank for life.
+
+    Fails::
+
+        w = sg.shared(np.zeros(3, "float32"), name="w")
+        f = sg.compile([], [], updates={w: sg.cast(w, "float64")})
+
+    Mended::
+
+        w = sg.shared(np.zeros(3, "float32"), name="w")
+        f = sg.compile([], [], updates={w: w * 2})
+    """
+
+    code = "SG204"
+
+
+class IndexOutOfRange(SymgraphError, IndexError):
+    """An index lies outside its axis. Shared variables are as they were before the call.
+
+    Fails::
+
+        x, i = sg.vector("x"), sg.scalar("i", dtype="int64")
+        f = sg.compile([x, i], x[i])
+        f(np.ones(3), 3)
+
+    Mended::
+
+        x, i = sg.vector("x"), sg.scalar("i", dtype="int64")
+        f = sg.compile([x, i], x[i])
+        f(np.ones(3), 2)
+    """
+
+    code = "SG301"
+
+
+# derivatives, passes, files, targets --------------------------------------------------------------
+
+
+class GradientError(SymgraphError, ValueError):
+    """A derivative is not defined: the cost is not a scalar of a float dtype, does not depend on
+    the variable, or reaches it only through an operation without a derivative.
+
+    Fails::
+
+        x = sg.vector("x")
+        g = sg.grad(x * x, x)
+
+    Mended::
+
+        x = sg.vector("x")
+        g = sg.grad(sg.sum(x * x), x)
+    """
+
+    code = "SG401"
+
+
+class RewriteError(SymgraphError):
+    """A rewrite rule is malformed, produced a value of another type, or a set of rules does not
+    come to rest.
+
+    This is a mistake in a rule, not in the program being compiled. `symgraph explain` shows the
+    firings that led here; a mode that leaves out the rule works around it.
+    """
+
+    code = "SG501"
+
+
+class VerifyError(SymgraphError):
+    """A verifier found a graph, loop nest or program that breaks its own grammar.
+
+    This is a mistake in symgraph: a pass was given something valid and returned something invalid.
+    The message names the pass. Please report it with the program that shows it.
+    """
+
+    code = "SG502"
+
+
+class GraphFileError(SymgraphError, ValueError):
+    """A saved graph, or the text of one, is malformed, damaged or of an unknown version. Nothing
+    from it has been executed.
+
+    Save the graph again with this version, or read it with the one that wrote it.
+    """
+
+    code = "SG601"
+
+
+class TargetError(SymgraphError):
+    """The target is unknown, or this machine cannot run code for it.
+
+    `symgraph doctor` lists the targets and what each of them lacks.
+
+    Fails::
+
+        x = sg.vector("x")
+        f = sg.compile([x], x + 1, target="abacus")
+
+    Mended::
+
+        x = sg.vector("x")
+        f = sg.compile([x], x + 1, target="cpu")
+    """
+
+    code = "SG701"
+
+
+# the manual page of a code ------------------------------------------------------------------------
+
+
+def explain(code: str) -> str:
+    """The manual page of an error code. Raises KeyError for an unknown one.
+
+    >>> explain("SG104").splitlines()[0]
+    'AxisError SG104'
+    """
+    cls = CODES[code.upper()]
+    return f"{cls.__name__} {cls.code}\n\n{_dedent(cls.__doc__ or '')}\n"
+
+
+def examples(code: str) -> tuple[str, str] | None:
+    """The failing and the mended program from the manual page of a code, `None` where a user cannot
+    cause the error.
+    """
+    page = explain(code)
+    if "Fails::" not in page:
+        return None
+    failing, mended = page.split("Fails::")[1].split("Mended::")
+    return _dedent(failing), _dedent(mended)
+
+
+def _dedent(text: str) -> str:
+    """As inspect.cleandoc, whose module takes longer to import than all of this package's
+    errors.
+    """
+    first, *rest = text.strip("\n").rstrip().splitlines()
+    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
+    if first.startswith(" "):
+        margin = min(margin or len(first), len(first) - len(first.lstrip()))
+        first = first[margin:]
+    return "\n".join([first, *(line[margin:] for line in rest)])
+
+
+# layout -------------------------------------------------------------------------------------------
+
+
+def _wrap(
+    head: str, words: Sequence[str], indent: str, max_lines: int, separator: str = " "
+) -> list[str]:
+    """Fills lines of WIDTH columns, the first starting with `head`; what does not fit into
+    `max_lines` becomes an ellipsis.
+    """
+    lines, empty = [head], True
+    for word in words:
+        word = _shorten(word, WIDTH - len(head))
+        if not empty and len(lines[-1]) + len(separator) + len(word) > WIDTH:
+            if len(lines) == max_lines:
+                lines[-1] = lines[-1][: WIDTH - 4] + " ..."
+                return lines
+            lines.append(indent)
+            empty = True
+        lines[-1] += word if empty else separator + word
+        empty = False
+    return lines
+
+
+def _operand_lines(operands: Sequence[Operand]) -> list[str]:
+    words = []
+    for name, type_text, origin in operands:
+        place = f" ({origin.brief()})" if origin is not None else ""
+        words.append(_shorten(f"{name}: {type_text}" if name else type_text, 60) + place)
+    return _wrap("  operands: ", words, "    ", OPERAND_LINES, separator="  ")
+
+
+def _shorten(text: str, width: int) -> str:
+    """Leaves out the middle of a text that is too long: its ends tell more."""
+    if len(text) <= width:
+        return text
+    tail = (width - 3) // 2
+    return text[: width - 3 - tail] + "..." + text[len(text) - tail :]

@@ -1,0 +1,145 @@
+"""From an artefact to a callable address: load the object, fill its table of addresses.
+
+The object comes from LLVM just now or from the disk cache; llvmlite is imported only in the first
+case, or where the plain loader does not understand the platform's objects.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.codegen import llvm, pool_ir
+from symgraph.errors import TargetError
+from symgraph.runtime import abi, blas, elf, pool
+from symgraph.runtime.cache import Key, open_cache
+
+
+class Loaded(NamedTuple):
+    """Code in memory with its table; both live as long as this object."""
+
+    entry: int
+    table: Any
+    code: Any
+    kept: tuple[Any, ...]
+
+
+def load_code(blob: bytes, symbols: Sequence[str]) -> Any:
+    """Executable code of an object file by our loader, or by LLVM's where that one declines."""
+    if elf.supported_here():
+        try:
+            return elf.load(blob)
+        except elf.UnsupportedObject:
+            pass
+    return llvm.load_orc(blob, symbols)
+
+
+@functools.cache
+def output_pool() -> pool.Pool | None:
+    """The process's pool of large outputs; its machine code is kept in the disk cache."""
+    names = ("pool_malloc", "pool_calloc", "pool_realloc", "pool_free", "pool_trim")
+    text = pool_ir.pool_module()
+    blob = cached_object("runtime", {"module": text}, lambda: text)
+    return pool.install(load_code(blob, names))
+
+
+def cached_object(kind: str, ingredients: Mapping[str, str], text: Callable[[], str]) -> bytes:
+    """The object file of a module, from the cache or compiled and kept."""
+    key = Key(kind, {**ingredients, "host": llvm.host_fingerprint()})
+    cache = open_cache()
+    found = cache.get(key) if cache is not None else None
+    if found is not None:
+        return bytes(found.sections["object"])
+    blob = llvm.compile_object(text())
+    if cache is not None:
+        cache.put(key, {}, {"object": blob})
+    return blob
+
+
+def link(
+    blob: bytes, layout: Sequence[Sequence[str]], slow: Any, fail: Any, shared: Sequence[Any],
+    constants: Sequence[np.ndarray],
+) -> Loaded:  # fmt: skip
+    """Load the object and fill the table that ``layout`` describes.
+
+    ``slow`` and ``fail`` are Python callables; ``shared`` have a ``cell``; ``constants`` are arrays.
+    """
+    if not abi.native_entry_usable():
+        raise TargetError(
+            "this Python or NumPy lays its objects out in a way that compiled code does not know",
+            hint='compile with mode="interpret"',
+        )
+    code = load_code(blob, ["entry"])
+    exhausted = _memory_error
+    kept: list[Any] = [slow, fail, exhausted, *shared, *constants]
+    words = _api_words(slow, fail, exhausted)
+    table = (ctypes.c_void_p * len(layout))()
+    for k, (kind, key) in enumerate(layout):
+        if kind == "api":
+            table[k] = words[key]
+        elif kind == "descr":
+            descr = dtypes.numpy_dtype(key)
+            kept.append(descr)
+            table[k] = id(descr)
+        elif kind == "shared":
+            table[k] = ctypes.addressof(shared[int(key)].cell)
+        elif kind == "constant":
+            table[k] = constants[int(key)].ctypes.data
+        elif kind == "blas":
+            table[k] = blas.blas_routine(key).address
+        else:
+            raise TargetError(f"unknown word {kind} {key} in a function's table")
+    return Loaded(code.address("entry"), table, code, tuple(kept))
+
+
+def _memory_error() -> None:
+    raise MemoryError("no memory for the temporaries of a compiled function")
+
+
+def _api_words(slow: Any, fail: Any, exhausted: Any) -> dict[str, int]:
+    python = (
+        "PyTuple_New", "PyTuple_SetItem", "PyList_New", "PyList_SetItem", "PyObject_Vectorcall",
+        "Py_IncRef", "Py_DecRef", "PyEval_SaveThread", "PyEval_RestoreThread",
+        "PyLong_FromLongLong",
+    )  # fmt: skip
+    words = {name: abi.pyaddr(name) for name in python}
+    words["PyArray_Type"] = abi.numpy_address("PyArray_Type")
+    words["PyArray_NewFromDescr"] = abi.numpy_address("PyArray_NewFromDescr")
+    words["PyFloat_Type"] = abi.pyobject("PyFloat_Type")
+    words["numpy.float64"] = id(np.float64)
+    words.update({"slow": id(slow), "fail": id(fail), "fail_memory": id(exhausted)})
+    memory = output_pool()
+    if memory is not None:
+        words.update(pool_malloc=memory.malloc, pool_free=memory.free, pool_state=memory.ctx)
+        words.update(pool_handler=memory.handler)
+        words.update(arena_malloc=memory.malloc, arena_free=memory.free)
+    else:
+        words.update(dict.fromkeys(("pool_malloc", "pool_free", "pool_state", "pool_handler"), 0))
+        words.update(arena_malloc=_c_malloc()[0], arena_free=_c_free()[0])
+    return words
+
+
+@functools.cache
+def _c_malloc() -> tuple[int, Any]:
+    """malloc under the pool's signature, for processes without the pool."""
+    libc = ctypes.CDLL(None)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    signature = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    function = signature(lambda _, size: libc.malloc(size))
+    return ctypes.cast(function, ctypes.c_void_p).value or 0, function
+
+
+@functools.cache
+def _c_free() -> tuple[int, Any]:
+    libc = ctypes.CDLL(None)
+    libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
+    signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+    function = signature(lambda _, block, size: libc.free(block))
+    return ctypes.cast(function, ctypes.c_void_p).value or 0, function
+
+
+__all__ = ["Loaded", "cached_object", "link", "load_code", "output_pool"]

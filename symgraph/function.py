@@ -1,0 +1,321 @@
+"""Compiled functions: what `compile` returns.
+
+A :class:`Function` is called through its native entry; only arguments that the entry does not take
+as they are (lists, other dtypes, strided arrays, keywords, defaults) come through Python here, are
+converted or refused with a message, and go in again.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import weakref
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.errors import ArgumentError, InputValueError, SymgraphError, VerifyError
+from symgraph.executor import Loaded
+from symgraph.ir.graph import Graph, Input
+from symgraph.ir.interpret import interpret
+from symgraph.ir.shared import Shared
+from symgraph.ir.types import Size, SizeCheck
+from symgraph.runtime.callable import NativeBase, bind, enable_vectorcall
+from symgraph.scalar import Expr, evaluate_size
+from symgraph.structure import Structure
+
+
+class Definition(NamedTuple):
+    """What was compiled: the graph whose outputs are the user's outputs then the update values."""
+
+    name: str
+    graph: Graph
+    shared: tuple[Shared, ...]
+    updates: tuple[Shared, ...]
+    checks: tuple[SizeCheck, ...]
+    inputs: Structure
+    outputs: Structure
+    options: Mapping[str, Any]
+
+    @property
+    def arguments(self) -> tuple[Input, ...]:
+        return self.graph.inputs  # type: ignore[return-value]
+
+    def names(self) -> list[str]:
+        """The names under which inputs can be given by keyword."""
+        return [v.name or f"argument {k}" for k, v in enumerate(self.arguments)]
+
+
+def bind_arguments(
+    d: Definition, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> list[np.ndarray]:
+    """Arrays for all inputs from what the caller gave, each of the declared type.
+
+    Raises ArgumentError for missing, extra or doubled inputs, InputValueError for unfit values.
+    """
+    names = d.names()
+    if len(args) > len(names):
+        raise ArgumentError(
+            f"{d.name} takes {len(names)} inputs ({', '.join(names)}), got {len(args)}"
+        )
+    given: dict[str, Any] = dict(zip(names, args, strict=False))
+    for key, value in keywords.items():
+        if key not in names:
+            raise ArgumentError(
+                f"{d.name} has no input {key!r}", hint=f"its inputs are {', '.join(names)}"
+            )
+        if key in given:
+            raise ArgumentError(f"{d.name}: input {key!r} is given twice")
+        given[key] = value
+    for name, v in zip(names, d.arguments, strict=True):
+        if name not in given and v.default is not None:
+            given[name] = v.default
+    missing = [n for n in names if n not in given]
+    if missing:
+        raise ArgumentError(
+            f"{d.name} lacks the input{'s' * (len(missing) > 1)} {', '.join(missing)}",
+            hint=f"its inputs are {', '.join(names)}",
+        )
+    return [_as_array(v, given[n], n) for v, n in zip(d.arguments, names, strict=True)]
+
+
+def _as_array(v: Input, value: Any, name: str) -> np.ndarray:
+    wanted = dtypes.numpy_dtype(v.dtype)
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise _unfit(v, name, f"is no array: {error}") from None
+    if array.dtype != wanted:
+        array = _converted(v, value, array, name)
+    if array.ndim != v.ndim:
+        raise _unfit(
+            v, name, f"has {array.ndim} dimension{'s' * (array.ndim != 1)} (shape {array.shape})"
+        )
+    return np.array(array, wanted, order="C", copy=None, subok=False)
+
+
+def _converted(v: Input, value: Any, array: np.ndarray, name: str) -> np.ndarray:
+    """Python numbers and lists take the declared dtype when they fit; arrays when none is lost."""
+    wanted = dtypes.numpy_dtype(v.dtype)
+    if array.dtype.kind not in "biuf" and not dtypes.is_supported(array.dtype):
+        raise _unfit(v, name, f"has dtype {array.dtype}")
+    plain = not isinstance(value, np.ndarray | np.generic)
+    if array.size == 0 and plain:
+        return array.astype(wanted)
+    order = "biuf"
+    lossless = np.can_cast(array.dtype, wanted, "safe")
+    weak = plain and order.index(array.dtype.kind) <= order.index(wanted.kind if wanted.kind in order else "f")
+    if lossless or weak:
+        cast = array.astype(wanted)
+        if wanted.kind in "iu" and not np.array_equal(cast, array):
+            raise _unfit(v, name, "holds values out of range")
+        return cast
+    raise _unfit(v, name, f"has dtype {array.dtype}", f"convert it: array.astype({v.dtype!r})")
+
+
+def _unfit(v: Input, name: str, problem: str, hint: str = "") -> InputValueError:
+    return InputValueError(
+        f"input {name} is {v.type.text()}; the value given {problem}",
+        operands=[(name, v.type.text(), v.origin)],
+        hint=hint,
+    )
+
+
+def bind_sizes(d: Definition, arrays: Sequence[np.ndarray]) -> dict[str, int]:
+    """The symbolic sizes that the arguments and the shared variables give.
+
+    Raises InputValueError for sizes that disagree and ShapeError-like errors for failed checks.
+    """
+    env: dict[str, int] = {}
+    source: dict[str, str] = {}
+    later: list[tuple[Any, str, int, Size, int]] = []
+    values = [*zip(d.arguments, d.names(), arrays, strict=True)]
+    values += [(s, s.label(), s.get_value(borrow=True)) for s in d.shared]
+    for v, name, array in values:
+        for axis, (size, held) in enumerate(zip(v.shape, array.shape, strict=True)):
+            where = f"axis {axis} of {name}"
+            if isinstance(size, int):
+                if size != held:
+                    raise _wrong_size(v, name, axis, held, str(size))
+            elif size.op == "var":
+                if env.setdefault(size.attr, held) != held:
+                    wanted = f"{_shown(size)} = {env[size.attr]} as {source[size.attr]}"
+                    raise _wrong_size(v, name, axis, held, wanted)
+                source.setdefault(size.attr, where)
+            else:
+                later.append((v, name, axis, size, held))
+    for v, name, axis, size, held in later:
+        if evaluate_size(size, env) != held:
+            raise _wrong_size(v, name, axis, held, f"{size} = {evaluate_size(size, env)}")
+    return env
+
+
+def _shown(size: Expr) -> str:
+    return "the unnamed size" if str(size).startswith("?") else str(size)
+
+
+def _wrong_size(v: Any, name: str, axis: int, held: int, wanted: str) -> InputValueError:
+    return InputValueError(
+        f"axis {axis} of input {name} has size {held}, expected {wanted}",
+        operands=[(name, v.type.text(), v.origin)],
+    )
+
+
+def check_sizes(d: Definition, env: Mapping[str, int]) -> None:
+    """Test the conditions that the graph puts on its sizes; raises ShapeError at the user's line."""
+    for check in d.checks:
+        left, right = evaluate_size(check.left, env), evaluate_size(check.right, env)
+        if left != right:
+            raise _failed_check(d, check, left, right)
+
+
+def _failed_check(d: Definition, check: SizeCheck, left: int, right: int) -> SymgraphError:
+    from_node = next((a for a in d.graph.toposort() if check in a.checks), None)
+    operands = [] if from_node is None else [
+        (i.label(), i.type.text(), i.origin) for i in from_node.inputs
+    ]  # fmt: skip
+    origin = from_node.origins[0] if from_node is not None and from_node.origins else None
+    return InputValueError(
+        f"{check.what}: {check.left} = {left} and {check.right} = {right}",
+        origin=origin,
+        operands=operands,
+    )
+
+
+class Compiled:
+    """What all compiled functions share: their definition, copying, pickling, looking inside."""
+
+    definition: Definition
+    rebuild: Callable[..., Any]
+    statistics: dict[str, Any]
+
+    @property
+    def name(self) -> str:
+        return self.definition.name
+
+    @property
+    def graph(self) -> Graph:
+        """The user's graph, before any rewriting."""
+        return self.definition.graph
+
+    def __reduce__(self) -> Any:
+        return type(self).rebuild, (self.definition,)
+
+    def __repr__(self) -> str:
+        d = self.definition
+        inputs = ", ".join(f"{n}: {v.type.text()}" for n, v in zip(d.names(), d.arguments, strict=True))
+        return f"<{type(self).__name__} {d.name}({inputs})>"
+
+
+@enable_vectorcall
+class Function(Compiled, NativeBase):
+    """A function whose calls go straight to machine code."""
+
+    def __init__(self, d: Definition, link: Callable[[Any, Any], Loaded]) -> None:
+        self.definition = d
+        self.statistics = {}
+        me = weakref.ref(self)
+
+        def slow(*args: Any, **keywords: Any) -> Any:
+            function = me()
+            assert function is not None
+            return function._slow(args, keywords)
+
+        def fail(number: int) -> None:
+            raise failure(d, loaded_failures[number - 1])
+
+        loaded_failures: list[dict[str, Any]] = []
+        self.failures = loaded_failures
+        loaded = link(slow, fail)
+        bind(self, loaded.entry, ctypes.addressof(loaded.table), loaded)
+
+    def _slow(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
+        d = self.definition
+        arrays = bind_arguments(d, args, keywords)
+        same = not keywords and len(args) == len(arrays)
+        if same and all(a is b for a, b in zip(arrays, args, strict=True)):
+            check_sizes(d, bind_sizes(d, arrays))  # names what the entry refused
+            raise VerifyError(f"{d.name}: the native entry refused arguments that are right")
+        return self(*arrays)  # type: ignore[operator]
+
+
+def failure(d: Definition, record: Mapping[str, Any]) -> BaseException:
+    """The error of a run-time failure recorded by the compiler, at the user's line."""
+    from symgraph.errors import CODES
+
+    nodes = d.graph.toposort()
+    at = record.get("node")
+    node = nodes[at] if at is not None and at < len(nodes) else None
+    operands = [] if node is None else [(i.label(), i.type.text(), i.origin) for i in node.inputs]
+    origin = node.origins[0] if node is not None and node.origins else None
+    return CODES[record["code"]](
+        record["what"], origin=origin, operands=operands, hint=record["hint"]
+    )
+
+
+class InterpretedFunction(Compiled):
+    """A function run by the reference interpreter, op by op in NumPy: mode="interpret"."""
+
+    def __init__(self, d: Definition) -> None:
+        self.definition = d
+        self.statistics = {}
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        d = self.definition
+        arrays = bind_arguments(d, args, keywords)
+        env = bind_sizes(d, arrays)
+        check_sizes(d, env)
+        state = {s: s.get_value(borrow=True) for s in d.shared}
+        results = interpret(d.graph, arrays, state)
+        count = len(results) - len(d.updates)
+        for s, value in zip(d.updates, [np.array(r) for r in results[count:]], strict=True):
+            s.set_value(value)
+        return d.outputs.pack([np.asarray(r) for r in results[:count]])
+
+
+class DebugFunction(InterpretedFunction):
+    """mode="debug": every call runs compiled code and the interpreter and compares them."""
+
+    def __init__(self, d: Definition, compiled: Callable[..., Any]) -> None:
+        super().__init__(d)
+        self.compiled = compiled
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        d = self.definition
+        before = [s.get_value() for s in d.updates]
+        native = d.outputs.flatten(self.compiled(*args, **keywords))
+        after = [s.get_value() for s in d.updates]
+        for s, value in zip(d.updates, before, strict=True):
+            s.set_value(value)
+        result = super().__call__(*args, **keywords)
+        expected = [*d.outputs.flatten(result), *(s.get_value() for s in d.updates)]
+        for k, (a, b) in enumerate(zip([*native, *after], expected, strict=True)):
+            if not _close(a, b):
+                what = f"output {k}" if k < len(native) else f"update of {d.updates[k - len(native)].label()}"
+                raise VerifyError(
+                    f"{d.name}: {what} differs between compiled code and the interpreter by "
+                    f"{float(np.nanmax(np.abs(np.subtract(a, b, dtype='float64')))):.3g}"
+                )
+        return result
+
+
+def _close(a: np.ndarray, b: np.ndarray) -> bool:
+    if a.dtype != b.dtype or a.shape != b.shape:
+        return False
+    if a.dtype.kind != "f":
+        return bool(np.array_equal(a, b))
+    tolerance = {2: 1e-2, 4: 1e-4}.get(a.dtype.itemsize, 1e-8)
+    scale = float(np.max(np.abs(b[np.isfinite(b)]), initial=1.0))
+    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
+
+
+class StructuredFunction(Compiled):
+    """A function whose inputs or outputs are nested: flattens, calls, packs."""
+
+    def __init__(self, d: Definition, inner: Any) -> None:
+        self.definition, self.inner, self.statistics = d, inner, inner.statistics
+
+    def __call__(self, *args: Any, **keywords: Any) -> Any:
+        d = self.definition
+        flat = d.inputs.flatten_arguments(args, d.name)
+        return d.outputs.pack(d.outputs.as_list(self.inner(*flat, **keywords)))

@@ -1,0 +1,1 @@
+"""The tensor graph: types, ops, variables, and the services that read graphs."""

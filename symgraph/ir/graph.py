@@ -1,0 +1,244 @@
+"""The tensor graph: Variable, Apply, Constant, Input and Graph, immutable and hash-consed.
+
+Two nodes with the same op and inputs are one object, so common subexpressions need no pass and
+equality is ``is``. Names and origins are kept beside the identity and never change it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Iterable, Iterator, Sequence
+
+import numpy as np
+
+from symgraph import dtypes, provenance
+from symgraph.errors import SymgraphError
+from symgraph.ir import op as _op
+from symgraph.ir.op import Op
+from symgraph.ir.operators import Operators
+from symgraph.ir.types import Shape, SizeCheck, TensorType, collecting_checks
+
+
+class Variable(Operators):
+    """A tensor in a graph: an input, a constant, or output ``index`` of the Apply ``owner``."""
+
+    __slots__ = ("__weakref__", "index", "name", "owner", "type")
+    type: TensorType
+    owner: Apply | None
+    index: int
+    name: str | None
+
+    def __init__(self, type: TensorType, owner: Apply | None, index: int) -> None:
+        self.type, self.owner, self.index, self.name = type, owner, index, None
+
+    @property
+    def dtype(self) -> str:
+        return self.type.dtype
+
+    @property
+    def shape(self) -> Shape:
+        return self.type.shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.type.shape)
+
+    @property
+    def origin(self) -> provenance.Origin | None:
+        """Where the user made it (the first origin when several were merged)."""
+        source = self.owner.origins if self.owner is not None else self._own_origins()
+        return source[0] if source else None
+
+    def _own_origins(self) -> tuple[provenance.Origin, ...]:
+        return ()
+
+    def label(self) -> str:
+        """Its name, or a short description for messages."""
+        if self.name:
+            return self.name
+        return self.owner.op.name if self.owner is not None else "value"
+
+    def __repr__(self) -> str:
+        return f"<{self.label()}: {self.type.text()}>"
+
+
+class Input(Variable):
+    """A free variable: bound when a compiled function is called."""
+
+    __slots__ = ("default", "origins")
+
+    def __init__(self, type: TensorType, name: str | None = None, default: Any = None) -> None:
+        super().__init__(type, None, 0)
+        self.name = name
+        self.default = default
+        origin = provenance.capture()
+        self.origins = (origin,) if origin else ()
+
+    def _own_origins(self) -> tuple[provenance.Origin, ...]:
+        return self.origins
+
+
+class Constant(Variable):
+    """A tensor whose value is part of the graph; ``data`` is a read-only array."""
+
+    __slots__ = ("data",)
+    data: np.ndarray
+
+    def __init__(self, data: np.ndarray) -> None:
+        super().__init__(TensorType(str(data.dtype), data.shape), None, 0)
+        self.data = data
+
+
+_constants: weakref.WeakValueDictionary[Any, Constant] = weakref.WeakValueDictionary()
+SMALL_CONSTANT = 4096  # bytes; larger constants are compared by identity, not by content
+
+
+def constant(value: Any, dtype: str | None = None) -> Constant:
+    """A constant from anything NumPy can make an array of (copied); small equal ones are one object.
+
+    >>> constant([1, 2], "float32").type.text()
+    'float32[2]'
+    """
+    array = np.array(value, dtype=None if dtype is None else dtypes.numpy_dtype(dtype), order="C")
+    array = array.astype(dtypes.numpy_dtype(dtypes.as_dtype(array.dtype)), copy=False)
+    array.flags.writeable = False
+    if array.nbytes > SMALL_CONSTANT:
+        return Constant(array)
+    key = (str(array.dtype), array.shape, array.tobytes())
+    found = _constants.get(key)
+    if found is None:
+        found = _constants[key] = Constant(array)
+    return found
+
+
+class Apply:
+    """An op applied to inputs; made by :func:`apply`, unique for its op and inputs."""
+
+    __slots__ = ("__weakref__", "checks", "inputs", "op", "origins", "outputs")
+    op: Op
+    inputs: tuple[Variable, ...]
+    outputs: tuple[Variable, ...]
+    origins: tuple[provenance.Origin, ...]
+    checks: tuple[SizeCheck, ...]
+
+    @property
+    def output(self) -> Variable:
+        """The single output."""
+        (out,) = self.outputs
+        return out
+
+    def __repr__(self) -> str:
+        return f"<{self.op!r} of {', '.join(i.label() for i in self.inputs)}>"
+
+
+
+_applies: weakref.WeakValueDictionary[Any, Apply] = weakref.WeakValueDictionary()
+_creating_with: ContextVar[tuple[Any, ...] | None] = ContextVar("creating_with", default=None)
+
+
+@contextmanager
+def creating_with(origins: tuple[Any, ...]) -> Iterator[None]:
+    """While it is open, nodes that nobody gives origins get these: what a rule makes belongs to
+    the user's lines that it replaces."""
+    token = _creating_with.set(origins)
+    try:
+        yield
+    finally:
+        _creating_with.reset(token)
+
+
+
+def apply(op: Op, inputs: Sequence[Variable], origins: tuple[Any, ...] | None = None) -> Apply:
+    """The node of ``op`` over ``inputs``: types are inferred and checked here, at the user's line.
+
+    ``origins`` is given by passes that replace nodes; else the user's frame is remembered.
+    Raises what the op's type rule raises, with the operands attached.
+    """
+    inputs = tuple(inputs)
+    key = (op, *map(id, inputs))  # the node holds its inputs, so their ids stay valid with it
+    node = _applies.get(key)
+    if node is not None:
+        return node
+    checks = collecting_checks()
+    try:
+        types = op.types(*(i.type for i in inputs))
+    except SymgraphError as error:
+        if not error.operands:
+            error.operands = tuple((i.label(), i.type.text(), i.origin) for i in inputs)
+        raise
+    node = Apply()
+    node.op, node.inputs = op, inputs
+    node.checks = tuple(dict.fromkeys(checks))
+    if origins is None:
+        origins = _creating_with.get()
+    if origins is None:
+        origin = provenance.capture()
+        origins = (origin,) if origin else ()
+    node.origins = origins
+    node.outputs = tuple(Variable(t, node, k) for k, t in enumerate(types))
+    _applies[key] = node
+    return node
+
+
+_op._apply = apply
+
+
+class Graph:
+    """Inputs and outputs of a computation; everything between is reached from the outputs.
+
+    >>> x = Input(TensorType("float64", (3,)), "x")
+    >>> len(Graph((x,), (x,)).toposort())
+    0
+    """
+
+    __slots__ = ("__weakref__", "inputs", "outputs")
+
+    def __init__(self, inputs: Iterable[Variable], outputs: Iterable[Variable]) -> None:
+        self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+
+    def toposort(self) -> list[Apply]:
+        """All nodes, each after the nodes it reads, in a deterministic order."""
+        return toposort(self.outputs)
+
+    def leaves(self) -> list[Variable]:
+        """Inputs, constants and shared variables that the outputs reach, in order of first use."""
+        seen = {v: None for node in self.toposort() for v in node.inputs if v.owner is None}
+        seen.update({v: None for v in self.outputs if v.owner is None})
+        return list(seen)
+
+
+def toposort(outputs: Iterable[Variable]) -> list[Apply]:
+    """Nodes below the variables, producers first; iterative, so depth does not matter."""
+    order: list[Apply] = []
+    done: set[Apply] = set()
+    stack: list[tuple[Apply, bool]] = [
+        (v.owner, False) for v in reversed(list(outputs)) if v.owner is not None
+    ]
+    while stack:
+        node, ready = stack.pop()
+        if ready:
+            order.append(node)
+        elif node not in done:
+            done.add(node)
+            stack.append((node, True))
+            for v in reversed(node.inputs):
+                if v.owner is not None and v.owner not in done:
+                    stack.append((v.owner, False))
+    return order
+
+
+def rebuild(outputs: Sequence[Variable], mapping: dict[Variable, Variable]) -> list[Variable]:
+    """The outputs with leaves or inner variables replaced; nodes that do not change are shared."""
+    new = dict(mapping)
+    for node in toposort(outputs):
+        if all(o in new for o in node.outputs):
+            continue
+        inputs = [new.get(i, i) for i in node.inputs]
+        if all(a is b for a, b in zip(inputs, node.inputs, strict=True)):
+            continue
+        fresh = apply(node.op, inputs, node.origins)
+        for old, out in zip(node.outputs, fresh.outputs, strict=True):
+            new.setdefault(old, out)
+    return [new.get(o, o) for o in outputs]

@@ -1,0 +1,121 @@
+"""Op: what a node of the tensor graph computes. One op, one block.
+
+A subclass declares its parameters as annotated fields; instances are immutable, compare and hash
+by class and parameters. On one screen stand its type rule (``infer``), meaning (``reference``),
+derivative (``vjp``, or ``nondifferentiable`` with the reason) and exactly one of
+
+``lower``   one scalar expression over indices (loops.compute.Compute): fusible
+``extern``  a routine: BLAS, a loop nest of lower/routines, LAPACK, FFT, sort ...
+``inner``   owns Graphs: scan, cond
+
+An incomplete op refuses to be defined and names what is missing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, ClassVar, dataclass_transform
+
+from symgraph.errors import VerifyError
+from symgraph.ir.types import TensorType
+from symgraph.rewrite import pattern
+
+_REALISATIONS = ("lower", "extern", "inner")
+
+
+@dataclass_transform(frozen_default=True, eq_default=True)
+class Op:
+    """Base of all ops; see the module for what a subclass states.
+
+    ``infer(*types)`` returns one TensorType or a tuple; ``reference(*arrays)`` the arrays by NumPy;
+    ``vjp(g, y, *inputs)`` one cotangent (or None) per input, as graphs; for an op with several
+    outputs ``g`` and ``y`` are tuples. ``elementwise`` says that shapes broadcast.
+    """
+
+    __slots__ = ("_hash", "_values")
+    fields: ClassVar[tuple[str, ...]] = ()
+    defaults: ClassVar[dict[str, Any]] = {}
+    name: ClassVar[str] = ""
+    nondifferentiable: ClassVar[str] = ""
+    elementwise: ClassVar[bool] = False
+    abstract: ClassVar[bool] = True
+
+    infer: ClassVar[Callable[..., Any]]
+    reference: ClassVar[Callable[..., Any]]
+    vjp: ClassVar[Callable[..., Any]]
+
+    def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls.abstract = abstract
+        own = cls.__dict__.get("__annotations__", {})
+        names = tuple(n for n, t in own.items() if not str(t).startswith("ClassVar"))
+        cls.fields = cls.fields + names
+        cls.defaults = {**cls.defaults, **{n: cls.__dict__[n] for n in names if n in cls.__dict__}}
+        for k, n in enumerate(cls.fields):
+            setattr(cls, n, property(lambda self, k=k: self._values[k]))
+        if not abstract:
+            if not cls.name:
+                cls.name = cls.__name__.lower()
+            missing = incomplete(cls)
+            if missing:
+                raise VerifyError(f"op {cls.__name__} is incomplete: {missing}")
+            OPS[cls.name] = cls
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        values = dict(zip(self.fields, args, strict=False))
+        clash = [k for k in kwargs if k in values or k not in self.fields]
+        values = {**self.defaults, **values, **kwargs}
+        if clash or len(args) > len(self.fields) or len(values) != len(self.fields):
+            raise TypeError(f"{type(self).__name__} takes {self.fields}, got {args} {kwargs}")
+        self._values = tuple(values[n] for n in self.fields)
+        self._hash = hash((type(self), self._values))
+
+    def __call__(self, *inputs: Any) -> Any:
+        """The output (a tuple of several) of the node over ``inputs``; a pattern if one of them is."""
+        if any(pattern.is_pattern(i) for i in inputs):
+            return pattern.node(self.name, inputs, dict(zip(self.fields, self._values, strict=True)))
+        outputs = _apply(self, inputs).outputs
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def __eq__(self, other: object) -> bool:
+        if self is other:
+            return True
+        return type(self) is type(other) and self._values == other._values  # type: ignore[attr-defined]
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __reduce__(self) -> Any:
+        return type(self), self._values
+
+    def __repr__(self) -> str:
+        inner = ", ".join(f"{n}={v}" for n, v in zip(self.fields, self._values, strict=True))
+        return f"{self.name}{{{inner}}}" if inner else self.name
+
+    def replace(self, **changes: Any) -> Op:
+        """The same op with some parameters changed."""
+        return type(self)(**{**dict(zip(self.fields, self._values, strict=True)), **changes})
+
+    def types(self, *inputs: TensorType) -> tuple[TensorType, ...]:
+        """The output types as a tuple, also for a single output."""
+        out = self.infer(*inputs)
+        return (out,) if isinstance(out, TensorType) else tuple(out)
+
+
+_apply: Any = None  # ir.graph fills this in: it needs Op, calling an op needs it
+OPS: dict[str, Any] = {}  # name -> Op class, or the instance of an elementwise row
+
+
+def incomplete(cls: type) -> str:
+    """What an op class still lacks, or "" when its block is complete."""
+    for needed in ("infer", "reference"):
+        if not callable(getattr(cls, needed, None)):
+            return f"{needed} is missing"
+    if not cls.__doc__:
+        return "a docstring (its manual page) is missing"
+    has_vjp = callable(getattr(cls, "vjp", None))
+    if has_vjp == bool(cls.nondifferentiable):  # type: ignore[attr-defined]
+        return "exactly one of vjp and nondifferentiable is needed"
+    found = [r for r in _REALISATIONS if callable(getattr(cls, r, None))]
+    if len(found) != 1:
+        return f"exactly one of {', '.join(_REALISATIONS)} is needed, found {found or 'none'}"
+    return ""

@@ -1,0 +1,89 @@
+"""Shared variables: state that lives across calls of compiled functions."""
+
+from __future__ import annotations
+
+import ctypes
+from typing import Any, Sequence
+
+import numpy as np
+
+from symgraph import dtypes, provenance
+from symgraph.errors import DTypeError, ShapeError
+from symgraph.ir.graph import Variable
+from symgraph.ir.types import TensorType, tensor_type
+
+
+class Shared(Variable):
+    """A variable with a value of its own, read and updated by compiled functions.
+
+    ``cell`` is the address table that native code reads: data pointer, then one word per axis.
+    ``default_update`` is applied by every compiled function that uses the variable, unless told not to.
+    """
+
+    __slots__ = ("_array", "cell", "default_update", "origins")
+
+    def __init__(self, array: np.ndarray, type: TensorType, name: str | None) -> None:
+        super().__init__(type, None, 0)
+        self.name = name
+        self.default_update: Variable | None = None
+        origin = provenance.capture()
+        self.origins = (origin,) if origin else ()
+        self.cell = (ctypes.c_int64 * (1 + array.ndim))()
+        self._install(array)
+
+    def _own_origins(self) -> tuple[provenance.Origin, ...]:
+        return self.origins
+
+    def _install(self, array: np.ndarray) -> None:
+        self._array = array
+        self.cell[0] = array.ctypes.data
+        for k, n in enumerate(array.shape):
+            self.cell[1 + k] = n
+
+    def get_value(self, borrow: bool = False) -> np.ndarray:
+        """The present value: a copy, or with ``borrow`` the storage itself (changes with calls)."""
+        return self._array if borrow else self._array.copy()
+
+    def set_value(self, value: Any) -> None:
+        """Replace the value; dtype must convert without loss of kind and the shape must fit.
+
+        Raises DTypeError or ShapeError and leaves the value as it was.
+        """
+        new = np.asarray(value)
+        if not dtypes.can_cast_same_kind(dtypes.as_dtype(new.dtype), self.dtype):
+            raise DTypeError(f"{self.label()} holds {self.dtype}; cannot store {new.dtype}")
+        fits = len(new.shape) == self.ndim and all(
+            not isinstance(s, int) or s == n for s, n in zip(self.shape, new.shape, strict=True)
+        )
+        if not fits:
+            raise ShapeError(
+                f"{self.label()} holds {self.type.text()}; cannot store shape {new.shape}",
+                hint="give shared(..., shape=(None, ...)) for axes that may change",
+            )
+        if new.shape == self._array.shape:
+            self._array[...] = new  # in place: borrowed views and native code keep their address
+        else:
+            self._install(np.array(new, dtypes.numpy_dtype(self.dtype), order="C"))
+
+    def __repr__(self) -> str:
+        return f"<shared {self.label()}: {self.type.text()}>"
+
+
+def shared(
+    value: Any, name: str | None = None, *, dtype: Any = None, shape: Sequence[Any] | None = None
+) -> Shared:
+    """State from an initial value (copied). ``shape`` may free axes: names or None.
+
+    >>> w = shared([[1.0, 2.0]], name="w")
+    >>> w.set_value([[3, 4]]); w.get_value().tolist()
+    [[3.0, 4.0]]
+    """
+    source = np.asarray(value)
+    kind = dtypes.as_dtype(dtype if dtype is not None else source.dtype)
+    array = np.array(source, dtypes.numpy_dtype(kind), order="C")
+    declared = tensor_type(kind, array.shape if shape is None else shape)
+    if declared.ndim != array.ndim or any(
+        isinstance(s, int) and s != n for s, n in zip(declared.shape, array.shape, strict=True)
+    ):
+        raise ShapeError(f"shared value has shape {array.shape}, declared {declared.text()}")
+    return Shared(array, declared, name)

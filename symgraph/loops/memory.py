@@ -1,0 +1,116 @@
+"""The buffer plan: which temporaries share memory.
+
+Buffers live from the step that writes them to the last that reads them. A slot whose buffer has
+died is given to a later buffer of the same number of bytes (sizes may be symbolic) or, among known
+sizes, to one that wastes at most half of it. All slots lie in one arena, taken once per call.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from symgraph import dtypes
+from symgraph.loops.compute import elements
+from symgraph.loops.program import Branch, Buffer, Call, Copy, Loop, Program, Require, Run, Step
+from symgraph.loops.statements import Size
+from symgraph.scalar import as_expr, as_size, const
+
+ALIGNMENT = 64
+
+
+class Plan(NamedTuple):
+    """``slots`` are sizes in bytes; ``slot_of`` maps temporaries, and steps with inner programs
+    (under ``#step``), to their slot."""
+
+    slots: tuple[Size, ...]
+    slot_of: dict[str, int]
+
+    def total(self) -> Size:
+        """The bytes of the arena, each slot rounded up to the alignment."""
+        total = const(0)
+        for s in self.slots:
+            total = total + as_expr(_aligned(s))
+        return as_size(total)
+
+
+def _aligned(size: Size) -> Size:
+    if isinstance(size, int):
+        return -(-size // ALIGNMENT) * ALIGNMENT
+    return as_size((size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT)
+
+
+def nbytes(buffer: Buffer) -> Size:
+    """The bytes of a buffer."""
+    return as_size(as_expr(elements(buffer.shape)) * dtypes.itemsize(buffer.dtype))
+
+
+def touched(step: Step) -> list[str]:
+    """The buffers a step reads or writes."""
+    match step:
+        case Run() | Call():
+            return list(step.buffers)
+        case Copy():
+            return [step.target, step.source]
+        case Loop():
+            rows = [*step.rows, *(r for _, r in step.finals)]
+            names = [r.buffer for r in rows] + [r.first for r in rows if r.first]
+            return names + [t for t, _ in step.finals]
+        case Branch():
+            return [step.pred, *step.inputs, *step.outputs]
+        case Require():
+            return [step.flag]
+
+
+def workspace(step: Step) -> Size:
+    """The bytes that the inner programs of a step need."""
+    if isinstance(step, Loop):
+        return plan(step.body).total()
+    if isinstance(step, Branch):
+        return as_size(as_expr(plan(step.then).total()) + as_expr(plan(step.otherwise).total()))
+    return 0
+
+
+def plan(program: Program) -> Plan:
+    """Slots for the temporaries of a program."""
+    last: dict[str, int] = {}
+    for k, step in enumerate(program.steps):
+        for name in touched(step):
+            last[_memory_of(program, name)] = k
+    slots: list[Size] = []
+    slot_of: dict[str, int] = {}
+    free: list[int] = []
+    for k, step in enumerate(program.steps):
+        names = dict.fromkeys(_memory_of(program, n) for n in touched(step))
+        wanted = [(n, nbytes(program.buffers[n])) for n in names if _is_temp(program, n)]
+        space = workspace(step)
+        if space != 0:
+            wanted.append((f"#{k}", space))
+            last[f"#{k}"] = k
+        for name, size in wanted:
+            if name not in slot_of:
+                slot_of[name] = _take(slots, free, size)
+        for name, _ in wanted:
+            if last[name] == k:
+                free.append(slot_of[name])
+    return Plan(tuple(slots), slot_of)
+
+
+def _is_temp(program: Program, name: str) -> bool:
+    return program.buffers[name].role == "temp"
+
+
+def _memory_of(program: Program, name: str) -> str:
+    while program.buffers[name].alias:
+        name = program.buffers[name].alias
+    return name
+
+
+def _take(slots: list[Size], free: list[int], size: Size) -> int:
+    for s in free:
+        held = slots[s]
+        fits = isinstance(held, int) and isinstance(size, int) and size <= held <= 2 * size
+        if held is size or held == size or fits:
+            free.remove(s)
+            return s
+    slots.append(size)
+    return len(slots) - 1

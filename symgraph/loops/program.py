@@ -1,0 +1,126 @@
+"""The Program grammar: what one compiled function does, as steps over buffers.
+
+    Program = program name(inputs -> outputs) { Buffer* Check* Step* }
+    Step = Run(kernel, buffers)               a loop nest
+         | Call(routine, buffers, params)     a library routine (gemm ...)
+         | Copy(target, source)               same number of bytes
+         | Loop(length, body, rows)           a scan: the body once for each t = 0 .. length-1
+         | Branch(pred, then, otherwise, buffers)
+         | Require(flag, failure)             a run-time error when the flag is false
+
+Every buffer is dense; its role says whose memory it is. A buffer with ``alias`` is another view of
+the same memory (a reshape). The body of Loop and Branch is a Program whose inputs and outputs are
+given memory by the step, so results are written where they belong.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple, Union
+
+from symgraph.loops.statements import Kernel, Size
+
+
+class Buffer(NamedTuple):
+    """``role``: input | output | shared | constant | temp; ``position`` counts within the role.
+
+    A constant either carries its bytes as ``data`` (small: part of the code) or is number
+    ``position`` of the large constants, which are handed over as addresses.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[Size, ...]
+    role: str
+    position: int = 0
+    alias: str = ""
+    data: bytes | None = None
+
+
+class Run(NamedTuple):
+    """Run a kernel over buffers, in the order of its parameters."""
+
+    kernel: Kernel
+    buffers: tuple[str, ...]
+    origins: tuple[Any, ...] = ()
+
+
+class Call(NamedTuple):
+    """Call a library routine; ``params`` are (name, value) pairs known when compiled."""
+
+    routine: str
+    buffers: tuple[str, ...]
+    params: tuple[tuple[str, Any], ...]
+    origins: tuple[Any, ...] = ()
+
+
+class Copy(NamedTuple):
+    """target = source."""
+
+    target: str
+    source: str
+
+
+class Row(NamedTuple):
+    """The memory that step t of a Loop gives to one input or output of its body.
+
+    The whole buffer when ``step`` is 0 and ``rows`` is False; else row ``start + step * t``, modulo
+    ``modulo`` when that is not 0; ``first`` names the buffer that takes its place at t = 0.
+    """
+
+    buffer: str
+    start: Size = 0
+    step: int = 0
+    modulo: int = 0
+    first: str = ""
+    rows: bool = False
+
+
+class Loop(NamedTuple):
+    """A scan. ``rows`` bind the body's inputs, then its outputs; ``finals`` are (target, row)
+    copied when the loop has ended, with the row taken at t = length."""
+
+    length: Size
+    body: Program
+    rows: tuple[Row, ...]
+    finals: tuple[tuple[str, Row], ...]
+
+
+class Branch(NamedTuple):
+    """Run ``then`` where the 0-d bool ``pred`` holds, else ``otherwise``."""
+
+    pred: str
+    then: Program
+    otherwise: Program
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+class Failure(NamedTuple):
+    """A run-time error: its code, text and the user's lines."""
+
+    code: str
+    what: str
+    hint: str = ""
+    origins: tuple[Any, ...] = ()
+
+
+class Require(NamedTuple):
+    """Stop with the failure when the 0-d bool ``flag`` is false."""
+
+    flag: str
+    failure: Failure
+
+
+Step = Union[Run, Call, Copy, Loop, Branch, Require]
+
+
+class Program(NamedTuple):
+    """Buffers by name, the sizes it reads, the size checks that come first, and the steps."""
+
+    name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    buffers: dict[str, Buffer]
+    sizes: tuple[str, ...]
+    checks: tuple[tuple[Size, Size, str], ...]
+    steps: tuple[Step, ...]

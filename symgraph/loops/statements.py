@@ -1,0 +1,122 @@
+"""The loop language, on one page.
+
+    Kernel = kernel name(params) { Stmt* }
+    Stmt   = For(index, extent, kind) { Stmt* }      kind: serial | vector
+           | Fold(names = combiner over index, extent, kind) { Stmt* } yield values
+           | Let(name, Expr) | If(Expr) { Stmt* } | Store(buffer, [Expr*], Expr)
+           | Alloc(buffer, dtype, shape) | Barrier
+
+Indices are int64 variables running from 0 to extent - 1. All buffers are dense, last axis fastest.
+``Fold`` is a loop that carries one value (two for argmax and argmin): it starts at the combiner's
+identity, combines the yielded values each turn and leaves its names bound afterwards. A ``vector``
+Fold may combine in any fixed tree order. An ``Alloc`` lives until the end of the enclosing body.
+"""
+
+from __future__ import annotations
+
+from typing import Iterator, NamedTuple, Union
+
+from symgraph.scalar import Expr
+
+Size = Union[Expr, int]
+
+
+class For(NamedTuple):
+    """Run the body for index = 0 .. extent-1."""
+
+    index: Expr
+    extent: Size
+    kind: str
+    body: tuple[Stmt, ...]
+
+
+class Fold(NamedTuple):
+    """Carry ``names`` through the loop, combining ``values`` each turn."""
+
+    names: tuple[Expr, ...]
+    combiner: str
+    index: Expr
+    extent: Size
+    kind: str
+    body: tuple[Stmt, ...]
+    values: tuple[Expr, ...]
+
+
+class Let(NamedTuple):
+    """Bind a name to a value for the rest of the body."""
+
+    name: Expr
+    value: Expr
+
+
+class If(NamedTuple):
+    """Run the body when the condition holds."""
+
+    cond: Expr
+    body: tuple[Stmt, ...]
+
+
+class Store(NamedTuple):
+    """Write one element."""
+
+    buffer: str
+    indices: tuple[Expr, ...]
+    value: Expr
+
+
+class Alloc(NamedTuple):
+    """Scratch memory of the enclosing body."""
+
+    buffer: str
+    dtype: str
+    shape: tuple[Size, ...]
+
+
+class Barrier(NamedTuple):
+    """All threads of a block arrive before any goes on (the CPU has one)."""
+
+
+Stmt = Union[For, Fold, Let, If, Store, Alloc, Barrier]
+
+
+class Param(NamedTuple):
+    """A buffer of a kernel: ``mode`` is "in", "out" or "inout"."""
+
+    name: str
+    dtype: str
+    shape: tuple[Size, ...]
+    mode: str
+
+
+class Kernel(NamedTuple):
+    """A named loop nest over its buffers; ``sizes`` are the names of the sizes it reads."""
+
+    name: str
+    params: tuple[Param, ...]
+    sizes: tuple[str, ...]
+    body: tuple[Stmt, ...]
+
+
+def walk(body: tuple[Stmt, ...]) -> Iterator[Stmt]:
+    """Every statement, outer ones first (nests are as deep as the rank, so recursion is safe)."""
+    for s in body:
+        yield s
+        if isinstance(s, For | Fold | If):
+            yield from walk(s.body)
+
+
+def expressions(s: Stmt) -> list[Expr]:
+    """The scalar expressions a statement holds itself (not those of its body)."""
+    sizes = [e for e in getattr(s, "shape", ()) if isinstance(e, Expr)]
+    if isinstance(s, For | Fold):
+        sizes += [s.extent] if isinstance(s.extent, Expr) else []
+    match s:
+        case Fold():
+            return [*sizes, *s.values]
+        case Let():
+            return [s.value]
+        case If():
+            return [s.cond]
+        case Store():
+            return [*s.indices, s.value]
+    return sizes

@@ -1,0 +1,316 @@
+"""From an optimized tensor graph to a Program: buffers, kernels, calls, loops, in order.
+
+    graph -> roots (partition) -> groups -> kernels (nests) -> steps
+
+Outputs are written where the caller wants them. An update is written into its shared variable by
+the kernel that makes it when nothing reads the old value later and nothing can fail any more;
+otherwise it is copied there at the very end, so a failed call changes no state.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, NamedTuple, Sequence
+
+from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, toposort
+from symgraph.ir.types import Size, TensorType
+from symgraph.loops.program import Buffer, Copy, Failure, Program, Require, Run, Step
+from symgraph.loops.statements import Kernel
+from symgraph.lower import nests
+from symgraph.lower.groups import Group, Grouping
+from symgraph.loops.memory import touched
+from symgraph.lower.partition import Inliner, Root
+from symgraph.lower.schedule import schedule
+from symgraph.scalar import Expr, as_expr, as_size, postorder, substitute, var
+
+
+class Context(NamedTuple):
+    """What the programs of one function share: kernels already made, the large constants by
+    number, and sizes known to be equal."""
+
+    kernels: dict[Any, Kernel]
+    constants: dict[Constant, int]
+    equal: dict[Expr, Expr]
+    scheduled: bool = True
+
+    def simplify(self, size: Size) -> Size:
+        """A size with every size that a check makes equal replaced by one of them."""
+        if isinstance(size, int) or not self.equal:
+            return size
+        return as_size(substitute(size, self.equal))
+
+
+def context(
+    checks: Sequence[tuple[Size, Size, str]], constants: dict[Constant, int], scheduled: bool = True
+) -> Context:
+    """A fresh context; checks of the form ``name == size`` make ``name`` an alias of the size."""
+    equal: dict[Expr, Expr] = {}
+    for left, right, _ in checks:
+        a, b = (substitute(as_expr(s), equal) for s in (left, right))
+        if a is b:
+            continue
+        if a.op != "var":
+            a, b = b, a
+        if a.op == "var" and a not in set(postorder([b])):
+            equal = {k: substitute(v, {a: b}) for k, v in equal.items()}
+            equal[a] = b
+    return Context({}, constants, equal, scheduled)
+
+
+class Builder:
+    """Builds one Program; opaque ops (routines, scan, cond) add their steps through it."""
+
+    def __init__(self, graph: Graph, name: str, shared: Sequence[Variable], ctx: Context) -> None:
+        self.graph, self.name, self.ctx = graph, name, ctx
+        self.buffers: dict[str, Buffer] = {}
+        self.names: dict[Variable, str] = {}
+        self.steps: dict[int, Step | Group | list[Step]] = {}
+        self.grouping = Grouping()
+        self.copies_first: list[Step] = []
+        for k, v in enumerate(graph.inputs):
+            self._declare(v, f"in{k}", "input", k)
+        for k, v in enumerate(shared):
+            self._declare(v, f"state{k}", "shared", k)
+
+    # buffers --------------------------------------------------------------------------------------
+
+    def _declare(self, v: Variable, name: str, role: str, position: int) -> str:
+        self.names[v] = name
+        self.add_buffer(name, v.type, role, position)
+        return name
+
+    def add_buffer(
+        self, name: str, type: TensorType, role: str = "temp", position: int = 0, alias: str = ""
+    ) -> str:
+        """Add a buffer of this type."""
+        shape = tuple(self.ctx.simplify(s) for s in type.shape)
+        self.buffers[name] = Buffer(name, type.dtype, shape, role, position, alias)
+        return name
+
+    def buffer(self, v: Variable) -> str:
+        """The buffer of a variable; made on first sight."""
+        name = self.names.get(v)
+        if name is not None:
+            return name
+        if isinstance(v, Constant):
+            name = f"c{len(self.names)}"
+            shape, large = v.data.shape, self.ctx.constants.get(v)
+            data = v.data.tobytes() if large is None else None
+            self.names[v] = name
+            self.buffers[name] = Buffer(name, v.dtype, shape, "constant", large or 0, "", data)
+            return name
+        return self._declare(v, f"b{len(self.names)}", "temp", 0)
+
+    def scratch(self, type: TensorType) -> str:
+        """A temporary of no variable."""
+        name = f"t{len(self.buffers)}"
+        return self.add_buffer(name, type)
+
+    # steps ----------------------------------------------------------------------------------------
+
+    def add_steps(self, reads: list[str], writes: list[str], steps: list[Step], needs: set[int]) -> int:
+        """Add opaque steps that belong together."""
+        number = self.grouping.add_step(reads, writes, needs)
+        self.steps[number] = steps
+        return number
+
+    def run(self, kernel: Kernel, buffers: Sequence[str], origins: tuple[Any, ...]) -> Run:
+        """A step that runs a kernel; equal kernels are one."""
+        kernel = schedule(kernel) if self.ctx.scheduled else kernel
+        key = (kernel.params, kernel.sizes, kernel.body)
+        kernel = kernel._replace(name=f"kernel{len(self.ctx.kernels)}")
+        return Run(self.ctx.kernels.setdefault(key, kernel), tuple(buffers), origins)
+
+    def build(self, updates: Sequence[tuple[Variable, Variable]], realise: Callable[..., None]) -> Program:
+        """The whole Program. ``realise(builder, apply, needs)`` adds the steps of an opaque op."""
+        requires = _requirements(self.graph, [v for _, v in updates])
+        values = [*self.graph.outputs, *(v for _, v in updates)]
+        roots = [flag for flags in requires.values() for flag, _ in flags] + values
+        whole = Graph(self.graph.inputs, roots)
+        inliner = Inliner(whole, self.buffer, self._root, self.ctx.simplify)
+        self._outputs(values)
+        numbers: dict[Variable, int] = {}
+        for apply in whole.toposort():
+            needs = {self._require(flag, failure, numbers) for flag, failure in requires.get(apply, ())}
+            if hasattr(apply.op, "lower"):
+                inliner.visit(apply, needs)
+            else:
+                realise(self, apply, needs)
+        steps = self._in_order(updates)
+        outputs = tuple(b.name for b in sorted(
+            (b for b in self.buffers.values() if b.role == "output"), key=lambda b: b.position
+        ))  # fmt: skip
+        inputs = tuple(self.names[v] for v in self.graph.inputs)
+        used = {n for s in steps for n in touched(s)} | {*inputs, *outputs}
+        used |= {self.buffers[n].alias for n in used if self.buffers[n].alias}
+        kept = {
+            n: b for n, b in self.buffers.items() if n in used or b.role in ("input", "shared")
+        }
+        return Program(self.name, inputs, outputs, kept, _sizes(kept, steps), (), tuple(steps))
+
+    def _root(self, root: Root) -> None:
+        number = self.grouping.add_root(root)
+        self.steps.setdefault(number, self.grouping.groups[-1])
+
+    def _require(self, flag: Variable, failure: Failure, numbers: dict[Variable, int]) -> int:
+        if flag not in numbers:
+            buffer = self.buffer(flag)
+            numbers[flag] = self.add_steps([buffer], [], [Require(buffer, failure)], set())
+        return numbers[flag]
+
+    def _outputs(self, values: Sequence[Variable]) -> None:
+        """Outputs that a step makes are made in the caller's memory; others are copied there."""
+        for k, v in enumerate(self.graph.outputs):
+            if v.owner is not None and v not in self.names and not _is_alias(v.owner):
+                self._declare(v, f"out{k}", "output", k)
+            else:
+                target = self.add_buffer(f"out{k}", v.type, "output", k)
+                source = self.buffer(v)
+                if v.owner is None:
+                    self.copies_first.append(Copy(target, source))
+                else:
+                    self.steps[-1 - k] = Copy(target, source)  # placed after everything else
+
+    # ordering and updates ---------------------------------------------------------------------------
+
+    def _in_order(self, updates: Sequence[tuple[Variable, Variable]]) -> list[Step]:
+        order = self.grouping.order()
+        late = [s for k, s in sorted(self.steps.items(), reverse=True) if k < 0]
+        last: list[Step] = [*late]  # type: ignore[list-item]
+        final: list[Step] = []
+        for state, value in updates:
+            target, source = self.names[state], self.buffer(value)
+            if value.owner is None:
+                held = self.scratch(value.type)
+                last.append(Copy(held, source))
+                source = held
+            elif self._in_place(order, target, source, value):
+                self.buffers[source] = self.buffers[source]._replace(alias=target)
+                continue
+            final.append(Copy(target, source))
+        outside = self._read_outside([*last, *final])
+        steps: list[Step] = list(self.copies_first)
+        for number in order:
+            item = self.steps[number]
+            if isinstance(item, Group):
+                steps += self._kernel(item, outside)
+            else:
+                steps += item  # type: ignore[arg-type]
+        return [*steps, *last, *final]
+
+    def _in_place(self, order: list[int], target: str, source: str, value: Variable) -> bool:
+        """Whether the kernel that makes ``source`` may write it over ``target``."""
+        made = self.grouping.owner.get(source)
+        item = self.steps.get(made) if made is not None else None
+        if not isinstance(item, Group) or item.kind != "column" or self.buffers[source].role != "temp":
+            return False
+        if self.buffers[source].alias or self.buffers[source].shape != self.buffers[target].shape:
+            return False
+        root = next(m for m in item.members if m.buffer == source)
+        if root.reduction is not None:
+            return False
+        for member in item.members:
+            for read in member.reads():
+                if read.attr == target and (member.reduction or read.args != root.target):
+                    return False
+        after = order[order.index(made) + 1 :] if made is not None else []
+        for number in after:
+            step = self.steps[number]
+            if isinstance(step, Group):
+                if any(x.attr == target for m in step.members for x in m.reads()):
+                    return False
+                continue
+            for s in step:  # type: ignore[union-attr]
+                if isinstance(s, Require) or not isinstance(s, Run | Copy) and _may_fail(s):
+                    return False
+                if target in touched(s):
+                    return False
+        late = [s for k, s in self.steps.items() if k < 0]
+        return not any(target in touched(s) for s in late)  # type: ignore[arg-type]
+
+    def _read_outside(self, last: list[Step]) -> dict[str, set[int]]:
+        """For each buffer the numbers of the groups and steps that read it (-1: at the end)."""
+        readers: dict[str, set[int]] = {}
+        for number, item in self.steps.items():
+            if isinstance(item, Group):
+                names = {x.attr for m in item.members for x in m.reads()}
+            elif isinstance(item, list):
+                names = {n for s in item for n in touched(s)}
+            else:
+                names = set(touched(item))
+            for n in names:
+                readers.setdefault(n, set()).add(number)
+        for s in last:
+            for n in touched(s):
+                readers.setdefault(n, set()).add(-1)
+        return readers
+
+    def _kernel(self, group: Group, readers: dict[str, set[int]]) -> list[Step]:
+        outside = set()
+        for m in group.members:
+            b = self.buffers[m.buffer]
+            elsewhere = readers.get(m.buffer, set()) - {group.number}
+            if b.role != "temp" or b.alias or elsewhere:
+                outside.add(m.buffer)
+
+        def of(name: str) -> tuple[str, tuple[Size, ...]]:
+            return self.buffers[name].dtype, self.buffers[name].shape
+
+        nest = nests.build(group, outside, of, "")
+        for name, (dtype, shape) in nest.scratch.items():
+            self.buffers[name] = Buffer(name, dtype, shape, "temp")
+        origins = tuple(dict.fromkeys(o for m in group.members for o in m.origins))
+        return [self.run(nest.kernel, nest.buffers, origins)]
+
+
+def _is_alias(apply: Apply) -> bool:
+    routine = getattr(apply.op, "extern", None)
+    return routine is not None and apply.op.name == "reshape"
+
+
+def _may_fail(step: Step) -> bool:
+    from_loop = getattr(step, "body", None) or getattr(step, "then", None)
+    if from_loop is None:
+        return False
+    programs = [p for p in (getattr(step, n, None) for n in ("body", "then", "otherwise")) if p]
+    return any(isinstance(s, Require) or _may_fail(s) for p in programs for s in p.steps)
+
+
+def _requirements(
+    graph: Graph, updates: Sequence[Variable]
+) -> dict[Apply, list[tuple[Variable, Failure]]]:
+    """The run-time conditions of the nodes, those of producers first."""
+    found: dict[Apply, list[tuple[Variable, Failure]]] = {}
+    for apply in toposort([*graph.outputs, *updates]):
+        requires = getattr(apply.op, "requires", None)
+        if requires is not None:
+            found[apply] = [
+                (flag, Failure(code, what, hint, apply.origins))
+                for flag, code, what, hint in requires(*apply.inputs)
+            ]
+    return found
+
+
+def _sizes(buffers: dict[str, Buffer], steps: Sequence[Step]) -> tuple[str, ...]:
+    exprs = [s for b in buffers.values() for s in b.shape if isinstance(s, Expr)]
+    names = {e.attr: None for e in postorder(exprs) if e.op == "var"}
+    for s in steps:
+        if isinstance(s, Run):
+            names.update(dict.fromkeys(s.kernel.sizes))
+        for n in ("body", "then", "otherwise"):
+            inner = getattr(s, n, None)
+            if isinstance(inner, Program):
+                names.update(dict.fromkeys(inner.sizes))
+        length = getattr(s, "length", None)
+        if isinstance(length, Expr):
+            names.update({e.attr: None for e in postorder([length]) if e.op == "var"})
+    return tuple(names)
+
+
+def input_sizes(inputs: Sequence[Variable | Input]) -> list[Expr]:
+    """The size names that the inputs bind, in order of first sight."""
+    found: dict[Expr, None] = {}
+    for v in inputs:
+        for s in v.shape:
+            if isinstance(s, Expr) and s.op == "var":
+                found[s] = None
+    return [var(s.attr) for s in found]

@@ -1,0 +1,177 @@
+"""Roots that share one loop nest.
+
+A group runs over outer axes P. In a *column* group every member has exactly the shape P (or folds
+over inner serial loops) and the last axis of P is the vector axis. In a *row* group members may also
+have further inner axes Q, or fold over them, and the innermost of those is the vector axis: softmax,
+layer normalisation and their gradients become one pass over rows that stay in cache. A member reads
+another one only at the same P.
+"""
+
+from __future__ import annotations
+
+from symgraph.loops.statements import Size
+from symgraph.lower.partition import Root
+from symgraph.scalar import Expr, coefficient
+
+LOOK_BACK = 48  # how many groups back a root looks for company
+SMALL = 4096  # elements up to which same-shape neighbours share a kernel though they share no data
+
+
+class Group:
+    """Roots in order of computation, their kind and the extents of their common outer axes."""
+
+    __slots__ = ("kind", "members", "number", "outer")
+
+    def __init__(self, number: int, root: Root, kind: str, outer: tuple[Size, ...]) -> None:
+        self.number, self.kind, self.outer = number, kind, outer
+        self.members = [root]
+
+
+def natural_kind(root: Root) -> str:
+    """Row when a fold's innermost axis is the contiguous one in most of its loads, else column."""
+    if root.reduction is None or not root.reduction.axes:
+        return "column"
+    if not root.axes:
+        return "row"
+    row = sum(unit_stride(x, root.reduction.axes[-1]) for x in root.reads())
+    column = sum(unit_stride(x, root.axes[-1]) for x in root.reads())
+    return "row" if row >= column else "column"
+
+
+def unit_stride(read: Expr, axis: Expr) -> bool:
+    """Whether consecutive values of ``axis`` read consecutive elements."""
+    indices = read.args if read.op == "load" else read.args[1:]
+    if not indices:
+        return False
+    one = coefficient(indices[-1], axis)
+    others = all(_constant_in(i, axis) for i in indices[:-1])
+    return one is not None and one.is_const and one.value == 1 and others
+
+
+def _constant_in(index: Expr, axis: Expr) -> bool:
+    c = coefficient(index, axis)
+    return c is not None and c.is_const and c.value == 0
+
+
+def _aligned(root: Root, group: Group, depth: int) -> bool:
+    """All reads of members happen at the same first ``depth`` axes as they were stored."""
+    members = {m.buffer: m for m in group.members}
+    outer = set(root.axes[:depth])
+    for read in root.reads():
+        member = members.get(read.attr)
+        if member is None:
+            continue
+        indices = read.args if read.op == "load" else read.args[1:]
+        mine = set(member.axes[:depth])
+        for stored, used in zip(member.target, indices, strict=True):
+            if (stored in mine or used in outer or stored.is_const) and stored is not used:
+                return False
+    return True
+
+
+def _shares(root: Root, group: Group) -> bool:
+    mine = {x.attr for x in root.reads()}
+    return any(m.buffer in mine or mine & {x.attr for x in m.reads()} for m in group.members)
+
+
+def _tiny(extents: tuple[Size, ...]) -> bool:
+    total = 1
+    for e in extents:
+        if not isinstance(e, int):
+            return False
+        total *= e
+    return total <= SMALL
+
+
+def joins(root: Root, group: Group) -> tuple[str, tuple[Size, ...]] | None:
+    """The (kind, outer axes) of the group once ``root`` is in it; None when it does not fit."""
+    shape, kind = root.extents, natural_kind(root)
+    folding = root.reduction is not None and bool(root.reduction.axes)
+    outer = group.outer
+    if group.kind == "column" and outer == shape and not (folding and kind == "row"):
+        close = _shares(root, group) or _tiny(outer)
+        return ("column", outer) if close and _aligned(root, group, len(outer)) else None
+    if group.kind == "row" and not (folding and kind == "column"):
+        fits = shape == outer if folding else shape[: len(outer)] == outer
+        if fits and _shares(root, group) and _aligned(root, group, len(outer)):
+            return "row", outer
+        return None
+    if folding and kind == "row" and group.kind == "column" and len(outer) >= len(shape):
+        points = all(m.reduction is None or not m.reduction.axes for m in group.members)
+        prefix = outer[: len(shape)] == shape
+        reads = {x.attr for x in root.reads()} & {m.buffer for m in group.members}
+        if points and prefix and reads and _aligned(root, group, len(shape)):
+            return "row", shape
+    return None
+
+
+class Grouping:
+    """Places roots and other steps into an order of groups without making a cycle."""
+
+    def __init__(self) -> None:
+        self.groups: list[Group] = []
+        self.owner: dict[str, int] = {}  # buffer -> number of the group or step that makes it
+        self.direct: list[set[int]] = []  # by number: what it depends on
+        self.closure: list[int] = []  # the same, transitively, as bit masks
+
+    def add_step(self, reads: list[str], writes: list[str], needs: set[int]) -> int:
+        """A step that is no kernel: it stands alone."""
+        number = self._number(reads, needs)
+        for w in writes:
+            self.owner[w] = number
+        return number
+
+    def add_root(self, root: Root) -> int:
+        """Put the root into the latest group that can take it, or into one of its own."""
+        direct = {self.owner[x.attr] for x in root.reads() if x.attr in self.owner} | root.needs
+        for group in reversed(self.groups[-LOOK_BACK:]):
+            if any(d != group.number and self.closure[d] >> group.number & 1 for d in direct):
+                continue  # something between would have to run both after and before the group
+            joined = joins(root, group)
+            if joined is not None:
+                group.kind, group.outer = joined
+                group.members.append(root)
+                self._extend(group.number, direct)
+                self.owner[root.buffer] = group.number
+                return group.number
+        number = self._number([x.attr for x in root.reads()], root.needs)
+        self.groups.append(Group(number, root, natural_kind(root), root.extents))
+        self.owner[root.buffer] = number
+        return number
+
+    def _number(self, reads: list[str], needs: set[int]) -> int:
+        direct = {self.owner[r] for r in reads if r in self.owner} | needs
+        mask = 0
+        for d in direct:
+            mask |= self.closure[d] | 1 << d
+        self.direct.append(direct)
+        self.closure.append(mask)
+        return len(self.direct) - 1
+
+    def _extend(self, number: int, direct: set[int]) -> None:
+        mask = 0
+        for d in direct - {number}:
+            mask |= self.closure[d] | 1 << d
+        self.direct[number] |= direct - {number}
+        if mask & ~self.closure[number]:
+            self.closure[number] |= mask
+            for k in range(len(self.closure)):
+                if self.closure[k] >> number & 1:
+                    self.closure[k] |= mask
+
+    def order(self) -> list[int]:
+        """All numbers, each after what it depends on, otherwise as they were added."""
+        out: list[int] = []
+        done: set[int] = set()
+        for first in range(len(self.direct)):
+            stack = [first]
+            while stack:
+                waiting = self.direct[stack[-1]] - done
+                if waiting:
+                    stack.extend(sorted(waiting, reverse=True))
+                    continue
+                top = stack.pop()
+                if top not in done:
+                    done.add(top)
+                    out.append(top)
+        return out

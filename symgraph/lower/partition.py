@@ -1,0 +1,219 @@
+"""Which values get memory, and what one loop computes for each of them: fusion by substitution.
+
+Every fusible op is one scalar expression over indices. A producer is put in the place of its loads
+in its consumer unless it must exist in memory, or computing it again would cost more than keeping
+it: used by several consumers or stretched by broadcasting while dear, or the body grown too long.
+What remains are *roots*: variables with a buffer, each with its whole expression.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable
+
+from symgraph.ir.graph import Apply, Constant, Graph, Variable
+from symgraph.loops.compute import Compute, Operand, Reduction
+from symgraph.scalar import Expr, const, guard, loads, node, postorder, rebuild, substitute, transform
+
+CHEAP = 2  # the cost up to which a value is computed again for each consumer
+CHEAP_BROADCAST = 3  # ... for each element that broadcasting makes of it
+LONGEST = 300  # nodes of one body; a longer one is cut, so that code and compile time stay linear
+
+_COSTS = {
+    "const": 0, "var": 0, "load": 0, "load_if": 1, "cast": 1, "bitcast": 0, "div": 4, "sqrt": 4,
+    "floordiv": 6, "mod": 6, "pow": 40, "ipow": 20, "add": 1, "sub": 1, "mul": 1, "neg": 1,
+}  # fmt: skip
+_DEAR = frozenset(
+    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
+    " acosh atanh sigmoid softplus erf erfc".split()
+)
+
+
+def cost(op: str) -> int:
+    """A rough price of one scalar op, in additions."""
+    return 20 if op in _DEAR else _COSTS.get(op, 1)
+
+
+class Root:
+    """A variable with memory: ``axes`` run over its non-unit axes, ``target`` are the indices at
+    which an element is stored, ``body`` is its whole expression (two of them for argmax)."""
+
+    __slots__ = (
+        "axes", "body", "buffer", "extents", "needs", "origins", "reduction", "target", "variable",
+    )  # fmt: skip
+
+    def __init__(
+        self, variable: Variable, buffer: str, compute: Compute, origins: tuple[Any, ...]
+    ) -> None:
+        self.variable, self.buffer, self.origins = variable, buffer, origins
+        self.needs: set[int] = set()
+        kept = [(a, s) for a, s in zip(compute.axes, compute.shape, strict=True) if s != 1]
+        self.axes = tuple(node("var", (), "int64", f"_i{k}") for k in range(len(kept)))
+        self.extents = tuple(s for _, s in kept)
+        renamed: dict[Expr, Expr] = {a: const(0) for a in compute.axes}
+        renamed.update({old: new for (old, _), new in zip(kept, self.axes, strict=True)})
+        self.target = tuple(renamed[a] for a in compute.axes)
+        self.reduction = compute.reduction
+        if self.reduction is not None:
+            renamed, self.reduction = _drop_unit_folds(renamed, self.reduction)
+        self.body = tuple(substitute(b, renamed) for b in compute.body)
+
+    @property
+    def dtype(self) -> str:
+        return self.body[-1].dtype
+
+    def reads(self) -> list[Expr]:
+        """The loads of its expressions."""
+        return list(dict.fromkeys(x for b in self.body for x in loads(b)))
+
+
+def _drop_unit_folds(
+    renamed: dict[Expr, Expr], reduction: Reduction
+) -> tuple[dict[Expr, Expr], Reduction]:
+    pairs = zip(reduction.axes, reduction.extents, strict=True)
+    kept = [(a, s) for a, s in pairs if s != 1]
+    axes = tuple(node("var", (), "int64", f"_r{k}") for k in range(len(kept)))
+    renamed = {**renamed, **{a: const(0) for a in reduction.axes}}
+    renamed.update({old: new for (old, _), new in zip(kept, axes, strict=True)})
+    return renamed, Reduction(reduction.combiner, axes, tuple(s for _, s in kept))
+
+
+class Inliner:
+    """Walks a graph producers first and collects roots.
+
+    ``simplify`` replaces sizes that a check makes equal by one of them. ``buffer_of`` names the
+    buffer of a variable; ``emit(root)`` receives each root when it is decided.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        buffer_of: Callable[[Variable], str],
+        emit: Callable[[Root], None],
+        simplify: Callable[[Any], Any],
+    ) -> None:
+        self.buffer_of, self.emit, self.simplify = buffer_of, emit, simplify
+        self.computes: dict[Variable, Compute] = {}  # variables that have no memory (yet)
+        self.prices: dict[Variable, int] = {}
+        self.lengths: dict[Variable, int] = {}
+        self.origins: dict[Variable, tuple[Any, ...]] = {}
+        self.needs: dict[Variable, set[int]] = {}
+        self.uses = _count_uses(graph)
+        self.forced = _forced(graph)
+        self.by_buffer: dict[str, Variable] = {}
+
+    def visit(self, apply: Apply, needs: Iterable[int] = ()) -> None:
+        """Lower one fusible node: inline its producers, then decide whether it is a root."""
+        (out,) = apply.outputs
+        raw = self._raw(apply)
+        inputs = [i for i in dict.fromkeys(apply.inputs) if i in self.computes]
+        self._keep_stretched(raw, inputs)
+        inputs = [i for i in inputs if i in self.computes]
+        if 1 + sum(self.lengths[i] for i in inputs) > LONGEST:
+            for i in sorted(inputs, key=lambda v: -self.lengths[v]):
+                if self.lengths[i] > LONGEST // (2 * len(inputs)):
+                    self.materialize(i)
+            inputs = [i for i in inputs if i in self.computes]
+        self.needs[out] = set(needs).union(*(self.needs[i] for i in inputs))
+        own = postorder(raw.body)
+        self.prices[out] = sum(cost(e.op) for e in own) + sum(self.prices[i] for i in inputs)
+        self.lengths[out] = len(own) + sum(self.lengths[i] for i in inputs)
+        merged = dict.fromkeys(apply.origins)
+        for i in inputs:
+            merged.update(dict.fromkeys(self.origins[i]))
+        self.origins[out] = tuple(merged)[:8]
+        self.computes[out] = raw._replace(body=tuple(self._inline(b) for b in raw.body))
+        self.by_buffer[self.buffer_of(out)] = out
+        dear = self.prices[out] > CHEAP and self.uses.get(out, 0) > 1
+        if out in self.forced or raw.reduction is not None or dear:
+            self.materialize(out)
+
+    def materialize(self, v: Variable) -> None:
+        """Give a variable memory: it becomes a root, read through its buffer from now on."""
+        if v not in self.computes:
+            return
+        root = Root(v, self.buffer_of(v), self.computes.pop(v), self.origins.pop(v))
+        root.needs = self.needs.pop(v)
+        self.by_buffer.pop(root.buffer, None)
+        self.emit(root)
+
+    def _raw(self, apply: Apply) -> Compute:
+        operands = [
+            Operand(self.buffer_of(v), v.dtype, [self.simplify(s) for s in v.shape])
+            for v in apply.inputs
+        ]
+        (out,) = apply.outputs
+        raw: Compute = apply.op.lower(out.type, *operands)  # type: ignore[attr-defined]
+        shape = tuple(self.simplify(s) for s in raw.shape)
+        reduction = raw.reduction
+        if reduction is not None:
+            extents = tuple(self.simplify(s) for s in reduction.extents)
+            reduction = reduction._replace(extents=extents)
+        scalars = {
+            self.buffer_of(v): const(v.data.item(), v.dtype)
+            for v in apply.inputs
+            if isinstance(v, Constant) and v.data.size == 1
+        }
+        body = raw.body
+        if scalars:
+            body = tuple(_with_constants(b, scalars) for b in body)
+        return Compute(raw.axes, shape, body, reduction)
+
+    def _keep_stretched(self, raw: Compute, inputs: list[Variable]) -> None:
+        """Materialise dear producers that the consumer reads at fewer axes than it loops over."""
+        dear = {self.buffer_of(i): i for i in inputs if self.prices[i] > CHEAP_BROADCAST}
+        if not dear:
+            return
+        turning = {a for a, s in zip(raw.axes, raw.shape, strict=True) if s != 1}
+        if raw.reduction is not None:
+            pairs = zip(raw.reduction.axes, raw.reduction.extents, strict=True)
+            turning |= {a for a, s in pairs if s != 1}
+        for read in (x for b in raw.body for x in loads(b)):
+            if read.attr in dear and not turning <= set(postorder(read.args)):
+                self.materialize(dear[read.attr])
+
+    def _inline(self, body: Expr) -> Expr:
+        def visit(e: Expr, args: tuple[Expr, ...]) -> Expr:
+            v = self.by_buffer.get(e.attr) if e.op in ("load", "load_if") else None
+            if v is None:
+                return rebuild(e, args)
+            compute = self.computes[v]
+            indices = args if e.op == "load" else args[1:]
+            value = compute.body[0]
+            if indices != compute.axes:
+                value = substitute(value, dict(zip(compute.axes, indices, strict=True)))
+            if e.op == "load_if":
+                zero = const(0, value.dtype)
+                value = node("select", (args[0], guard(value, args[0]), zero), value.dtype)
+            return value
+
+        return transform([body], visit)[0]
+
+
+def _with_constants(body: Expr, scalars: dict[str, Expr]) -> Expr:
+    def visit(e: Expr, args: tuple[Expr, ...]) -> Expr:
+        if e.op == "load" and e.attr in scalars:
+            return scalars[e.attr]
+        if e.op == "load_if" and e.attr in scalars:
+            return node("select", (args[0], scalars[e.attr], const(0, e.dtype)), e.dtype)
+        return rebuild(e, args)
+
+    return transform([body], visit)[0]
+
+
+def _count_uses(graph: Graph) -> dict[Variable, int]:
+    uses: dict[Variable, int] = {}
+    for apply in graph.toposort():
+        for v in dict.fromkeys(apply.inputs):
+            uses[v] = uses.get(v, 0) + 1
+    for v in graph.outputs:
+        uses[v] = uses.get(v, 0) + 1
+    return uses
+
+
+def _forced(graph: Graph) -> set[Variable]:
+    """Outputs, and whatever a routine or an inner graph reads, need memory."""
+    forced = set(graph.outputs)
+    for apply in graph.toposort():
+        if not hasattr(apply.op, "lower"):
+            forced.update(apply.inputs)
+    return forced

@@ -1,0 +1,1 @@
+"""The tensor operations, one block each, and the functions that users call."""

@@ -1,0 +1,359 @@
+"""Ops that own graphs: Scan, a loop over leading axes, and Cond, a choice between two graphs.
+
+Their derivatives differentiate the inner graphs. Autodiff is a higher layer: it registers its
+reverse pass in the language under the name "reverse_pass", and the ops look it up there.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.errors import DTypeError, RankError, ShapeError
+from symgraph.ir.graph import Constant, Graph, Input, Variable, rebuild, toposort
+from symgraph.ir.op import Op
+from symgraph.ir.operators import LANGUAGE
+from symgraph.ir.types import Size, TensorType, same_size
+from symgraph.ops.matrix import promoted
+from symgraph.ops.operands import as_variable
+from symgraph.ops.slicing import zeros
+
+__all__ = ["cond"]
+
+Run = Callable[[Graph, Sequence[Any]], Sequence[Any]]
+
+
+class Scan(Op):
+    """The ``body`` once for each t = 0 .. length-1 (from the end when ``reverse``).
+
+    Inputs: ``carries`` initial values, ``sequences`` tensors with a leading axis of ``length``, and
+    constants. The body takes the carries, row t of each sequence and the constants; it returns the
+    new carries and any number of further values. Outputs: the last carries, then those values
+    stacked along a leading axis, the value of step t in row t.
+    """
+
+    name = "scan"
+    body: Graph
+    carries: int
+    sequences: int
+    length: Size
+    reverse: bool = False
+
+    def infer(self, *given: TensorType) -> tuple[TensorType, ...]:
+        split = self.carries + self.sequences
+        rows = [t.with_shape(t.shape[1:]) for t in given[self.carries : split]]
+        for t in given[self.carries : split]:
+            same_size(t.shape[0], self.length, "scan: length of a sequence differs")
+        inner = (*given[: self.carries], *rows, *given[split:])
+        for v, t in zip(self.body.inputs, inner, strict=True):
+            same_type(v.type, t, f"scan: {v.label()}")
+        new = self.body.outputs[: self.carries]
+        for v, o in zip(self.body.inputs, new, strict=False):
+            same_type(v.type, o.type, f"scan: state {v.label()}")
+        rest = self.body.outputs[self.carries :]
+        stacked = [o.type.with_shape((self.length, *o.shape)) for o in rest]
+        return (*given[: self.carries], *stacked)
+
+    def reference(self, run: Run, *arrays: Any) -> tuple[Any, ...]:
+        split = self.carries + self.sequences
+        state = list(arrays[: self.carries])
+        rows: list[Any] = [None] * self.length  # type: ignore[operator]
+        steps = range(self.length)  # type: ignore[arg-type]
+        for t in reversed(steps) if self.reverse else steps:
+            here = [a[t] for a in arrays[self.carries : split]]
+            out = run(self.body, [*state, *here, *arrays[split:]])
+            state, rows[t] = list(out[: self.carries]), out[self.carries :]
+        if not rows:  # a step on zeros tells the shapes
+            here = [np.zeros(a.shape[1:], a.dtype) for a in arrays[self.carries : split]]
+            out = run(self.body, [*state, *here, *arrays[split:]])[self.carries :]
+            return (*state, *(np.zeros((0, *o.shape), o.dtype) for o in out))
+        return (*state, *(np.stack(column) for column in zip(*rows, strict=True)))
+
+    def vjp(self, g: Any, y: Any, *inputs: Variable) -> tuple[Any, ...]:
+        return self.partial_vjp((True,) * len(inputs), g, y, *inputs)
+
+    def partial_vjp(
+        self, wanted: Sequence[bool], g: Any, y: Any, *inputs: Variable
+    ) -> tuple[Any, ...]:
+        """The cotangents of the ``wanted`` inputs only: a scan in the opposite direction."""
+        return ScanBackward(self, wanted, g, inputs).cotangents()
+
+    def inner(self) -> tuple[Graph, ...]:
+        return (self.body,)
+
+
+class ScanBackward:
+    """The reverse of a Scan, while it is being built.
+
+    Its carries are the cotangents of the carries and running sums for the constants; its sequences
+    the carries that each step of the forward scan began with, the sequences, and the cotangents of
+    the stacked outputs.
+    """
+
+    def __init__(
+        self, op: Scan, wanted: Sequence[bool], g: Sequence[Any], inputs: Sequence[Variable]
+    ) -> None:
+        body, c, s = op.body, op.carries, op.carries + op.sequences
+        self.op, self.inputs, self.g = op, inputs, g
+        real = [dtypes.is_float(v.dtype) for v in body.inputs]
+        active = self._active([w and r for w, r in zip(wanted, real, strict=True)])
+        self.carried = [k for k in range(c) if active[k] and real[k]]
+        self.rows = [k for k in range(c, s) if active[k]]
+        self.summed = [k for k in range(s, len(body.inputs)) if active[k]]
+        self.given = [k for k in range(c, len(body.outputs)) if g[k] is not None]
+
+    def _active(self, wanted: list[bool]) -> list[bool]:
+        """The inputs of the body through which a wanted input acts: carries pass it on."""
+        op, body = self.op, self.op.body
+        active = list(wanted)
+        order = body.toposort()
+        while True:
+            touched = {v for v, a in zip(body.inputs, active, strict=True) if a}
+            for node in order:
+                if any(i in touched for i in node.inputs):
+                    touched.update(node.outputs)
+            passed = [v in touched for v in body.outputs[: op.carries]]
+            passed += [False] * (len(active) - op.carries)
+            new = [a or p for a, p in zip(active, passed, strict=True)]
+            if new == active:
+                return active
+            active = new
+
+    def cotangents(self) -> tuple[Any, ...]:
+        """One cotangent or None for each input of the scan."""
+        body = self.op.body
+        seeds = {k: Input(body.outputs[k].type) for k in (*self.carried, *self.given)}
+        wrt = [*self.carried, *self.rows, *self.summed]
+        found = LANGUAGE["reverse_pass"](
+            [body.outputs[k] for k in seeds], list(seeds.values()), [body.inputs[k] for k in wrt]
+        )
+        by_input = {k: f for k, f in zip(wrt, found, strict=True) if f is not None}
+        new = [by_input[k] if k in by_input else zeros(body.inputs[k].type) for k in self.carried]
+        totals = {k: Input(body.inputs[k].type) for k in self.summed if k in by_input}
+        rows = [k for k in self.rows if k in by_input]
+        outputs = [*new, *(t + by_input[k] for k, t in totals.items()), *(by_input[k] for k in rows)]
+        if not outputs:
+            return (None,) * len(self.inputs)
+        out = self._backward(seeds, totals, outputs)
+        result = dict(zip([*self.carried, *totals, *rows], out, strict=True))
+        return tuple(result.get(k) for k in range(len(self.inputs)))
+
+    def _backward(
+        self, seeds: dict[int, Input], totals: dict[int, Input], outputs: list[Variable]
+    ) -> tuple[Variable, ...]:
+        """The outputs of the scan in the opposite direction; it reads only what its body uses."""
+        body, c, s = self.op.body, self.op.carries, self.op.carries + self.op.sequences
+        used = set(Graph((), outputs).leaves())
+        read = [k for k, v in enumerate(body.inputs) if v in used]
+        saved, constants = [k for k in read if k < c], [k for k in read if k >= s]
+        sequences = [k for k in read if c <= k < s]
+        start = [zeros(body.inputs[k].type) if self.g[k] is None else self.g[k] for k in self.carried]
+        start += [zeros(t.type) for t in totals.values()]
+        inner = [seeds[k] for k in self.carried] + list(totals.values())
+        inner += [body.inputs[k] for k in (*saved, *sequences)] + [seeds[k] for k in self.given]
+        inner += [body.inputs[k] for k in constants]
+        outer = [*start, *self._carries_before(saved), *(self.inputs[k] for k in sequences)]
+        outer += [self.g[k] for k in self.given] + [self.inputs[k] for k in constants]
+        count = len(saved) + len(sequences) + len(self.given)
+        op = Scan(Graph(inner, outputs), len(start), count, self.op.length, not self.op.reverse)
+        return results(op, outer)
+
+    def _carries_before(self, saved: list[int]) -> Sequence[Variable]:
+        """The carries each step began with: outputs of the forward scan with these added to its
+        body. All other outputs stay, so that a pass can put this scan in the first one's place."""
+        if not saved:
+            return ()
+        op = self.op.replace(body=_with_outputs(self.op.body, tuple(saved)))
+        return results(op, self.inputs)[-len(saved) :]
+
+
+_extended: weakref.WeakKeyDictionary[Graph, dict[tuple[int, ...], Graph]] = (
+    weakref.WeakKeyDictionary()
+)
+
+
+def _with_outputs(body: Graph, saved: tuple[int, ...]) -> Graph:
+    # Kept for each body: two derivatives of one scan then share the scan that saves its carries.
+    known = _extended.setdefault(body, {})
+    if saved not in known:
+        known[saved] = Graph(body.inputs, (*body.outputs, *(body.inputs[k] for k in saved)))
+    return known[saved]
+
+
+class Cond(Op):
+    """The outputs of ``then`` where the 0-d bool ``pred`` holds, else those of ``otherwise``; the
+    other graph is not computed. Inputs: pred, then the inputs of both graphs."""
+
+    name = "cond"
+    then: Graph
+    otherwise: Graph
+
+    def infer(self, pred: TensorType, *given: TensorType) -> tuple[TensorType, ...]:
+        same_type(TensorType("bool"), pred, "cond: pred")
+        for branch in (self.then, self.otherwise):
+            for v, t in zip(branch.inputs, given, strict=True):
+                same_type(v.type, t, f"cond: {v.label()}")
+        for k, (a, b) in enumerate(zip(self.then.outputs, self.otherwise.outputs, strict=True)):
+            same_type(a.type, b.type, f"cond: output {k} of the branches")
+        return tuple(o.type for o in self.then.outputs)
+
+    def reference(self, run: Run, pred: Any, *arrays: Any) -> tuple[Any, ...]:
+        return tuple(run(self.then if pred else self.otherwise, arrays))
+
+    def vjp(self, g: Any, y: Any, *inputs: Variable) -> tuple[Any, ...]:
+        return self.partial_vjp((True,) * len(inputs), g, y, *inputs)
+
+    def partial_vjp(
+        self, wanted: Sequence[bool], g: Any, y: Any, *inputs: Variable
+    ) -> tuple[Any, ...]:
+        """The cotangents of the ``wanted`` inputs: a Cond of the derivatives of both graphs."""
+        g = g if isinstance(g, tuple) else (g,)
+        given = [k for k, v in enumerate(g) if v is not None]
+        asked = [k for k, w in enumerate(wanted[1:]) if w and dtypes.is_float(inputs[k + 1].dtype)]
+        pulled = [self._pull(branch, given, asked) for branch in (self.then, self.otherwise)]
+        places = [k for k in asked if any(k in found for _, found in pulled)]
+        if not places:
+            return (None,) * len(inputs)
+        graphs = []
+        for (seeds, found), branch in zip(pulled, (self.then, self.otherwise), strict=True):
+            outputs = [found[k] if k in found else zeros(inputs[k + 1].type) for k in places]
+            graphs.append(Graph((*branch.inputs, *seeds), outputs))
+        given_values = [*inputs[1:], *(g[k] for k in given)]
+        kept = [v for v, u in zip(given_values, used_inputs(graphs), strict=True) if u]
+        out = results(Cond(*only_used(graphs)), [inputs[0], *kept])
+        result = dict(zip([k + 1 for k in places], out, strict=True))
+        return tuple(result.get(k) for k in range(len(inputs)))
+
+    def _pull(
+        self, branch: Graph, given: list[int], asked: list[int]
+    ) -> tuple[list[Input], dict[int, Variable]]:
+        """Seeds for the ``given`` outputs of a branch, and the cotangents of its ``asked`` inputs."""
+        outputs = [branch.outputs[k] for k in given]
+        seeds = [Input(o.type) for o in outputs]
+        found = LANGUAGE["reverse_pass"](outputs, seeds, [branch.inputs[k] for k in asked])
+        return seeds, {k: f for k, f in zip(asked, found, strict=True) if f is not None}
+
+    def inner(self) -> tuple[Graph, ...]:
+        return (self.then, self.otherwise)
+
+
+# helpers ------------------------------------------------------------------------------------------
+
+
+def same_type(a: TensorType, b: TensorType, what: str) -> None:
+    """Two types that must agree; sizes that may differ are checked at run time."""
+    if a.dtype != b.dtype:
+        raise DTypeError(f"{what}: {a.text()} and {b.text()}")
+    if a.ndim != b.ndim:
+        raise RankError(f"{what}: {a.text()} and {b.text()}")
+    for k, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)):
+        same_size(m, n, f"{what}: sizes of axis {k} differ")
+
+
+def results(op: Op, inputs: Sequence[Variable]) -> tuple[Variable, ...]:
+    """The outputs as a tuple, also when there is one."""
+    out = op(*inputs)
+    return out if isinstance(out, tuple) else (out,)
+
+
+def used_inputs(graphs: Sequence[Graph]) -> list[bool]:
+    """For each input position whether one of the graphs reads it."""
+    leaves = [set(f.leaves()) for f in graphs]
+    rows = zip(*(f.inputs for f in graphs), strict=True)
+    return [any(v in known for v, known in zip(row, leaves, strict=True)) for row in rows]
+
+
+def only_used(graphs: Sequence[Graph]) -> list[Graph]:
+    """The graphs without the inputs that none of them reads."""
+    used = used_inputs(graphs)
+    return [Graph([v for v, u in zip(f.inputs, used, strict=True) if u], f.outputs) for f in graphs]
+
+
+def literal_variables(order: Sequence[Any]) -> set[Variable]:
+    """The variables that depend on constants alone."""
+    found: set[Variable] = set()
+    for node in order:
+        if all(isinstance(i, Constant) or i in found for i in node.inputs):
+            found.update(node.outputs)
+    return found
+
+
+def close_over(
+    outputs: Sequence[Variable], own: Sequence[Variable]
+) -> tuple[list[Variable], list[Input], list[Variable]]:
+    """Outputs as a graph of its own: (captured variables, their inner inputs, inner outputs).
+
+    What depends on ``own`` becomes inner. Of the rest the largest possible parts are captured as
+    values, so a loop does not repeat them; what depends on constants alone stays inner, where it
+    fuses.
+    """
+    order = toposort(outputs)
+    inside = set(own)
+    for node in order:
+        if any(i in inside for i in node.inputs):
+            inside.update(node.outputs)
+    local = inside | literal_variables(order)
+    captured: dict[Variable, Variable] = {}
+    reads = [i for node in order if node.outputs[0] in inside for i in node.inputs]
+    for v in (*reads, *outputs):
+        if v not in local and not isinstance(v, Constant) and v not in captured:
+            captured[v] = Input(v.type, v.name)
+    inner = rebuild(outputs, captured)
+    return list(captured), list(captured.values()), inner  # type: ignore[arg-type]
+
+
+# cond ---------------------------------------------------------------------------------------------
+
+
+def cond(pred: Any, then: Any, otherwise: Any, *operands: Any) -> Any:
+    """``then`` where ``pred`` holds, else ``otherwise``; only the chosen one is computed.
+
+    Branches are functions of the operands, or expressions; each gives a tensor or a list of
+    tensors, of the same shapes in both. What both branches use is computed before.
+    Raises ShapeError or DTypeError where the branches differ.
+
+    >>> import symgraph as sg
+    >>> x = sg.scalar("x")
+    >>> sg.cond(x > 0, lambda: sg.log(x), lambda: x - 1).eval({x: 1.0}).item()
+    0.0
+    """
+    flag = as_variable(pred)
+    if flag.ndim:
+        what = f"cond: pred is a scalar, got {flag.type.text()}"
+        raise RankError(what, hint="sg.where chooses elements")
+    if flag.dtype != "bool":
+        flag = flag != 0
+    values = [b(*operands) if callable(b) else b for b in (then, otherwise)]
+    single = not isinstance(values[0], tuple | list)
+    pair = [[v] if not isinstance(v, tuple | list) else list(v) for v in values]
+    if len(pair[0]) != len(pair[1]):
+        raise ShapeError(f"cond: the branches give {len(pair[0])} and {len(pair[1])} values")
+    rows = [promoted(a, b) for a, b in zip(*pair, strict=True)]
+    for k, (a, b) in enumerate(rows):
+        same_type(a.type, b.type, f"cond: output {k} of the branches")
+    branches = [[row[0] for row in rows], [row[1] for row in rows]]
+    captured = _shared_by(branches)
+    graphs = []
+    for outputs in branches:
+        inner = {v: Input(v.type, v.name) for v in captured}
+        graphs.append(Graph(inner.values(), rebuild(outputs, dict(inner))))
+    out = results(Cond(*graphs), [flag, *captured])
+    return out[0] if single else list(out)
+
+
+def _shared_by(branches: Sequence[Sequence[Variable]]) -> list[Variable]:
+    """What is computed before the choice: leaves, and nodes that both branches need."""
+    orders = [toposort(outputs) for outputs in branches]
+    literal = set().union(*map(literal_variables, orders))
+    both = set(orders[0]) & set(orders[1])
+    reads = [i for order in orders for node in order if node not in both for i in node.inputs]
+    captured: dict[Variable, None] = {}
+    for v in (*reads, *branches[0], *branches[1]):
+        outer = v.owner is None or v.owner in both
+        if outer and not isinstance(v, Constant) and v not in literal:
+            captured[v] = None
+    return list(captured)

@@ -1,0 +1,208 @@
+"""Reading and writing at places that are computed: gather, scatter, take_along_axis.
+
+Indices are int64; negative ones count from the end. Each op states by ``requires`` what must hold
+of them when the function runs; the code it becomes then reads without looking.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from symgraph.errors import IndexOutOfRange, ShapeError
+from symgraph.ir.graph import Constant, Variable
+from symgraph.ir.op import Op
+from symgraph.ir.types import Shape, TensorType, broadcast_shapes, same_size
+from symgraph.loops.compute import Compute, Operand, pointwise
+from symgraph.loops.routine import Routine
+from symgraph.ops.comparison import equal, where
+from symgraph.ops.creation import Iota, iota
+from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, is_one
+from symgraph.ops.sizes import nonnegative
+from symgraph.ops.slicing import zeros
+from symgraph.scalar import Expr, as_expr, as_size, product
+from symgraph.scalar.functions import lt, select
+
+Requirement = tuple[Variable, str, str, str]  # a 0-d bool, and the code, text and hint if it fails
+
+
+class Gather(Op):
+    """x read at index arrays along ``axes``: the result has the broadcast axes of the arrays, then
+    the remaining axes of x in order."""
+
+    name = "gather"
+    axes: tuple[int, ...]
+
+    def infer(self, x: TensorType, *idx: TensorType) -> TensorType:
+        return x.with_shape(gathered_shape(x.shape, self.axes, idx))
+
+    def reference(self, x: Any, *idx: Any) -> Any:
+        check_values(x.shape, self.axes, idx)
+        front = np.moveaxis(x, self.axes, range(len(self.axes)))
+        return front[tuple(idx)]
+
+    def vjp(self, g: Variable, y: Variable, x: Variable, *idx: Variable) -> tuple[Any, ...]:
+        return (Scatter("add", self.axes)(zeros(x.type), g, *idx), *(None for _ in idx))
+
+    def lower(self, out: TensorType, x: Operand, *idx: Operand) -> Compute:
+        count = max(i.ndim for i in idx)
+
+        def element(*i: Expr) -> Expr:
+            rest = iter(i[count:])
+            at = dict(zip(self.axes, (k.at_broadcast(i[:count]) for k in idx), strict=True))
+            return x(*(wrap(at[k], n) if k in at else next(rest) for k, n in enumerate(x.shape)))
+
+        return pointwise(out.shape, element)
+
+    def requires(self, x: Variable, *idx: Variable) -> list[Requirement]:
+        return in_range(x, self.axes, idx)
+
+
+class Scatter(Op):
+    """x with v written ("set": of several values the last wins) or added ("add": several add up)
+    at the places that Gather(axes) reads."""
+
+    name = "scatter"
+    mode: str
+    axes: tuple[int, ...]
+
+    def infer(self, x: TensorType, v: TensorType, *idx: TensorType) -> TensorType:
+        places = gathered_shape(x.shape, self.axes, idx)
+        for k, (a, b) in enumerate(zip(places, v.shape, strict=True)):
+            same_size(a, b, f"scatter: sizes differ on axis {k}")
+        return x
+
+    def reference(self, x: Any, v: Any, *idx: Any) -> Any:
+        check_values(x.shape, self.axes, idx)
+        out = np.array(x)
+        front = np.moveaxis(out, self.axes, range(len(self.axes)))
+        if self.mode == "add":
+            np.add.at(front, tuple(idx), v)
+        else:
+            places = np.broadcast_arrays(*idx)
+            for k in np.ndindex(places[0].shape):
+                front[tuple(p[k] for p in places)] = v[k]
+        return out
+
+    def vjp(
+        self, g: Variable, y: Variable, x: Variable, v: Variable, *idx: Variable
+    ) -> tuple[Any, ...]:
+        none = tuple(None for _ in idx)
+        read = Gather(self.axes)
+        if self.mode == "add":
+            return (g, read(g, *idx), *none)
+        gx = Scatter("set", self.axes)(g, zeros(v.type), *idx)
+        return (gx, where(self._last(x, v, idx), read(g, *idx), 0), *none)
+
+    def _last(self, x: Variable, v: Variable, idx: tuple[Variable, ...]) -> Variable:
+        """Which elements of v stand in the result: overwritten ones have no derivative."""
+        places = v.shape[: len(v.shape) - (x.ndim - len(self.axes))]
+        count = product(places)
+        number = Reshape(places)(iota(count))
+        kept = tuple(n for k, n in enumerate(x.shape) if k not in self.axes)
+        if kept:
+            number = ExpandDims(tuple(range(len(places), v.ndim)))(number)
+        number = BroadcastTo(v.shape)(number)
+        winner = Scatter("set", self.axes)(zeros(TensorType("int64", x.shape)), number, *idx)
+        return equal(Gather(self.axes)(winner, *idx), number)
+
+    def extern(self, *types: TensorType) -> Routine:
+        return Routine("scatter", (("mode", self.mode), ("axes", self.axes)))
+
+    def requires(self, x: Variable, v: Variable, *idx: Variable) -> list[Requirement]:
+        return in_range(x, self.axes, idx)
+
+
+class TakeAlongAxis(Op):
+    """Along ``axis`` the elements of x at the indices; the other axes broadcast."""
+
+    name = "take_along_axis"
+    axis: int
+
+    def infer(self, x: TensorType, index: TensorType) -> TensorType:
+        shape, other = list(x.shape), list(index.shape)
+        shape[self.axis] = other[self.axis]
+        return x.with_shape(broadcast_shapes(shape, other, what="take_along_axis: sizes differ"))
+
+    def reference(self, x: Any, index: Any) -> Any:
+        check_values((x.shape[self.axis],), (0,), (index,))
+        return np.take_along_axis(x, index, self.axis)
+
+    def vjp(self, g: Variable, y: Variable, x: Variable, index: Variable) -> tuple[Any, ...]:
+        n = x.shape[self.axis]
+        if is_one(index.shape[self.axis]):
+            # one index for each row: a comparison fuses where a scatter would be a pass of its own
+            hit = equal(where(index < 0, index + n, index), iota(n, x.ndim, self.axis))
+            return where(hit, g, 0), None
+        axes = tuple(range(x.ndim))
+        places = [index if k == self.axis else iota(y.shape[k], x.ndim, k) for k in axes]
+        whole = list(y.shape)
+        whole[self.axis] = n
+        return Scatter("add", axes)(zeros(x.type.with_shape(whole)), g, *places), None
+
+    def lower(self, out: TensorType, x: Operand, index: Operand) -> Compute:
+        def element(*i: Expr) -> Expr:
+            at = list(i)
+            at[self.axis] = wrap(index.at_broadcast(i), x.shape[self.axis])
+            zero = as_expr(0)
+            rows = enumerate(zip(at, x.shape, strict=True))
+            return x(*(zero if is_one(n) and k != self.axis else j for k, (j, n) in rows))
+
+        return pointwise(out.shape, element)
+
+    def requires(self, x: Variable, index: Variable) -> list[Requirement]:
+        return in_range(x, (self.axis,), (index,))
+
+
+# what they share ----------------------------------------------------------------------------------
+
+
+def gathered_shape(shape: Shape, axes: tuple[int, ...], idx: tuple[TensorType, ...]) -> Shape:
+    """The shape that Gather reads."""
+    if len(idx) != len(axes):
+        raise ShapeError(f"gather: {len(idx)} index arrays for {len(axes)} axes")
+    places = broadcast_shapes(*(i.shape for i in idx), what="index arrays: sizes differ")
+    return places + tuple(n for k, n in enumerate(shape) if k not in axes)
+
+
+def wrap(index: Expr, n: Any) -> Expr:
+    """The index counted from the front."""
+    if index.is_const and index.value >= 0:
+        return index
+    return select(lt(index, 0), index + n, index)
+
+
+def check_values(shape: Any, axes: tuple[int, ...], idx: Any) -> None:
+    """The check of the reference: all indices lie in their axes."""
+    for axis, index in zip(axes, idx, strict=True):
+        n = shape[axis]
+        bad = np.asarray(index)[(index < -n) | (index >= n)]
+        if bad.size:
+            raise IndexOutOfRange(f"index {bad[0]} is out of range for axis {axis} of size {n}")
+
+
+def in_range(x: Variable, axes: tuple[int, ...], idx: tuple[Variable, ...]) -> list[Requirement]:
+    """The run-time checks of indices; those of constants into known sizes were made before."""
+    found = []
+    for axis, index in zip(axes, idx, strict=True):
+        n = x.shape[axis]
+        if isinstance(index, Constant) and isinstance(n, int):
+            check_values(x.shape, (axis,), (index.data,))
+            continue
+        if _counts_below(index, n):
+            continue
+        flag = ((index >= -n) & (index < n)).all()
+        what = f"index out of range for axis {axis} of size {n} of {x.label()}"
+        found.append((flag, IndexOutOfRange.code, what, "indices run from -size to size - 1"))
+    return found
+
+
+def _counts_below(index: Variable, n: Any) -> bool:
+    """Whether an index is 0, 1, ..., at most n - 1 by construction."""
+    views = ExpandDims | BroadcastTo | Reshape
+    while index.owner is not None and isinstance(index.owner.op, views):
+        index = index.owner.inputs[0]
+    if index.owner is None or not isinstance(index.owner.op, Iota):
+        return False
+    return nonnegative(as_size(as_expr(n) - index.shape[0]))

@@ -1,0 +1,325 @@
+"""Indexing with Python's brackets: slices, integer arrays, both; changed copies: ``x.at[i]``."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.errors import ArgumentError, DTypeError, IndexOutOfRange, RankError, ShapeError
+from symgraph.ir.graph import Constant, Variable, constant
+from symgraph.ir.operators import in_language
+from symgraph.ir.types import Shape, Size, normalize_axis
+from symgraph.ops.cast import to_dtype
+from symgraph.ops.comparison import where
+from symgraph.ops.gathering import Gather, Scatter, TakeAlongAxis
+from symgraph.ops.operands import as_variable
+from symgraph.ops.shape import ExpandDims, Squeeze, broadcast_to, ravel, transpose
+from symgraph.ops.sizes import count_from_end
+from symgraph.ops.slicing import Embed, Slice, SliceUpdate, slice_of
+from symgraph.scalar import Expr
+
+__all__ = ["At", "take", "take_along_axis"]
+
+
+# from a key to a plan -----------------------------------------------------------------------------
+
+
+class Plan(NamedTuple):
+    """What a key means: a Slice of every axis; ``dropped`` axes of it squeezed; new axes at
+    ``added``; then a gather along the axes ``gathered`` by ``arrays``, whose own axes come to stand
+    at position ``place`` of the result."""
+
+    start: tuple[Size, ...]
+    step: tuple[int, ...]
+    size: tuple[Size, ...]
+    dropped: tuple[int, ...]
+    added: tuple[int, ...]
+    gathered: tuple[int, ...]
+    arrays: tuple[Variable, ...]
+    place: int
+
+
+def plan(x: Variable, key: Any) -> Plan:
+    """The plan of ``x[key]``; raises IndexOutOfRange, DTypeError or RankError for a bad key."""
+    entries = _expand(key, x)
+    parts: list[tuple[Size, int, Size]] = []
+    dropped: list[int] = []
+    added: list[int] = []
+    gathered: list[int] = []
+    arrays: list[Variable] = []
+    advanced: list[int] = []
+    kept = 0  # axes of the result of the basic part so far
+    for position, entry in enumerate(entries):
+        if entry is None:
+            added.append(kept)
+            kept += 1
+            continue
+        axis = len(parts)
+        n = x.shape[axis]
+        if isinstance(entry, slice):
+            parts.append(slice_of(entry, n))
+            kept += 1
+        elif isinstance(entry, Variable):
+            _check_constant(entry, axis, n)
+            parts.append((0, 1, n))
+            gathered.append(kept)
+            arrays.append(to_dtype(entry, "int64"))
+            advanced.append(position)
+            kept += 1
+        else:
+            parts.append((_position(entry, axis, n), 1, 1))
+            dropped.append(axis)
+            advanced.append(position)
+    place = _place(entries, advanced) if arrays else 0
+    start, step, size = zip(*parts, strict=True) if parts else ((), (), ())
+    basic = (start, step, size, tuple(dropped), tuple(added))
+    return Plan(*basic, tuple(gathered), tuple(arrays), place)
+
+
+def _expand(key: Any, x: Variable) -> list[Any]:
+    """The key as a list with one entry for each axis (and None for new ones), the ellipsis and
+    constant masks resolved."""
+    given = list(key) if isinstance(key, tuple) else [key]
+    entries: list[Any] = []
+    ellipsis = None
+    for entry in given:
+        if entry is Ellipsis:
+            if ellipsis is not None:
+                raise ArgumentError("an index can have only one ellipsis")
+            ellipsis = len(entries)
+        else:
+            entries.extend(_entry(entry))
+    used = sum(e is not None for e in entries)
+    if used > x.ndim:
+        raise RankError(f"too many indices: {used} for {x.ndim} dimension{'s' * (x.ndim != 1)}")
+    where_ = len(entries) if ellipsis is None else ellipsis
+    entries[where_:where_] = [slice(None)] * (x.ndim - used)
+    return entries
+
+
+def _entry(entry: Any) -> list[Any]:
+    """One item of a key as what :func:`plan` knows: None, a slice, a size or an integer tensor."""
+    if entry is None or isinstance(entry, slice | Expr):
+        return [entry]
+    if isinstance(entry, bool | np.bool_):
+        raise DTypeError("a bool is no index", hint="use an int, or a list of bools for a mask")
+    if isinstance(entry, int | np.integer):
+        return [int(entry)]
+    if isinstance(entry, list) and not entry:
+        entry = np.zeros(0, "int64")
+    index = as_variable(entry)
+    if index.dtype == "bool":
+        if not isinstance(index, Constant):
+            raise DTypeError(
+                "a mask computed by tensors selects a number of elements known only at run time",
+                hint="use sg.where(mask, x, 0), or x.at[mask].set(value)",
+            )
+        return [constant(found) for found in np.nonzero(index.data)]
+    if not dtypes.is_int(index.dtype):
+        raise DTypeError(f"an index is an integer, a slice or a mask, not {index.type.text()}")
+    return [index]
+
+
+def _position(index: Size, axis: int, n: Size) -> Size:
+    found = count_from_end(index, n)
+    if isinstance(found, int) and isinstance(n, int) and not 0 <= found < n:
+        raise IndexOutOfRange(f"index {index} is out of range for axis {axis} of size {n}")
+    return found
+
+
+def _check_constant(index: Variable, axis: int, n: Size) -> None:
+    """Constant indices into an axis of known size are checked now."""
+    if isinstance(index, Constant) and isinstance(n, int):
+        bad = index.data[(index.data < -n) | (index.data >= n)]
+        if bad.size:
+            raise IndexOutOfRange(f"index {bad[0]} is out of range for axis {axis} of size {n}")
+
+
+def _place(entries: list[Any], advanced: list[int]) -> int:
+    """NumPy's rule: the axes of the index arrays stand where these were when they were neighbours,
+    else in front; an int counts as an index array here."""
+    if advanced[-1] - advanced[0] + 1 != len(advanced):
+        return 0
+    return sum(1 for e in entries[: advanced[0]] if e is None or isinstance(e, slice))
+
+
+# reading ------------------------------------------------------------------------------------------
+
+
+def _is_whole(p: Plan, shape: Shape) -> bool:
+    plain = zip(p.start, p.step, p.size, shape, strict=True)
+    return all(a == 0 and k == 1 and (s is n or s == n) for a, k, s, n in plain)
+
+
+def _basic(x: Variable, p: Plan) -> Variable:
+    out = x if _is_whole(p, x.shape) else Slice(p.start, p.step, p.size)(x)
+    out = Squeeze(p.dropped)(out) if p.dropped else out
+    return ExpandDims(p.added)(out) if p.added else out
+
+
+def _arrays_to(y: Variable, p: Plan, count: int, back: bool = False) -> Variable:
+    """Move the ``count`` axes of the index arrays from the front to their place, or back."""
+    if not p.place:
+        return y
+    order = list(range(count, y.ndim))
+    order[p.place : p.place] = range(count)
+    return transpose(y, np.argsort(order).tolist() if back else order)
+
+
+def _rank(p: Plan) -> int:
+    return max(a.ndim for a in p.arrays)
+
+
+@in_language("getitem")
+def getitem(x: Any, key: Any) -> Variable:
+    """``x[key]`` with NumPy's meaning: ints, slices, None, ellipsis, integer tensors and arrays,
+    constant masks.
+
+    Raises IndexOutOfRange at once where the size is known, else when the function runs.
+
+    >>> import symgraph as sg
+    >>> sg.getitem([[1, 2, 3], [4, 5, 6]], (slice(None), [2, 0])).eval().tolist()
+    [[3, 1], [6, 4]]
+    """
+    x = as_variable(x)
+    p = plan(x, key)
+    out = _basic(x, p)
+    if p.arrays:
+        out = _arrays_to(Gather(p.gathered)(out, *p.arrays), p, _rank(p))
+    return out
+
+
+def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
+    """The elements of x at ``indices`` along ``axis`` (of the flattened x when not given).
+
+    The shape is ``x.shape[:axis] + indices.shape + x.shape[axis+1:]``.
+
+    >>> import symgraph as sg
+    >>> sg.take([10, 20, 30], [2, 0]).eval().tolist()
+    [30, 10]
+    """
+    x = ravel(x) if axis is None else as_variable(x)
+    axis = normalize_axis(0 if axis is None else axis, x.ndim, "take: axis")
+    index = as_variable(indices)
+    if index.dtype == "bool":
+        raise DTypeError("take: indices are integers, not bools")
+    return getitem(x, (slice(None),) * axis + (index,))
+
+
+def take_along_axis(x: Any, indices: Any, axis: int) -> Variable:
+    """Along ``axis`` the elements at ``indices``, of the rank of x; other axes broadcast.
+
+    >>> import symgraph as sg
+    >>> sg.take_along_axis([[1, 2], [3, 4]], [[1], [0]], 1).eval().tolist()
+    [[2], [3]]
+    """
+    x, index = as_variable(x), as_variable(indices)
+    if not dtypes.is_int(index.dtype):
+        raise DTypeError(f"take_along_axis: indices are integers, not {index.dtype}")
+    if index.ndim != x.ndim:
+        raise RankError(f"take_along_axis: {index.ndim} and {x.ndim} dimensions")
+    axis = normalize_axis(axis, x.ndim, "take_along_axis: axis")
+    _check_constant(index, axis, x.shape[axis])
+    return TakeAlongAxis(axis)(x, to_dtype(index, "int64"))  # type: ignore[no-any-return]
+
+
+# changing -----------------------------------------------------------------------------------------
+
+
+@in_language("at")
+class At:
+    """``x.at[key].set(v)`` and ``.add(v)``: a copy of x with the elements at the key changed.
+
+    >>> import symgraph as sg
+    >>> sg.zeros(3).at[[0, 0, 2]].add(1.0).eval().tolist()
+    [2.0, 0.0, 1.0]
+    """
+
+    __slots__ = ("x",)
+
+    def __init__(self, x: Variable) -> None:
+        self.x = x
+
+    def __getitem__(self, key: Any) -> Places:
+        return Places(self.x, key)
+
+
+class Places:
+    """The elements of x at a key, to be changed in a copy. Values broadcast to ``x[key]`` and take
+    the dtype of x, which must be of the same kind."""
+
+    __slots__ = ("key", "x")
+
+    def __init__(self, x: Variable, key: Any) -> None:
+        self.x, self.key = x, key
+
+    def get(self) -> Variable:
+        """``x[key]``."""
+        return getitem(self.x, self.key)
+
+    def set(self, value: Any) -> Variable:
+        """x with these elements replaced; of several values for one element the last wins."""
+        v = self._value(value)
+        if _is_mask(self.key):
+            return where(_mask(self.x, self.key, v), v, self.x)
+        return _changed(self.x, plan(self.x, self.key), v, "set")
+
+    def add(self, value: Any) -> Variable:
+        """x with the values added; several values for one element add up."""
+        v = self._value(value)
+        if _is_mask(self.key):
+            return where(_mask(self.x, self.key, v), self.x + v, self.x)
+        return _changed(self.x, plan(self.x, self.key), v, "add")
+
+    def _value(self, value: Any) -> Variable:
+        if type(value) in (bool, int, float):
+            dtypes.promote(self.x.dtype, value)  # refuses integers that do not fit
+            kind = {bool: "bool", int: "int64", float: "float64"}[type(value)]
+        else:
+            value = as_variable(value)
+            kind = value.dtype
+        weak = type(value) is int and self.x.dtype != "bool"  # 1 may be stored as any number
+        if not weak and not dtypes.can_cast_same_kind(kind, self.x.dtype):
+            raise DTypeError(
+                f"at[...]: cannot store {kind} in {self.x.type.text()}", hint="cast one of them"
+            )
+        return to_dtype(value, self.x.dtype)
+
+
+def _is_mask(key: Any) -> bool:
+    return isinstance(key, Variable) and key.dtype == "bool" and not isinstance(key, Constant)
+
+
+def _mask(x: Variable, mask: Variable, v: Variable) -> Variable:
+    if v.ndim or mask.ndim > x.ndim:
+        raise ShapeError(
+            "at[mask]: with a mask computed by tensors the value is a scalar",
+            hint="sg.where(mask, values, x) takes values for every element",
+        )
+    return ExpandDims(tuple(range(mask.ndim, x.ndim)))(mask) if mask.ndim < x.ndim else mask
+
+
+def _changed(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
+    """x with v set or added at the places of a plan."""
+    old = _basic(x, p)
+    if not p.arrays:
+        return _write_basic(x, p, broadcast_to(v, old.shape), mode)
+    gather = Gather(p.gathered)
+    count = _rank(p)
+    shape = _arrays_to(gather(old, *p.arrays), p, count).shape
+    v = _arrays_to(broadcast_to(v, shape), p, count, back=True)
+    new = Scatter(mode, p.gathered)(old, v, *p.arrays)
+    return _write_basic(x, p, new, "set")
+
+
+def _write_basic(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
+    """x with v, shaped as the basic part of the plan reads it, set or added there."""
+    v = Squeeze(p.added)(v) if p.added else v
+    v = ExpandDims(p.dropped)(v) if p.dropped else v
+    if _is_whole(p, x.shape):
+        return x + v if mode == "add" else v
+    if mode == "add":
+        return x + Embed(p.start, p.step, x.shape)(v)  # type: ignore[no-any-return]
+    return SliceUpdate(p.start, p.step)(x, v)  # type: ignore[no-any-return]

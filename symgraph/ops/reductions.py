@@ -1,0 +1,466 @@
+"""Reductions over axes: sum, prod, max, min, argmax, argmin, all, any and what is made of them.
+
+The ops reduce the axes of a field, in the dtype they are given; the functions choose axes and
+dtypes as NumPy does (``axis``: None for all, an int or a tuple; ``keepdims`` keeps axes of size 1).
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.errors import AxisError, DTypeError, ShapeError
+from symgraph.ir.graph import Variable, constant
+from symgraph.ir.op import Op
+from symgraph.ir.operators import in_language
+from symgraph.ir.types import Size, TensorType, normalize_axis
+from symgraph.loops.compute import Compute, Operand, Reduction, elements, index_axes, reduce_axes
+from symgraph.ops.arithmetic import sqrt, square
+from symgraph.ops.cast import cast
+from symgraph.ops.comparison import equal, isfinite, not_equal, where
+from symgraph.ops.exponential import exp, log
+from symgraph.ops.operands import as_variable
+from symgraph.ops.shape import BroadcastTo, ExpandDims, Squeeze
+from symgraph.ops.special import stop_gradient
+from symgraph.rewrite.pattern import is_pattern
+from symgraph.rewrite.pattern import node as pattern_node
+from symgraph.scalar import Expr, as_expr, as_size
+
+__all__ = [
+    "all", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "mean", "min", "prod",
+    "std", "sum", "var",
+]  # fmt: skip
+
+
+# ops ----------------------------------------------------------------------------------------------
+
+
+class Reduce(Op, abstract=True):
+    """What the reductions share: sorted, distinct ``axes`` vanish from the shape."""
+
+    axes: tuple[int, ...]
+    combiner: ClassVar[str]
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x.with_shape(self.kept(x.shape))
+
+    def kept(self, whole: Any) -> tuple[Any, ...]:
+        """The entries of a sequence over all axes that belong to the axes that stay."""
+        return tuple(v for k, v in enumerate(whole) if k not in self.axes)
+
+    def folded(self, x: TensorType | Operand) -> tuple[Size, ...]:
+        """The sizes of the axes that vanish."""
+        return tuple(x.shape[k] for k in self.axes)
+
+    def lower(self, out: TensorType, x: Operand) -> Compute:
+        own, inner = index_axes(out.ndim), reduce_axes(len(self.axes))
+        indices = self.restored(own, inner)
+        reduction = Reduction(self.folding(x.dtype), inner, self.folded(x))
+        return Compute(own, out.shape, self.values(x, indices, inner), reduction)
+
+    def restored(self, own: tuple[Expr, ...], inner: tuple[Expr, ...]) -> list[Expr]:
+        """The indices into x from those of the result and of the reduction."""
+        indices = list(own)
+        for axis, index in zip(self.axes, inner, strict=True):
+            indices.insert(axis, index)
+        return indices
+
+    def folding(self, dtype: str) -> str:
+        """The combiner at a dtype."""
+        return self.combiner
+
+    def values(self, x: Operand, indices: list[Expr], inner: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        """What is folded."""
+        return (x(*indices),)
+
+    def spread(self, g: Variable, x: Variable) -> Variable:
+        """A value of the result's shape at each element of x that went into it."""
+        return BroadcastTo(x.shape)(ExpandDims(self.axes)(g))  # type: ignore[no-any-return]
+
+
+class Sum(Reduce):
+    """The sum over ``axes``, in the dtype of x; 0 over nothing."""
+
+    combiner = "add"
+
+    def reference(self, x: Any) -> Any:
+        return np.sum(x, axis=self.axes, dtype=x.dtype)
+
+    def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
+        return (self.spread(g, x),)
+
+
+class Prod(Reduce):
+    """The product over ``axes``, in the dtype of x; 1 over nothing.
+
+    The derivative by an element is the product of the others, also where elements are 0: the
+    product P of the elements that are not 0 gives P / x where there is no zero, and P at a zero
+    that is the only one. (The second derivative at zeros is taken as 0.)
+    """
+
+    combiner = "mul"
+
+    def reference(self, x: Any) -> Any:
+        return np.prod(x, axis=self.axes, dtype=x.dtype)
+
+    def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
+        zero = equal(x, 0)
+        zeros = Sum(self.axes)(cast(zero, "int64"))
+        filled = where(zero, 1, x)
+        product = g * Prod(self.axes)(filled)
+        usual = self.spread(where(equal(zeros, 0), product, 0), x) / filled
+        single = self.spread(where(equal(zeros, 1), product, 0), x)
+        return (where(zero, single, usual),)
+
+
+class Extreme(Reduce, abstract=True):
+    """What max, min and their positions share: there is none over nothing."""
+
+    def infer(self, x: TensorType) -> TensorType:
+        for k in self.axes:
+            if x.shape[k] == 0:
+                raise ShapeError(f"{self.name} over axis {k}, which has no elements")
+        return x.with_shape(self.kept(x.shape))
+
+    def requires(self, x: Variable) -> list[tuple[Variable, str, str, str]]:
+        """At run time, axes of unknown size must have elements."""
+        size = elements(self.folded(x.type))
+        if isinstance(size, int):
+            return []
+        flag = not_equal(as_variable(size), 0)
+        return [(flag, "SG101", f"{self.name} over axes that have no elements", "")]
+
+
+class Max(Extreme):
+    """The greatest over ``axes``, NaN if there is one. Equal greatest share the derivative."""
+
+    combiner = "maximum"
+
+    def reference(self, x: Any) -> Any:
+        return np.max(x, axis=self.axes)
+
+    def folding(self, dtype: str) -> str:
+        return "or" if dtype == "bool" else self.combiner
+
+    def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
+        return (_shared_by_ties(self, g, y, x),)
+
+
+class Min(Extreme):
+    """The least over ``axes``, NaN if there is one. Equal least share the derivative."""
+
+    combiner = "minimum"
+
+    def reference(self, x: Any) -> Any:
+        return np.min(x, axis=self.axes)
+
+    def folding(self, dtype: str) -> str:
+        return "and" if dtype == "bool" else self.combiner
+
+    def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
+        return (_shared_by_ties(self, g, y, x),)
+
+
+def _shared_by_ties(op: Reduce, g: Variable, y: Variable, x: Variable) -> Variable:
+    hit = equal(x, op.spread(y, x))
+    count = Sum(op.axes)(cast(hit, g.dtype))
+    return where(hit, op.spread(g / count, x), 0)
+
+
+class Position(Extreme, abstract=True):
+    """What argmax and argmin share: the position counts over ``axes`` in C order."""
+
+    nondifferentiable = "the result is a position"
+
+    def infer(self, x: TensorType) -> TensorType:
+        return super().infer(x).with_dtype("int64")
+
+    def values(self, x: Operand, indices: list[Expr], inner: tuple[Expr, ...]) -> tuple[Expr, ...]:
+        position = as_expr(0)
+        for index, extent in zip(inner, self.folded(x), strict=True):
+            position = position * extent + index
+        return x(*indices), position
+
+    def flattened(self, x: Any) -> Any:
+        """x with ``axes`` as one last axis, for the reference."""
+        moved = np.moveaxis(x, self.axes, range(x.ndim - len(self.axes), x.ndim))
+        return moved.reshape(*self.kept(x.shape), -1)
+
+
+class ArgMax(Position):
+    """The first position of the greatest over ``axes``; of the first NaN if there is one."""
+
+    combiner = "argmax"
+
+    def reference(self, x: Any) -> Any:
+        return np.argmax(self.flattened(x), axis=-1).astype("int64")
+
+
+class ArgMin(Position):
+    """The first position of the least over ``axes``; of the first NaN if there is one."""
+
+    combiner = "argmin"
+
+    def reference(self, x: Any) -> Any:
+        return np.argmin(self.flattened(x), axis=-1).astype("int64")
+
+
+class Logic(Reduce, abstract=True):
+    """What all and any share: they fold bools."""
+
+    nondifferentiable = "the result is a truth value"
+
+    def infer(self, x: TensorType) -> TensorType:
+        if x.dtype != "bool":
+            raise DTypeError(f"{self.name} computes in bool, not {x.dtype}")
+        return x.with_shape(self.kept(x.shape))
+
+
+class All(Logic):
+    """Whether all over ``axes`` are true; true over nothing."""
+
+    combiner = "and"
+
+    def reference(self, x: Any) -> Any:
+        return np.all(x, axis=self.axes)
+
+
+class Any_(Logic):
+    """Whether any over ``axes`` is true; false over nothing."""
+
+    name = "any"
+    combiner = "or"
+
+    def reference(self, x: Any) -> Any:
+        return np.any(x, axis=self.axes)
+
+
+# functions ----------------------------------------------------------------------------------------
+
+
+def reduced_axes(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
+    """The axes meant by ``axis``, sorted and from the front. Raises AxisError."""
+    if axis is None:
+        return tuple(range(ndim))
+    given = axis if isinstance(axis, tuple | list) else (axis,)
+    found = [normalize_axis(int(a), ndim, f"{name}: axis") for a in given]
+    if len(set(found)) != len(found):
+        raise AxisError(f"{name}: an axis is named twice in {tuple(given)}")
+    return tuple(sorted(found))
+
+
+def _reduce(op: type[Reduce], x: Any, axis: Any, keepdims: bool) -> Any:
+    if is_pattern(x):
+        return pattern_node(op.name, (x,), {} if axis is None else {"axes": axis})
+    axes = reduced_axes(axis, x.ndim, op.name)
+    y = op(axes)(x) if axes else x
+    return ExpandDims(axes)(y) if keepdims and axes else y
+
+
+def _accumulated(x: Any, dtype: Any) -> Any:
+    """x in the dtype in which NumPy sums: small integers and bool as 64 bits."""
+    if is_pattern(x):
+        return x
+    x = as_variable(x)
+    if dtype is None and not dtypes.is_float(x.dtype):
+        dtype = "uint64" if dtypes.kind(x.dtype) == "u" else "int64"
+    if dtype is not None and dtypes.as_dtype(dtype) == "bool":
+        raise DTypeError("sums and products are not taken in bool", hint="use sg.any or sg.all")
+    return x if dtype is None else cast(x, dtype)
+
+
+@in_language("sum")
+def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """The sum over axes, 0 over nothing. Integers and bools are summed in 64 bits unless ``dtype``
+    says otherwise. Raises AxisError.
+
+    >>> import symgraph as sg
+    >>> sg.sum([[1, 2], [3, 4]], axis=0).eval().tolist()
+    [4, 6]
+    """
+    return _reduce(Sum, _accumulated(x, dtype), axis, keepdims)  # type: ignore[no-any-return]
+
+
+@in_language("prod")
+def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """The product over axes, 1 over nothing, with the dtypes of :func:`sum`. The derivative is
+    right also where elements are 0.
+
+    >>> import symgraph as sg
+    >>> sg.prod([[1, 2], [3, 4]], axis=1).eval().tolist()
+    [2, 12]
+    """
+    return _reduce(Prod, _accumulated(x, dtype), axis, keepdims)  # type: ignore[no-any-return]
+
+
+def _tensor(x: Any) -> Any:
+    return x if is_pattern(x) else as_variable(x)
+
+
+@in_language("max")
+def max(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The greatest over axes, NaN if there is one; equal ones share the derivative.
+
+    Raises ShapeError over an axis without elements, AxisError.
+
+    >>> import symgraph as sg
+    >>> sg.max([[1, 5], [3, 4]], axis=1).eval().tolist()
+    [5, 4]
+    """
+    return _reduce(Max, _tensor(x), axis, keepdims)  # type: ignore[no-any-return]
+
+
+@in_language("min")
+def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The least over axes, NaN if there is one; equal ones share the derivative.
+
+    Raises ShapeError over an axis without elements, AxisError.
+
+    >>> import symgraph as sg
+    >>> sg.min([[1, 5], [3, 4]], axis=1).eval().tolist()
+    [1, 3]
+    """
+    return _reduce(Min, _tensor(x), axis, keepdims)  # type: ignore[no-any-return]
+
+
+def _position(op: type[Reduce], x: Any, axis: Any, keepdims: bool) -> Any:
+    x = _tensor(x)
+    if not is_pattern(x) and x.ndim == 0:
+        reduced_axes(axis if axis not in (0, -1) else None, 0, op.name)
+        return constant(0, "int64")
+    return _reduce(op, x, axis, keepdims)
+
+
+@in_language("argmax")
+def argmax(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The first position (int64) of the greatest, or of the first NaN; without ``axis`` counted
+    over the flattened array. Raises ShapeError over an axis without elements, AxisError.
+
+    >>> import symgraph as sg
+    >>> sg.argmax([[1, 5], [3, 4]], axis=0).eval().tolist()
+    [1, 0]
+    """
+    return _position(ArgMax, x, axis, keepdims)  # type: ignore[no-any-return]
+
+
+@in_language("argmin")
+def argmin(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The first position (int64) of the least, or of the first NaN; see :func:`argmax`.
+
+    >>> import symgraph as sg
+    >>> sg.argmin([3, 1, 1]).eval().tolist()
+    1
+    """
+    return _position(ArgMin, x, axis, keepdims)  # type: ignore[no-any-return]
+
+
+def _truths(x: Any) -> Any:
+    return x if is_pattern(x) else cast(as_variable(x), "bool")
+
+
+@in_language("all")
+def all(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """Whether all over the axes are true (not 0); true over nothing.
+
+    >>> import symgraph as sg
+    >>> sg.all([[True, False], [True, True]], axis=1).eval().tolist()
+    [False, True]
+    """
+    return _reduce(All, _truths(x), axis, keepdims)  # type: ignore[no-any-return]
+
+
+@in_language("any")
+def any(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """Whether any over the axes is true (not 0); false over nothing.
+
+    >>> import symgraph as sg
+    >>> sg.any([[0, 0], [0, 1]], axis=1).eval().tolist()
+    [False, True]
+    """
+    return _reduce(Any_, _truths(x), axis, keepdims)  # type: ignore[no-any-return]
+
+
+def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """The number (int64) of elements that are not 0.
+
+    >>> import symgraph as sg
+    >>> sg.count_nonzero([0, 3, -1]).eval().tolist()
+    2
+    """
+    return sum(_truths(x), axis, keepdims=keepdims)
+
+
+# of several steps ---------------------------------------------------------------------------------
+
+
+def _count(x: Variable, axis: Any, name: str) -> Size:
+    return elements([x.shape[k] for k in reduced_axes(axis, x.ndim, name)])
+
+
+def _as_float(x: Any, dtype: Any) -> Variable:
+    x = as_variable(x)
+    if dtype is None:
+        return x if dtypes.is_float(x.dtype) else cast(x, "float64")
+    return cast(x, dtype)
+
+
+@in_language("mean")
+def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+    """The arithmetic mean; integers and bools as float64, NaN over nothing.
+
+    >>> import symgraph as sg
+    >>> sg.mean([[1, 2], [3, 4]], axis=1).eval().tolist()
+    [1.5, 3.5]
+    """
+    x = _as_float(x, dtype)
+    return sum(x, axis, keepdims=keepdims) / _count(x, axis, "mean")
+
+
+@in_language("var")
+def var(
+    x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False
+) -> Variable:
+    """The variance: the sum of squared distances from the mean over n - ddof. Two passes, so that
+    no digits cancel; integers and bools as float64.
+
+    >>> import symgraph as sg
+    >>> sg.var([1, 2, 3, 4]).eval().tolist()
+    1.25
+    """
+    x = _as_float(x, dtype)
+    count = as_size(as_expr(_count(x, axis, "var")) - ddof)
+    if isinstance(count, int) and count < 0:
+        count = 0
+    distance = x - mean(x, axis, keepdims=True)
+    return sum(square(distance), axis, keepdims=keepdims) / count
+
+
+@in_language("std")
+def std(
+    x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False
+) -> Variable:
+    """The standard deviation, the square root of :func:`var`.
+
+    >>> import symgraph as sg
+    >>> sg.std([1, 2, 3, 4, 5, 6]).eval().round(6).tolist()
+    1.707825
+    """
+    return sqrt(var(x, axis, dtype, ddof, keepdims))
+
+
+def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+    """log(sum(exp(x))) without overflow: the greatest element is taken out first, so that the
+    exponentials are at most 1; -inf over elements that all are -inf, inf if one is.
+
+    >>> import symgraph as sg
+    >>> sg.logsumexp([1000.0, -float("inf")]).eval().tolist()
+    1000.0
+    """
+    x = _as_float(x, None)
+    top = max(x, axis, keepdims=True)
+    shift = stop_gradient(where(isfinite(top), top, 0))
+    y = log(sum(exp(x - shift), axis, keepdims=True)) + shift
+    axes = reduced_axes(axis, x.ndim, "logsumexp")
+    return y if keepdims or not axes else Squeeze(axes)(y)  # type: ignore[no-any-return]

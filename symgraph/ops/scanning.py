@@ -1,0 +1,172 @@
+"""scan: loops over sequences with Theano's meaning, taps included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from symgraph.errors import ArgumentError, DTypeError, ShapeError
+from symgraph.ir.graph import Graph, Input, Variable
+from symgraph.ir.types import Size
+from symgraph.ops.control import Scan, close_over, results
+from symgraph.ops.indexing import getitem
+from symgraph.ops.joining import part_of
+from symgraph.ops.operands import as_variable
+from symgraph.ops.shape import as_shape
+from symgraph.ops.sizes import smaller
+from symgraph.scalar import Expr, as_expr, as_size
+
+__all__ = ["scan"]
+
+
+class _State(NamedTuple):
+    """A recurrent output: ``initial[k]`` is its value k + 1 steps before the first; the step reads
+    ``taps``; ``depth`` earlier values are carried."""
+
+    name: str
+    initial: tuple[Variable, ...]
+    taps: tuple[int, ...]
+
+
+def scan(
+    step: Callable[..., Any], sequences: Any = None, outputs_info: Any = None,
+    non_sequences: Any = None, n_steps: Any = None, go_backwards: bool = False,
+) -> Any:  # fmt: skip
+    """A loop: ``step`` is called once, symbolically, and runs for every row of the sequences.
+
+    ``step(*rows, *previous, *non_sequences)`` returns the new outputs. ``sequences`` are tensors,
+    or ``dict(input=x, taps=[-1, 0])`` for rows at offsets from t. ``outputs_info`` has an entry for
+    each output: None when the step does not read it, its initial value, or ``dict(initial=rows,
+    taps=[-2, -1])`` with as many initial rows as the oldest tap is steps back. Variables that the
+    step uses without being given them are found. ``n_steps`` is needed when there are no sequences.
+
+    Returns every output with a leading axis over the steps: a list, or the tensor when there is
+    one. Raises DTypeError or ShapeError when an output differs from its initial value.
+
+    >>> import symgraph as sg
+    >>> sg.scan(lambda x, s: s + x, [sg.arange(4)], [sg.constant(0)]).eval().tolist()
+    [0, 1, 3, 6]
+    """
+    rows = _rows(sequences, go_backwards)
+    length = _length(rows, n_steps)
+    rows = [r if _same(r.shape[0], length) else part_of(r, 0, 0, length) for r in rows]
+    inputs = [Input(r.type.with_shape(r.shape[1:]), _row_name(r)) for r in rows]
+    states = [_state(info, k) for k, info in enumerate(_as_list(outputs_info))]
+    carried = [[Input(v.type, _tap_name(s.name, k)) for k, v in enumerate(s.initial)] if s else []
+               for s in states]  # fmt: skip
+    taps = [c[-1 - t] for s, c in zip(states, carried, strict=True) if s for t in s.taps]
+    fixed = [as_variable(v) for v in _as_list(non_sequences)]
+    returned = step(*inputs, *taps, *fixed)
+    single = not isinstance(returned, tuple | list)
+    outputs = [as_variable(v) for v in ([returned] if single else returned)]
+    if outputs_info is not None and len(outputs) != len(states):
+        raise ArgumentError(
+            f"scan: the step returned {len(outputs)} outputs, outputs_info has {len(states)}",
+            hint="give None for an output that the step does not read",
+        )
+    new: list[Variable] = []
+    for s, c, out in zip(states, carried, outputs, strict=False):
+        if s is not None:
+            _check_state(s, out)
+            new += [out, *c[:-1]]
+    own = [v for c in carried for v in c] + inputs
+    captured, inner, body = close_over([*new, *outputs], own)
+    op = Scan(Graph([*own, *inner], body), len(new), len(rows), length)
+    initial = [v for s in states if s is not None for v in s.initial]
+    out = results(op, [*initial, *rows, *captured])[len(new) :]
+    return out[0] if single else list(out)
+
+
+# reading the arguments ----------------------------------------------------------------------------
+
+
+def _as_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return list(value) if isinstance(value, tuple | list) else [value]
+
+
+def _rows(sequences: Any, backwards: bool) -> list[Variable]:
+    """Every sequence once for each of its taps, shifted so that row t is what step t reads."""
+    rows: list[Variable] = []
+    for k, entry in enumerate(_as_list(sequences)):
+        given = entry if isinstance(entry, dict) else {"input": entry}
+        unknown = set(given) - {"input", "taps"}
+        if unknown or "input" not in given:
+            raise ArgumentError(f"scan: sequence {k} is a dict(input=, taps=), got {sorted(given)}")
+        x = as_variable(given["input"])
+        if x.ndim == 0:
+            raise ShapeError(f"scan: sequence {k} is a scalar; it needs a leading axis of steps")
+        offsets = [int(t) for t in _as_list(given.get("taps", 0))]
+        first, last = min(0, *offsets), max(0, *offsets)  # tap 0 bounds the steps in any case
+        for t in offsets:
+            size = as_size(as_expr(x.shape[0]) - (last - first))
+            row = x if last == first else part_of(x, 0, t - first, size)
+            rows.append(getitem(row, slice(None, None, -1)) if backwards else row)
+            rows[-1].name = rows[-1].name or x.name
+    return rows
+
+
+def _length(rows: Sequence[Variable], n_steps: Any) -> Size:
+    if isinstance(n_steps, Variable):
+        raise ShapeError(
+            "scan: n_steps is a tensor, but the outputs need a size known before the loop",
+            hint="use a size: an int, x.shape[0], or a named size",
+        )
+    if n_steps is not None:
+        (length,) = as_shape(n_steps, "scan: n_steps")
+        for r in rows:
+            have = r.shape[0]
+            if isinstance(have, int) and isinstance(length, int) and have < length:
+                raise ShapeError(f"scan: n_steps is {length}, a sequence has only {have} rows")
+        return length
+    if not rows:
+        raise ArgumentError("scan: without sequences n_steps is needed")
+    shortest = rows[0].shape[0]
+    for r in rows[1:]:
+        shortest = smaller(shortest, r.shape[0])
+    return shortest
+
+
+def _same(a: Size, b: Size) -> bool:
+    return a is b or (not isinstance(a, Expr) and not isinstance(b, Expr) and a == b)
+
+
+def _state(info: Any, k: int) -> _State | None:
+    given = info if isinstance(info, dict) else {"initial": info}
+    unknown = set(given) - {"initial", "taps"}
+    if unknown:
+        raise ArgumentError(f"scan: outputs_info {k} has unknown entries {sorted(unknown)}")
+    if given.get("initial") is None:
+        return None
+    x = as_variable(given["initial"])
+    taps = tuple(int(t) for t in _as_list(given.get("taps", -1)))
+    if not taps or max(taps) >= 0:
+        raise ArgumentError(f"scan: taps of an output are negative, got {list(taps)}")
+    name = x.name or f"output {k}"
+    if taps == (-1,):
+        return _State(name, (x,), taps)
+    depth = -min(taps)
+    if x.ndim == 0 or (isinstance(x.shape[0], int) and x.shape[0] < depth):
+        raise ShapeError(f"scan: {name} with taps {list(taps)} needs {depth} initial rows")
+    return _State(name, tuple(getitem(x, depth - 1 - j) for j in range(depth)), taps)
+
+
+def _check_state(state: _State, out: Variable) -> None:
+    before = state.initial[0].type
+    what = f"scan: {state.name} begins as {before.text()}, the step makes it {out.type.text()}"
+    if before.dtype != out.dtype:
+        raise DTypeError(what, hint=f'cast one of them, e.g. the initial value to "{out.dtype}"')
+    for a, b in zip(before.shape, out.shape, strict=False):
+        if isinstance(a, int) and isinstance(b, int) and a != b:
+            raise ShapeError(what, hint="sg.broadcast_to gives the initial value the full shape")
+    if before.ndim != out.ndim:
+        raise ShapeError(what, hint="sg.broadcast_to gives the initial value the full shape")
+
+
+def _row_name(x: Variable) -> str | None:
+    return f"{x.name}[t]" if x.name else None
+
+
+def _tap_name(name: str, k: int) -> str:
+    return f"{name}[t-{k + 1}]"

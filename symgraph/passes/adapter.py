@@ -1,0 +1,128 @@
+"""The tensor graph as the rewrite engine sees it, and the evaluation of single nodes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.errors import RewriteError, SymgraphError
+from symgraph.ir.graph import Apply, Constant, Variable, apply, constant, creating_with
+from symgraph.ir.op import OPS
+from symgraph.ops.shape import BroadcastTo, is_one
+from symgraph.scalar import Expr
+
+SMALL = 4096  # bytes; larger values are never computed while compiling
+
+
+class Tensors:
+    """What patterns and rules need to know of tensors; see rewrite.engine.Adapter."""
+
+    def is_constant(self, value: Variable) -> bool:
+        return isinstance(value, Constant)
+
+    def number(self, value: Variable) -> bool | int | float | None:
+        return number(value)
+
+    def kind(self, value: Variable) -> str:
+        return dtypes.kind(value.type.dtype)
+
+    def param(self, node: Apply, name: str) -> Any:
+        return getattr(node.op, name)
+
+    def build(
+        self, op: str, inputs: Sequence[Any], params: dict[str, Any], like: Variable
+    ) -> Variable:
+        """The op over the inputs; over constants alone its value, so that ``-c`` is a constant."""
+        row = OPS[op]
+        if isinstance(row, type):
+            values = [i if isinstance(i, Variable) else self.literal(i, like) for i in inputs]
+            out = row(**params)(*values)
+        else:
+            out = row(*inputs)
+        return folded(out)
+
+    def literal(self, number: bool | int | float, like: Variable) -> Constant:
+        return constant(number, like.dtype)
+
+    def rebuild(self, node: Apply, inputs: Sequence[Variable]) -> Apply:
+        return apply(node.op, inputs, node.origins)
+
+    def conform(self, new: Variable, old: Variable) -> Variable | None:
+        if new.type == old.type:
+            return new
+        if new.dtype != old.dtype:
+            if not isinstance(new, Constant):
+                raise RewriteError(f"makes {new.type.text()} of {old.type.text()}")
+            new = constant(new.data, old.dtype)
+        return new if new.shape == old.shape else broadcast(new, old)
+
+    def creating_with(self, origins: tuple[Any, ...]) -> AbstractContextManager[None]:
+        return creating_with(origins)
+
+
+TENSORS = Tensors()
+
+
+def number(value: Variable) -> bool | int | float | None:
+    """The number that every element of a constant equals, None for all other values.
+
+    >>> number(constant([2.0, 2.0])), number(constant([1, 2]))
+    (2.0, None)
+    """
+    if not isinstance(value, Constant) or not value.data.size:
+        return None
+    flat = value.data.reshape(-1)
+    first = flat[0]
+    if flat.size > 1 and flat.tobytes() != first.tobytes() * flat.size:
+        return None
+    found: bool | int | float = first.item()
+    return found
+
+
+def broadcast(new: Variable, old: Variable) -> Variable | None:
+    """``new`` stretched to the shape of ``old``; None when an axis is not surely the same."""
+    if new.ndim > old.ndim:
+        return None
+    own = old.shape[old.ndim - new.ndim :]
+    if all(is_one(a) or a == b for a, b in zip(new.shape, own, strict=True)):
+        out: Variable = BroadcastTo(old.shape)(new)
+        return out
+    return None
+
+
+def folded(value: Variable) -> Variable:
+    """The value as a constant when it is small and all that its node reads is constant."""
+    node = value.owner
+    if node is None or len(node.outputs) != 1:
+        return value
+    if not all(isinstance(i, Constant) for i in node.inputs):
+        return value
+    return evaluated(node) or value
+
+
+def evaluated(node: Apply) -> Constant | None:
+    """The value of a node over constants, by the op's reference; None when it is large, depends on
+    sizes, or cannot be computed (then the compiled function says why, at the user's line)."""
+    out = node.output.type
+    sizes = [s for s in out.shape if isinstance(s, int)]
+    if len(sizes) < out.ndim or int(np.prod(sizes)) * dtypes.itemsize(out.dtype) > SMALL:
+        return None
+    if node.checks or any(_symbolic(v) for v in node.op._values):
+        return None
+    data = [i.data for i in node.inputs if isinstance(i, Constant)]
+    try:
+        with np.errstate(all="ignore"):
+            found = node.op.reference(*data)
+    except (SymgraphError, ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
+        return None
+    return constant(found, out.dtype)
+
+
+def _symbolic(parameter: Any) -> bool:
+    if isinstance(parameter, tuple | list):
+        return any(map(_symbolic, parameter))
+    return isinstance(parameter, Expr)

@@ -1,0 +1,147 @@
+"""Repair the mathematics that people write: cancellation and overflow, in the usual spellings.
+
+All rules are STABLE: equal over the reals, and at least as accurate on every input that the left
+side can compute. They are written for the form that canonicalize leaves.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from symgraph.ir.graph import Constant, Variable
+from symgraph.ops.arithmetic import absolute, sqrt, square
+from symgraph.ops.comparison import less, where
+from symgraph.ops.exponential import exp, exp2, expm1, log, log1p, log2, logaddexp
+from symgraph.ops.reductions import Sum
+from symgraph.ops.shape import ExpandDims
+from symgraph.ops.special import erf, erfc, sigmoid, softplus
+from symgraph.ops.trigonometric import cos, cosh, sin, sinh, tanh
+from symgraph.passes.adapter import number
+from symgraph.rewrite.pattern import attr, const, node, wild
+from symgraph.rewrite.rules import RuleSet, rule
+
+x, y, z = wild("x", "f"), wild("y", "f"), wild("z", "f")
+c = const("c", "f")
+a, b = attr("a"), attr("b")
+
+_LN2 = math.log(2.0)
+
+
+# conditions ---------------------------------------------------------------------------------------
+
+
+def _positive(c: Constant) -> bool:
+    """c is a positive number"""
+    value = number(c)
+    return value is not None and 0 < value < math.inf
+
+
+def _unshifted(x: Variable) -> bool:
+    """x is not shifted by its greatest element already"""
+    node = x.owner
+    if node is None or node.op.name != "subtract":
+        return True
+    whole, stack, seen = node.inputs[0], [node.inputs[1]], 0
+    while stack and seen < 16:  # the shift is the maximum behind views and a test for infinity
+        v, seen = stack.pop(), seen + 1
+        if v.owner is not None and v.owner.op.name == "max" and v.owner.inputs[0] is whole:
+            return False
+        if v.owner is not None:
+            stack.extend(v.owner.inputs)
+    return True
+
+
+def _leading(x: Variable, a: Any) -> bool:
+    """x is not shifted already, and the axes are the first ones"""
+    return a == tuple(range(len(a))) and _unshifted(x)
+
+
+# equations ----------------------------------------------------------------------------------------
+
+
+def _logsumexp(x: Any, axes: Any) -> Any:
+    return node("logsumexp", (x,), {"axes": axes})
+
+
+def _softmax(x: Any, axes: Any) -> Any:
+    return node("softmax", (x,), {"axes": axes})
+
+
+LOGARITHMS = (
+    rule(log(exp(x)), x),
+    rule(log2(exp2(x)), x),
+    rule(log1p(expm1(x)), x),
+    rule(log(sqrt(x)), log(x) * 0.5),
+    rule(log(square(x)), log(absolute(x)) * 2),
+    rule(log(1 / x), -log(x)),
+    rule(log(sigmoid(x)), -softplus(-x)),
+    rule(log(1 - sigmoid(x)), -softplus(x)),
+    rule(log1p(-sigmoid(x)), -softplus(x)),
+    rule(log(1 + exp(x)), softplus(x)),
+    rule(log1p(exp(x)), softplus(x)),
+    rule(log(exp(x) + exp(y)), logaddexp(x, y)),
+    rule(log(exp(x) - exp(y)), x + log(1 - exp(y - x))),
+    rule(log(1 - exp(x)), where(less(-_LN2, x), log(-expm1(x)), log1p(-exp(x)))),
+    rule(log(cosh(x) * 2), logaddexp(x, -x)),
+    rule(
+        log(cosh(x)),
+        where(
+            less(absolute(x), 1),
+            log1p(square(sinh(x * 0.5)) * 2),
+            absolute(x) - _LN2 + log1p(exp(absolute(x) * -2)),
+        ),
+    ),
+    rule(log(1 + x), log1p(x)),
+    rule(log(1 - x), log1p(-x)),
+    rule(log1p(x) - log(x), log1p(1 / x)),
+)
+
+SUMS_OF_EXPONENTIALS = (
+    rule(log(Sum(a)(exp(x))), _logsumexp(x, a), when=_unshifted),
+    rule(log(Sum(a)(exp(x)) / y), _logsumexp(x, a) - log(y), when=_unshifted),
+    rule(log(Sum(a)(exp(x)) * c), _logsumexp(x, a) + log(c), when=_unshifted),
+    rule(log(exp(x) / ExpandDims(a)(Sum(a)(exp(x)))), x - ExpandDims(a)(log(Sum(a)(exp(x))))),
+    rule(log(exp(x) / Sum(a)(exp(x))), x - log(Sum(a)(exp(x)))),
+    rule(exp(x) / ExpandDims(a)(Sum(a)(exp(x))), _softmax(x, a), when=_unshifted),
+    rule(exp(x) / Sum(a)(exp(x)), _softmax(x, a), when=_leading),
+    # the derivative of log(sum(exp(x))) as autodiff writes it
+    rule(exp(x) * ExpandDims(a)(y / Sum(a)(exp(x))), _softmax(x, a) * ExpandDims(a)(y),
+         when=_unshifted),
+)  # fmt: skip
+
+SIGMOIDS = (
+    rule(1 / (1 + exp(x)), sigmoid(-x)),
+    rule(y / (1 + exp(x)), y * sigmoid(-x)),
+    rule(exp(x) / (1 + exp(x)), sigmoid(x)),
+    rule((tanh(x) + 1) * 0.5, sigmoid(x * 2)),
+    rule(1 / exp(x), exp(-x)),
+    rule(y / exp(x), y * exp(-x)),
+)
+
+DIFFERENCES = (
+    rule(exp(x) - 1, expm1(x)),
+    rule(exp(x) - exp(-x), sinh(x) * 2),
+    rule(exp(-x) - exp(x), sinh(x) * -2),
+    rule(exp(x) + exp(-x), cosh(x) * 2),
+    rule((sinh(x) * 2) / (cosh(x) * 2), tanh(x)),
+    rule(sinh(x) / cosh(x), tanh(x)),
+    rule(expm1(x) / (exp(x) + 1), tanh(x * 0.5)),
+    rule((1 - exp(x)) / (exp(x) + 1), -tanh(x * 0.5)),
+    rule(1 - cos(x), square(sin(x * 0.5)) * 2),
+    rule(cos(x) - 1, square(sin(x * 0.5)) * -2),
+    rule(cosh(x) - 1, square(sinh(x * 0.5)) * 2),
+    rule(1 - erf(x), erfc(x)),
+    rule(1 - erfc(x), erf(x)),
+    rule(1 + erf(x), erfc(-x)),
+    rule(square(x) - square(y), (x - y) * (x + y)),
+    rule(square(x) - 1, (x - 1) * (x + 1)),
+    rule(1 - square(x), (1 - x) * (x + 1)),
+    rule(sqrt(x + c) - sqrt(x), c / (sqrt(x + c) + sqrt(x)), when=_positive),
+    rule(sqrt(x) - sqrt(x - c), c / (sqrt(x) + sqrt(x - c)), when=_positive),
+    rule(1 / (x + c) - 1 / x, -c / x / (x + c)),
+    rule(1 / x - 1 / (x + c), c / x / (x + c)),
+    rule(sqrt(square(x)), absolute(x)),
+)
+
+STABILIZE = RuleSet("stabilize", LOGARITHMS, SUMS_OF_EXPONENTIALS, SIGMOIDS, DIFFERENCES)

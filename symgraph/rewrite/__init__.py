@@ -1,0 +1,1 @@
+"""The rewrite engine: rules are equations over any immutable graph."""

@@ -1,0 +1,227 @@
+"""The fixpoint driver: one iterative sweep leaves every value in normal form.
+
+Operands come first. A value whose operands are normal is offered to the rules; what a rule returns
+is processed like any other value, so that the result is normal again. A memo makes every value be
+processed once, and nodes that nothing changes are not rebuilt.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, Protocol
+
+from symgraph.errors import RewriteError
+from symgraph.rewrite.match import instantiate, match, matched_nodes
+from symgraph.rewrite.rules import EXACT, STABLE, Rule, RuleSet, call_with
+
+LONGEST_CHAIN = 1000  # firings on the offspring of one value; more is a rule set that never ends
+
+
+class Adapter(Protocol):
+    """What the engine must know about a graph.
+
+    Values have ``owner`` (the node that makes them, or None) and ``index`` (which of its outputs);
+    nodes have ``op.name``, ``inputs``, ``outputs`` and ``origins``, and are never changed. A value is
+    equal only to itself.
+    """
+
+    def is_constant(self, value: Any) -> bool:
+        """Whether the value is known now."""
+
+    def number(self, value: Any) -> bool | int | float | None:
+        """The number that every element of a constant equals, else None."""
+
+    def kind(self, value: Any) -> str:
+        """The kind of its dtype: one of b, i, u, f."""
+
+    def param(self, node: Any, name: str) -> Any:
+        """A parameter of the node's op."""
+
+    def build(self, op: str, inputs: Sequence[Any], params: dict[str, Any], like: Any) -> Any:
+        """The value of an op over values and Python numbers."""
+
+    def literal(self, number: bool | int | float, like: Any) -> Any:
+        """A constant of the dtype of ``like``."""
+
+    def rebuild(self, node: Any, inputs: Sequence[Any]) -> Any:
+        """The node over other inputs, with the same origins."""
+
+    def conform(self, new: Any, old: Any) -> Any:
+        """``new`` with exactly the type of ``old``; None when that cannot be shown, RewriteError
+        when the dtypes differ."""
+
+    def creating_with(self, origins: tuple[Any, ...]) -> AbstractContextManager[None]:
+        """While open, new nodes get these origins."""
+
+
+class Firing(NamedTuple):
+    """A rule replaced ``before`` by ``after``."""
+
+    rule: Rule
+    before: Any
+    after: Any
+    pass_name: str
+
+
+class NearMiss(NamedTuple):
+    """A rule whose pattern matched ``value`` and that did not fire, with the reason."""
+
+    rule: Rule
+    value: Any
+    reason: str
+
+
+class Record:
+    """What happened, for ``explain`` and the viewer; near misses only when asked for."""
+
+    def __init__(self, near_misses: bool = False) -> None:
+        self.firings: list[Firing] = []
+        self.near_misses: list[NearMiss] | None = [] if near_misses else None
+
+
+class _Chain(NamedTuple):
+    # The firings that led to a value, latest first.
+    rule: Rule
+    length: int
+    before: _Chain | None
+
+
+def rewrite(
+    outputs: Sequence[Any],
+    rules: RuleSet,
+    adapter: Adapter,
+    *,
+    admit: Iterable[str] = (EXACT, STABLE),
+    record: Record | None = None,
+) -> list[Any]:
+    """The outputs in normal form under the admitted rules; what does not change is shared.
+
+    Raises RewriteError (SG501), naming the rules, when they undo each other or never end, and when
+    a rule changes a dtype.
+    """
+    sweep = _Sweep(rules, adapter, admit, record)
+    return [sweep.normal_form(v) for v in outputs]
+
+
+class _Sweep:
+    def __init__(
+        self, rules: RuleSet, adapter: Adapter, admit: Iterable[str], record: Record | None
+    ) -> None:
+        self.name, self.adapter, self.record = rules.name, adapter, record
+        self.table = rules.table(admit)
+        self.final: dict[Any, Any] = {}
+
+    def normal_form(self, root: Any) -> Any:
+        final = self.final
+        turned: dict[Any, Any] = {}  # value -> what it was turned into, being processed
+        active: set[Any] = set()  # values whose operands or offspring are being processed
+        stack: list[tuple[Any, _Chain | None]] = [(root, None)]
+        while stack:
+            value, chain = stack[-1]
+            if value in final:
+                stack.pop()
+                continue
+            goal = turned.get(value)
+            if goal is not None:
+                final[value] = final[goal]
+                continue
+            node = value.owner
+            if node is None:
+                final[value] = value
+                continue
+            waiting = [v for v in node.inputs if v not in final]
+            if waiting:
+                active.add(value)
+                for v in waiting:
+                    if v in active:
+                        raise self.loop(v, chain)
+                    stack.append((v, chain))
+                continue
+            new, chain = self.advance(value, node, chain)
+            if new is value or new in final:
+                final[value] = final.get(new, new)
+            else:
+                active.add(value)
+                if new in active:
+                    raise self.loop(value, chain)
+                turned[value] = new
+                stack.append((new, chain))
+        return final[root]
+
+    def advance(self, value: Any, node: Any, chain: _Chain | None) -> tuple[Any, _Chain | None]:
+        """One step of a value whose operands are normal: rebuild it over them, or fire a rule."""
+        inputs = [self.final[v] for v in node.inputs]
+        for old, new in zip(node.inputs, inputs, strict=True):
+            if old is not new:
+                return self.adapter.rebuild(node, inputs).outputs[value.index], chain
+        candidates = self.table[node.op.name]
+        if candidates:
+            keys = {self.key(v) for v in inputs}
+            for rule in candidates:
+                if rule.needs <= keys:
+                    after = self.attempt(rule, value)
+                    if after is not None:
+                        return after, self.extend(chain, rule, value)
+        return value, chain
+
+    def key(self, value: Any) -> str:
+        if value.owner is not None:
+            return value.owner.op.name
+        return "#" if self.adapter.is_constant(value) else ""
+
+    def attempt(self, rule: Rule, value: Any) -> Any:
+        """What the rule makes of the value, of the same type; None when it does not fire."""
+
+        def accept(bindings: dict[str, Any]) -> Any:
+            if rule.when is not None and not call_with(rule.when, bindings, value):
+                return self.declined(rule, value, "its condition does not hold")
+            origins = dict.fromkeys(o for n in matched_nodes(value, bindings) for o in n.origins)
+            with self.adapter.creating_with(tuple(origins)):
+                if rule.replacement is not None:
+                    new = instantiate(rule.replacement, bindings, self.adapter, value)
+                else:
+                    assert rule.function is not None
+                    new = call_with(rule.function, bindings, value)
+                if new is None:
+                    return self.declined(rule, value, "its function declined")
+                new = self.conform(rule, new, value)
+            if new is None:
+                return self.declined(rule, value, "the shapes are not provably equal")
+            return None if new is value else new
+
+        after = match(rule.pattern, value, self.adapter, accept)
+        if after is not None and self.record is not None:
+            self.record.firings.append(Firing(rule, value, after, self.name))
+        return after
+
+    def conform(self, rule: Rule, new: Any, value: Any) -> Any:
+        try:
+            return self.adapter.conform(new, value)
+        except RewriteError as error:
+            raise RewriteError(
+                f"{self.name}: the rule {rule.equation()} ({rule.location()}): {error.what}",
+                origin=error.origin,
+            ) from None
+
+    def declined(self, rule: Rule, value: Any, reason: str) -> None:
+        if self.record is not None and self.record.near_misses is not None:
+            self.record.near_misses.append(NearMiss(rule, value, reason))
+
+    def extend(self, chain: _Chain | None, rule: Rule, value: Any) -> _Chain:
+        chain = _Chain(rule, 1 if chain is None else chain.length + 1, chain)
+        if chain.length > LONGEST_CHAIN:
+            raise self.loop(value, chain)
+        return chain
+
+    def loop(self, value: Any, chain: _Chain | None) -> RewriteError:
+        named: dict[str, None] = {}
+        while chain is not None and len(named) < 4:
+            named[f"{chain.rule.equation()} ({chain.rule.location()})"] = None
+            chain = chain.before
+        origins = value.owner.origins
+        return RewriteError(
+            f"{self.name}: these rules never end: {'; '.join(named)}",
+            origin=origins[0] if origins else None,
+            hint="two of them undo each other, or one makes a value that it matches again",
+        )

@@ -1,0 +1,170 @@
+"""Scalar expressions: one small language for sizes, indices and the bodies of kernels.
+
+An :class:`Expr` is immutable and hash-consed, so equality is ``is``. Grammar::
+
+    Expr = const(value) | var(name) | load(buffer, index...) | load_if(buffer, cond, index...)
+         | op(Expr...)                      for every row of scalar.table.SCALAR_OPS
+
+``load_if`` reads only where its condition holds and is 0 elsewhere. Python's operators on int64
+expressions build the canonical polynomial (scalar.polynomial), so equal sizes are the same object.
+"""
+
+from __future__ import annotations
+
+import struct
+import weakref
+from typing import Any, Union
+
+from symgraph import dtypes
+from symgraph.scalar.table import SCALAR_OPS
+
+Operand = Union["Expr", int, float, bool]
+
+
+class Expr:
+    """A node of the scalar language; build it with :func:`node`, the functions or operators.
+
+    >>> n = var("n")
+    >>> str((n + 1) * 2 - 2), (n + 1) - 1 is n
+    ('2*n', True)
+    """
+
+    __slots__ = ("__weakref__", "_key", "_poly", "args", "attr", "dtype", "op")
+    op: str
+    args: tuple[Expr, ...]
+    dtype: str
+    attr: Any
+    _key: str | None
+    _poly: Any
+
+    def __repr__(self) -> str:
+        return f"Expr({self})"
+
+    def __str__(self) -> str:
+        return _printer(self)
+
+    def __reduce__(self) -> Any:
+        return node, (self.op, self.args, self.dtype, self.attr)
+
+    @property
+    def is_const(self) -> bool:
+        return self.op == "const"
+
+    @property
+    def value(self) -> Any:
+        """The Python number of a constant."""
+        return self.attr
+
+    # Arithmetic; int64 is normalised, other dtypes make plain nodes.
+    def __add__(self, other: Operand) -> Expr:
+        return _arith("add", self, other)
+
+    def __radd__(self, other: Operand) -> Expr:
+        return _arith("add", other, self)
+
+    def __sub__(self, other: Operand) -> Expr:
+        return _arith("sub", self, other)
+
+    def __rsub__(self, other: Operand) -> Expr:
+        return _arith("sub", other, self)
+
+    def __mul__(self, other: Operand) -> Expr:
+        return _arith("mul", self, other)
+
+    def __rmul__(self, other: Operand) -> Expr:
+        return _arith("mul", other, self)
+
+    def __floordiv__(self, other: Operand) -> Expr:
+        return _arith("floordiv", self, other)
+
+    def __rfloordiv__(self, other: Operand) -> Expr:
+        return _arith("floordiv", other, self)
+
+    def __mod__(self, other: Operand) -> Expr:
+        return _arith("mod", self, other)
+
+    def __rmod__(self, other: Operand) -> Expr:
+        return _arith("mod", other, self)
+
+    def __neg__(self) -> Expr:
+        return _arith("mul", self, -1)
+
+
+_nodes: weakref.WeakValueDictionary[Any, Expr] = weakref.WeakValueDictionary()
+
+
+def node(op: str, args: tuple[Expr, ...], dtype: str, attr: Any = None) -> Expr:
+    """The unique node with these parts."""
+    key = (op, args, dtype, _attr_key(attr))
+    found = _nodes.get(key)
+    if found is None:
+        found = Expr.__new__(Expr)
+        found.op, found.args, found.dtype, found.attr = op, args, dtype, attr
+        found._key = found._poly = None
+        _nodes[key] = found
+    return found
+
+
+def _attr_key(attr: Any) -> Any:
+    # 0.0 and -0.0 are equal and NaN is unequal to itself: key floats by their bits.
+    return struct.pack("d", attr) if isinstance(attr, float) else (type(attr), attr)
+
+
+def const(value: int | float | bool, dtype: str = "int64") -> Expr:
+    """A constant of the dtype; floats are rounded to it, integers must fit.
+
+    >>> const(0.1, "float32").value
+    0.10000000149011612
+    """
+    exact = dtypes.numpy_dtype(dtype).type(value).item()
+    return node("const", (), dtype, exact)
+
+
+def var(name: str, dtype: str = "int64") -> Expr:
+    """A named scalar: an index, a size, or a value bound by a loop statement."""
+    return node("var", (), dtype, name)
+
+
+def load(buffer: str, indices: tuple[Expr, ...], dtype: str) -> Expr:
+    """The element of a buffer at the indices."""
+    return node("load", indices, dtype, buffer)
+
+
+def load_if(buffer: str, cond: Expr, indices: tuple[Expr, ...], dtype: str) -> Expr:
+    """The element where ``cond`` holds, 0 elsewhere; memory is touched only where it holds."""
+    if cond.is_const and cond.value:
+        return load(buffer, indices, dtype)
+    return node("load_if", (cond, *indices), dtype, buffer)
+
+
+def as_expr(value: Operand, dtype: str = "int64") -> Expr:
+    """An expression from itself or a Python number."""
+    return value if isinstance(value, Expr) else const(value, dtype)
+
+
+def call(op: str, *args: Expr) -> Expr:
+    """A plain node of the table with the result type of its row (no simplification).
+
+    >>> str(call("exp", var("x", "float64")))
+    'exp(x)'
+    """
+    row = SCALAR_OPS[op]
+    dtype = "bool" if row.result == "bool" else args[0].dtype
+    if any(a.dtype != args[0].dtype for a in args) or len(args) != row.arity:
+        raise TypeError(f"{op} does not take {[a.dtype for a in args]}")
+    return node(op, args, dtype)
+
+
+# scalar.polynomial and scalar.text fill these in: they need Expr, operators need them.
+_normalize: Any = None
+_printer: Any = None
+
+
+def _arith(op: str, a: Operand, b: Operand) -> Any:
+    dtype = a.dtype if isinstance(a, Expr) else b.dtype if isinstance(b, Expr) else "int64"
+    if not all(isinstance(x, Expr | int | float) for x in (a, b)):
+        return NotImplemented
+    left, right = as_expr(a, dtype), as_expr(b, dtype)
+    if left.dtype == "int64" == right.dtype:
+        return _normalize(op, left, right)
+    return call(op, left, right)

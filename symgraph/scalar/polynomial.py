@@ -1,0 +1,190 @@
+"""Canonical int64 expressions: every sum and product is a polynomial over its atoms.
+
+Two sizes or indices that are equal as polynomials become the same node, and the coefficient of a
+loop index in an address is read off directly (:func:`coefficient`). Atoms are everything that is
+not a sum, difference or product: variables, loads, quotients, minima. Arithmetic is modulo 2**64
+as on the machine, so the normal form is exact.
+"""
+
+from __future__ import annotations
+
+from symgraph.scalar import expr as _expr
+from symgraph.scalar.expr import Expr, as_expr, const, node
+
+Monomial = tuple[Expr, ...]
+Polynomial = dict[Monomial, int]
+
+
+def key(e: Expr) -> str:
+    """A structural text of an expression: the same in every process, used to order terms."""
+    if e._key is None:
+        stack = [e]
+        while stack:
+            top = stack[-1]
+            missing = [a for a in top.args if a._key is None]
+            if missing:
+                stack.extend(missing)
+                continue
+            stack.pop()
+            inner = ",".join(a._key or "" for a in top.args)
+            top._key = f"{top.attr}" if top.op in ("var", "const") else f"{top.op}:{top.attr}({inner})"
+    return e._key or ""
+
+
+def polynomial(e: Expr) -> Polynomial:
+    """The polynomial of an int64 expression as {monomial: coefficient}; not to be changed."""
+    if e._poly is None:
+        if e.op == "const":
+            e._poly = {(): e.value} if e.value else {}
+        elif e.op in ("add", "sub", "mul"):
+            e._poly = _combine(e.op, polynomial(e.args[0]), polynomial(e.args[1]))
+        elif e.op == "neg":
+            e._poly = {m: -c for m, c in polynomial(e.args[0]).items()}
+        else:
+            e._poly = {(e,): 1}
+    return e._poly  # type: ignore[no-any-return]
+
+
+def _combine(op: str, a: Polynomial, b: Polynomial) -> Polynomial:
+    out: Polynomial = {} if op == "mul" else dict(a)
+    if op == "mul":
+        for ma, ca in a.items():
+            for mb, cb in b.items():
+                m = tuple(sorted(ma + mb, key=key))
+                out[m] = out.get(m, 0) + ca * cb
+    else:
+        sign = 1 if op == "add" else -1
+        for m, c in b.items():
+            out[m] = out.get(m, 0) + sign * c
+    return {m: _wrap(c) for m, c in out.items() if _wrap(c)}
+
+
+def _wrap(c: int) -> int:
+    return (c + (1 << 63)) % (1 << 64) - (1 << 63)
+
+
+def build(p: Polynomial) -> Expr:
+    """The canonical node of a polynomial: higher degrees first, then by name, the constant last."""
+    terms = sorted(p.items(), key=lambda t: (-len(t[0]), [key(x) for x in t[0]]))
+    out: Expr | None = None
+    for m, c in terms:
+        size = abs(c) if out is not None and c != -(1 << 63) else c
+        term = const(size)
+        if m:
+            product = m[0]
+            for x in m[1:]:
+                product = node("mul", (product, x), "int64")
+            term = product if size == 1 else node("mul", (const(size), product), "int64")
+        if out is None:
+            out = term
+        else:
+            out = node("add" if size == c else "sub", (out, term), "int64")
+    out = const(0) if out is None else out
+    if out._poly is None:
+        out._poly = p
+    return out
+
+
+def normalize(op: str, a: Expr, b: Expr) -> Expr:
+    """a (op) b in canonical form for add, sub, mul, floordiv and mod of int64."""
+    if op in ("add", "sub", "mul"):
+        return build(_combine(op, polynomial(a), polynomial(b)))
+    return floordiv(a, b) if op == "floordiv" else mod(a, b)
+
+
+def _divide(p: Polynomial, m: Monomial, c: int) -> Polynomial | None:
+    """p / (c*m) when every term divides exactly, else None."""
+    out: Polynomial = {}
+    for pm, pc in p.items():
+        rest = list(pm)
+        for x in m:
+            if x not in rest:
+                return None
+            rest.remove(x)
+        if pc % c:
+            return None
+        out[tuple(rest)] = pc // c
+    return out
+
+
+def floordiv(a: Expr, b: Expr) -> Expr:
+    """a // b, exact divisions of polynomials carried out (a size that divides is not zero)."""
+    pa, pb = polynomial(a), polynomial(b)
+    if not pb:
+        return const(0)
+    if b.is_const and a.is_const:
+        return const(a.value // b.value)
+    if len(pb) == 1:
+        ((m, c),) = pb.items()
+        exact = _divide(pa, m, c)
+        if exact is not None:
+            return build(exact)
+    if pa == pb:
+        return const(1)
+    return node("floordiv", (a, b), "int64")
+
+
+def mod(a: Expr, b: Expr) -> Expr:
+    """a % b with Python's sign; 0 when b divides a as polynomials."""
+    pb = polynomial(b)
+    if a.is_const and b.is_const and b.value:
+        return const(a.value % b.value)
+    if len(pb) == 1:
+        ((m, c),) = pb.items()
+        if _divide(polynomial(a), m, c) is not None:
+            return const(0)
+    return node("mod", (a, b), "int64")
+
+
+def coefficient(e: Expr, index: Expr) -> Expr | None:
+    """The factor of ``index`` in an expression linear in it; None if it enters in another way.
+
+    >>> i, n = _expr.var("i"), _expr.var("n")
+    >>> str(coefficient(3 * i * n + n, i)), coefficient(i // 2, i)
+    ('3*n', None)
+    """
+    out: Polynomial = {}
+    for m, c in polynomial(e).items():
+        count = sum(x is index for x in m)
+        if count > 1 or any(x is not index and depends(x, index) for x in m):
+            return None
+        if count == 1:
+            out[tuple(x for x in m if x is not index)] = c
+    return build(out)
+
+
+def depends(e: Expr, index: Expr) -> bool:
+    """Whether ``index`` occurs anywhere in the expression."""
+    seen: set[int] = set()
+    stack = [e]
+    while stack:
+        top = stack.pop()
+        if top is index:
+            return True
+        if id(top) not in seen:
+            seen.add(id(top))
+            stack.extend(top.args)
+    return False
+
+
+def as_size(value: Expr | int) -> Expr | int:
+    """A size in its simplest form: a Python int when it is constant, else the canonical node."""
+    if isinstance(value, Expr):
+        value = build(polynomial(value))
+        return int(value.value) if value.is_const else value
+    return int(value)
+
+
+def product(sizes: tuple[Expr | int, ...]) -> Expr | int:
+    """The number of elements of a shape.
+
+    >>> str(product((2, _expr.var("n"), 3)))
+    '6*n'
+    """
+    total: Expr = const(1)
+    for s in sizes:
+        total = total * as_expr(s)
+    return as_size(total)
+
+
+_expr._normalize = normalize

@@ -1,0 +1,146 @@
+"""Walks over scalar expressions: substitution, guarding, evaluation. None of them recurses."""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Iterable, Mapping
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.scalar.expr import Expr, const, load_if, node
+from symgraph.scalar.polynomial import normalize
+from symgraph.scalar.table import SCALAR_OPS
+
+
+def postorder(roots: Iterable[Expr]) -> list[Expr]:
+    """Every node below the roots once, operands before users."""
+    out: list[Expr] = []
+    done: set[Expr] = set()
+    stack = [(r, False) for r in reversed(list(roots))]
+    while stack:
+        e, ready = stack.pop()
+        if ready:
+            out.append(e)
+        elif e not in done:
+            done.add(e)
+            stack.append((e, True))
+            stack.extend((a, False) for a in reversed(e.args) if a not in done)
+    return out
+
+
+def rebuild(e: Expr, args: tuple[Expr, ...]) -> Expr:
+    """The node with other operands; canonical int64 arithmetic stays canonical."""
+    if args == e.args:
+        return e
+    if e.dtype == "int64" and e.op in ("add", "sub", "mul", "floordiv", "mod"):
+        return normalize(e.op, args[0], args[1])
+    if e.op == "load_if":
+        return load_if(e.attr, args[0], args[1:], e.dtype)
+    if e.op == "select" and args[0].is_const:
+        return args[1] if args[0].value else args[2]
+    return node(e.op, args, e.dtype, e.attr)
+
+
+def transform(roots: Iterable[Expr], visit: Callable[[Expr, tuple[Expr, ...]], Expr]) -> list[Expr]:
+    """Rebuild bottom-up: ``visit(node, new_args)`` returns the replacement of each node."""
+    roots = list(roots)
+    new: dict[Expr, Expr] = {}
+    for e in postorder(roots):
+        new[e] = visit(e, tuple(new[a] for a in e.args))
+    return [new[r] for r in roots]
+
+
+def substitute(e: Expr, mapping: Mapping[Expr, Expr]) -> Expr:
+    """Replace leaves (or whole nodes) by other expressions.
+
+    >>> from symgraph.scalar.expr import var
+    >>> i, j = var("i"), var("j")
+    >>> str(substitute(2 * i + 1, {i: j - 1}))
+    '2*j - 1'
+    """
+    if e in mapping:
+        return mapping[e]
+    return transform([e], lambda n, args: mapping[n] if n in mapping else rebuild(n, args))[0]
+
+
+def guard(e: Expr, cond: Expr) -> Expr:
+    """The same expression with every load made conditional on ``cond``."""
+
+    def visit(n: Expr, args: tuple[Expr, ...]) -> Expr:
+        if n.op == "load":
+            return load_if(n.attr, cond, args, n.dtype)
+        if n.op == "load_if":
+            return load_if(n.attr, node("and", (cond, args[0]), "bool"), args[1:], n.dtype)
+        return rebuild(n, args)
+
+    if cond.is_const:
+        return e if cond.value else const(0, e.dtype)
+    return transform([e], visit)[0]
+
+
+def loads(e: Expr) -> list[Expr]:
+    """The loads of an expression in order of first use."""
+    return [n for n in postorder([e]) if n.op in ("load", "load_if")]
+
+
+def variables(e: Expr) -> list[Expr]:
+    """The named scalars of an expression in order of first use."""
+    return [n for n in postorder([e]) if n.op == "var"]
+
+
+def evaluate(e: Expr, env: Mapping[str, Any], buffers: Mapping[str, np.ndarray] | None = None) -> Any:
+    """The value by NumPy, with variables from ``env`` and loads from ``buffers``: the oracle.
+
+    >>> from symgraph.scalar.expr import var
+    >>> int(evaluate(var("n") * 2 + 1, {"n": 5}))
+    11
+    """
+    memo: dict[Expr, Any] = {}
+    with np.errstate(all="ignore"):
+        for n in postorder([e]):
+            memo[n] = _value(n, [memo[a] for a in n.args], env, buffers or {})
+    return memo[e]
+
+
+def _value(
+    n: Expr, args: list[Any], env: Mapping[str, Any], buffers: Mapping[str, np.ndarray]
+) -> Any:
+    kind = dtypes.numpy_dtype(n.dtype)
+    if n.op == "const":
+        return kind.type(n.attr)
+    if n.op == "var":
+        return kind.type(env[n.attr])
+    if n.op == "load":
+        return buffers[n.attr][tuple(int(a) for a in args)]
+    if n.op == "load_if":
+        return buffers[n.attr][tuple(int(a) for a in args[1:])] if args[0] else kind.type(0)
+    if n.op == "cast":
+        return np.asarray(args[0]).astype(kind)[()]
+    if n.op == "bitcast":
+        return np.asarray(args[0]).view(kind)[()]
+    return np.asarray(SCALAR_OPS[n.op].reference(*args)).astype(kind)[()]
+
+
+def evaluate_size(size: Expr | int, env: Mapping[str, int]) -> int:
+    """A size as a Python int (exact, so that an overflow is seen and not wrapped)."""
+    if isinstance(size, int):
+        return size
+    memo: dict[Expr, int] = {}
+    for n in postorder([size]):
+        if n.op == "const":
+            memo[n] = int(n.attr)
+        elif n.op == "var":
+            memo[n] = int(env[n.attr])
+        else:
+            memo[n] = _INTEGER[n.op](*(memo[a] for a in n.args))
+    return memo[size]
+
+
+_INTEGER: dict[str, Callable[..., int]] = {
+    "add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
+    "floordiv": lambda a, b: a // b if b else 0, "mod": lambda a, b: a % b if b else 0,
+    "minimum": min, "maximum": max, "neg": lambda a: -a, "abs": abs,
+    "select": lambda c, a, b: a if c else b, "lt": lambda a, b: a < b, "le": lambda a, b: a <= b,
+    "eq": lambda a, b: a == b, "ne": lambda a, b: a != b, "and": lambda a, b: a & b,
+    "or": lambda a, b: a | b, "not": lambda a: not a,
+}  # fmt: skip

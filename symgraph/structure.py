@@ -1,0 +1,85 @@
+"""Nested inputs and outputs: lists, tuples and dicts of variables, flattened and packed again."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+from symgraph.errors import ArgumentError
+from symgraph.ir.graph import Variable
+
+
+class Structure:
+    """The shape of a nest whose leaves are numbered from left to right.
+
+    >>> s = Structure({"a": [0, 0], "b": 0}, leaf=lambda x: isinstance(x, int))
+    >>> s.count, s.pack([1, 2, 3])
+    (3, {'a': [1, 2], 'b': 3})
+    """
+
+    __slots__ = ("count", "form", "leaves")
+
+    def __init__(self, nest: Any, leaf: Any = None) -> None:
+        self.leaves: list[Any] = []
+        is_leaf = leaf or (lambda x: isinstance(x, Variable))
+        self.form = self._read(nest, is_leaf)
+        self.count = len(self.leaves)
+
+    def _read(self, nest: Any, is_leaf: Any) -> Any:
+        if nest is not None and is_leaf(nest):
+            self.leaves.append(nest)
+            return None
+        if isinstance(nest, dict):
+            return dict, tuple(nest), tuple(self._read(v, is_leaf) for v in nest.values())
+        if isinstance(nest, list | tuple):
+            kind: Any = type(nest) if type(nest) in (list, tuple) else tuple
+            return kind, (), tuple(self._read(v, is_leaf) for v in nest)
+        raise ArgumentError(f"expected a symbolic variable or a nest of them, not {nest!r}")
+
+    @property
+    def container(self) -> str:
+        """single, list or tuple when that is all there is; else nested."""
+        if self.form is None:
+            return "single"
+        kind, _, parts = self.form
+        if kind is not dict and all(p is None for p in parts):
+            return "list" if kind is list else "tuple"
+        return "nested"
+
+    def pack(self, values: Sequence[Any]) -> Any:
+        """The nest with these leaves."""
+        it = iter(values)
+
+        def build(form: Any) -> Any:
+            if form is None:
+                return next(it)
+            kind, keys, parts = form
+            built = [build(p) for p in parts]
+            return dict(zip(keys, built, strict=True)) if kind is dict else kind(built)
+
+        return build(self.form)
+
+    def as_list(self, native: Any) -> list[Any]:
+        """What a native call returned, as a list of leaves."""
+        return list(native) if isinstance(native, list | tuple) else [native]
+
+    def flatten(self, nest: Any, form: Any = ..., what: str = "value") -> list[Any]:
+        """The leaves of a nest of this shape; raises ArgumentError where the shape differs."""
+        form = self.form if form is ... else form
+        if form is None:
+            return [nest]
+        kind, keys, parts = form
+        if kind is dict:
+            if not isinstance(nest, dict) or set(nest) != set(keys):
+                raise ArgumentError(f"{what}: expected a dict with the keys {list(keys)}")
+            nest = [nest[k] for k in keys]
+        elif not isinstance(nest, list | tuple) or len(nest) != len(parts):
+            raise ArgumentError(f"{what}: expected {len(parts)} items, got {nest!r:.60}")
+        return [x for n, p in zip(nest, parts, strict=True) for x in self.flatten(n, p, what)]
+
+    def flatten_arguments(self, args: Sequence[Any], name: str) -> list[Any]:
+        """Positional arguments, each nested as declared; fewer are allowed (defaults, keywords)."""
+        _, _, parts = self.form
+        if len(args) > len(parts):
+            raise ArgumentError(f"{name} takes {len(parts)} arguments, got {len(args)}")
+        pairs = enumerate(zip(args, parts, strict=False))
+        return [x for k, (a, p) in pairs for x in self.flatten(a, p, f"argument {k} of {name}")]
