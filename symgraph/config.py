@@ -111,6 +111,7 @@ def _directory(value: Any) -> str | None:
     path = os.fspath(value)
     if not isinstance(path, str) or not path or "\0" in path:
         raise ValueError
+    os.fsencode(path)  # a name that the file system cannot spell is a ValueError
     return os.path.expanduser(path)
 
 

@@ -14,7 +14,7 @@ from typing import Any, Callable, Mapping, NamedTuple, Sequence
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.errors import ArgumentError, InputValueError, SymgraphError, VerifyError
+from symgraph.errors import CODES, ArgumentError, InputValueError, SymgraphError, VerifyError
 from symgraph.executor import Loaded
 from symgraph.ir.graph import Graph, Input
 from symgraph.ir.interpret import interpret
@@ -241,7 +241,6 @@ class Function(Compiled, NativeBase):
 
 def failure(d: Definition, record: Mapping[str, Any]) -> BaseException:
     """The error of a run-time failure recorded by the compiler, at the user's line."""
-    from symgraph.errors import CODES
 
     nodes = d.graph.toposort()
     at = record.get("node")

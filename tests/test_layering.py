@@ -103,6 +103,8 @@ def own_problem(here: str, there: str, in_function: bool) -> str:
         return ""
     if there not in LEVEL:
         return f"{there or 'symgraph itself'} is no layer"
+    if here not in LEVEL:
+        return f"{here} is no layer"
     if here == there or LEVEL[there] < LEVEL[here]:
         return ""
     return f"{here} imports {there}, which is not below it"
@@ -180,6 +182,7 @@ def test_third_party_table_lists_only_files_that_need_it() -> None:
         ("symgraph/errors.py", "from symgraph import dtypes", "not below"),
         ("symgraph/ops/a.py", "import symgraph", "no layer"),
         ("symgraph/ops/a.py", "from symgraph import exp", "no layer"),
+        ("symgraph/stray.py", "from symgraph import errors", "stray is no layer"),
         ("symgraph/ops/a.py", "def f():\n    from symgraph.ops import b", "inside a function"),
         ("symgraph/ops/a.py", "class C:\n def f(s):\n  from . import b", "inside a function"),
         ("symgraph/ops/a.py", "import scipy", "top of a file"),

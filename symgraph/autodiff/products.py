@@ -6,16 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.autodiff.reverse import _as_list, _like, grad, reverse_pass
+from symgraph.autodiff.reverse import as_list, grad, like, or_zeros, reverse_pass
 from symgraph.errors import ArgumentError, GradientError
-from symgraph.ir.graph import Input, Variable, constant
+from symgraph.ir.graph import Input, Variable
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import equal
 from symgraph.ops.creation import iota
-from symgraph.ops.operands import as_variable
 from symgraph.ops.scanning import scan
-from symgraph.ops.shape import BroadcastTo, reshape
-from symgraph.ops.slicing import zeros
+from symgraph.ops.shape import broadcast_to, reshape
 from symgraph.scalar import product
 
 __all__ = ["hessian", "hvp", "jacobian", "jvp"]
@@ -32,7 +30,7 @@ def jvp(outputs: Any, inputs: Any, tangents: Any) -> Any:
     >>> sg.jvp(x * x, x, sg.constant([1.0, 0.0])).eval({x: [3.0, 4.0]}).tolist()
     [6.0, 0.0]
     """
-    ys, xs, ts = _as_list(outputs), _as_list(inputs), _as_list(tangents)
+    ys, xs, ts = as_list(outputs), as_list(inputs), as_list(tangents)
     if len(xs) != len(ts):
         raise ArgumentError(f"jvp: {len(xs)} inputs and {len(ts)} tangents")
     seeds = [Input(y.type) if dtypes.is_float(y.dtype) else None for y in ys]
@@ -41,11 +39,11 @@ def jvp(outputs: Any, inputs: Any, tangents: Any) -> Any:
     real = [s for s in seeds if s is not None]
     found = iter(reverse_pass([p for p, _ in pairs], [t for _, t in pairs], real))
     pushed = [None if s is None else next(found) for s in seeds]
-    return _like(outputs, [zeros(y.type) if p is None else p for y, p in zip(ys, pushed, strict=True)])
+    return like(outputs, or_zeros(pushed, ys))
 
 
 def _as_tangent(t: Any, x: Variable) -> Variable:
-    return BroadcastTo(x.shape)(to_dtype(as_variable(t), x.dtype))  # type: ignore[no-any-return]
+    return broadcast_to(to_dtype(t, x.dtype), x.shape)
 
 
 def hvp(cost: Variable, wrt: Any, vectors: Any) -> Any:
@@ -57,11 +55,10 @@ def hvp(cost: Variable, wrt: Any, vectors: Any) -> Any:
     >>> sg.hvp(sg.sum(x**3), x, sg.constant([1.0, 0.0])).eval({x: [2.0, 5.0]}).tolist()
     [12.0, 0.0]
     """
-    xs = _as_list(wrt)
+    xs = as_list(wrt)
     first = grad(cost, xs, disconnected="zero")
-    vs = [_as_tangent(v, x) for v, x in zip(_as_list(vectors), xs, strict=True)]
-    found = reverse_pass(first, vs, xs)
-    return _like(wrt, [zeros(x.type) if g is None else g for x, g in zip(xs, found, strict=True)])
+    vs = [_as_tangent(v, x) for v, x in zip(as_list(vectors), xs, strict=True)]
+    return like(wrt, or_zeros(reverse_pass(first, vs, xs), xs))
 
 
 def jacobian(outputs: Variable, wrt: Any) -> Any:
@@ -75,7 +72,7 @@ def jacobian(outputs: Variable, wrt: Any) -> Any:
     >>> sg.jacobian(x * x, x).eval({x: [1.0, 2.0]}).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
     """
-    y, xs = outputs, _as_list(wrt)
+    y, xs = outputs, as_list(wrt)
     if not dtypes.is_float(y.dtype) or any(not dtypes.is_float(x.dtype) for x in xs):
         raise GradientError("jacobian: only floats have derivatives")
     if y.ndim == 0:
@@ -84,11 +81,10 @@ def jacobian(outputs: Variable, wrt: Any) -> Any:
 
     def row(k: Variable) -> list[Variable]:
         unit = to_dtype(equal(iota(count), k), y.dtype)
-        found = reverse_pass([y], [reshape(unit, y.shape)], xs)
-        return [zeros(x.type) if g is None else g for x, g in zip(xs, found, strict=True)]
+        return or_zeros(reverse_pass([y], [reshape(unit, y.shape)], xs), xs)
 
     rows: Sequence[Variable] = scan(row, iota(count))
-    return _like(wrt, [reshape(r, (*y.shape, *x.shape)) for r, x in zip(rows, xs, strict=True)])
+    return like(wrt, [reshape(r, (*y.shape, *x.shape)) for r, x in zip(rows, xs, strict=True)])
 
 
 def hessian(cost: Variable, wrt: Variable) -> Variable:

@@ -17,21 +17,19 @@ from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.operands import as_variable
-from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, is_one
-from symgraph.ops.slicing import fill, zeros
+from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, broadcast_to, is_one
+from symgraph.ops.slicing import zeros
 
 __all__ = ["grad", "value_and_grad", "vjp"]
 
 
 class Reverse:
-    """One reverse pass. ``sums`` holds the cotangents collected so far, ``blocked`` why some of them
-    went no further."""
+    """One reverse pass; ``sums`` holds the cotangents collected so far."""
 
     def __init__(self, wrt: Iterable[Variable], constants: Iterable[Variable] = ()) -> None:
         self.wrt = set(wrt)
         self.constants = set(constants)
         self.sums: dict[Variable, Variable] = {}
-        self.blocked: list[tuple[Apply, str]] = []
 
     def add(self, v: Variable, g: Variable) -> None:
         """One more contribution to the cotangent of v."""
@@ -42,13 +40,13 @@ class Reverse:
     def run(self, outputs: Sequence[Variable]) -> None:
         """Carry the cotangents in ``sums`` from the outputs to wrt."""
         order = toposort(outputs)
-        reached = self._reached(order)
+        reached = self.reached(order)
         for node in reversed(order):
             wanted = [v in reached and dtypes.is_float(v.dtype) for v in node.inputs]
-            if any(wanted) or any(v in reached for v in node.inputs):
+            if any(wanted) and not node.op.nondifferentiable:
                 self._pull(node, wanted)
 
-    def _reached(self, order: Sequence[Apply]) -> set[Variable]:
+    def reached(self, order: Sequence[Apply]) -> set[Variable]:
         """The variables that depend on wrt: cotangents are needed on these only."""
         reached = set(self.wrt)
         for node in order:
@@ -63,19 +61,10 @@ class Reverse:
         for y in node.outputs:
             if y not in self.wrt:
                 self.sums.pop(y, None)
-        op = node.op
-        if op.nondifferentiable:
-            self.blocked.append((node, op.nondifferentiable))
-            return
-        if not any(wanted):
-            self.blocked.append((node, "it works on integers"))
-            return
         with creating_with(node.origins):
             found = _rule(node, wanted, g)
             for v, w, contribution in zip(node.inputs, wanted, found, strict=True):
-                if w and contribution is None:
-                    self.blocked.append((node, "no derivative with respect to this operand"))
-                elif w:
+                if w and contribution is not None:
                     self.add(v, contribution)
 
 
@@ -149,7 +138,7 @@ def grad(
     """
     if disconnected not in ("raise", "zero"):
         raise ArgumentError(f'grad: disconnected is "raise" or "zero", not {disconnected!r}')
-    variables = _as_list(wrt)
+    variables = as_list(wrt)
     for v in variables:
         _check_wrt(v)
     work = Reverse(variables, consider_constant)
@@ -168,7 +157,7 @@ def grad(
         if g is None and disconnected == "raise":
             raise _disconnected(v, outputs, work)
         found.append(zeros(v.type) if g is None else g)
-    return _like(wrt, found)
+    return like(wrt, found)
 
 
 def value_and_grad(cost: Variable, wrt: Any, **options: Any) -> tuple[Variable, Any]:
@@ -194,26 +183,30 @@ def vjp(outputs: Any, inputs: Any, cotangents: Any) -> Any:
     >>> sg.vjp(x * x, x, sg.constant([1.0, 10.0])).eval({x: [1.0, 2.0]}).tolist()
     [2.0, 40.0]
     """
-    ys, gs, xs = _as_list(outputs), _as_list(cotangents), _as_list(inputs)
+    ys, gs, xs = as_list(outputs), as_list(cotangents), as_list(inputs)
     if len(ys) != len(gs):
         raise ArgumentError(f"vjp: {len(ys)} outputs and {len(gs)} cotangents")
     for x in xs:
         _check_wrt(x)
-    full = [BroadcastTo(y.shape)(as_variable(g)) for y, g in zip(ys, gs, strict=True)]
-    found = reverse_pass(ys, [to_dtype(g, y.dtype) for g, y in zip(full, ys, strict=True)], xs)
-    return _like(inputs, [zeros(x.type) if g is None else g for x, g in zip(xs, found, strict=True)])
+    full = [broadcast_to(to_dtype(g, y.dtype), y.shape) for y, g in zip(ys, gs, strict=True)]
+    return like(inputs, or_zeros(reverse_pass(ys, full, xs), xs))
+
+
+def or_zeros(found: Sequence[Variable | None], xs: Sequence[Variable]) -> list[Variable]:
+    """What was found, zeros where there is nothing."""
+    return [zeros(x.type) if g is None else g for g, x in zip(found, xs, strict=True)]
 
 
 # structure and messages ---------------------------------------------------------------------------
 
 
-def _as_list(value: Any) -> list[Any]:
+def as_list(value: Any) -> list[Any]:
     if isinstance(value, Mapping):
         return list(value.values())
     return list(value) if isinstance(value, tuple | list) else [value]
 
 
-def _like(structure: Any, values: list[Any]) -> Any:
+def like(structure: Any, values: list[Any]) -> Any:
     """The values in the structure of what was given."""
     if isinstance(structure, Mapping):
         return dict(zip(structure, values, strict=True))
@@ -257,11 +250,27 @@ def _disconnected(v: Variable, outputs: Sequence[Variable], work: Reverse) -> Gr
     if v not in below:
         what = f"grad: the cost does not depend on {v.label()}"
         return GradientError(what, operands=[_operand(v)], hint=hint)
-    affected = Reverse([v])._reached(order)
-    for node, reason in work.blocked:
-        if any(i in affected for i in node.inputs):
+    affected = Reverse([v], work.constants).reached(order)
+    for node in order:
+        reason = _why_blocked(node, affected)
+        if reason:
             place = f" ({node.origins[0].brief()})" if node.origins else ""
             what = f"grad: the cost depends on {v.label()} only through {node.op.name}{place}"
             return GradientError(f"{what}: {reason}", operands=[_operand(v)], hint=hint)
     what = f"grad: the cost depends on {v.label()} only through what consider_constant names"
     return GradientError(what, operands=[_operand(v)], hint=hint)
+
+
+def _why_blocked(node: Apply, affected: set[Variable]) -> str:
+    """Why no cotangent passes a node that an affected float enters, "" when it may pass."""
+    if not any(v in affected and dtypes.is_float(v.dtype) for v in node.inputs):
+        return ""
+    if node.op.nondifferentiable:
+        return node.op.nondifferentiable
+    if not any(dtypes.is_float(y.dtype) for y in node.outputs):
+        return f"its result is {node.outputs[0].dtype}"
+    wanted = [v in affected and dtypes.is_float(v.dtype) for v in node.inputs]
+    g = tuple(zeros(y.type) if dtypes.is_float(y.dtype) else None for y in node.outputs)
+    found = _rule(node, wanted, g)
+    passes = any(w and f is not None for w, f in zip(wanted, found, strict=True))
+    return "" if passes else "its derivative is zero everywhere"

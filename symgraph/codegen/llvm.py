@@ -35,6 +35,7 @@ _machines = threading.local()
 _library_numbers = itertools.count()
 _host: HostTarget | None = None
 _jit: Any = None
+_ready = False
 _setup_lock = threading.Lock()
 
 
@@ -42,11 +43,12 @@ def _binding() -> Any:
     """llvmlite.binding with the native target ready; later calls only look it up."""
     import llvmlite.binding
 
+    global _ready
     with _setup_lock:
-        if not getattr(_binding, "ready", False):
+        if not _ready:
             llvmlite.binding.initialize_native_target()
             llvmlite.binding.initialize_native_asmprinter()
-            _binding.ready = True  # type: ignore[attr-defined]
+            _ready = True
     return llvmlite.binding
 
 
@@ -205,10 +207,10 @@ def load_orc(data: bytes, symbols: Sequence[str]) -> OrcLibrary:
     `symbols` are those to be asked for.
     """
     global _jit
-    lb = _binding()
+    lb, machine = _binding(), _machine(2)
     with _setup_lock:
         if _jit is None:
-            _jit = lb.create_lljit_compiler(_machine(2))
+            _jit = lb.create_lljit_compiler(machine)
     builder = lb.JITLibraryBuilder().add_object_img(data).add_current_process()
     for symbol in symbols:
         builder.export_symbol(symbol)

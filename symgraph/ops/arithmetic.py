@@ -40,11 +40,6 @@ def _by_kind(floats: Any, others: Any) -> Any:
     return lambda x, *rest: (floats if dtypes.is_float(x.dtype) else others)(x, *rest)
 
 
-def _bool_as(logic: Any, otherwise: Any) -> Any:
-    """A lowering that is another operation on bools."""
-    return lambda x, *rest: (logic if x.dtype == "bool" else otherwise)(x, *rest)
-
-
 def _itself(x: Expr) -> Expr:
     return x
 
@@ -53,7 +48,7 @@ def _itself(x: Expr) -> Expr:
 
 add = elementwise(
     "add", "a + b; on bools, or.",
-    dtype=same, arity=2, reference=np.add, lower=_bool_as(functions.or_, functions.add),
+    dtype=same, arity=2, reference=np.add, lower=functions.add,
     vjp=lambda g, y, a, b: (g, g), example="add([1, 2], 0.5) -> [1.5, 2.5]",
 )  # fmt: skip
 subtract = elementwise(
@@ -63,7 +58,7 @@ subtract = elementwise(
 )  # fmt: skip
 multiply = elementwise(
     "multiply", "a * b; on bools, and.",
-    dtype=same, arity=2, reference=np.multiply, lower=_bool_as(functions.and_, functions.mul),
+    dtype=same, arity=2, reference=np.multiply, lower=functions.mul,
     vjp=lambda g, y, a, b: (g * b, g * a), example="multiply([1, 2], 0.5) -> [0.5, 1.0]",
 )  # fmt: skip
 negative = elementwise(
@@ -216,14 +211,9 @@ def cbrt(x: Any) -> Variable:
 
 # sign ---------------------------------------------------------------------------------------------
 
-
-def _magnitude(x: Expr) -> Expr:
-    return functions.abs_(x) if dtypes.kind(x.dtype) in "if" else x
-
-
 absolute = elementwise(
     "absolute", "The magnitude |x|. Its derivative at 0 is 0.",
-    dtype=same, reference=np.absolute, lower=_magnitude,
+    dtype=same, reference=np.absolute, lower=functions.abs_,
     vjp=lambda g, y, x: (g * sign(x),), example="absolute([-1.5, 2.0]) -> [1.5, 2.0]",
 )  # fmt: skip
 abs = absolute
@@ -310,13 +300,13 @@ def _shares(g: Variable, first: Variable, tie: Variable) -> Variable:
 
 minimum = elementwise(
     "minimum", "The lesser of a and b, NaN if one is. Where equal, each gets half the derivative.",
-    dtype=same, arity=2, reference=np.minimum, lower=_bool_as(functions.and_, functions.minimum),
+    dtype=same, arity=2, reference=np.minimum, lower=functions.minimum,
     vjp=lambda g, y, a, b: (_shares(g, a < b, equal(a, b)), _shares(g, b < a, equal(a, b))),
     example="minimum([1, 5], 3) -> [1, 3]",
 )  # fmt: skip
 maximum = elementwise(
     "maximum", "The greater of a and b, NaN if one is. Where equal, each gets half the derivative.",
-    dtype=same, arity=2, reference=np.maximum, lower=_bool_as(functions.or_, functions.maximum),
+    dtype=same, arity=2, reference=np.maximum, lower=functions.maximum,
     vjp=lambda g, y, a, b: (_shares(g, a > b, equal(a, b)), _shares(g, b > a, equal(a, b))),
     example="maximum([1, 5], 3) -> [3, 5]",
 )  # fmt: skip
@@ -335,7 +325,7 @@ _clip = elementwise(
     """minimum(maximum(x, lo), hi). The derivative passes to x between the bounds, these included,
 and else to the bound that took its place.""",
     dtype=same, arity=3, reference=lambda x, lo, hi: np.minimum(np.maximum(x, lo), hi),
-    lower=lambda x, lo, hi: minimum.body(maximum.body(x, lo), hi), vjp=_clip_vjp,
+    lower=lambda x, lo, hi: functions.minimum(functions.maximum(x, lo), hi), vjp=_clip_vjp,
     domain=((-3, 3), (-2, -1), (1, 2)),
 )  # fmt: skip
 

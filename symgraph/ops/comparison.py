@@ -19,7 +19,7 @@ from symgraph.ops.elementwise import (
 )
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.rewrite.pattern import is_pattern
-from symgraph.scalar import Expr, const, functions
+from symgraph.scalar import functions
 from symgraph.scalar.table import SCALAR_OPS
 
 __all__ = [
@@ -198,61 +198,34 @@ invert = elementwise(
     dtype=integral, reference=np.invert, lower=functions.not_,
     nondifferentiable=_BITS, example="invert([0, 5]) -> [-1, -6]",
 )  # fmt: skip
-
-
-def _shifted(shift: Any, arithmetic: bool) -> Any:
-    """A shift by any count: all bits are shifted out when it is negative or the width or more."""
-
-    def lower(a: Expr, n: Expr) -> Expr:
-        width = 8 * dtypes.itemsize(a.dtype)
-        inside = functions.lt(n, width)
-        if dtypes.kind(a.dtype) == "i":
-            inside = functions.and_(inside, functions.le(const(0, n.dtype), n))
-        safe = functions.select(inside, n, 0)
-        out: Expr = const(0, a.dtype)
-        if arithmetic and dtypes.kind(a.dtype) == "i":
-            out = shift(a, const(width - 1, a.dtype))
-        return functions.select(inside, shift(a, safe), out)
-
-    return lower
-
-
 left_shift = elementwise(
     "left_shift", "a * 2**n in the bits of a's dtype; 0 when n is negative or the width or more.",
-    dtype=integer, arity=2, reference=np.left_shift, lower=_shifted(functions.shl, False),
+    dtype=integer, arity=2, reference=np.left_shift, lower=functions.shl,
     nondifferentiable=_BITS, domain=((-50, 50), (0, 9)), example="left_shift(3, 2) -> 12",
 )  # fmt: skip
 right_shift = elementwise(
     "right_shift",
     "floor(a / 2**n); 0 (or -1 for a negative a) when n is negative or the width or more.",
-    dtype=integer, arity=2, reference=np.right_shift, lower=_shifted(functions.shr, True),
+    dtype=integer, arity=2, reference=np.right_shift, lower=functions.shr,
     nondifferentiable=_BITS, domain=((-50, 50), (0, 9)), example="right_shift(-12, 2) -> -3",
 )  # fmt: skip
 
 
 # classes of floats --------------------------------------------------------------------------------
 
-
-def _on_floats(test: Any, otherwise: bool) -> Any:
-    def lower(x: Expr) -> Expr:
-        return test(x) if dtypes.is_float(x.dtype) else const(otherwise, "bool")
-
-    return lower
-
-
 isnan = elementwise(
     "isnan", "Where x is not a number; nowhere for integers.",
-    dtype=same, result="bool", reference=np.isnan, lower=_on_floats(functions.isnan, False),
+    dtype=same, result="bool", reference=np.isnan, lower=functions.isnan,
     nondifferentiable=_STEP, example="isnan([0.0, float('nan')]) -> [False, True]",
 )  # fmt: skip
 isinf = elementwise(
     "isinf", "Where x is infinite, of either sign; nowhere for integers.",
-    dtype=same, result="bool", reference=np.isinf, lower=_on_floats(functions.isinf, False),
+    dtype=same, result="bool", reference=np.isinf, lower=functions.isinf,
     nondifferentiable=_STEP, example="isinf([0.0, -float('inf')]) -> [False, True]",
 )  # fmt: skip
 isfinite = elementwise(
     "isfinite", "Where x is neither infinite nor NaN; everywhere for integers.",
-    dtype=same, result="bool", reference=np.isfinite, lower=_on_floats(functions.isfinite, True),
+    dtype=same, result="bool", reference=np.isfinite, lower=functions.isfinite,
     nondifferentiable=_STEP, example="isfinite([0.0, float('inf')]) -> [True, False]",
 )  # fmt: skip
 

@@ -135,7 +135,8 @@ class ScanBackward:
         new = [by_input[k] if k in by_input else zeros(body.inputs[k].type) for k in self.carried]
         totals = {k: Input(body.inputs[k].type) for k in self.summed if k in by_input}
         rows = [k for k in self.rows if k in by_input]
-        outputs = [*new, *(t + by_input[k] for k, t in totals.items()), *(by_input[k] for k in rows)]
+        outputs = [*new, *(t + by_input[k] for k, t in totals.items())]
+        outputs += [by_input[k] for k in rows]
         if not outputs:
             return (None,) * len(self.inputs)
         out = self._backward(seeds, totals, outputs)
@@ -151,7 +152,7 @@ class ScanBackward:
         read = [k for k, v in enumerate(body.inputs) if v in used]
         saved, constants = [k for k in read if k < c], [k for k in read if k >= s]
         sequences = [k for k in read if c <= k < s]
-        start = [zeros(body.inputs[k].type) if self.g[k] is None else self.g[k] for k in self.carried]
+        start = [zeros(seeds[k].type) if self.g[k] is None else self.g[k] for k in self.carried]
         start += [zeros(t.type) for t in totals.values()]
         inner = [seeds[k] for k in self.carried] + list(totals.values())
         inner += [body.inputs[k] for k in (*saved, *sequences)] + [seeds[k] for k in self.given]
@@ -231,7 +232,7 @@ class Cond(Op):
     def _pull(
         self, branch: Graph, given: list[int], asked: list[int]
     ) -> tuple[list[Input], dict[int, Variable]]:
-        """Seeds for the ``given`` outputs of a branch, and the cotangents of its ``asked`` inputs."""
+        """Seeds for the ``given`` outputs of a branch, the cotangents of its ``asked`` inputs."""
         outputs = [branch.outputs[k] for k in given]
         seeds = [Input(o.type) for o in outputs]
         found = LANGUAGE["reverse_pass"](outputs, seeds, [branch.inputs[k] for k in asked])

@@ -93,7 +93,7 @@ class Elementwise(Op, abstract=True):
     """One row of an elementwise operation; see the module."""
 
     elementwise = True
-    name: str
+    name: str  # type: ignore[misc]
 
     def __init__(
         self, name: str, *, doc: str, dtype: DTypeRule, reference: Callable[..., Any],

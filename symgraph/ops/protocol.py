@@ -10,6 +10,7 @@ from symgraph.ir.graph import Variable
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Size, normalize_axis
 from symgraph.loops.compute import elements
+from symgraph.ops.indexing import getitem
 from symgraph.ops.operands import as_variable
 
 __all__ = ["size"]
@@ -49,7 +50,7 @@ def length(x: Variable) -> int:
 def iterate(x: Variable) -> Iterator[Variable]:
     """``for row in x``, unrolled. Raises RankError for 0-d, ArgumentError for a symbolic size."""
     count = _first(x, "iteration", "sg.scan loops over an axis of any size")
-    return iter([x[k] for k in range(count)])
+    return iter([getitem(x, k) for k in range(count)])
 
 
 @in_language("truth")

@@ -31,7 +31,7 @@ softplus = elementwise(
 relu = elementwise(
     "relu", "max(x, 0), NaN for NaN. Its derivative at 0 is 0.",
     dtype=same, reference=lambda x: np.maximum(x, np.zeros((), np.result_type(x))),
-    lower=lambda x: x if x.dtype == "bool" else functions.maximum(x, 0),
+    lower=lambda x: functions.maximum(x, 0),
     vjp=lambda g, y, x: (where(greater(x, 0), g, 0),), example="relu([-1.0, 2.0]) -> [0.0, 2.0]",
 )  # fmt: skip
 erf = elementwise(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
@@ -12,10 +12,18 @@ from symgraph import dtypes
 from symgraph.errors import RewriteError, SymgraphError
 from symgraph.ir.graph import Apply, Constant, Variable, apply, constant, creating_with
 from symgraph.ir.op import OPS
+from symgraph.ops.nn import softmax
+from symgraph.ops.reductions import logsumexp
 from symgraph.ops.shape import BroadcastTo, is_one
 from symgraph.scalar import Expr
 
 SMALL = 4096  # bytes; larger values are never computed while compiling
+
+# Functions that are no ops but made of them, for the right sides of rules.
+COMPOSED: dict[str, Callable[..., Variable]] = {
+    "logsumexp": lambda x, axes: logsumexp(x, axes),
+    "softmax": lambda x, axes: softmax(x, axes),
+}
 
 
 class Tensors:
@@ -37,6 +45,8 @@ class Tensors:
         self, op: str, inputs: Sequence[Any], params: dict[str, Any], like: Variable
     ) -> Variable:
         """The op over the inputs; over constants alone its value, so that ``-c`` is a constant."""
+        if op in COMPOSED:
+            return COMPOSED[op](*inputs, **params)
         row = OPS[op]
         if isinstance(row, type):
             values = [i if isinstance(i, Variable) else self.literal(i, like) for i in inputs]
@@ -101,7 +111,8 @@ def folded(value: Variable) -> Variable:
         return value
     if not all(isinstance(i, Constant) for i in node.inputs):
         return value
-    return evaluated(node) or value
+    found = evaluated(node)
+    return value if found is None else found
 
 
 def evaluated(node: Apply) -> Constant | None:

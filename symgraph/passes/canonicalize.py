@@ -340,12 +340,18 @@ def _shape_of(inputs: list[Variable]) -> Any:
 def _below_views(root: Variable) -> Variable | None:
     """f(view(x)) is view(f(x)): patterns then see f beside what made x, and f has less to do"""
     node = root.owner
-    if node is None or len(node.inputs) != 1 or not node.op.elementwise:
+    if node is None or not node.op.elementwise or not node.inputs:
         return None
-    view = node.inputs[0].owner
-    if view is None or view.op.name not in ("broadcast_to", "expand_dims"):
+    views = [v.owner for v in node.inputs if v.ndim]
+    first = views[0] if views else None
+    if first is None or first.op.name not in ("expand_dims", "broadcast_to"):
         return None
-    return view.op(node.op(view.inputs[0]))  # type: ignore[no-any-return]
+    if len(node.inputs) > 1 and first.op.name == "broadcast_to":
+        return None  # its operand may have any shape
+    if any(view is None or view.op != first.op for view in views):
+        return None
+    below = [v.owner.inputs[0] if v.ndim else v for v in node.inputs]  # type: ignore[union-attr]
+    return first.op(node.op(*below))  # type: ignore[no-any-return]
 
 
 def _sum_of_copies(x: Variable, s: Any, a: Any) -> Variable | None:

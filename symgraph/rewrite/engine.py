@@ -22,8 +22,8 @@ class Adapter(Protocol):
     """What the engine must know about a graph.
 
     Values have ``owner`` (the node that makes them, or None) and ``index`` (which of its outputs);
-    nodes have ``op.name``, ``inputs``, ``outputs`` and ``origins``, and are never changed. A value is
-    equal only to itself.
+    nodes have ``op.name``, ``inputs``, ``outputs`` and ``origins``. Nothing of them ever changes,
+    and a value is equal only to itself.
     """
 
     def is_constant(self, value: Any) -> bool:

@@ -138,7 +138,7 @@ class Wild(Pattern):
 
 
 class Number(Pattern):
-    """Matches constants all of whose elements are this number, at any dtype; the sign of zero counts."""
+    """Matches constants all of whose elements are this number at any dtype; -0.0 is not 0."""
 
     __slots__ = ("value",)
 
@@ -254,13 +254,12 @@ def text(pattern: Pattern, binding: int = -1) -> str:
     op, inputs = pattern.op, pattern.inputs
     if op in _INFIX and len(inputs) == 2 and not pattern.params:
         sign, own = _INFIX[op]
-        right = own if op in ("add", "multiply") else own + 1
         left = own + 1 if op == "power" else own
-        out = f"{text(inputs[0], left)} {sign} {text(inputs[1], right)}"
+        out = f"{text(inputs[0], left)} {sign} {text(inputs[1], own + 1)}"
         return f"({out})" if own < binding else out
     if op in _PREFIX and len(inputs) == 1:
         sign, own = _PREFIX[op]
-        out = f"{sign}{text(inputs[0], own)}"
+        out = f"{sign}{text(inputs[0], own + 1)}"
         return f"({out})" if own < binding else out
     params = [f"{k}={v}" for k, v in pattern.params.items()]
     return f"{op}({', '.join([text(i) for i in inputs] + params)})"

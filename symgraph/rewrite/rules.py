@@ -8,7 +8,8 @@
 Each carries a safety class:
 
 ``EXACT``    the same bits for every input, also NaN, infinities and -0.0
-``STABLE``   equal over the reals, and not less accurate
+``STABLE``   equal over the reals wherever the left side is defined, and not less accurate (but for
+             the few roundings of a handful of operations)
 ``RELAXED``  equal over the reals; rounding may change
 """
 
@@ -32,7 +33,7 @@ class Rule:
     ``root`` for the matched value itself.
     """
 
-    __slots__ = ("doc", "file", "function", "klass", "line", "name", "needs", "pattern",
+    __slots__ = ("_name", "doc", "file", "function", "klass", "line", "needs", "pattern",
                  "replacement", "when")  # fmt: skip
 
     def __init__(
@@ -52,11 +53,16 @@ class Rule:
         caller = sys._getframe(2)
         self.file, self.line = caller.f_code.co_filename, caller.f_lineno
         self.needs = _needs(pattern)
-        self.name = name or (function.__name__ if function else self.equation())
+        self._name = name
         if replacement is not None:
             unbound = set(names(replacement)) - set(names(pattern))
             if unbound:
                 raise ValueError(f"{self}: the right side uses unbound {sorted(unbound)}")
+
+    @property
+    def name(self) -> str:
+        """Its name, or the equation."""
+        return self._name or self.equation()
 
     @property
     def root(self) -> str:
@@ -65,7 +71,9 @@ class Rule:
 
     def equation(self) -> str:
         """``log(1 + x) -> log1p(x)``"""
-        right = repr(self.replacement) if self.function is None else f"{self.function.__name__}(...)"
+        right = repr(self.replacement)
+        if self.function is not None:
+            right = f"{self.function.__name__.lstrip('_')}(...)"
         return f"{self.pattern!r} -> {right}"
 
     def location(self) -> str:
@@ -104,7 +112,7 @@ def rule_function(
     name: str | None = None,
     doc: str = "",
 ) -> Rule:
-    """A rule whose right side is computed: the function returns the new value, or None to decline."""
+    """A rule whose right side is computed: the function returns the value, or None to decline."""
     about = doc or (function.__doc__ or "").strip()
     return Rule(as_pattern(pattern), None, function, None, klass, name, about)
 
@@ -125,11 +133,8 @@ class RuleSet:
     2
     """
 
-    def __init__(self, name: str, *rules: Rule | Iterable[Rule]) -> None:
-        flat: list[Rule] = []
-        for r in rules:
-            flat.extend([r] if isinstance(r, Rule) else r)
-        self.name, self.rules = name, tuple(flat)
+    def __init__(self, name: str, *rules: Rule | Iterable[Any]) -> None:
+        self.name, self.rules = name, tuple(_flat(rules))
         self._tables: dict[frozenset[str], Table] = {}
 
     def __iter__(self) -> Iterator[Rule]:
@@ -161,6 +166,14 @@ class Table(dict[str, tuple[Rule, ...]]):
 
     def __missing__(self, name: str) -> tuple[Rule, ...]:
         return self.general
+
+
+def _flat(rules: Iterable[Any]) -> Iterator[Rule]:
+    for r in rules:
+        if isinstance(r, Rule):
+            yield r
+        else:
+            yield from _flat(r)
 
 
 def _needs(pattern: Pattern) -> frozenset[str]:

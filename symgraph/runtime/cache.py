@@ -293,6 +293,11 @@ def open_cache() -> Cache | None:
     if not config.get("cache"):
         return None
     directory, cap = config.get("cache_dir") or default_directory(), config.get("cache_size")
+    if not os.path.isabs(directory):
+        try:
+            directory = os.path.abspath(directory)
+        except OSError:  # the working directory was removed
+            return None
     found = _opened.get((directory, cap))
     if found is None:
         found = _opened[directory, cap] = Cache(directory, cap)

@@ -21,11 +21,7 @@ from symgraph.ops.elementwise import Elementwise
 from symgraph.ops.reductions import sum as sum_of
 from tests.ops import evaluation
 from tests.ops.samples import ELEMENTWISE, SAMPLES, Sample
-
-try:
-    from tests.ops.samples_shape import SAMPLES as SHAPE_SAMPLES
-except ImportError:
-    SHAPE_SAMPLES = []
+from tests.ops.samples_shape import SAMPLES as SHAPE_SAMPLES
 
 ROWS = [op for op in OPS.values() if isinstance(op, Elementwise)]
 ALL = SAMPLES + SHAPE_SAMPLES

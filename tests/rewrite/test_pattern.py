@@ -22,7 +22,7 @@ def exp(p):
         (x - y - z, "x - y - z"),
         (-(x + y) * z, "-(x + y) * z"),
         ((x**2) ** -1, "(x ** 2) ** -1"),
-        (x + (y + z), "x + y + z"),
+        (x + (y + z), "x + (y + z)"),
         (x > 1, "1 < x"),
         (~(x & y) | z, "~(x & y) | z"),
         (match_op("sum", exp(x), axes=attr("a")), "sum(exp(x), axes=a)"),
@@ -107,5 +107,6 @@ def test_parameters(toy, leaf):
 
 def test_instantiate_builds_the_value(toy, leaf):
     a = leaf("a")
-    assert instantiate(1 / exp(-x), {"x": a}, toy, a) is toy("divide", 1, toy("exp", toy("negative", a)))
+    made = instantiate(1 / exp(-x), {"x": a}, toy, a)
+    assert made is toy("divide", 1, toy("exp", toy("negative", a)))
     assert instantiate((x + 0).inputs[1], {}, toy, a) is toy.literal(0, a)

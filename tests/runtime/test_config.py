@@ -97,6 +97,8 @@ def test_unknown_names_are_refused_with_a_hint():
         {"cache_size": "many"},
         {"cache_dir": ""},
         {"cache_dir": 3},
+        {"cache_dir": "a\0b"},
+        {"cache_dir": "\ud800"},
         {"verify": "perhaps"},
         {"verify": None},
         {"pool_size": "x"},

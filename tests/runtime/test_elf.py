@@ -133,20 +133,23 @@ def test_allowed_external_functions(emit):
     assert call(code, "which", ctypes.c_void_p)() == fmod
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("declare void @system(ptr)\ndefine void @f(ptr %p) {\n call void @system(ptr %p)\n ret void\n}",
-         "undefined symbol 'system'"),
-        ("@state = global i64 3\ndefine i64 @f() {\n %v = load i64, ptr @state\n ret i64 %v\n}",
-         "writable"),
-        ("@state = internal global i64 0\ndefine ptr @f() {\n ret ptr @state\n}", "writable"),
-        ("@t = thread_local global i64 3\ndefine i64 @f() {\n %v = load i64, ptr @t\n ret i64 %v\n}",
-         "thread-local"),
-        ("@c = common global i64 0\ndefine ptr @f() {\n ret ptr @c\n}", "no place"),
-        ("@e = external global i64\ndefine ptr @f() {\n ret ptr @e\n}", "undefined symbol 'e'"),
-    ],
-)  # fmt: skip
+REFUSED = {
+    "declare void @system()\ndefine void @f() {\n  call void @system()\n  ret void\n}":
+        "undefined symbol 'system'",
+    "@state = global i64 3\ndefine i64 @f() {\n  %v = load i64, ptr @state\n  ret i64 %v\n}":
+        "writable",
+    "@state = internal global i64 0\ndefine ptr @f() {\n  ret ptr @state\n}":
+        "writable",
+    "@t = thread_local global i64 3\ndefine ptr @f() {\n  ret ptr @t\n}":
+        "thread-local",
+    "@c = common global i64 0\ndefine ptr @f() {\n  ret ptr @c\n}":
+        "no place",
+    "@e = external global i64\ndefine ptr @f() {\n  ret ptr @e\n}":
+        "undefined symbol 'e'",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "reason"), REFUSED.items())
 def test_what_is_not_understood_is_refused(emit, text, reason):
     with pytest.raises(UnsupportedObject, match=reason):
         load(emit(text))

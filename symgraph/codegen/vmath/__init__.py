@@ -87,7 +87,7 @@ def request(module: ModuleWriter, name: str, dtype: str, lanes: int) -> str:
 def inline(
     fn: FunctionWriter, module: ModuleWriter, name: str, dtype: str, lanes: int, args: list[Value]
 ) -> Value:
-    """Write the function's body here. sin, cos, tan, mod and floordiv open new blocks."""
+    """Write the function's body here. sin, cos, tan, pow, mod and floordiv open new blocks."""
     function = FUNCTIONS[name]
     kind = "d" if dtype == "float64" else function.float32
     b = Lanes(fn, module, kind, lanes)

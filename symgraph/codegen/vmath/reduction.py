@@ -78,7 +78,9 @@ def _request_slow(module: ModuleWriter, lanes: int) -> str:
 
         fn.loop(0, lanes, 1, [], lane)
 
-    return module.once(name, [("ptr", "buffer", "")], "void", build, "noinline nounwind cold")
+    # optnone: it is run rarely, and compiles in half the time
+    attributes = "noinline optnone nounwind cold"
+    return module.once(name, [("ptr", "buffer", "")], "void", build, attributes)
 
 
 def _reduce_large(b: Lanes, x: Value, window: str) -> tuple[Value, Value, Value]:
@@ -131,7 +133,7 @@ def _wide_product(fn: FunctionWriter, a: Value, b: Value) -> Value:
 def _fraction_pair(b: Lanes, fraction: Value) -> tuple[Value, Value]:
     """A signed i128 / 2^126 as a pair, from four pieces of 32 bits that convert exactly."""
     fn = b.fn
-    pieces = []
+    pieces: list[Value] = []
     for word in (fn.val(f"ashr i128 {fraction}, 64"), fraction):
         half = fn.val(f"trunc i128 {word} to i64")
         top = b.int_op("ashr" if not pieces else "lshr", half, 32)
