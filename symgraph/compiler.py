@@ -12,16 +12,13 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import json
 import time
 from pathlib import Path
-from typing import Any, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Iterable, Mapping, Sequence
 
-from symgraph import config
 from symgraph.codegen import llvm
-from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
-from symgraph.codegen.program_llvm import ProgramModule
-from symgraph.codegen.writer import ModuleWriter
 from symgraph.errors import ArgumentError, DTypeError, TargetError, UnboundVariableError, UpdateError
 from symgraph.executor import Loaded, link
 from symgraph.function import (
@@ -36,13 +33,7 @@ from symgraph.ir.graph import Constant, Graph, Input, Variable, rebuild
 from symgraph.ir.hashing import large_constants, structural_hash
 from symgraph.ir.operators import in_language
 from symgraph.ir.shared import Shared
-from symgraph.ir.types import SizeCheck
-from symgraph.loops.memory import plan
-from symgraph.loops.program import Program
-from symgraph.lower.build import Builder, context
-from symgraph.lower.routines import realise
 from symgraph.ops.operands import as_variable
-from symgraph.passes.pipeline import optimize
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.digest import hexdigest
 from symgraph.structure import Structure
@@ -260,77 +251,6 @@ def _check_used(
         )
 
 
-# the stages ---------------------------------------------------------------------------------------
-
-
-class Lowered(NamedTuple):
-    """Everything between the graph and machine code, for the command line and the tests."""
-
-    optimized: Graph
-    program: Program
-    text: str
-    layout: list[list[str]]
-    failures: list[dict[str, Any]]
-
-
-def optimized_graph(d: Definition, record: Any = None) -> Graph:
-    """The graph after the passes of passes/pipeline.py."""
-    return optimize(d.graph, d.options.get("mode", "run"), record)
-
-
-def lower(d: Definition, optimized: Graph, scheduled: bool = True) -> Program:
-    """The Program of an optimized graph; the last outputs are the updates."""
-    constants = {c: k for k, c in enumerate(large_constants(d.graph))}
-    ctx = context(d.checks, constants, scheduled)
-    count = len(optimized.outputs) - len(d.updates)
-    graph = Graph(optimized.inputs, optimized.outputs[:count])
-    builder = Builder(graph, d.name, d.shared, ctx)
-    pairs = zip(d.updates, optimized.outputs[count:], strict=True)
-    return builder.build(list(pairs), realise)
-
-
-def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
-    """The LLVM module of a program with its entry."""
-    module = ModuleWriter()
-    programs = ProgramModule(module, llvm.host().vector_bits)
-    main = programs.emit(program)
-    count = len(optimized.outputs) - len(d.updates)
-    signature = Signature(
-        tuple(Port(v.dtype, v.shape) for v in optimized.inputs),
-        tuple(Port(v.dtype, v.shape) for v in d.graph.outputs[:count]),
-        tuple(Port(v.dtype, v.shape) for v in d.shared),
-        program.sizes,
-        tuple(_unnamed(c) for c in d.checks) + _update_checks(d, count),
-        plan(program).total(),
-        bool(d.updates),
-        d.outputs.container if d.outputs.container != "nested" else "tuple",
-    )
-    emit_entry(module, programs.table, signature, main)
-    failures = [_failure_record(d, f) for f in programs.failures]
-    return Lowered(optimized, program, module.text(), programs.table.layout(), failures)
-
-
-def _unnamed(check: SizeCheck) -> tuple[Any, Any, str]:
-    return check.left, check.right, check.what
-
-
-def _update_checks(d: Definition, count: int) -> tuple[tuple[Any, Any, str], ...]:
-    out = []
-    for s, v in zip(d.updates, d.graph.outputs[count:], strict=True):
-        out += [
-            (a, b, f"update of {s.label()}")
-            for a, b in zip(s.shape, v.shape, strict=True)
-            if a is not b and a != b
-        ]
-    return tuple(out)
-
-
-def _failure_record(d: Definition, failure: Any) -> dict[str, Any]:
-    wanted = set(failure.origins)
-    node = next((k for k, a in enumerate(d.graph.toposort()) if wanted & set(a.origins)), None)
-    return {"code": failure.code, "what": failure.what, "hint": failure.hint, "node": node}
-
-
 # key, cache, link ---------------------------------------------------------------------------------
 
 
@@ -343,14 +263,7 @@ def native_function(d: Definition) -> Function:
     if found is not None:
         meta, blob = found.meta, bytes(found.sections["object"])
     else:
-        optimized = optimized_graph(d)
-        clock.append(time.perf_counter())
-        program = lower(d, optimized)
-        clock.append(time.perf_counter())
-        low = emit(d, optimized, program)
-        clock.append(time.perf_counter())
-        blob = llvm.compile_object(low.text)
-        meta = {"name": d.name, "layout": low.layout, "failures": low.failures}
+        meta, blob = _compiled(d, clock)
         if cache is not None:
             cache.put(key, meta, {"object": blob})
     clock.append(time.perf_counter())
@@ -358,6 +271,19 @@ def native_function(d: Definition) -> Function:
     clock.append(time.perf_counter())
     function.statistics = _statistics(clock, found is not None, len(blob))
     return function
+
+
+def _compiled(d: Definition, clock: list[float]) -> tuple[dict[str, Any], bytes]:
+    """The cold way, loaded when it is first needed: half of the package's import time is in it."""
+    stages = importlib.import_module("symgraph.stages")
+    optimized = stages.optimized_graph(d)
+    clock.append(time.perf_counter())
+    program = stages.lower(d, optimized)
+    clock.append(time.perf_counter())
+    low = stages.emit(d, optimized, program)
+    clock.append(time.perf_counter())
+    blob = llvm.compile_object(low.text)
+    return {"name": d.name, "layout": low.layout, "failures": low.failures}, blob
 
 
 def _linked(d: Definition, meta: Mapping[str, Any], blob: bytes) -> Function:
@@ -426,5 +352,4 @@ def stage_definition(outputs: Any, name: str = "expression", mode: str = "run") 
     nest = [outputs] if isinstance(outputs, Variable) else outputs
     flat = Structure(_variables(nest)).leaves
     free = [v for v in Graph((), flat).leaves() if isinstance(v, Input)]
-    with config.change():
-        return define(free, nest, None, None, name, "ignore", {"mode": mode})
+    return define(free, nest, None, None, name, "ignore", {"mode": mode})

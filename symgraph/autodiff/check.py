@@ -13,6 +13,7 @@ from symgraph.errors import ArgumentError, GradientError
 from symgraph.ir.graph import Graph, Input
 from symgraph.ir.interpret import interpret
 from symgraph.ir.types import TensorType
+from symgraph.ops import reductions
 from symgraph.ops.operands import as_variable
 
 __all__ = ["GradientCheck", "verify_grad"]
@@ -53,7 +54,8 @@ def verify_grad(
     if not real or not moved:
         raise ArgumentError("verify_grad: there is no float input or no float output")
     shapes = [np.shape(y) for y in interpret(Graph(inputs, real), arrays)]
-    cost: Any = sum((y * rng.uniform(0.5, 1.5, s)).sum() for y, s in zip(real, shapes, strict=True))
+    weighted = (y * rng.uniform(0.5, 1.5, s) for y, s in zip(real, shapes, strict=True))
+    cost: Any = sum(map(reductions.sum, weighted))
     gradients = interpret(Graph(inputs, grad(cost, [inputs[k] for k in moved])), arrays)
     graph = Graph(inputs, [cost])
     size = float(np.abs(interpret(graph, arrays)[0]))

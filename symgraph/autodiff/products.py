@@ -35,7 +35,8 @@ def jvp(outputs: Any, inputs: Any, tangents: Any) -> Any:
         raise ArgumentError(f"jvp: {len(xs)} inputs and {len(ts)} tangents")
     seeds = [Input(y.type) if dtypes.is_float(y.dtype) else None for y in ys]
     pulled = reverse_pass(ys, seeds, xs)
-    pairs = [(p, _as_tangent(t, x)) for p, t, x in zip(pulled, ts, xs, strict=True) if p is not None]
+    rows = zip(pulled, ts, xs, strict=True)
+    pairs = [(p, _as_tangent(t, x)) for p, t, x in rows if p is not None]
     real = [s for s in seeds if s is not None]
     found = iter(reverse_pass([p for p, _ in pairs], [t for _, t in pairs], real))
     pushed = [None if s is None else next(found) for s in seeds]

@@ -15,6 +15,7 @@ from symgraph.errors import ArgumentError, GradientError
 from symgraph.ir.graph import Apply, Variable, constant, creating_with, toposort
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape
+from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, broadcast_to, is_one
@@ -96,7 +97,7 @@ def unbroadcast(g: Variable, shape: Shape) -> Variable:
     ones = tuple(k for k, (a, b) in enumerate(pairs) if is_one(b) and not is_one(a))
     axes = (*range(lead), *(lead + k for k in ones))
     if axes:
-        g = g.sum(axis=axes)
+        g = reductions.sum(g, axis=axes)
         g = ExpandDims(ones)(g) if ones else g
     if any(is_one(a) and not is_one(b) for a, b in pairs):
         g = BroadcastTo(shape)(g)  # a rule may give a cotangent that is the same everywhere

@@ -129,6 +129,11 @@ class Apply:
         (out,) = self.outputs
         return out
 
+    @property
+    def origin(self) -> provenance.Origin | None:
+        """Where the user made it (the first origin when several were merged)."""
+        return self.origins[0] if self.origins else None
+
     def __repr__(self) -> str:
         return f"<{self.op!r} of {', '.join(i.label() for i in self.inputs)}>"
 

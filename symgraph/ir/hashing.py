@@ -1,133 +1,208 @@
-"""The structural hash of a graph: what the disk cache knows it by.
+"""The structural hash of a graph: equal for graphs that compile to the same code.
 
-Two graphs hash alike when they compute the same thing in the same way: inputs count by position,
-sizes by first appearance, shared variables by position and type, constants by value when they are
-small and by type when they are large (their bytes are data of the function, not code). Names and
-origins do not count. The hash is the same in every process and on every machine.
+It is the same in every process. Names of variables and sizes do not enter: inputs count by
+position, sizes by first appearance. Small constants enter by value; large ones and shared variables
+are data handed to the code, so only their type and their number count.
 """
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import Any, Sequence
 
-from symgraph.ir.graph import SMALL_CONSTANT, Constant, Graph, Input, Variable
+import numpy as np
+
+from symgraph.errors import VerifyError
+from symgraph.ir.graph import SMALL_CONSTANT, Constant, Graph, Variable, toposort
+from symgraph.ir.op import OPS, Op
 from symgraph.ir.shared import Shared
-from symgraph.ir.types import TensorType
-from symgraph.runtime.digest import digest
-from symgraph.scalar import Expr, postorder
+from symgraph.ir.types import Size, TensorType
+from symgraph.runtime.digest import hexdigest
+from symgraph.scalar import Expr, polynomial, postorder
+
+VERSION = "1"  # part of every hash: raise it when the encoding changes
+_LONG = 200  # characters of an encoded size above which its digest stands for it
 
 
 def structural_hash(graph: Graph) -> str:
-    """64 hexadecimal digits.
+    """64 hexadecimal digits that name what the graph computes.
 
-    >>> x, y = (Input(TensorType("float64", (3,)), n) for n in "xy")
-    >>> structural_hash(Graph((x,), (x,))) == structural_hash(Graph((y,), (y,)))
+    Raises VerifyError for an op with a parameter that has no form outside this process, such as a
+    Python function.
+
+    >>> from symgraph.ir.graph import Input
+    >>> a, b = Input(TensorType("float64", (3,)), "a"), Input(TensorType("float64", (3,)), "b")
+    >>> structural_hash(Graph((a,), (a,))) == structural_hash(Graph((b,), (b,)))
     True
     """
-    return _Hasher().graph(graph).hex()
+    text = _Encoder(graph).graph(graph)
+    return hexdigest(f"{VERSION}\n{text}".encode("utf-8", "surrogatepass"))
 
 
 def large_constants(graph: Graph) -> list[Constant]:
-    """The constants too large to be code, also those of inner graphs, in order of first use."""
-    found: dict[Constant, None] = {}
-    waiting = [graph]
-    while waiting:
-        g = waiting.pop()
-        for v in g.leaves():
-            if isinstance(v, Constant) and v.data.nbytes > SMALL_CONSTANT:
+    """The constants that are data and not code, in the order in which the hash numbers them."""
+    return [v for v in _data_leaves(graph) if isinstance(v, Constant)]
+
+
+def shared_variables(graph: Graph) -> list[Shared]:
+    """The shared variables that the graph reads, in order of first use, inner graphs included."""
+    return [v for v in _data_leaves(graph) if isinstance(v, Shared)]
+
+
+def is_large(constant: Constant) -> bool:
+    """Whether a constant is handed to compiled code as data."""
+    return constant.data.nbytes > SMALL_CONSTANT
+
+
+def inner_graphs(op: Op) -> tuple[Graph, ...]:
+    """The graphs that an op owns: of scan and cond."""
+    inner = getattr(op, "inner", None)
+    return tuple(inner()) if inner is not None else ()
+
+
+def _data_leaves(graph: Graph) -> list[Variable]:
+    found: dict[Variable, None] = {}
+    seen: set[Graph] = set()
+
+    def visit(variables: Sequence[Variable]) -> None:
+        for v in variables:
+            if v.owner is None and (isinstance(v, Shared) or (isinstance(v, Constant) and is_large(v))):
                 found[v] = None
-        for node in g.toposort():
-            inner = getattr(node.op, "inner", None)
-            if inner is not None:
-                waiting.extend(inner())
+
+    def scan(g: Graph) -> None:
+        if g in seen:
+            return
+        seen.add(g)
+        for node in toposort(g.outputs):
+            visit(node.inputs)
+            for inner in inner_graphs(node.op):
+                scan(inner)  # as deep as loops are nested
+        visit(g.outputs)
+
+    scan(graph)
     return list(found)
 
 
-class _Hasher:
-    """Numbers sizes, shared variables and large constants by first appearance."""
+class _Encoder:
+    """Turns a graph into text in which everything is numbered by first use."""
 
-    def __init__(self) -> None:
-        self.sizes: dict[Expr, int] = {}
-        self.states: dict[Variable, int] = {}
-        self.large: dict[Variable, int] = {}
-        self.exprs: dict[Expr, bytes] = {}
-        self.ops: dict[Any, bytes] = {}
+    def __init__(self, graph: Graph) -> None:
+        leaves = _data_leaves(graph)
+        self.number = {c: k for k, c in enumerate(v for v in leaves if isinstance(v, Constant))}
+        self.number |= {s: k for k, s in enumerate(v for v in leaves if isinstance(v, Shared))}
+        self.sizes: dict[Expr, str] = {}  # also every expression over sizes
+        self.names: dict[str, int] = {}
+        self.ops: dict[Op, str] = {}
+        self.graphs: dict[Graph, str] = {}
+        self.kinds: dict[TensorType, str] = {}
 
-    def graph(self, g: Graph) -> bytes:
-        known: dict[Variable, bytes] = {}
-        for k, v in enumerate(g.inputs):
-            known[v] = digest(b"input %d " % k + self.type(v.type))
-        for node in g.toposort():
-            parts = [self.op(node.op)]
-            parts += [known.get(i) or self.leaf(i, known) for i in node.inputs]
-            whole = digest(b"".join(parts))
-            for k, out in enumerate(node.outputs):
-                known[out] = whole + bytes([k % 256, k // 256])
-        outs = [known.get(o) or self.leaf(o, known) for o in g.outputs]
-        ins = [known[v] for v in g.inputs]
-        return digest(b"graph %d " % len(ins) + b"".join(ins) + b"".join(outs))
+    def graph(self, graph: Graph) -> str:
+        """One line for each input, leaf and node."""
+        ids: dict[Variable, int] = {}
+        lines: list[str] = []
+        for v in graph.inputs:
+            ids[v] = len(ids)
+            lines.append("input " + self.type(v.type))
+        ops = self.ops
+        for node in toposort(graph.outputs):
+            for v in node.inputs:
+                if v not in ids:
+                    ids[v] = len(ids)
+                    lines.append(self.leaf(v))
+            op = ops.get(node.op)
+            if op is None:
+                op = ops[node.op] = self.op(node.op)
+            lines.append(f"{op} {[ids[v] for v in node.inputs]}")
+            for o in node.outputs:
+                ids.setdefault(o, len(ids))
+        for v in graph.outputs:
+            if v not in ids:
+                ids[v] = len(ids)
+                lines.append(self.leaf(v))
+        lines.append(f"return {[ids[v] for v in graph.outputs]}")
+        return "\n".join(lines)
 
-    def leaf(self, v: Variable, known: dict[Variable, bytes]) -> bytes:
-        if isinstance(v, Constant) and v.data.nbytes <= SMALL_CONSTANT:
-            data = digest(b"constant " + self.type(v.type) + v.data.tobytes())
-        elif isinstance(v, Constant):
-            number = self.large.setdefault(v, len(self.large))
-            data = digest(b"large %d " % number + self.type(v.type))
-        elif isinstance(v, Shared):
-            number = self.states.setdefault(v, len(self.states))
-            data = digest(b"shared %d " % number + self.type(v.type))
-        else:
-            kind = "free" if isinstance(v, Input) else "unknown"
-            data = digest(f"{kind} {v.name} ".encode() + self.type(v.type))
-        known[v] = data
-        return data
+    def leaf(self, v: Variable) -> str:
+        if isinstance(v, Shared):
+            return f"shared {self.number[v]} {self.type(v.type)}"
+        if isinstance(v, Constant):
+            if is_large(v):
+                return f"data {self.number[v]} {self.type(v.type)}"
+            return f"const {_array(v.data)}"
+        return "free " + self.type(v.type)
 
-    def type(self, t: TensorType) -> bytes:
-        return t.dtype.encode() + b"[" + b",".join(self.value(s) for s in t.shape) + b"]"
+    def op(self, op: Op) -> str:
+        row = OPS.get(op.name)
+        if isinstance(row, Op) and row == op:
+            return op.name  # an elementwise row is its name
+        parts = []
+        for name, value in zip(op.fields, op._values, strict=True):
+            try:
+                parts.append(f"{name}={self.value(value)}")
+            except TypeError as error:
+                raise VerifyError(f"{op.name}: parameter {name} has no portable form: {error}") from None
+        return f"{op.name}{{{';'.join(parts)}}}"
 
-    def op(self, op: Any) -> bytes:
-        found = self.ops.get(op)
+    def value(self, value: Any) -> str:
+        """A parameter of an op, its type included."""
+        if value is None or isinstance(value, bool):
+            return str(value)
+        if isinstance(value, int | float):
+            return repr(value)
+        if isinstance(value, str):
+            return f"s{len(value)}:{value}"
+        if isinstance(value, Expr):
+            return f"e{self.size(value)}"
+        if isinstance(value, TensorType):
+            return f"t{self.type(value)}"
+        if isinstance(value, tuple):
+            kind = "" if type(value) is tuple else type(value).__name__
+            return f"{kind}({','.join(map(self.value, value))})"
+        if isinstance(value, slice):
+            return f"slice{self.value((value.start, value.stop, value.step))}"
+        if isinstance(value, Graph):
+            found = self.graphs.get(value)
+            if found is None:
+                text = self.graph(value).encode("utf-8", "surrogatepass")
+                found = self.graphs[value] = hexdigest(text)
+            return f"g{found}"
+        if isinstance(value, Op):
+            return f"o{self.op(value)}"
+        if isinstance(value, np.generic):
+            return f"a{_array(np.asarray(value))}"
+        raise TypeError(f"a {type(value).__name__}")
+
+    def type(self, t: TensorType) -> str:
+        found = self.kinds.get(t)
         if found is None:
-            parts = [self.value(v) for v in op._values]
-            found = self.ops[op] = digest(op.name.encode() + b"{" + b",".join(parts) + b"}")
+            found = self.kinds[t] = f"{t.dtype}[{','.join(map(self.size, t.shape))}]"
         return found
 
-    def value(self, v: Any) -> bytes:
-        """A parameter of an op; every kind is tagged so that 1, True, 1.0 and "1" differ."""
-        kind = _KINDS.get(type(v))
-        if kind is not None:
-            return kind(v)
-        if isinstance(v, Expr):
-            return self.expr(v)
-        if isinstance(v, TensorType):
-            return b"t" + self.type(v)
-        if isinstance(v, tuple | list):
-            return b"(" + b",".join(self.value(x) for x in v) + b")"
-        if isinstance(v, Graph):
-            return b"g" + self.graph(v)
-        if isinstance(v, slice):
-            return b"s" + self.value((v.start, v.stop, v.step))
-        raise TypeError(f"an op's parameter of type {type(v).__name__} cannot be hashed: {v!r}")
+    def size(self, size: Size) -> str:
+        """A size with its names replaced by numbers; sums are ordered by their encoded terms."""
+        if not isinstance(size, Expr):
+            return str(size)
+        for e in postorder([size]):
+            if e not in self.sizes:
+                text = self._expr(e)
+                self.sizes[e] = text if len(text) < _LONG else hexdigest(text.encode())
+        return self.sizes[size]
 
-    def expr(self, e: Expr) -> bytes:
-        for n in postorder([e]):
-            if n in self.exprs:
-                continue
-            if n.op == "var":
-                text = b"size %d" % self.sizes.setdefault(n, len(self.sizes))
-            else:
-                text = f"{n.op} {n.dtype} {n.attr!r} ".encode()
-                text += b"".join(self.exprs[a] for a in n.args)
-            self.exprs[n] = digest(text)
-        return self.exprs[e]
+    def _expr(self, e: Expr) -> str:
+        if e.op == "var":
+            number = self.names.setdefault(e.attr, len(self.names))
+            return f"n{number}" if e.dtype == "int64" else f"n{number}:{e.dtype}"
+        if e.op == "const":
+            return repr(e.attr) if e.dtype == "int64" else f"{e.attr!r}:{e.dtype}"
+        if e.dtype == "int64" and e.op in ("add", "sub", "mul"):
+            terms = (
+                f"{'*'.join(sorted(self.sizes[x] for x in m))}*{c}"
+                for m, c in polynomial(e).items()
+            )
+            return f"({'+'.join(sorted(terms))})"
+        return f"{e.op}:{e.dtype}:{e.attr}({','.join(self.sizes[a] for a in e.args)})"
 
 
-_KINDS: dict[type, Callable[[Any], bytes]] = {
-    int: lambda v: b"i%d" % v,
-    bool: lambda v: b"b%d" % v,
-    str: lambda v: b"u%d:" % len(v.encode()) + v.encode(),
-    float: lambda v: b"f" + v.hex().encode(),
-    type(None): lambda v: b"n",
-    bytes: lambda v: b"y" + digest(v),
-}
-
+def _array(data: np.ndarray) -> str:
+    raw = data.tobytes()
+    value = raw.hex() if len(raw) <= 64 else hexdigest(raw)
+    return f"{data.dtype.str}{data.shape}{value}"

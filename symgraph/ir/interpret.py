@@ -1,113 +1,272 @@
-"""The interpreter of the tensor graph: the reference semantics, op by op in NumPy."""
+"""The meaning of a graph: every op by its NumPy reference, one after another.
+
+All that the compiler does is tested against this. It is iterative, so depth does not matter; op
+parameters that hold symbolic sizes are bound to numbers before the op's reference is called.
+"""
 
 from __future__ import annotations
 
-from typing import Any, Mapping, Sequence
+from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.errors import InputValueError, ShapeError, UnboundVariableError, VerifyError
-from symgraph.ir.graph import Apply, Constant, Graph, Variable
+from symgraph.errors import (
+    ArgumentError,
+    IndexOutOfRange,
+    InputValueError,
+    ShapeError,
+    SymgraphError,
+    UnboundVariableError,
+    VerifyError,
+)
+from symgraph.ir.graph import Apply, Constant, Graph, Variable, toposort
+from symgraph.ir.hashing import shared_variables
 from symgraph.ir.op import Op
 from symgraph.ir.shared import Shared
-from symgraph.scalar import Expr, evaluate_size
+from symgraph.ir.types import Size, TensorType
+from symgraph.scalar import Expr, evaluate_size, polynomial, variables
+
+Env = dict[str, int]
 
 
 def interpret(
     graph: Graph,
     values: Sequence[Any],
-    shared: Mapping[Variable, np.ndarray] | None = None,
+    shared: Mapping[Shared, np.ndarray] | None = None,
     sizes: Mapping[str, int] | None = None,
 ) -> list[np.ndarray]:
-    """The outputs of a graph for these inputs.
+    """The outputs of a graph for arrays given to its inputs, in their order.
 
-    ``shared`` gives values of shared variables (their own by default), ``sizes`` sizes that no input
-    tells. Raises InputValueError for unfit values and ShapeError where sizes disagree.
+    ``shared`` gives shared variables another value than their present one, ``sizes`` binds names
+    that no input tells. The results are new arrays.
 
-    >>> from symgraph.ir.types import TensorType
+    Raises ArgumentError for the number of values, InputValueError for a wrong dtype or rank,
+    ShapeError (at the user's line) where sizes do not fit, IndexOutOfRange, UnboundVariableError,
+    and VerifyError when a reference contradicts the type rule of its op.
+
     >>> from symgraph.ir.graph import Input
-    >>> x = Input(TensorType("float64", (2,)), "x")
-    >>> interpret(Graph((x,), (x,)), [np.ones(2)])[0].tolist()
-    [1.0, 1.0]
+    >>> x = Input(TensorType("float64", ("n",)), "x")
+    >>> interpret(Graph((x,), (x,)), [[1.0, 2.0]])[0].tolist()
+    [1.0, 2.0]
     """
+    if len(values) != len(graph.inputs):
+        raise ArgumentError(f"the graph takes {len(graph.inputs)} inputs, got {len(values)}")
+    arrays = [_input(v, a) for v, a in zip(graph.inputs, values, strict=True)]
+    state = {s: s.get_value(borrow=True) for s in shared_variables(graph)}
+    state.update({s: np.asarray(a) for s, a in (shared or {}).items()})
     env = dict(sizes or {})
-    known: dict[Variable, np.ndarray] = {}
-    for v, value in zip(graph.inputs, values, strict=True):
-        known[v] = _bound(v, np.asarray(value), env)
-    for leaf in graph.leaves():
-        if leaf not in known:
-            known[leaf] = _bound(leaf, _leaf_value(leaf, shared or {}), env)
-    for node in graph.toposort():
-        results = _run(node, [known[i] for i in node.inputs], env)
-        known.update(zip(node.outputs, results, strict=True))
-    return [known[o] for o in graph.outputs]
+    bind_sizes([*zip(graph.inputs, arrays, strict=True), *state.items()], env)
+    with np.errstate(all="ignore"):
+        return [np.array(a) for a in _Machine(state).run(graph, arrays, env)]
+
+
+def _input(v: Variable, value: Any) -> np.ndarray:
+    array = np.asarray(value)
+    if array.dtype != dtypes.numpy_dtype(v.dtype) or array.ndim != v.ndim:
+        raise InputValueError(
+            f"{v.label()} is {v.type.text()}, got {array.dtype} of shape {array.shape}",
+            origin=v.origin,
+        )
+    return array
+
+
+# sizes --------------------------------------------------------------------------------------------
+
+
+def bind_sizes(given: Sequence[tuple[Variable, np.ndarray]], env: Env) -> None:
+    """Add to ``env`` the sizes that arrays give to the names in their variables' types.
+
+    Names that stand alone are read off; an expression in one unknown name, such as ``2*n + 1``, is
+    solved; all that remains must agree. Raises ShapeError naming variable, axis and sizes.
+    """
+    facts = [
+        (v, axis, size, actual)
+        for v, array in given
+        for axis, (size, actual) in enumerate(zip(v.shape, array.shape, strict=True))
+    ]
+    for _, _, size, actual in facts:
+        if isinstance(size, Expr) and size.op == "var":
+            env.setdefault(size.attr, actual)
+    for v, axis, size, actual in facts:
+        if isinstance(size, Expr) and size.op != "var":
+            _solve(size, actual, env)
+        expected = evaluate_size(size, env)
+        if expected != actual:
+            known = "" if isinstance(size, int) else f" = {size}"
+            raise ShapeError(
+                f"{v.label()}: axis {axis} has size {actual}, expected {expected}{known}",
+                origin=v.origin,
+                operands=[(v.label(), v.type.text(), v.origin)],
+            )
+
+
+def _solve(size: Expr, actual: int, env: Env) -> None:
+    """Bind the one unknown name of a linear expression to what makes it equal to ``actual``."""
+    unknown = [x for x in variables(size) if x.attr not in env]
+    if not unknown:
+        return
+    terms = polynomial(size)
+    factor = terms.get((unknown[0],))
+    others = sum(
+        c * int(np.prod([evaluate_size(x, {**env, unknown[0].attr: 0}) for x in m], dtype=object))
+        for m, c in terms.items()
+        if m != (unknown[0],)
+    )
+    if len(unknown) > 1 or not factor or any(unknown[0] in m for m in terms if len(m) > 1):
+        raise ShapeError(f"the size {', '.join(map(str, unknown))} is not told by any input")
+    env[unknown[0].attr] = (actual - others) // factor
 
 
 def bind_op(op: Op, env: Mapping[str, int]) -> Op:
-    """The op with the symbolic sizes among its parameters replaced by their values."""
-    changed = tuple(_bind_value(v, env) for v in op._values)
-    return op if changed == op._values else type(op)(*changed)
+    """The op with the sizes among its parameters replaced by numbers."""
+    values = tuple(_bind(v, env) for v in op._values)
+    if all(a is b for a, b in zip(values, op._values, strict=True)):
+        return op
+    return op.replace(**dict(zip(op.fields, values, strict=True)))
 
 
-def _bind_value(v: Any, env: Mapping[str, int]) -> Any:
-    if isinstance(v, Expr):
-        return evaluate_size(v, env)
-    if type(v) is tuple:
-        return tuple(_bind_value(x, env) for x in v)
-    return v
-
-
-def _leaf_value(v: Variable, shared: Mapping[Variable, np.ndarray]) -> np.ndarray:
-    if isinstance(v, Constant):
-        return v.data
-    if v in shared:
-        return shared[v]
-    if isinstance(v, Shared):
-        return v.get_value(borrow=True)
-    raise UnboundVariableError(f"{v.label()} has no value: it is not among the inputs", origin=v.origin)
-
-
-def _bound(v: Variable, value: np.ndarray, env: dict[str, int]) -> np.ndarray:
-    if str(value.dtype) != v.dtype or value.ndim != v.ndim:
-        raise InputValueError(f"{v.label()} is {v.type.text()}, not {value.dtype}{list(value.shape)}")
-    for axis, (size, held) in enumerate(zip(v.shape, value.shape, strict=True)):
-        if isinstance(size, Expr) and size.op == "var":
-            size = env.setdefault(size.attr, held)
-        wanted = evaluate_size(size, env)
-        if wanted != held:
-            raise InputValueError(f"axis {axis} of {v.label()} has size {held}, expected {wanted}")
+def _bind(value: Any, env: Mapping[str, int]) -> Any:
+    if isinstance(value, Expr):
+        return evaluate_size(value, env)
+    if isinstance(value, tuple):
+        parts = [_bind(v, env) for v in value]
+        if all(a is b for a, b in zip(parts, value, strict=True)):
+            return value
+        return tuple(parts) if type(value) is tuple else type(value)(*parts)
+    if isinstance(value, slice):
+        return slice(*(_bind(v, env) for v in (value.start, value.stop, value.step)))
     return value
 
 
-def _run(node: Apply, arrays: list[np.ndarray], env: Mapping[str, int]) -> list[np.ndarray]:
-    for check in node.checks:
-        left, right = evaluate_size(check.left, env), evaluate_size(check.right, env)
-        if left != right:
+# running ------------------------------------------------------------------------------------------
+
+
+class _Step(NamedTuple):
+    """A node, whether its op holds sizes, and the variables that nobody reads after it."""
+
+    node: Apply
+    symbolic: bool
+    dead: tuple[Variable, ...]
+
+
+class _Machine:
+    """Runs graphs; the order of each (also of inner ones, run many times) is found once."""
+
+    def __init__(self, state: Mapping[Shared, np.ndarray]) -> None:
+        self.state = state
+        self.plans: dict[Graph, list[_Step]] = {}
+
+    def run(self, graph: Graph, arrays: Sequence[np.ndarray], env: Env) -> list[np.ndarray]:
+        memory: dict[Variable, np.ndarray] = dict(zip(graph.inputs, arrays, strict=True))
+        plan = self.plans.get(graph)
+        if plan is None:
+            plan = self.plans[graph] = _plan(graph)
+        for node, symbolic, dead in plan:
+            inputs = [self._value(v, memory) for v in node.inputs]
+            if node.checks:
+                _check(node, env)
+            op = bind_op(node.op, env) if symbolic else node.op
+            results = self._apply(node, op, inputs, env)
+            memory.update(zip(node.outputs, results, strict=True))
+            for v in dead:
+                del memory[v]
+        return [self._value(v, memory) for v in graph.outputs]
+
+    def _value(self, v: Variable, memory: dict[Variable, np.ndarray]) -> np.ndarray:
+        found = memory.get(v)
+        if found is not None:
+            return found
+        if isinstance(v, Constant):
+            return v.data
+        if isinstance(v, Shared):
+            return self.state[v]
+        raise UnboundVariableError(
+            f"{v.label()}: {v.type.text()} has no value: it is not among the inputs",
+            origin=v.origin,
+        )
+
+    def _apply(
+        self, node: Apply, op: Op, inputs: list[np.ndarray], env: Env
+    ) -> list[np.ndarray]:
+        try:
+            if hasattr(op, "inner"):
+                results = op.reference(self._inner(env), *inputs)
+            else:
+                results = op.reference(*inputs)
+        except SymgraphError as error:
+            if node.origin is not None:
+                error.origin = node.origin
+            raise
+        except IndexError as error:
+            raise IndexOutOfRange(f"{op.name}: {error}", origin=node.origin) from error
+        except Exception as error:
+            place = f" ({node.origin.brief()})" if node.origin is not None else ""
+            error.add_note(f"in the reference of {op!r}{place}")
+            raise
+        several = isinstance(results, tuple | list)
+        arrays = [np.asarray(r) for r in (results if several else (results,))]
+        if len(arrays) != len(node.outputs):
+            raise VerifyError(f"{op.name}: {len(arrays)} results for {len(node.outputs)} outputs")
+        for v, a in zip(node.outputs, arrays, strict=True):
+            _agree(node, v.type, a, env)
+        return arrays
+
+    def _inner(self, env: Env) -> Callable[[Graph, Sequence[Any]], list[np.ndarray]]:
+        def run(graph: Graph, arrays: Sequence[Any]) -> list[np.ndarray]:
+            given = [np.asarray(a) for a in arrays]
+            own = dict(env)
+            bind_sizes(list(zip(graph.inputs, given, strict=True)), own)
+            return self.run(graph, given, own)
+
+        return run
+
+
+def _plan(graph: Graph) -> list[_Step]:
+    order = toposort(graph.outputs)
+    last: dict[Variable, Apply] = {v: node for node in order for v in (*node.outputs, *node.inputs)}
+    kept = {*graph.outputs, *graph.inputs}
+    dead: dict[Apply, list[Variable]] = {node: [] for node in order}
+    for v, node in last.items():
+        if v.owner is not None and v not in kept:
+            dead[node].append(v)
+    symbolic = {op: _holds_size(op._values) for op in {node.op for node in order}}
+    return [_Step(n, symbolic[n.op], tuple(dead[n])) for n in order]
+
+
+def _holds_size(value: Any) -> bool:
+    if isinstance(value, tuple):
+        return any(map(_holds_size, value))
+    if isinstance(value, slice):
+        return _holds_size((value.start, value.stop, value.step))
+    return isinstance(value, Expr)
+
+
+def _check(node: Apply, env: Env) -> None:
+    for left, right, what in node.checks:
+        a, b = evaluate_size(left, env), evaluate_size(right, env)
+        if a != b:
+            names = "" if str(left) == str(a) and str(right) == str(b) else f" ({left} and {right})"
             raise ShapeError(
-                f"{check.what}: {left} and {right}",
-                origin=node.origins[0] if node.origins else None,
+                f"{what}: {a} and {b}{names}",
+                origin=node.origin,
                 operands=[(i.label(), i.type.text(), i.origin) for i in node.inputs],
             )
-    op: Any = bind_op(node.op, env)
-    with np.errstate(all="ignore"):
-        if hasattr(op, "inner"):
-            results = op.reference(lambda g, xs: interpret(g, xs, None, env), *arrays)
-        else:
-            results = op.reference(*arrays)
-    many = list(results) if isinstance(results, tuple | list) else [results]
-    return [_result(node, k, r, env) for k, r in enumerate(many)]
 
 
-def _result(node: Apply, k: int, value: Any, env: Mapping[str, int]) -> np.ndarray:
-    """The array of an output; its type must be what the type rule said."""
-    array = np.asarray(value)
-    declared = node.outputs[k].type
-    shape = tuple(evaluate_size(s, env) for s in declared.shape)
-    if array.dtype != dtypes.numpy_dtype(declared.dtype) or array.shape != shape:
+def _agree(node: Apply, declared: TensorType, array: np.ndarray, env: Env) -> None:
+    fits = str(array.dtype) == declared.dtype and array.ndim == declared.ndim
+    if not fits or not all(
+        _size(s, n, env) == n for s, n in zip(declared.shape, array.shape, strict=True)
+    ):
         raise VerifyError(
-            f"reference of {node.op!r} gave {array.dtype}{list(array.shape)}, declared "
-            f"{declared.text()} = {declared.dtype}{list(shape)}",
-            origin=node.origins[0] if node.origins else None,
+            f"{node.op.name}: the reference gave {array.dtype}{list(array.shape)}, "
+            f"the type rule says {declared.text()}",
+            origin=node.origin,
         )
-    return array
+
+
+def _size(size: Size, actual: int, env: Env) -> int:
+    if isinstance(size, Expr) and size.op == "var":
+        return env.setdefault(size.attr, actual)  # a size that depends on data is told by the result
+    return evaluate_size(size, env)

@@ -209,14 +209,14 @@ class Builder:
         if root.reduction is not None:
             return False
         for member in item.members:
-            for read in member.reads():
+            for read in member.reads:
                 if read.attr == target and (member.reduction or read.args != root.target):
                     return False
         after = order[order.index(made) + 1 :] if made is not None else []
         for number in after:
             step = self.steps[number]
             if isinstance(step, Group):
-                if any(x.attr == target for m in step.members for x in m.reads()):
+                if any(target in m.sources for m in step.members):
                     return False
                 continue
             for s in step:  # type: ignore[union-attr]
@@ -232,7 +232,7 @@ class Builder:
         readers: dict[str, set[int]] = {}
         for number, item in self.steps.items():
             if isinstance(item, Group):
-                names = {x.attr for m in item.members for x in m.reads()}
+                names = {b for m in item.members for b in m.sources}
             elif isinstance(item, list):
                 names = {n for s in item for n in touched(s)}
             else:

@@ -14,17 +14,29 @@ from symgraph.lower.partition import Root
 from symgraph.scalar import Expr, coefficient
 
 LOOK_BACK = 48  # how many groups back a root looks for company
+LARGEST = 1200  # expression nodes of a group: code generators slow down on longer blocks
 SMALL = 4096  # elements up to which same-shape neighbours share a kernel though they share no data
 
 
 class Group:
     """Roots in order of computation, their kind and the extents of their common outer axes."""
 
-    __slots__ = ("kind", "members", "number", "outer")
+    __slots__ = ("by_buffer", "kind", "length", "members", "number", "outer", "sources")
 
     def __init__(self, number: int, root: Root, kind: str, outer: tuple[Size, ...]) -> None:
         self.number, self.kind, self.outer = number, kind, outer
-        self.members = [root]
+        self.members: list[Root] = []
+        self.by_buffer: dict[str, Root] = {}
+        self.sources: set[str] = set()
+        self.length = 0
+        self.add(root)
+
+    def add(self, root: Root) -> None:
+        """Take a root in."""
+        self.members.append(root)
+        self.by_buffer[root.buffer] = root
+        self.sources.update(root.sources)
+        self.length += root.length
 
 
 def natural_kind(root: Root) -> str:
@@ -33,8 +45,8 @@ def natural_kind(root: Root) -> str:
         return "column"
     if not root.axes:
         return "row"
-    row = sum(unit_stride(x, root.reduction.axes[-1]) for x in root.reads())
-    column = sum(unit_stride(x, root.axes[-1]) for x in root.reads())
+    row = sum(unit_stride(x, root.reduction.axes[-1]) for x in root.reads)
+    column = sum(unit_stride(x, root.axes[-1]) for x in root.reads)
     return "row" if row >= column else "column"
 
 
@@ -55,10 +67,9 @@ def _constant_in(index: Expr, axis: Expr) -> bool:
 
 def _aligned(root: Root, group: Group, depth: int) -> bool:
     """All reads of members happen at the same first ``depth`` axes as they were stored."""
-    members = {m.buffer: m for m in group.members}
     outer = set(root.axes[:depth])
-    for read in root.reads():
-        member = members.get(read.attr)
+    for read in root.reads:
+        member = group.by_buffer.get(read.attr)
         if member is None:
             continue
         indices = read.args if read.op == "load" else read.args[1:]
@@ -70,8 +81,7 @@ def _aligned(root: Root, group: Group, depth: int) -> bool:
 
 
 def _shares(root: Root, group: Group) -> bool:
-    mine = {x.attr for x in root.reads()}
-    return any(m.buffer in mine or mine & {x.attr for x in m.reads()} for m in group.members)
+    return any(b in group.by_buffer or b in group.sources for b in root.sources)
 
 
 def _tiny(extents: tuple[Size, ...]) -> bool:
@@ -85,6 +95,8 @@ def _tiny(extents: tuple[Size, ...]) -> bool:
 
 def joins(root: Root, group: Group) -> tuple[str, tuple[Size, ...]] | None:
     """The (kind, outer axes) of the group once ``root`` is in it; None when it does not fit."""
+    if group.length + root.length > LARGEST:
+        return None
     shape, kind = root.extents, natural_kind(root)
     folding = root.reduction is not None and bool(root.reduction.axes)
     outer = group.outer
@@ -99,7 +111,7 @@ def joins(root: Root, group: Group) -> tuple[str, tuple[Size, ...]] | None:
     if folding and kind == "row" and group.kind == "column" and len(outer) >= len(shape):
         points = all(m.reduction is None or not m.reduction.axes for m in group.members)
         prefix = outer[: len(shape)] == shape
-        reads = {x.attr for x in root.reads()} & {m.buffer for m in group.members}
+        reads = any(b in group.by_buffer for b in root.sources)
         if points and prefix and reads and _aligned(root, group, len(shape)):
             return "row", shape
     return None
@@ -123,18 +135,18 @@ class Grouping:
 
     def add_root(self, root: Root) -> int:
         """Put the root into the latest group that can take it, or into one of its own."""
-        direct = {self.owner[x.attr] for x in root.reads() if x.attr in self.owner} | root.needs
+        direct = {self.owner[b] for b in root.sources if b in self.owner} | root.needs
         for group in reversed(self.groups[-LOOK_BACK:]):
             if any(d != group.number and self.closure[d] >> group.number & 1 for d in direct):
                 continue  # something between would have to run both after and before the group
             joined = joins(root, group)
             if joined is not None:
                 group.kind, group.outer = joined
-                group.members.append(root)
+                group.add(root)
                 self._extend(group.number, direct)
                 self.owner[root.buffer] = group.number
                 return group.number
-        number = self._number([x.attr for x in root.reads()], root.needs)
+        number = self._number(list(root.sources), root.needs)
         self.groups.append(Group(number, root, natural_kind(root), root.extents))
         self.owner[root.buffer] = number
         return number

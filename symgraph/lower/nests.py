@@ -68,7 +68,7 @@ class _Builder:
         for root in self.group.members:
             readers = [
                 s for s in segments for m in s.members
-                if s is not place[root.buffer] and any(x.attr == root.buffer for x in m.reads())
+                if s is not place[root.buffer] and any(x.attr == root.buffer for x in m.reads)
             ]  # fmt: skip
             inner = place[root.buffer].extents is not None
             if inner and readers and root.buffer not in self.read_outside:
@@ -84,7 +84,7 @@ class _Builder:
         for root in self.group.members:
             inner = root.extents[self.depth :]
             pointwise = root.reduction is None or not root.reduction.axes
-            wanted = [(place[x.attr], x) for x in root.reads() if x.attr in place]
+            wanted = [(place[x.attr], x) for x in root.reads if x.attr in place]
             earliest = max((k for k, _ in wanted), default=-1)
             spot = len(out)
             if pointwise and inner:

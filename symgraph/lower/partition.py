@@ -38,7 +38,8 @@ class Root:
     which an element is stored, ``body`` is its whole expression (two of them for argmax)."""
 
     __slots__ = (
-        "axes", "body", "buffer", "extents", "needs", "origins", "reduction", "target", "variable",
+        "axes", "body", "buffer", "extents", "length", "needs", "origins", "reads", "reduction",
+        "sources", "target", "variable",
     )  # fmt: skip
 
     def __init__(
@@ -55,15 +56,17 @@ class Root:
         self.reduction = compute.reduction
         if self.reduction is not None:
             renamed, self.reduction = _drop_unit_folds(renamed, self.reduction)
-        self.body = tuple(substitute(b, renamed) for b in compute.body)
+        self.body = compute.body
+        if any(old is not new for old, new in renamed.items()):
+            self.body = tuple(substitute(b, renamed) for b in compute.body)
+        nodes = postorder(self.body)
+        self.length = len(nodes)
+        self.reads = [e for e in nodes if e.op in ("load", "load_if")]
+        self.sources = dict.fromkeys(e.attr for e in self.reads)
 
     @property
     def dtype(self) -> str:
         return self.body[-1].dtype
-
-    def reads(self) -> list[Expr]:
-        """The loads of its expressions."""
-        return list(dict.fromkeys(x for b in self.body for x in loads(b)))
 
 
 def _drop_unit_folds(

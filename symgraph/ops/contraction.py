@@ -14,6 +14,7 @@ from symgraph.errors import ArgumentError, AxisError, RankError
 from symgraph.ir.graph import Variable
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape, Size, same_size
+from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.matrix import diagonal, matmul, multiply_matrices, promoted, vecdot
 from symgraph.ops.operands import as_variable
@@ -129,8 +130,8 @@ def _reduced(t: Term, needed: set[Label]) -> Term:
     if not axes:
         return t
     labels = tuple(n for n in t.labels if n in needed)
-    total = t.x.any(axis=axes) if t.x.dtype == "bool" else t.x.sum(axis=axes)
-    return Term(to_dtype(total, t.x.dtype), labels)
+    fold = reductions.any if t.x.dtype == "bool" else reductions.sum
+    return Term(to_dtype(fold(t.x, axis=axes), t.x.dtype), labels)
 
 
 def _cheapest(terms: Sequence[Term], output: Sequence[Label]) -> tuple[int, int]:

@@ -16,6 +16,7 @@ from symgraph.ir.op import Op
 from symgraph.ir.types import Shape, TensorType, broadcast_shapes, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
+from symgraph.ops import reductions
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.creation import Iota, iota
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, is_one
@@ -192,7 +193,7 @@ def in_range(x: Variable, axes: tuple[int, ...], idx: tuple[Variable, ...]) -> l
             continue
         if _counts_below(index, n):
             continue
-        flag = ((index >= -n) & (index < n)).all()
+        flag = reductions.all((index >= -n) & (index < n))
         what = f"index out of range for axis {axis} of size {n} of {x.label()}"
         found.append((flag, IndexOutOfRange.code, what, "indices run from -size to size - 1"))
     return found

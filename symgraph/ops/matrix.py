@@ -14,6 +14,7 @@ from symgraph.ir.operators import in_language
 from symgraph.ir.types import Size, TensorType, broadcast_shapes, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
+from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.operands import as_variable, describe, promotable
 from symgraph.ops.shape import (
@@ -82,8 +83,8 @@ def multiply_matrices(a: Variable, b: Variable, ta: bool = False, tb: bool = Fal
         return left * right  # type: ignore[no-any-return]
     products = expand_dims(left, -1) * expand_dims(right, -3)
     if a.dtype == "bool":
-        return products.any(axis=-2)  # type: ignore[no-any-return]
-    return to_dtype(products.sum(axis=-2), a.dtype)
+        return reductions.any(products, axis=-2)
+    return to_dtype(reductions.sum(products, axis=-2), a.dtype)
 
 
 class Diagonal(Op):
@@ -204,8 +205,8 @@ def vecdot(a: Any, b: Any, axis: int = -1) -> Variable:
     left, right = moveaxis(a, axis, -1), moveaxis(b, axis, -1)
     same_size(left.shape[-1], right.shape[-1], "vecdot: sizes differ")
     if a.dtype == "bool":
-        return (left & right).any(axis=-1)  # type: ignore[no-any-return]
-    return to_dtype((left * right).sum(axis=-1), a.dtype)
+        return reductions.any(left & right, axis=-1)
+    return to_dtype(reductions.sum(left * right, axis=-1), a.dtype)
 
 
 def outer(a: Any, b: Any) -> Variable:
@@ -257,4 +258,4 @@ def trace(x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Variable:
     >>> sg.trace([[1, 2], [3, 4]]).eval().item()
     5
     """
-    return diagonal(x, offset, axis1, axis2).sum(axis=-1)  # type: ignore[no-any-return]
+    return reductions.sum(diagonal(x, offset, axis1, axis2), axis=-1)

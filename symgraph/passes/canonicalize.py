@@ -152,8 +152,10 @@ SIGNS = (
 
 CONSTANTS = (
     [
-        rule(node(op, (c, x)), node(op, (x, c)), when=_constant_first, klass=EXACT)
+        rule(node(op, (c, x)), node(op, (x, c)), when=_constant_first, klass=klass)
         for op in sorted(COMMUTATIVE)
+        # of 0 and -0.0 either may be the greater one
+        for klass in [STABLE if op in ("maximum", "minimum") else EXACT]
     ],
     rule(x + c, x - -c, when=_negative, klass=EXACT),
     rule(x - c, x + -c, when=_negative, klass=EXACT),
@@ -279,6 +281,13 @@ def _slice_everything(x: Variable, root: Variable) -> Variable | None:
     return x if whole and x.shape == root.shape else None
 
 
+def _leading_axes(x: Variable, s: Any, a: Any) -> Variable | None:
+    """new leading axes come with the broadcast anyway"""
+    if tuple(a) != tuple(range(len(a))):
+        return None
+    return x if x.shape == s else BroadcastTo(s)(x)  # type: ignore[no-any-return]
+
+
 def _undo(x: Variable, root: Variable) -> Variable | None:
     """the axes are taken out and put back, or put in and taken out"""
     node = root.owner
@@ -296,6 +305,7 @@ VIEWS = (
     rule_function(Reshape(s)(Squeeze(a)(x)), _reshape_new_axes),
     rule_function(Reshape(s)(x), _same_type, name="reshape to the same shape"),
     rule(BroadcastTo(a)(BroadcastTo(b)(x)), BroadcastTo(a)(x), klass=EXACT),
+    rule_function(BroadcastTo(s)(ExpandDims(a)(x)), _leading_axes),
     rule_function(BroadcastTo(s)(x), _same_type, name="broadcast to the same shape"),
     rule_function(ExpandDims(a)(Squeeze(b)(x)), _undo, name="expand what was squeezed"),
     rule_function(Squeeze(a)(ExpandDims(b)(x)), _undo, name="squeeze what was expanded"),
@@ -313,15 +323,21 @@ def _operands_broadcast_themselves(root: Variable) -> Variable | None:
     node = root.owner
     if node is None or not node.op.elementwise:
         return None
-    inputs = [_unstretched(v, root) for v in node.inputs]
+    inputs = [_unstretched(v) for v in node.inputs]
     if all(p is q for p, q in zip(inputs, node.inputs, strict=True)):
         return None
     return node.op(*inputs) if _shape_of(inputs) == root.shape else None  # type: ignore[no-any-return]
 
 
-def _unstretched(v: Variable, root: Variable) -> Variable:
-    # A leading axis of the operand that the result lacks cannot be: shapes only grow.
-    return v.owner.inputs[0] if v.owner is not None and v.owner.op.name == "broadcast_to" else v
+def _unstretched(v: Variable) -> Variable:
+    """The operand without views that NumPy's broadcasting does by itself."""
+    while v.owner is not None:
+        op = v.owner.op
+        leading = op.name == "expand_dims" and op.axes == tuple(range(len(op.axes)))
+        if op.name != "broadcast_to" and not leading:
+            break
+        v = v.owner.inputs[0]
+    return v
 
 
 def _shape_of(inputs: list[Variable]) -> Any:

@@ -20,13 +20,12 @@ POWERS = (
     rule(f**0.5, sqrt(f)),
     rule(f**-0.5, rsqrt(f)),
     rule(f**-1, 1 / f),
-    rule(f**-2, 1 / square(f)),
+    rule(f**-2, square(1 / f)),
     rule(x**3, x * square(x)),
     rule(x**4, square(square(x))),
     rule(2**f, exp2(f)),
     rule(1 / sqrt(f), rsqrt(f), klass=EXACT),
     rule(g / sqrt(f), g * rsqrt(f), klass=RELAXED),
-    rule(g / square(f), g * square(1 / f), klass=RELAXED),
     # not among the rules of stabilize: log(1 - exp(x)) has a better form there
     rule(1 - exp(f), -expm1(f)),
 )

@@ -52,6 +52,16 @@ def _unshifted(x: Variable) -> bool:
     return True
 
 
+def _shifted(x: Variable) -> bool:
+    """x is shifted by its greatest element"""
+    return not _unshifted(x)
+
+
+def _unshifted_positive(x: Variable, c: Constant) -> bool:
+    """c is a positive number and x is not shifted already"""
+    return _positive(c) and _unshifted(x)
+
+
 def _leading(x: Variable, a: Any) -> bool:
     """x is not shifted already, and the axes are the first ones"""
     return a == tuple(range(len(a))) and _unshifted(x)
@@ -68,6 +78,11 @@ def _softmax(x: Any, axes: Any) -> Any:
     return node("softmax", (x,), {"axes": axes})
 
 
+def _log1mexp(x: Any) -> Any:
+    # Mächler, Accurately computing log(1 - exp(-|a|)), 2012
+    return where(less(-_LN2, x), log(-expm1(x)), log1p(-exp(x)))
+
+
 LOGARITHMS = (
     rule(log(exp(x)), x),
     rule(log2(exp2(x)), x),
@@ -81,8 +96,8 @@ LOGARITHMS = (
     rule(log(1 + exp(x)), softplus(x)),
     rule(log1p(exp(x)), softplus(x)),
     rule(log(exp(x) + exp(y)), logaddexp(x, y)),
-    rule(log(exp(x) - exp(y)), x + log(1 - exp(y - x))),
-    rule(log(1 - exp(x)), where(less(-_LN2, x), log(-expm1(x)), log1p(-exp(x)))),
+    rule(log(exp(x) - exp(y)), x + _log1mexp(y - x)),
+    rule(log(1 - exp(x)), _log1mexp(x)),
     rule(log(cosh(x) * 2), logaddexp(x, -x)),
     rule(
         log(cosh(x)),
@@ -94,15 +109,16 @@ LOGARITHMS = (
     ),
     rule(log(1 + x), log1p(x)),
     rule(log(1 - x), log1p(-x)),
-    rule(log1p(x) - log(x), log1p(1 / x)),
+    rule(log1p(x) - log(x), where(less(x, 1), -log(x / (x + 1)), log1p(1 / x))),
 )
 
 SUMS_OF_EXPONENTIALS = (
     rule(log(Sum(a)(exp(x))), _logsumexp(x, a), when=_unshifted),
     rule(log(Sum(a)(exp(x)) / y), _logsumexp(x, a) - log(y), when=_unshifted),
-    rule(log(Sum(a)(exp(x)) * c), _logsumexp(x, a) + log(c), when=_unshifted),
-    rule(log(exp(x) / ExpandDims(a)(Sum(a)(exp(x)))), x - ExpandDims(a)(log(Sum(a)(exp(x))))),
-    rule(log(exp(x) / Sum(a)(exp(x))), x - log(Sum(a)(exp(x)))),
+    rule(log(Sum(a)(exp(x)) * c), _logsumexp(x, a) + log(c), when=_unshifted_positive),
+    rule(log(exp(x) / ExpandDims(a)(Sum(a)(exp(x)))), x - ExpandDims(a)(log(Sum(a)(exp(x)))),
+         when=_shifted),
+    rule(log(exp(x) / Sum(a)(exp(x))), x - log(Sum(a)(exp(x))), when=_shifted),
     rule(exp(x) / ExpandDims(a)(Sum(a)(exp(x))), _softmax(x, a), when=_unshifted),
     rule(exp(x) / Sum(a)(exp(x)), _softmax(x, a), when=_leading),
     # the derivative of log(sum(exp(x))) as autodiff writes it
@@ -139,8 +155,8 @@ DIFFERENCES = (
     rule(1 - square(x), (1 - x) * (x + 1)),
     rule(sqrt(x + c) - sqrt(x), c / (sqrt(x + c) + sqrt(x)), when=_positive),
     rule(sqrt(x) - sqrt(x - c), c / (sqrt(x) + sqrt(x - c)), when=_positive),
-    rule(1 / (x + c) - 1 / x, -c / x / (x + c)),
-    rule(1 / x - 1 / (x + c), c / x / (x + c)),
+    rule(1 / (x + c) - 1 / x, -c / (x + c) / x, when=_positive),
+    rule(1 / x - 1 / (x + c), c / (x + c) / x, when=_positive),
     rule(sqrt(square(x)), absolute(x)),
 )
 

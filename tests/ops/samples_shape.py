@@ -99,7 +99,7 @@ SAMPLES += [
 
 # indices ------------------------------------------------------------------------------------------
 
-I, J = np.array([2, -3, 0, 2]), np.array([[1], [-1]])
+FIRST, SECOND = np.array([2, -3, 0, 2]), np.array([[1], [-1]])
 ALONG = ints(3, 2, 2, low=-4, high=4)
 
 
@@ -122,14 +122,14 @@ def _at(op: str, key: Any, mode: str, v: Any, **options: Any) -> Sample:
 
 
 SAMPLES += [
-    _both("gather", lambda x: x[I], B, symbolic=False),
-    _both("gather", lambda x, i: x[i], B, I, grad=False),
-    _both("gather", lambda x, i, j: x[i, j], B, I, J, grad=False),
-    _both("gather", lambda x, i: x[:, i, 1], B, I, grad=False),
-    _both("gather", lambda x, i: x[0, :, i % 2], B, I, grad=False),
-    _both("gather", lambda x, i: x[:, None, i], B, J),
+    _both("gather", lambda x: x[FIRST], B, symbolic=False),
+    _both("gather", lambda x, i: x[i], B, FIRST, grad=False),
+    _both("gather", lambda x, i, j: x[i, j], B, FIRST, SECOND, grad=False),
+    _both("gather", lambda x, i: x[:, i, 1], B, FIRST, grad=False),
+    _both("gather", lambda x, i: x[0, :, i % 2], B, FIRST, grad=False),
+    _both("gather", lambda x, i: x[:, None, i], B, SECOND),
     _both("gather", lambda x, i: x[i], B, np.array(1)),
-    _sample("gather", lambda x, i: indexing.take(x, i, 1), lambda x, i: np.take(x, i, 1), B, J),
+    _sample("gather", lambda x, i: indexing.take(x, i, 1), lambda x, i: np.take(x, i, 1), B, SECOND),
     _both("gather", lambda x: x[np.array([True, False, True])], B, symbolic=False),
     _sample("take_along_axis", lambda x, i: indexing.take_along_axis(x, i, 1),
             lambda x, i: np.take_along_axis(x, i, 1), B, ALONG),
@@ -140,11 +140,11 @@ SAMPLES += [
     _at("slice_update", (slice(1, None), 2), "set", array(2, 2)),
     _at("slice_update", (..., slice(None, None, -1)), "set", np.array(2.0)),
     _at("embed", (slice(None), slice(None, None, 3)), "add", array(3, 2, 2)),
-    _at("scatter", (I,), "add", array(4, 4, 2)),
-    _at("scatter", (I,), "set", array(4, 4, 2)),
-    _at("scatter", (I, slice(1, 3)), "add", array(4, 2, 2)),
-    _at("scatter", (slice(None), J, I % 2), "set", array(3, 2, 4)),
-    _at("scatter", (slice(None), I), "add", np.array(0.5)),
+    _at("scatter", (FIRST,), "add", array(4, 4, 2)),
+    _at("scatter", (FIRST,), "set", array(4, 4, 2)),
+    _at("scatter", (FIRST, slice(1, 3)), "add", array(4, 2, 2)),
+    _at("scatter", (slice(None), SECOND, FIRST % 2), "set", array(3, 2, 4)),
+    _at("scatter", (slice(None), FIRST), "add", np.array(0.5)),
 ]  # fmt: skip
 
 

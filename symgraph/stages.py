@@ -1,0 +1,94 @@
+"""The cold half of the compiler: optimize, lower, emit, one function for each stage.
+
+    optimize   passes/pipeline.py: graph -> graph
+    lower      lower/: graph -> Program of kernels, calls and loops
+    emit       codegen/: Program -> LLVM module with its entry, its address table and failures
+
+A warm start finds its artefact in the disk cache and never loads this module.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from symgraph.codegen import llvm
+from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
+from symgraph.codegen.program_llvm import ProgramModule
+from symgraph.codegen.writer import ModuleWriter
+from symgraph.function import Definition
+from symgraph.ir.graph import Graph
+from symgraph.ir.hashing import large_constants
+from symgraph.ir.types import SizeCheck
+from symgraph.loops.memory import plan
+from symgraph.loops.program import Program
+from symgraph.lower.build import Builder, context
+from symgraph.lower.routines import realise
+from symgraph.passes.pipeline import optimize
+
+
+class Lowered(NamedTuple):
+    """Everything between the graph and machine code, for the command line and the tests."""
+
+    optimized: Graph
+    program: Program
+    text: str
+    layout: list[list[str]]
+    failures: list[dict[str, Any]]
+
+
+def optimized_graph(d: Definition, record: Any = None) -> Graph:
+    """The graph after the passes of passes/pipeline.py."""
+    return optimize(d.graph, d.options.get("mode", "run"), record)
+
+
+def lower(d: Definition, optimized: Graph, scheduled: bool = True) -> Program:
+    """The Program of an optimized graph; the last outputs are the updates."""
+    constants = {c: k for k, c in enumerate(large_constants(d.graph))}
+    ctx = context(d.checks, constants, scheduled)
+    count = len(optimized.outputs) - len(d.updates)
+    graph = Graph(optimized.inputs, optimized.outputs[:count])
+    builder = Builder(graph, d.name, d.shared, ctx)
+    pairs = zip(d.updates, optimized.outputs[count:], strict=True)
+    return builder.build(list(pairs), realise)
+
+
+def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
+    """The LLVM module of a program with its entry."""
+    module = ModuleWriter(llvm.host().features)
+    programs = ProgramModule(module, llvm.host().vector_bits)
+    main = programs.emit(program)
+    count = len(optimized.outputs) - len(d.updates)
+    signature = Signature(
+        tuple(Port(v.dtype, v.shape) for v in optimized.inputs),
+        tuple(Port(v.dtype, v.shape) for v in d.graph.outputs[:count]),
+        tuple(Port(v.dtype, v.shape) for v in d.shared),
+        program.sizes,
+        tuple(_unnamed(c) for c in d.checks) + _update_checks(d, count),
+        plan(program).total(),
+        bool(d.updates),
+        d.outputs.container if d.outputs.container != "nested" else "tuple",
+    )
+    emit_entry(module, programs.table, signature, main)
+    failures = [_failure_record(d, f) for f in programs.failures]
+    return Lowered(optimized, program, module.text(), programs.table.layout(), failures)
+
+
+def _unnamed(check: SizeCheck) -> tuple[Any, Any, str]:
+    return check.left, check.right, check.what
+
+
+def _update_checks(d: Definition, count: int) -> tuple[tuple[Any, Any, str], ...]:
+    out = []
+    for s, v in zip(d.updates, d.graph.outputs[count:], strict=True):
+        out += [
+            (a, b, f"update of {s.label()}")
+            for a, b in zip(s.shape, v.shape, strict=True)
+            if a is not b and a != b
+        ]
+    return tuple(out)
+
+
+def _failure_record(d: Definition, failure: Any) -> dict[str, Any]:
+    wanted = set(failure.origins)
+    node = next((k for k, a in enumerate(d.graph.toposort()) if wanted & set(a.origins)), None)
+    return {"code": failure.code, "what": failure.what, "hint": failure.hint, "node": node}

@@ -1,0 +1,436 @@
+"""Both sides of a rule as graphs, their values, and the true value by mpmath.
+
+A left side is built from the pattern alone: wildcards become inputs of every fitting dtype and
+shape, parameters take the values that ``PARAMETERS`` lists for an op. So a new rule is tested
+without anybody writing a test for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+
+import mpmath
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.errors import SymgraphError
+from symgraph.ir.graph import Input, constant, toposort
+from symgraph.ir.op import OPS
+from symgraph.ir.types import TensorType
+from symgraph.ops.arithmetic import sqrt
+from symgraph.ops.comparison import where
+from symgraph.ops.exponential import exp, log
+from symgraph.ops.nn import softmax
+from symgraph.ops.reductions import max as max_
+from symgraph.ops.reductions import sum as sum_
+from symgraph.ops.shape import BroadcastTo, ExpandDims
+from symgraph.passes.adapter import TENSORS
+from symgraph.rewrite.engine import Record, rewrite
+from symgraph.rewrite.pattern import Attr, Number, OpPattern, Wild, parts
+from symgraph.rewrite.rules import CLASSES, EXACT, RELAXED, RuleSet
+
+DTYPES = ("float64", "float32", "int32", "uint8", "int64", "bool")
+BY_KIND = {"f": "float64", "i": "int32", "u": "uint8", "b": "bool"}
+CONSTANTS = (2, 0.5, -3, 1, 0, 3, -1, 4, -0.5, 1.5)
+SHAPES = ((3, 3), (2, 1, 3), (1,), ())
+LANES = 200  # samples of elementwise rules
+
+
+# parameters of ops: what a pattern leaves open is tried with each of these ------------------------
+
+
+def _axes(type):
+    n = type.ndim
+    return [{"axes": a} for a in dict.fromkeys([(), (0,), (n - 1,), tuple(range(n))]) if n or not a]
+
+
+def _reshapes(type):
+    count = int(np.prod(type.shape))
+    shapes = [type.shape, (count,), (1, count), (3, -1), (count, 1, 1)]
+    return [{"shape": tuple(np.zeros(count).reshape(s).shape)} for s in shapes
+            if -1 not in s or count % 3 == 0]  # fmt: skip
+
+
+def _slices(type):
+    whole = [{"start": (0,) * type.ndim, "step": (1,) * type.ndim, "size": type.shape}]
+    if all(n >= 2 for n in type.shape):
+        whole.append({"start": (1,) * type.ndim, "step": (1,) * type.ndim,
+                      "size": tuple(n - 1 for n in type.shape)})  # fmt: skip
+        whole.append({"start": tuple(n - 1 for n in type.shape), "step": (-1,) * type.ndim,
+                      "size": type.shape})  # fmt: skip
+        whole.append({"start": (0,) * type.ndim, "step": (2,) * type.ndim,
+                      "size": tuple((n + 1) // 2 for n in type.shape)})  # fmt: skip
+    return whole
+
+
+def _broadcasts(type):
+    stretched = tuple(4 if n == 1 else n for n in type.shape)
+    return [{"shape": s} for s in (type.shape, (2, *type.shape), stretched, (2, *stretched))]
+
+
+PARAMETERS = {
+    **{name: _axes for name in ("sum", "prod", "max", "min", "all", "any", "flip")},
+    "transpose": lambda t: [{"axes": p} for p in itertools.permutations(range(t.ndim))],
+    "expand_dims": lambda t: [{"axes": a} for a in ((), (0,), (t.ndim,), (0, 1), (0, t.ndim + 1))],
+    "squeeze": lambda t: [{"axes": tuple(a)} for a in ((), (0,), (1,)) if len(a) <= t.ndim],
+    "reshape": _reshapes,
+    "broadcast_to": _broadcasts,
+    "slice": _slices,
+    "cast": lambda t: [{"dtype": d} for d in dtypes.ALL],
+    "matmul": lambda t: [{"ta": a, "tb": b} for a in (False, True) for b in (False, True)],
+}
+
+
+# left sides ---------------------------------------------------------------------------------------
+
+
+def left_sides(pattern):
+    """(value, inputs) for every way to fill the pattern in."""
+    wilds = {w.name: w for w in parts(pattern) if isinstance(w, Wild)}
+    ops = [p.op for p in parts(pattern) if isinstance(p, OpPattern)]
+    shapes = SHAPES if any(o in PARAMETERS and o != "cast" for o in ops) else ((LANES,),)
+    constants = [w for w in wilds.values() if w.constant]
+    for dtype, shape in itertools.product(DTYPES, shapes):
+        own = {n: dtype if not w.kinds or dtypes.kind(dtype) in w.kinds else BY_KIND[w.kinds[0]]
+               for n, w in wilds.items()}  # fmt: skip
+        inputs = {n: Input(TensorType(own[n], shape), n) for n, w in wilds.items() if not w.constant}
+        for numbers in itertools.product(CONSTANTS, repeat=len(constants)):
+            env = dict(inputs)
+            try:
+                for w, value in zip(constants, numbers, strict=True):
+                    env[w.name] = constant(_exactly(value, own[w.name]))
+            except (ValueError, OverflowError):
+                continue
+            for value, _ in _built(pattern, env):
+                if value.owner is not None:
+                    yield value, list(inputs.values())
+
+
+def _exactly(value, dtype):
+    array = np.array(value).astype(dtypes.numpy_dtype(dtype))
+    if array != value:
+        raise ValueError(f"{dtype} has no {value}")
+    return array
+
+
+def _built(pattern, env):
+    """Every (value, bindings) of a pattern; what an op refuses is left out."""
+    if isinstance(pattern, Wild):
+        yield env[pattern.name], env
+    elif isinstance(pattern, Number):
+        yield pattern.value, env
+    else:
+        for inputs, bound in _built_all(pattern.inputs, env):
+            for params, final in _parameters(pattern, inputs, bound):
+                try:
+                    like = next((i for i in inputs if not isinstance(i, bool | int | float)), None)
+                    made = TENSORS.build(pattern.op, inputs, params, like)
+                except (SymgraphError, IndexError, ValueError):
+                    continue
+                yield made, final
+
+
+def _built_all(patterns, env):
+    if not patterns:
+        yield [], env
+        return
+    for first, bound in _built(patterns[0], env):
+        for rest, final in _built_all(patterns[1:], bound):
+            yield [first, *rest], final
+
+
+def _parameters(pattern, inputs, env):
+    if not isinstance(OPS.get(pattern.op), type):
+        yield {}, env
+        return
+    for row in PARAMETERS[pattern.op](inputs[0].type):
+        bound, fits = dict(env), True
+        for name, wanted in pattern.params.items():
+            if isinstance(wanted, Attr):
+                fits = fits and bound.setdefault(wanted.name, row[name]) == row[name]
+            else:
+                fits = fits and wanted == row[name]
+        if fits:
+            yield row, bound
+
+
+# values -------------------------------------------------------------------------------------------
+
+
+def values(output, env):
+    """The value by the references of the ops, checked against the inferred type."""
+    memo = dict(env)
+    with np.errstate(all="ignore"):
+        for node in toposort([output]):
+            arrays = [memo[i] if i in memo else i.data for i in node.inputs]
+            memo[node.output] = found = np.asarray(node.op.reference(*arrays))
+            assert (str(found.dtype), found.shape) == tuple(node.output.type), node
+    return memo[output] if output in memo else output.data
+
+
+_MP = {
+    "add": lambda a, b: a + b, "subtract": lambda a, b: a - b, "multiply": lambda a, b: a * b,
+    "divide": lambda a, b: a / b, "negative": lambda a: -a, "square": lambda a: a * a,
+    "power": mpmath.power, "absolute": abs, "reciprocal": lambda a: 1 / a, "sqrt": mpmath.sqrt,
+    "rsqrt": lambda a: 1 / mpmath.sqrt(a), "exp": mpmath.exp, "expm1": lambda a: mpmath.exp(a) - 1,
+    "exp2": lambda a: mpmath.mpf(2) ** a, "log": mpmath.log, "log1p": lambda a: mpmath.log(1 + a),
+    "log2": lambda a: mpmath.log(a) / mpmath.log(2), "sin": mpmath.sin, "cos": mpmath.cos,
+    "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh, "erf": mpmath.erf,
+    "erfc": lambda a: mpmath.erfc(max(min(a, 10**5), -(10**5))), "sigmoid": lambda a: 1 / (1 + mpmath.exp(-a)),
+    "softplus": lambda a: mpmath.log(1 + mpmath.exp(a)), "floor": mpmath.floor,
+    "logaddexp": lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)),
+    "stop_gradient": lambda a: a, "minimum": min, "maximum": max,
+}  # fmt: skip
+POLE = "pole"
+_STRUCTURE = {"sum", "reshape", "transpose", "expand_dims", "squeeze", "broadcast_to", "slice",
+              "flip", "prod"}  # fmt: skip
+
+
+def _lifted(function):
+    def one(*args):
+        for marker in (None, POLE):
+            if any(a is marker for a in args):
+                return marker
+        try:
+            found = function(*args)
+        except (ZeroDivisionError, ValueError):
+            return POLE
+        if not isinstance(found, mpmath.mpf):
+            return None
+        return found if mpmath.isfinite(found) else POLE
+
+    return np.frompyfunc(one, len(_arguments(function)), 1)
+
+
+def _arguments(function):
+    return ("a", "b") if function in (mpmath.power, min, max) else ("a",) if function in (
+        abs, mpmath.sqrt, mpmath.exp, mpmath.log, mpmath.sin, mpmath.cos, mpmath.sinh, mpmath.cosh,
+        mpmath.tanh, mpmath.erf, mpmath.erfc, mpmath.floor,
+    ) else function.__code__.co_varnames[: function.__code__.co_argcount]  # fmt: skip
+
+
+def truth(output, env):
+    """The exact values as an object array; None where they are not real, POLE at a pole."""
+    memo = {v: _exact(a) for v, a in env.items()}
+    for node in toposort([output]):
+        arrays = [memo[i] if i in memo else _exact(i.data) for i in node.inputs]
+        name = node.op.name
+        if name in _STRUCTURE:
+            if name in ("sum", "prod"):
+                fold = (lambda a, b: a + b) if name == "sum" else (lambda a, b: a * b)
+                found = arrays[0]
+                for axis in reversed(node.op.axes):
+                    found = np.asarray(_lifted(fold).reduce(found, axis=axis))
+            else:
+                found = _structure(node.op, arrays[0])
+        elif name == "matmul":
+            found = _products(node.op, *arrays)
+        elif name == "cast":
+            found = _exact(node.op.reference(values(node.inputs[0], env)))
+        else:
+            found = _lifted(_MP[name])(*arrays)
+        memo[node.output] = np.asarray(found, object)
+    return memo[output]
+
+
+def _products(op, a, b):
+    a = np.swapaxes(a, -1, -2) if op.ta else a
+    b = b if op.tb else np.swapaxes(b, -1, -2)
+    pairs = _lifted(lambda a, b: a * b)(a[..., :, None, :], b[..., None, :, :])
+    return _lifted(lambda a, b: a + b).reduce(pairs, axis=-1)
+
+
+def _structure(op, x):
+    if op.name == "broadcast_to":
+        return np.broadcast_to(x, op.shape)
+    return op.reference(x)
+
+
+def _exact(array):
+    flat = [mpmath.mpf(float(v)) if np.isfinite(v) else None for v in np.asarray(array).reshape(-1)]
+    out = np.empty(len(flat), object)
+    out[:] = flat
+    return out.reshape(np.shape(array))
+
+
+# samples ------------------------------------------------------------------------------------------
+
+
+def specials(dtype):
+    """Values at which rules break."""
+    kind = dtypes.kind(dtype)
+    if kind == "b":
+        return np.array([True, False])
+    if kind in "iu":
+        low, high = dtypes.min_value(dtype), dtypes.max_value(dtype)
+        return np.array([v for v in (0, 1, 2, 3, 7, -1, -2, -5, 100, low, low + 1, high, high - 1)
+                         if low <= v <= high], dtype)  # fmt: skip
+    info = np.finfo(dtype)
+    some = [0.0, 1.0, 0.5, 2.0, 3.0, 0.1, 1e-3, 1e-5, 1e-9, 10.0, 40.0, 90.0, 300.0, 1e5, 1e-20, 1e20,
+            info.max, info.tiny, info.tiny / 8, np.inf, np.pi, np.e, 1 - info.eps, 1 + info.eps]  # fmt: skip
+    return np.array([*some, *(-v for v in some), np.nan], dtype)
+
+
+def samples(inputs, seed=0):
+    """An array for each input: pairs of special values, and random ones of all sizes."""
+    rng = np.random.default_rng(seed)
+    env = {}
+    for v in inputs:
+        pool, count = specials(v.dtype), int(np.prod(v.shape))
+        if dtypes.is_float(v.dtype):
+            random = rng.choice([-1, 1], count) * 10 ** rng.uniform(-4, 2, count)
+            some = np.where(rng.random(count) < 0.4, random, rng.choice(pool, count))
+        else:
+            some = rng.choice(pool, count)
+        if len(inputs) == 1 and count >= len(pool):
+            some[: len(pool)] = pool
+        env[v] = np.asarray(some.reshape(v.shape), dtypes.numpy_dtype(v.dtype))
+    return env
+
+
+# the check ----------------------------------------------------------------------------------------
+
+ULPS = 4  # what the roundings of a handful of operations may cost a STABLE rule
+# Rules with these words give the result of operands changed in their last digit: where x is 300
+# less than the greatest, x - max(x) is rounded, and a probability of 1e-130 in its 14th digit.
+BACKWARD = ("softmax(",)
+
+
+def right_side(rule, left):
+    """What the rule alone makes of a left side, or None."""
+    record = Record()
+    (right,) = rewrite([left], RuleSet("one", rule), TENSORS, admit=CLASSES, record=record)
+    return right if record.firings else None
+
+
+def compare(rule, left, right, env):
+    """A description of the first sample at which the sides differ more than the class allows."""
+    a, b = values(left, env), values(right, env)
+    if (a.dtype, a.shape) != (b.dtype, b.shape):
+        return f"{a.dtype}{a.shape} became {b.dtype}{b.shape}"
+    if a.dtype.kind != "f" or rule.klass == EXACT:
+        wrong = ~_same_bits(a, b)
+    elif rule.klass == RELAXED:
+        wrong = ~np.isclose(b, a, rtol=100 * np.finfo(a.dtype).eps, atol=0, equal_nan=True)
+        wrong &= np.isfinite(a)
+    else:
+        wrong = _less_accurate(rule, a, b, left, env)
+    if not wrong.any():
+        return ""
+    at = tuple(np.argwhere(wrong)[0])
+    where = {v.name: x[at] if x.shape == a.shape else x for v, x in env.items()}
+    return f"at {where}: {a[at]!r} became {b[at]!r}"
+
+
+def _same_bits(a, b):
+    if a.dtype.kind != "f":
+        return a == b
+    return (np.isnan(a) & np.isnan(b)) | ((a == b) & (np.signbit(a) == np.signbit(b)))
+
+
+def _less_accurate(rule, a, b, left, env):
+    """Where b is worse than a, which both are meant to be the true value of ``left``."""
+    wrong, special, poles = (np.zeros(a.shape, bool) for _ in range(3))
+    for x in env.values():
+        if x.shape == a.shape and x.dtype.kind == "f":
+            wrong |= np.isnan(x) & np.isnan(a) & ~np.isnan(b)  # NaN must not be hidden
+            special |= ~np.isfinite(x)
+    exact, close = truth(left, env), _neighbours(rule, left, env)
+    for at in np.ndindex(a.shape):
+        poles[at] = exact[at] is POLE and not special[at]
+        if not special[at] and not poles[at] and exact[at] is not None:
+            slack = abs(close[at] - exact[at]) if close is not None else 0
+            wrong[at] |= _worse(a[at], b[at], exact[at], slack)
+    # At infinite operands the limit must stay what it was, if there is one and it did not overflow;
+    # at poles any infinity will do, or a number where an intermediate result was rounded to a pole.
+    huge = {v: np.clip(x, -np.finfo(x.dtype).max, np.finfo(x.dtype).max) if x.dtype.kind == "f"
+            else x for v, x in env.items()}  # fmt: skip
+    there = special & ~np.isnan(a) & ~np.isnan(values(left, huge))
+    moved = np.isnan(b) | (np.isfinite(a) & ~np.isclose(a, b, rtol=1e-3, atol=1e-6))
+    return wrong | (there & moved) | (poles & np.isnan(b) & ~np.isnan(a))
+
+
+def _worse(a, b, true, slack):
+    info = np.finfo(a.dtype)
+    largest = mpmath.mpf(float(info.max))
+    ulp = mpmath.mpf(float(info.eps)) * max(abs(true), mpmath.mpf(float(info.tiny)))
+    bound = max(min(true, largest), -largest)
+    before, after = (abs(max(min(_number(v, largest), largest), -largest) - bound) for v in (a, b))
+    if np.isnan(b):
+        return not np.isnan(a)
+    return after > before + ULPS * ulp + slack
+
+
+def _neighbours(rule, left, env):
+    """For rules that are as good as their input only: the true value of rounded operands."""
+    if not any(word in rule.name for word in BACKWARD):
+        return None
+    return truth(left, {v: x * (1 + np.finfo(x.dtype).eps) if x.dtype.kind == "f" else x
+                        for v, x in env.items()})  # fmt: skip
+
+
+def _number(v, largest):
+    if np.isnan(v):
+        return largest
+    return mpmath.mpf(float(v)) if np.isfinite(v) else largest * (1 if v > 0 else -1)
+
+
+def _shifted_softmaxes():
+    for shape, axis in (((3, 4), 1), ((3, 4), 0), ((2, 3, 2), (0, 1))):
+        x = Input(TensorType("float64", shape), "x")
+        yield log(softmax(x, axis)), [x]
+    e = exp(x - max_(x))
+    yield log(e / sum_(e)), [x]
+
+
+def _views():
+    x = Input(TensorType("float64", (2, 3)), "x")
+    y = Input(TensorType("float64", (2, 3)), "y")
+    s = Input(TensorType("float64", ()), "s")
+    yield sqrt(BroadcastTo((4, 2, 3))(x)), [x]
+    yield sqrt(ExpandDims((1,))(x)), [x]
+    yield ExpandDims((1,))(x) * ExpandDims((1,))(y) * s, [x, y, s]
+    yield BroadcastTo((4, 2, 3))(x) + BroadcastTo((4, 2, 3))(y), [x, y]
+    yield x + BroadcastTo((2, 3))(s), [x, s]
+    yield ExpandDims((0,))(s) * y, [s, y]
+    yield where(BroadcastTo((2, 3))(s) < 0, x, y), [x, y, s]
+
+
+def _constants():
+    x = constant([0.5, -1.0, np.nan])
+    yield exp(x), []
+    yield x + constant([[1.0], [2.0]]), []
+    yield sum_(x), []
+
+
+# Left sides for rules that look further than their pattern says.
+EXAMPLES = {
+    "below_views": _views,
+    "operands_broadcast_themselves": _views,
+    "value": _constants,
+    "log(exp(x) / ": _shifted_softmaxes,
+}
+
+
+def failures(rule, limit=3):
+    """(number of comparisons, descriptions of what is wrong) over all left sides of a rule."""
+    found, count, per_type = [], 0, {}
+    examples = [f for word, f in EXAMPLES.items() if word in rule.name]
+    sides = examples[0]() if examples else left_sides(rule.pattern)
+    for left, inputs in sides:
+        kind = (left.type, tuple(i.type for i in inputs))
+        if per_type.get(kind, 0) >= 8 or left.owner is None:
+            continue
+        right = right_side(rule, left)
+        if right is None:
+            continue
+        count += 1
+        per_type[kind] = per_type.get(kind, 0) + 1
+        env = samples(inputs)
+        with mpmath.workprec(500 if left.dtype == "float32" else 1300):
+            problem = compare(rule, left, right, env)
+        if problem:
+            found.append(f"{rule!r} on {left.type.text()}: {problem}")
+            if len(found) >= limit:
+                break
+    return count, found
