@@ -490,4 +490,6 @@ _LITERALS = {
 
 def _simplest(value: Any) -> Any:
     """Sizes as ints where they are constant."""
-    return as_size(value) if isinstance(value, Expr) and value.dtype == "int64" else value
+    if not isinstance(value, Expr) or value.op == "var" or value.dtype != "int64":
+        return value
+    return as_size(value)

@@ -245,7 +245,7 @@ class Builder:
         return readers
 
     def _kernel(self, group: Group, readers: dict[str, set[int]]) -> list[Step]:
-        outside = set()
+        outside = {b.alias for b in self.buffers.values() if b.alias}  # read under another name
         for m in group.members:
             b = self.buffers[m.buffer]
             elsewhere = readers.get(m.buffer, set()) - {group.number}

@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 from symgraph.ir.graph import Apply, Graph, Variable
 from symgraph.ir.types import Size, TensorType
-from symgraph.loops.compute import index_axes
+from symgraph.loops.compute import Operand, index_axes
 from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Row, Step
 from symgraph.loops.statements import For, Kernel, Param, Stmt, Store
 from symgraph.lower.build import Builder
@@ -91,14 +91,15 @@ def _scatter(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     names = [b.buffer(i) for i in (v, *index)]
     out = b.buffer(apply.output)
     ndim = x.ndim
-    common = index[0].ndim if index else 0
-    places = list(index_axes(common + ndim - len(axes)))
+    common = v.ndim - (ndim - len(axes))
+    places = list(index_axes(v.ndim))
     rest = iter(places[common:])
     target: list[Expr] = []
     for k in range(ndim):
         if k in axes:
             slot = axes.index(k)
-            i = F.cast(load(f"p{2 + slot}", tuple(places[:common]), index[slot].dtype), "int64")
+            held = Operand(f"p{2 + slot}", index[slot].dtype, b.buffers[names[1 + slot]].shape)
+            i = F.cast(held.at_broadcast(places[:common]), "int64")
             size = as_expr(b.buffers[out].shape[k])
             target.append(F.select(F.lt(i, const(0)), i + size, i))
         else:

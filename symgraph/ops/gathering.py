@@ -6,6 +6,7 @@ of them when the function runs; the code it becomes then reads without looking.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from symgraph.loops.routine import Routine
 from symgraph.ops import reductions
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.creation import Iota, iota
-from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, is_one
+from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, broadcast_arrays, is_one
 from symgraph.ops.sizes import nonnegative
 from symgraph.ops.slicing import zeros
 from symgraph.scalar import Expr, as_expr, as_size, product
@@ -44,7 +45,7 @@ class Gather(Op):
         return front[tuple(idx)]
 
     def vjp(self, g: Variable, y: Variable, x: Variable, *idx: Variable) -> tuple[Any, ...]:
-        return (Scatter("add", self.axes)(zeros(x.type), g, *idx), *(None for _ in idx))
+        return (scatter("add", self.axes, zeros(x.type), g, idx), *(None for _ in idx))
 
     def lower(self, out: TensorType, x: Operand, *idx: Operand) -> Compute:
         count = max(i.ndim for i in idx)
@@ -62,13 +63,16 @@ class Gather(Op):
 
 class Scatter(Op):
     """x with v written ("set": of several values the last wins) or added ("add": several add up)
-    at the places that Gather(axes) reads."""
+    at the places that Gather(axes) reads; the index arrays have one shape."""
 
     name = "scatter"
     mode: str
     axes: tuple[int, ...]
 
     def infer(self, x: TensorType, v: TensorType, *idx: TensorType) -> TensorType:
+        for i in idx[1:]:
+            for a, b in zip(idx[0].shape, i.shape, strict=True):
+                same_size(a, b, "scatter: shapes of index arrays differ")
         places = gathered_shape(x.shape, self.axes, idx)
         for k, (a, b) in enumerate(zip(places, v.shape, strict=True)):
             same_size(a, b, f"scatter: sizes differ on axis {k}")
@@ -81,9 +85,8 @@ class Scatter(Op):
         if self.mode == "add":
             np.add.at(front, tuple(idx), v)
         else:
-            places = np.broadcast_arrays(*idx)
-            for k in np.ndindex(places[0].shape):
-                front[tuple(p[k] for p in places)] = v[k]
+            for k in np.ndindex(idx[0].shape):
+                front[tuple(i[k] for i in idx)] = v[k]
         return out
 
     def vjp(
@@ -140,7 +143,7 @@ class TakeAlongAxis(Op):
         places = [index if k == self.axis else iota(y.shape[k], x.ndim, k) for k in axes]
         whole = list(y.shape)
         whole[self.axis] = n
-        return Scatter("add", axes)(zeros(x.type.with_shape(whole)), g, *places), None
+        return scatter("add", axes, zeros(x.type.with_shape(whole)), g, places), None
 
     def lower(self, out: TensorType, x: Operand, index: Operand) -> Compute:
         def element(*i: Expr) -> Expr:
@@ -157,6 +160,13 @@ class TakeAlongAxis(Op):
 
 
 # what they share ----------------------------------------------------------------------------------
+
+
+def scatter(
+    mode: str, axes: tuple[int, ...], x: Variable, v: Variable, idx: Sequence[Variable]
+) -> Variable:
+    """Scatter with index arrays that broadcast."""
+    return Scatter(mode, axes)(x, v, *broadcast_arrays(*idx))  # type: ignore[no-any-return]
 
 
 def gathered_shape(shape: Shape, axes: tuple[int, ...], idx: tuple[TensorType, ...]) -> Shape:

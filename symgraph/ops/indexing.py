@@ -13,7 +13,7 @@ from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape, Size, normalize_axis
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import where
-from symgraph.ops.gathering import Gather, Scatter, TakeAlongAxis
+from symgraph.ops.gathering import Gather, TakeAlongAxis, scatter
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import ExpandDims, Squeeze, broadcast_to, ravel, transpose
 from symgraph.ops.sizes import count_from_end
@@ -310,7 +310,7 @@ def _changed(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
     count = _rank(p)
     shape = _arrays_to(gather(old, *p.arrays), p, count).shape
     v = _arrays_to(broadcast_to(v, shape), p, count, back=True)
-    new = Scatter(mode, p.gathered)(old, v, *p.arrays)
+    new = scatter(mode, p.gathered, old, v, p.arrays)
     return _write_basic(x, p, new, "set")
 
 

@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from symgraph import config
 from symgraph.errors import VerifyError
-from symgraph.ir.graph import Constant, Graph, Variable, apply, toposort
+from symgraph.ir.graph import Graph, Variable, apply, toposort
+from symgraph.ir.verify import verify
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.passes.fold_constants import FOLD_CONSTANTS
@@ -53,19 +55,18 @@ ROUNDS = 5  # more than any graph has needed; a bound, should two passes disagre
 def optimize(graph: Graph, mode: str = "run", record: Record | None = None) -> Graph:
     """The graph after all passes that the mode admits, with the graphs inside scan and cond.
 
-    ``record`` collects the firings. Raises RewriteError for rules that never end, VerifyError in
-    mode "debug" when a pass changes a type or an input.
+    ``record`` collects the firings. Raises RewriteError for rules that never end; VerifyError when a
+    pass breaks the grammar of graphs or a type (in mode "debug", and under SYMGRAPH_VERIFY=1).
     """
     admit = ADMITTED[mode]
     if not admit:
         return graph
-    work = _Work(admit, record, verify=mode == "debug")
-    return work.optimize(graph)
+    return _Work(admit, record, mode == "debug" or config.get("verify")).optimize(graph)
 
 
 class _Work:
-    def __init__(self, admit: Sequence[str], record: Record | None, verify: bool) -> None:
-        self.admit, self.record, self.verify = admit, record, verify
+    def __init__(self, admit: Sequence[str], record: Record | None, check: bool) -> None:
+        self.admit, self.record, self.check = admit, record, check
         self.inner: dict[Graph, Graph] = {}
 
     def optimize(self, graph: Graph) -> Graph:
@@ -99,7 +100,7 @@ class _Work:
             after = step.work(graph)
         if all(a is b for a, b in zip(after.outputs, graph.outputs, strict=True)):
             return graph
-        if self.verify:
+        if self.check:
             _check(step, graph, after)
         return after
 
@@ -129,11 +130,8 @@ class _Work:
 
 
 def _check(step: Pass, before: Graph, after: Graph) -> None:
+    verify(after, step.name)
     for k, (old, new) in enumerate(zip(before.outputs, after.outputs, strict=True)):
         if old.type != new.type:
             what = f"{step.name} made {new.type.text()} of output {k}, {old.type.text()}"
             raise VerifyError(what, origin=old.origin)
-    known = set(before.leaves())
-    for leaf in after.leaves():
-        if leaf not in known and not isinstance(leaf, Constant):
-            raise VerifyError(f"{step.name} reads {leaf.label()}, which the graph did not")

@@ -258,7 +258,7 @@ def test_arguments_of_scan() -> None:
 
 def test_branches_of_cond_agree() -> None:
     x = variable("x", 3)
-    with pytest.raises(RankError, match="sg[.]where"):
+    with pytest.raises(RankError, match=r"sg\.where"):
         cond(x > 0, x, x)
     with pytest.raises(RankError):
         cond(x[0] > 0, x, x[0])

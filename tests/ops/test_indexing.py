@@ -150,7 +150,7 @@ def test_a_tensor_as_bound_or_mask_is_refused_with_a_hint() -> None:
     x, i = variable("x", 4), variable("i", dtype="int64")
     with pytest.raises(ShapeError, match="arange"):
         x[i : i + 2]
-    with pytest.raises(DTypeError, match="sg[.]where"):
+    with pytest.raises(DTypeError, match=r"sg\.where"):
         x[x > 0]
 
 

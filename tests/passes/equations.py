@@ -182,8 +182,8 @@ _MP = {
     "stop_gradient": lambda a: a, "minimum": min, "maximum": max,
 }  # fmt: skip
 POLE = "pole"
-_STRUCTURE = {"sum", "reshape", "transpose", "expand_dims", "squeeze", "broadcast_to", "slice",
-              "flip", "prod"}  # fmt: skip
+_STRUCTURE = {"reshape", "transpose", "expand_dims", "squeeze", "broadcast_to", "slice", "flip"}
+_FOLDS = {"sum": "add", "prod": "multiply", "max": "maximum", "min": "minimum"}
 
 
 def _lifted(function):
@@ -216,13 +216,11 @@ def truth(output, env):
         arrays = [memo[i] if i in memo else _exact(i.data) for i in node.inputs]
         name = node.op.name
         if name in _STRUCTURE:
-            if name in ("sum", "prod"):
-                fold = (lambda a, b: a + b) if name == "sum" else (lambda a, b: a * b)
-                found = arrays[0]
-                for axis in reversed(node.op.axes):
-                    found = np.asarray(_lifted(fold).reduce(found, axis=axis))
-            else:
-                found = _structure(node.op, arrays[0])
+            found = _structure(node.op, arrays[0])
+        elif name in _FOLDS:
+            found = arrays[0]
+            for axis in reversed(node.op.axes):
+                found = np.asarray(_lifted(_MP[_FOLDS[name]]).reduce(found, axis=axis), object)
         elif name == "matmul":
             found = _products(node.op, *arrays)
         elif name == "cast":

@@ -1,0 +1,116 @@
+"""Timing several contenders of one workload fairly in one process.
+
+Blocks of calls of all contenders take turns, in another order each round, so that a disturbance of
+the machine hits all of them alike; the median over the rounds is what counts.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+import timeit
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+
+class Timed(NamedTuple):
+    """A call to time: ``finish(call(*args))``; ``finish`` waits for asynchronous results."""
+
+    call: Callable[..., Any]
+    args: tuple[Any, ...] = ()
+    finish: Callable[[Any], Any] | None = None
+
+    def run(self) -> Any:
+        result = self.call(*self.args)
+        return result if self.finish is None else self.finish(result)
+
+    def timer(self) -> timeit.Timer:
+        """A timer whose loop holds nothing but the call."""
+        names = [f"a{k}" for k in range(len(self.args))]
+        space = {"call": self.call, "finish": self.finish, **dict(zip(names, self.args, strict=True))}
+        call = f"call({', '.join(names)})"
+        return timeit.Timer(call if self.finish is None else f"finish({call})", globals=space)
+
+
+class Result(NamedTuple):
+    """Seconds per call over the rounds, and seconds from the formula to the first result."""
+
+    median: float
+    best: float
+    spread: float
+    first: float
+    rounds: list[float]
+
+
+def first_call(build: Callable[..., Timed], args: Sequence[np.ndarray]) -> tuple[Timed, Any, float]:
+    """Build a contender and call it once: the timed call, its result, the seconds it took."""
+    start = time.perf_counter()
+    timed = build(*args)
+    result = leaves(timed.run())
+    return timed, result, time.perf_counter() - start
+
+
+def compare(
+    contenders: Mapping[str, Timed], first: Mapping[str, float], rounds: int, block: float
+) -> dict[str, Result]:
+    """Time all contenders in ``rounds`` rounds of blocks that last at least ``block`` seconds."""
+    names = list(contenders)
+    timers = {name: contenders[name].timer() for name in names}
+    counts = {name: _calls(timers[name], block) for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    for turn in range(rounds):
+        for k in range(len(names)):
+            name = names[(k + turn) % len(names)]
+            timers[name].timeit(1)  # brings this contender's data and threads back
+            seconds[name].append(timers[name].timeit(counts[name]) / counts[name])
+    return {name: _result(seconds[name], first[name]) for name in names}
+
+
+def _calls(timer: timeit.Timer, block: float) -> int:
+    """How many calls fill a block."""
+    count = 1
+    while True:
+        elapsed = timer.timeit(count)
+        if elapsed >= block or count >= 10_000_000:
+            return count
+        count = max(count * 2, int(count * block / max(elapsed, 1e-9)))
+
+
+def _result(seconds: list[float], first: float) -> Result:
+    median = statistics.median(seconds)
+    low, high = np.percentile(seconds, [25, 75])
+    return Result(median, min(seconds), float(high - low) / median, first, seconds)
+
+
+# agreement ----------------------------------------------------------------------------------------
+
+
+def leaves(result: Any) -> list[np.ndarray]:
+    """The arrays of a result, in order, as NumPy arrays of their own."""
+    if isinstance(result, dict):
+        return [a for v in result.values() for a in leaves(v)]
+    if isinstance(result, list | tuple):
+        return [a for v in result for a in leaves(v)]
+    detach = getattr(result, "detach", None)
+    return [np.array(result if detach is None else detach())]
+
+
+def disagreement(result: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> str:
+    """What is wrong with a result beside the wanted one; empty when they agree."""
+    if len(result) != len(wanted):
+        return f"{len(result)} results, not {len(wanted)}"
+    for k, (a, b) in enumerate(zip(result, wanted, strict=True)):
+        if a.shape != b.shape:
+            return f"result {k} has shape {a.shape}, not {b.shape}"
+        if a.dtype.kind not in "fiub" or a.dtype.kind in "iub":
+            if not np.array_equal(a, b):
+                return f"result {k} differs"
+            continue
+        wide, scale = b.astype(np.float64), float(np.max(np.abs(b), initial=1e-30))
+        tolerance = 1e-3 if min(a.itemsize, b.itemsize) == 4 else 1e-9
+        error = float(np.max(np.abs(a - wide), initial=0.0)) / scale
+        if not error <= tolerance:
+            return f"result {k} is off by {error:.2g} of the largest value"
+    return ""

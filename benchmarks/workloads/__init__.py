@@ -1,0 +1,36 @@
+"""The workloads, one file per family; each file's ``WORKLOADS`` is a list of :class:`Workload`."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+import numpy as np
+from peers import Contender
+
+FAMILIES = ("calls", "elementwise", "rows", "sums", "dense", "tables", "training", "recurrent")
+
+
+class Workload(NamedTuple):
+    """Arrays, and for each contender a function that takes them and returns the call to time.
+
+    """
+    name: str
+    what: str
+    args: Callable[[], tuple[np.ndarray, ...]]
+    contenders: Mapping[str, Contender]
+
+
+def all_workloads() -> list[Workload]:
+    return [w for f in FAMILIES for w in importlib.import_module(f"workloads.{f}").WORKLOADS]
+
+
+def arrays(*shapes: tuple[int, ...], dtype: str = "float64") -> Callable[[], tuple[np.ndarray, ...]]:
+    """A function that makes normally distributed arrays of these shapes, always the same ones."""
+
+    def make() -> tuple[np.ndarray, ...]:
+        rng = np.random.default_rng(0)
+        return tuple(rng.normal(size=shape).astype(dtype) for shape in shapes)
+
+    return make

@@ -1,0 +1,58 @@
+"""symgraph: symbolic tensor graphs compiled to native code.
+
+    import symgraph as sg
+
+    x = sg.vector("x")
+    f = sg.compile([x], sg.sum(sg.exp(-x * x)))
+
+Importing this module loads nothing else. The first public name that is asked for loads `api.py`,
+which holds them all; so the command line can answer without NumPy.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symgraph.api import *  # noqa: F403
+    from symgraph.api import __all__ as __all__
+
+__version__ = "0.1.0"
+
+
+class _Package(ModuleType):
+    """This module's class: it loads the public names, and keeps `sg.scalar` the function.
+
+    Python sets a package's attribute to a submodule when that is imported. The submodule `scalar`
+    has the name of a public function; code inside the package reaches it by `from ... import`.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        if name != "__all__" and (name.startswith("_") or name in _MODULES):
+            raise AttributeError(f"module 'symgraph' has no attribute {name!r}")
+        api = importlib.import_module("symgraph.api")
+        names = vars(api)
+        self.__dict__.update({n: names[n] for n in (*api.__all__, "__all__")})
+        if name in self.__dict__:
+            return self.__dict__[name]
+        import difflib  # only for the message
+
+        near = difflib.get_close_matches(name, api.__all__, 1, 0.7)
+        hint = f"; did you mean sg.{near[0]}?" if near else ""
+        raise AttributeError(f"module 'symgraph' has no attribute {name!r}{hint}")
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name != "scalar" or not isinstance(value, ModuleType):
+            super().__setattr__(name, value)
+
+    def __dir__(self) -> list[str]:
+        return sorted({*self.__dict__, *self.__all__})
+
+
+# Asked for by the import system itself, before the submodule is there.
+_MODULES = frozenset({"api", "cli"})
+
+sys.modules[__name__].__class__ = _Package
