@@ -40,7 +40,7 @@ class _Package(ModuleType):
             return self.__dict__[name]
         import difflib  # only for the message
 
-        near = difflib.get_close_matches(name, api.__all__, 1, 0.7)
+        near = difflib.get_close_matches(name, api.__all__, 1, 0.6)
         hint = f"; did you mean sg.{near[0]}?" if near else ""
         raise AttributeError(f"module 'symgraph' has no attribute {name!r}{hint}")
 

@@ -20,7 +20,7 @@ from typing import Any, Iterable, Mapping, Sequence
 
 from symgraph.codegen import llvm
 from symgraph.errors import ArgumentError, DTypeError, TargetError, UnboundVariableError, UpdateError
-from symgraph.executor import Loaded, link
+from symgraph.executor import Loaded, cached_object, link
 from symgraph.function import (
     Compiled,
     DebugFunction,
@@ -261,19 +261,19 @@ def native_function(d: Definition) -> Function:
     cache = open_cache()
     found = cache.get(key) if cache is not None else None
     if found is not None:
-        meta, blob = found.meta, bytes(found.sections["object"])
+        meta, objects = found.meta, {n: bytes(b) for n, b in found.sections.items()}
     else:
-        meta, blob = _compiled(d, clock)
+        meta, objects = _compiled(d, clock)
         if cache is not None:
-            cache.put(key, meta, {"object": blob})
+            cache.put(key, meta, objects)
     clock.append(time.perf_counter())
-    function = _linked(d, meta, blob)
+    function = _linked(d, meta, objects)
     clock.append(time.perf_counter())
-    function.statistics = _statistics(clock, found is not None, len(blob))
+    function.statistics = _statistics(clock, found is not None, sum(map(len, objects.values())))
     return function
 
 
-def _compiled(d: Definition, clock: list[float]) -> tuple[dict[str, Any], bytes]:
+def _compiled(d: Definition, clock: list[float]) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The cold way, loaded when it is first needed: half of the package's import time is in it."""
     stages = importlib.import_module("symgraph.stages")
     optimized = stages.optimized_graph(d)
@@ -282,15 +282,18 @@ def _compiled(d: Definition, clock: list[float]) -> tuple[dict[str, Any], bytes]
     clock.append(time.perf_counter())
     low = stages.emit(d, optimized, program)
     clock.append(time.perf_counter())
-    blob = llvm.compile_object(low.text)
-    return {"name": d.name, "layout": low.layout, "failures": low.failures}, blob
+    objects = {"function": llvm.compile_object(low.main)}
+    for name, text in low.kernels.items():
+        key = {"text": hexdigest(text.encode())}
+        objects[name] = cached_object("kernel", key, functools.partial(str, text))
+    return {"name": d.name, "layout": low.layout, "failures": low.failures}, objects
 
 
-def _linked(d: Definition, meta: Mapping[str, Any], blob: bytes) -> Function:
+def _linked(d: Definition, meta: Mapping[str, Any], objects: Mapping[str, bytes]) -> Function:
     constants = [c.data for c in large_constants(d.graph)]
 
     def make(slow: Any, fail: Any) -> Loaded:
-        return link(blob, meta["layout"], slow, fail, d.shared, constants)
+        return link(objects, meta["layout"], slow, fail, d.shared, constants)
 
     function = Function(d, make)
     function.failures += meta["failures"]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import weakref
 from typing import Any, Callable, Mapping, NamedTuple, Sequence
 
 import numpy as np
@@ -17,6 +18,7 @@ from symgraph.codegen import llvm, pool_ir
 from symgraph.errors import TargetError
 from symgraph.runtime import abi, blas, elf, pool
 from symgraph.runtime.cache import Key, open_cache
+from symgraph.runtime.digest import digest
 
 
 class Loaded(NamedTuple):
@@ -36,6 +38,18 @@ def load_code(blob: bytes, symbols: Sequence[str]) -> Any:
         except elf.UnsupportedObject:
             pass
     return llvm.load_orc(blob, symbols)
+
+
+_kernels: weakref.WeakValueDictionary[bytes, Any] = weakref.WeakValueDictionary()
+
+
+def load_kernel(blob: bytes) -> Any:
+    """The code of a kernel, loaded once for all functions of the process that use it."""
+    key = digest(blob)
+    found = _kernels.get(key)
+    if found is None:
+        found = _kernels[key] = load_code(blob, ["kernel"])
+    return found
 
 
 @functools.cache
@@ -61,10 +75,10 @@ def cached_object(kind: str, ingredients: Mapping[str, str], text: Callable[[], 
 
 
 def link(
-    blob: bytes, layout: Sequence[Sequence[str]], slow: Any, fail: Any, shared: Sequence[Any],
-    constants: Sequence[np.ndarray],
+    objects: Mapping[str, bytes], layout: Sequence[Sequence[str]], slow: Any, fail: Any,
+    shared: Sequence[Any], constants: Sequence[np.ndarray],
 ) -> Loaded:  # fmt: skip
-    """Load the object and fill the table that ``layout`` describes.
+    """Load the objects (the function and its kernels) and fill the table that ``layout`` describes.
 
     ``slow`` and ``fail`` are Python callables; ``shared`` have a ``cell``; ``constants`` are arrays.
     """
@@ -73,7 +87,7 @@ def link(
             "this Python or NumPy lays its objects out in a way that compiled code does not know",
             hint='compile with mode="interpret"',
         )
-    code = load_code(blob, ["entry"])
+    code = load_code(objects["function"], ["entry"])
     exhausted = _memory_error
     kept: list[Any] = [slow, fail, exhausted, *shared, *constants]
     words = _api_words(slow, fail, exhausted)
@@ -85,6 +99,10 @@ def link(
             descr = dtypes.numpy_dtype(key)
             kept.append(descr)
             table[k] = id(descr)
+        elif kind == "kernel":
+            kernel = load_kernel(objects[key])
+            kept.append(kernel)
+            table[k] = kernel.address("kernel")
         elif kind == "shared":
             table[k] = ctypes.addressof(shared[int(key)].cell)
         elif kind == "constant":
@@ -140,6 +158,3 @@ def _c_free() -> tuple[int, Any]:
     signature = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
     function = signature(lambda _, block, size: libc.free(block))
     return ctypes.cast(function, ctypes.c_void_p).value or 0, function
-
-
-__all__ = ["Loaded", "cached_object", "link", "load_code", "output_pool"]

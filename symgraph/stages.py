@@ -31,9 +31,21 @@ class Lowered(NamedTuple):
 
     optimized: Graph
     program: Program
-    text: str
+    main: str
+    kernels: dict[str, str]
     layout: list[list[str]]
     failures: list[dict[str, Any]]
+
+    @property
+    def text(self) -> str:
+        """All modules for reading: the kernels, then the function that calls them."""
+        parts = [f"; {name}\n{text}" for name, text in self.kernels.items()]
+        return "\n".join([*parts, f"; function\n{self.main}"])
+
+    def assembly(self) -> str:
+        """The machine code of all modules for reading."""
+        modules = {**self.kernels, "function": self.main}
+        return "\n".join(f"# {name}\n{llvm.assembly(text)}" for name, text in modules.items())
 
 
 def optimized_graph(d: Definition, record: Any = None) -> Graph:
@@ -54,8 +66,9 @@ def lower(d: Definition, optimized: Graph, scheduled: bool = True) -> Program:
 
 def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
     """The LLVM module of a program with its entry."""
-    module = ModuleWriter(llvm.host().features)
-    programs = ProgramModule(module, llvm.host().vector_bits)
+    host = llvm.host()
+    module = ModuleWriter(host.features)
+    programs = ProgramModule(module, host.vector_bits, host.features)
     main = programs.emit(program)
     count = len(optimized.outputs) - len(d.updates)
     signature = Signature(
@@ -70,7 +83,9 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
     )
     emit_entry(module, programs.table, signature, main)
     failures = [_failure_record(d, f) for f in programs.failures]
-    return Lowered(optimized, program, module.text(), programs.table.layout(), failures)
+    return Lowered(
+        optimized, program, module.text(), programs.kernels, programs.table.layout(), failures
+    )
 
 
 def _unnamed(check: SizeCheck) -> tuple[Any, Any, str]:

@@ -29,10 +29,10 @@ _SLOW = frozenset(
 
 
 def emit_kernel(module: ModuleWriter, kernel: Kernel, vector_bits: int) -> FunctionWriter:
-    """The function ``kernel.name(ptr params..., i64 sizes...)`` added to the module."""
+    """The function ``kernel(ptr params..., i64 sizes...)`` added to the module."""
     params = [("ptr", p.name, "") for p in kernel.params]
     params += [("i64", f"n{k}", "") for k in range(len(kernel.sizes))]
-    fn = module.function(kernel.name, params, "void", "internal", "nounwind")
+    fn = module.function("kernel", params, "void", "", "nounwind")
     shapes = {p.name: p.shape for p in kernel.params}
     stored = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
     values = Values(fn, module, shapes, {p.name: f"%{p.name}" for p in kernel.params}, stored)

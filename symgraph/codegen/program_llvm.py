@@ -28,19 +28,31 @@ from symgraph.loops.program import (
     Run,
     Step,
 )
-from symgraph.loops.statements import Size
+from symgraph.loops.statements import Kernel, Size
 from symgraph.scalar import as_expr, as_size, var
 
 
 class ProgramModule:
-    """What the programs of one module share: the table, the failures, the kernels written."""
+    """What the programs of one function share: the table, the failures, and the kernels by name.
 
-    def __init__(self, module: ModuleWriter, vector_bits: int) -> None:
-        self.module, self.vector_bits = module, vector_bits
+    Every kernel is a module of its own, called through the table: equal kernels of other functions,
+    and those that an edit of the model did not touch, come from the disk cache.
+    """
+
+    def __init__(self, module: ModuleWriter, vector_bits: int, features: str = "") -> None:
+        self.module, self.vector_bits, self.features = module, vector_bits, features
         self.table = Table()
         self.failures: list[Failure] = []
-        self.kernels: set[str] = set()
+        self.kernels: dict[str, str] = {}
         self.programs = 0
+
+    def kernel(self, kernel: Kernel) -> str:
+        """The name of a kernel in the table; its module is written at first sight."""
+        if kernel.name not in self.kernels:
+            module = ModuleWriter(self.features)
+            emit_kernel(module, kernel, self.vector_bits)
+            self.kernels[kernel.name] = module.text()
+        return kernel.name
 
     def emit(self, program: Program) -> str:
         """Write the function of a program (and of the programs inside it); returns its name."""
@@ -137,12 +149,10 @@ class _Function:
 
     def _run(self, step: Run) -> None:
         kernel = step.kernel
-        if kernel.name not in self.shared.kernels:
-            self.shared.kernels.add(kernel.name)
-            emit_kernel(self.shared.module, kernel, self.shared.vector_bits)
+        address = self.shared.table.load(self.fn, "kernel", self.shared.kernel(kernel))
         words = [f"ptr {self.pointers[b]}" for b in step.buffers]
         words += [f"i64 {self.values.uniform(var(s))}" for s in kernel.sizes]
-        self.fn.raw(f"call void @{kernel.name}({', '.join(words)})")
+        self.fn.raw(f"call void {address}({', '.join(words)})")
 
     def _memcpy(self, target: Value, source: Value, size: Size) -> None:
         name = "llvm.memcpy.p0.p0.i64"

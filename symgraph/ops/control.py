@@ -154,7 +154,7 @@ class ScanBackward:
         sequences = [k for k in read if c <= k < s]
         start = [zeros(seeds[k].type) if self.g[k] is None else self.g[k] for k in self.carried]
         start += [zeros(t.type) for t in totals.values()]
-        inner = [seeds[k] for k in self.carried] + list(totals.values())
+        inner: list[Variable] = [*(seeds[k] for k in self.carried), *totals.values()]
         inner += [body.inputs[k] for k in (*saved, *sequences)] + [seeds[k] for k in self.given]
         inner += [body.inputs[k] for k in constants]
         outer = [*start, *self._carries_before(saved), *(self.inputs[k] for k in sequences)]

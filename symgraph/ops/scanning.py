@@ -73,8 +73,8 @@ def scan(
     captured, inner, body = close_over([*new, *outputs], own)
     op = Scan(Graph([*own, *inner], body), len(new), len(rows), length)
     initial = [v for s in states if s is not None for v in s.initial]
-    out = results(op, [*initial, *rows, *captured])[len(new) :]
-    return out[0] if single else list(out)
+    found = results(op, [*initial, *rows, *captured])[len(new) :]
+    return found[0] if single else list(found)
 
 
 # reading the arguments ----------------------------------------------------------------------------
