@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+from importlib.machinery import PathFinder
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -31,8 +32,10 @@ class _Package(ModuleType):
     """
 
     def __getattr__(self, name: str) -> Any:
-        if name != "__all__" and (name.startswith("_") or name in _MODULES):
+        if name.startswith("_") and name != "__all__":  # Python's own questions
             raise AttributeError(f"module 'symgraph' has no attribute {name!r}")
+        if name != "scalar" and PathFinder.find_spec(f"symgraph.{name}", __path__):
+            return importlib.import_module(f"symgraph.{name}")
         api = importlib.import_module("symgraph.api")
         names = vars(api)
         self.__dict__.update({n: names[n] for n in (*api.__all__, "__all__")})
@@ -51,8 +54,5 @@ class _Package(ModuleType):
     def __dir__(self) -> list[str]:
         return sorted({*self.__dict__, *self.__all__})
 
-
-# Asked for by the import system itself, before the submodule is there.
-_MODULES = frozenset({"api", "cli"})
 
 sys.modules[__name__].__class__ = _Package

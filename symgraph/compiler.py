@@ -14,8 +14,8 @@ from __future__ import annotations
 import functools
 import importlib
 import json
+import os
 import time
-from pathlib import Path
 from typing import Any, Iterable, Mapping, Sequence
 
 from symgraph.codegen import llvm
@@ -321,15 +321,22 @@ def cache_key(d: Definition) -> Key:
     })  # fmt: skip
 
 
+_SOURCES = (
+    "", "scalar", "ir", "loops", "ops", "rewrite", "passes", "lower", "codegen", "codegen/vmath",
+)  # fmt: skip
+
+
 @functools.cache
 def compiler_digest() -> str:
     """A hash of symgraph's own sources, by name, size and time: another version never hits."""
-    root = Path(__file__).parent
+    root = os.path.dirname(__file__)
     parts = []
-    for folder in ("", "scalar", "ir", "loops", "ops", "rewrite", "passes", "lower", "codegen", "codegen/vmath"):
-        for path in sorted((root / folder).glob("*.py")):
-            stat = path.stat()
-            parts.append(f"{folder}/{path.name}:{stat.st_size}:{stat.st_mtime_ns}")
+    for folder in _SOURCES:
+        with os.scandir(os.path.join(root, folder)) as entries:
+            for e in sorted(entries, key=lambda e: e.name):
+                if e.name.endswith(".py"):
+                    stat = e.stat()
+                    parts.append(f"{folder}/{e.name}:{stat.st_size}:{stat.st_mtime_ns}")
     return hexdigest("\n".join(parts).encode())
 
 

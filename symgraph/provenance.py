@@ -13,7 +13,6 @@ the text of the line are looked up only when somebody asks (`Origin.location`, `
 
 from __future__ import annotations
 
-import linecache
 import os
 import sys
 from itertools import islice
@@ -200,6 +199,8 @@ def _source_line(filename: str, line: int) -> str:
     # program given by `-c` whichever of them is asked for.
     if filename in ("<string>", "<stdin>"):
         return ""
+    import linecache  # needed for messages only, and it brings tokenize along
+
     return linecache.getline(filename, line).rstrip("\r\n")
 
 

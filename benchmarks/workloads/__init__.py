@@ -13,9 +13,8 @@ FAMILIES = ("calls", "elementwise", "rows", "sums", "dense", "tables", "training
 
 
 class Workload(NamedTuple):
-    """Arrays, and for each contender a function that takes them and returns the call to time.
+    """Arrays, and for each contender a function that takes them and returns the call to time."""
 
-    """
     name: str
     what: str
     args: Callable[[], tuple[np.ndarray, ...]]

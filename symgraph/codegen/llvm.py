@@ -6,18 +6,17 @@ time and gain nothing. Contexts live as long as a module, target machines as lon
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import itertools
 import os
-import platform
 import re
+import sys
 import threading
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 from symgraph.errors import TargetError, VerifyError
+from symgraph.runtime.digest import hexdigest
 
 
 class HostTarget(NamedTuple):
@@ -90,8 +89,13 @@ def _ask_host() -> HostTarget:
 def host_fingerprint() -> str:
     """A short name of everything `host()` depends on, found without importing llvmlite: processor
     model and flags, operating system, the installed llvmlite. Part of every cache key."""
-    parts = [platform.system(), platform.machine(), *_processor(), *_installed_llvmlite()]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:32]
+    parts = [sys.platform, _machine_name(), *_processor(), *_installed_llvmlite()]
+    return hexdigest("\n".join(parts).encode())[:32]
+
+
+def _machine_name() -> str:
+    uname = getattr(os, "uname", None)
+    return uname().machine if uname else os.environ.get("PROCESSOR_IDENTIFIER", "")
 
 
 def _processor() -> list[str]:
@@ -100,7 +104,7 @@ def _processor() -> list[str]:
         with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
             first = file.read(8192).split("\n\n")[0]
     except OSError:
-        return [platform.processor()]
+        return []
     names = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
     return [line for line in first.splitlines() if line.startswith(names)]
 
@@ -110,7 +114,9 @@ def _installed_llvmlite() -> list[str]:
     if spec is None or spec.origin is None:
         return ["no llvmlite"]
     try:
-        return [Path(spec.origin).with_name("_version.py").read_text(encoding="utf-8")]
+        path = os.path.join(os.path.dirname(spec.origin), "_version.py")
+        with open(path, encoding="utf-8") as file:
+            return [file.read()]
     except OSError:
         return [f"{os.stat(spec.origin).st_mtime_ns}"]
 

@@ -12,8 +12,8 @@ from typing import NamedTuple
 from symgraph import dtypes
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Branch, Buffer, Call, Copy, Loop, Program, Require, Run, Step
-from symgraph.loops.statements import Size
-from symgraph.scalar import as_expr, as_size, const
+from symgraph.loops.statements import For, Let, Param, Size, Stmt, Store
+from symgraph.scalar import Expr, as_expr, as_size, const, postorder
 
 ALIGNMENT = 64
 
@@ -82,6 +82,11 @@ def plan(program: Program) -> Plan:
     for k, step in enumerate(program.steps):
         names = dict.fromkeys(_memory_of(program, n) for n in touched(step))
         wanted = [(n, nbytes(program.buffers[n])) for n in names if _is_temp(program, n)]
+        if isinstance(step, Run):
+            dying = {n for n, _ in wanted if last[n] == k and n in slot_of}
+            for old, new in _in_place(program, step, dying, set(slot_of)):
+                slot_of[new] = slot_of[old]
+                last[old] = -1  # its slot is now the other's and is not freed here
         space = workspace(step)
         if space != 0:
             wanted.append((f"#{k}", space))
@@ -93,6 +98,57 @@ def plan(program: Program) -> Plan:
             if last[name] == k:
                 free.append(slot_of[name])
     return Plan(tuple(slots), slot_of)
+
+
+def _in_place(
+    program: Program, step: Run, dying: set[str], placed: set[str]
+) -> list[tuple[str, str]]:
+    """Pairs (dying input, new output) of a kernel that may share memory: both are read and written
+    at the same place only, in the same turn of one perfect loop nest whose stores come last."""
+    body = step.kernel.body
+    while len(body) == 1 and isinstance(body[0], For):
+        body = body[0].body
+    if not all(isinstance(s, Let | Store) for s in body) or not _reads_come_first(body):
+        return []
+    places: dict[str, set[tuple[Expr, ...]]] = {}
+    roots = [s.value for s in body if isinstance(s, Let | Store)]
+    roots += [i for s in body if isinstance(s, Store) for i in s.indices]
+    for e in postorder(roots):
+        if e.op in ("load", "load_if"):
+            places.setdefault(e.attr, set()).add(e.args if e.op == "load" else e.args[1:])
+    stores = {s.buffer: s.indices for s in body if isinstance(s, Store)}
+    bound = list(zip(step.kernel.params, step.buffers, strict=True))
+    names = [b for _, b in bound]
+    pairs: list[tuple[str, str]] = []
+    for p, target in bound:
+        fresh = p.name in stores and p.name not in places and target not in placed
+        if not fresh or not _is_temp(program, target) or program.buffers[target].alias:
+            continue
+        for q, source in bound:
+            taken = any(source == s for s, _ in pairs) or names.count(source) > 1
+            if source not in dying or taken or program.buffers[source].alias:
+                continue
+            if _same_place(p, q, stores, places):
+                pairs.append((source, target))
+                break
+    return pairs
+
+
+def _reads_come_first(body: tuple[Stmt, ...]) -> bool:
+    """Whether nothing is read from memory after the first store of a turn."""
+    stores = [k for k, s in enumerate(body) if isinstance(s, Store)]
+    late = body[stores[0] :] if stores else ()
+    plain = all(isinstance(s, Store) and s.value.op in ("var", "const") for s in late)
+    return plain or (len(late) == 1 and isinstance(late[0], Store))
+
+
+def _same_place(
+    p: Param, q: Param, stores: dict[str, tuple[Expr, ...]],
+    places: dict[str, set[tuple[Expr, ...]]],
+) -> bool:  # fmt: skip
+    """Whether q is read exactly where p is written, with equal layouts."""
+    same = p.dtype == q.dtype and p.shape == q.shape and q.name not in stores
+    return same and places.get(q.name) == {stores[p.name]}
 
 
 def _is_temp(program: Program, name: str) -> bool:

@@ -180,7 +180,7 @@ def getitem(x: Any, key: Any) -> Variable:
     Raises IndexOutOfRange at once where the size is known, else when the function runs.
 
     >>> import symgraph as sg
-    >>> sg.getitem([[1, 2, 3], [4, 5, 6]], (slice(None), [2, 0])).eval().tolist()
+    >>> sg.constant([[1, 2, 3], [4, 5, 6]])[:, [2, 0]].eval().tolist()
     [[3, 1], [6, 4]]
     """
     x = as_variable(x)

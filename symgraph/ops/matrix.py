@@ -57,9 +57,7 @@ class MatMul(Op):
         a = np.swapaxes(a, -1, -2) if self.ta else a
         return np.matmul(a, np.swapaxes(b, -1, -2) if self.tb else b)
 
-    def vjp(
-        self, g: Variable, y: Variable, a: Variable, b: Variable
-    ) -> tuple[Variable, Variable]:
+    def vjp(self, g: Variable, y: Variable, a: Variable, b: Variable) -> tuple[Variable, Variable]:
         ta, tb = self.ta, self.tb
         ga = multiply_matrices(b, g, tb, True) if ta else multiply_matrices(g, b, False, not tb)
         gb = multiply_matrices(g, a, True, ta) if tb else multiply_matrices(a, g, not ta, False)

@@ -47,10 +47,10 @@ def scan(
     >>> sg.scan(lambda x, s: s + x, [sg.arange(4)], [sg.constant(0)]).eval().tolist()
     [0, 1, 3, 6]
     """
-    rows = _rows(sequences, go_backwards)
-    length = _length(rows, n_steps)
-    rows = [r if _same(r.shape[0], length) else part_of(r, 0, 0, length) for r in rows]
-    inputs = [Input(r.type.with_shape(r.shape[1:]), _row_name(r)) for r in rows]
+    named = _rows(sequences, go_backwards)
+    length = _length([r for _, r in named], n_steps)
+    rows = [r if _same(r.shape[0], length) else part_of(r, 0, 0, length) for _, r in named]
+    inputs = [Input(r.type.with_shape(r.shape[1:]), name) for name, r in named]
     states = [_state(info, k) for k, info in enumerate(_as_list(outputs_info))]
     carried = [[Input(v.type, _tap_name(s.name, k)) for k, v in enumerate(s.initial)] if s else []
                for s in states]  # fmt: skip
@@ -86,9 +86,10 @@ def _as_list(value: Any) -> list[Any]:
     return list(value) if isinstance(value, tuple | list) else [value]
 
 
-def _rows(sequences: Any, backwards: bool) -> list[Variable]:
-    """Every sequence once for each of its taps, shifted so that row t is what step t reads."""
-    rows: list[Variable] = []
+def _rows(sequences: Any, backwards: bool) -> list[tuple[str | None, Variable]]:
+    """Every sequence once for each of its taps, shifted so that row t is what step t reads, each
+    with a name for its row."""
+    rows: list[tuple[str | None, Variable]] = []
     for k, entry in enumerate(_as_list(sequences)):
         given = entry if isinstance(entry, dict) else {"input": entry}
         unknown = set(given) - {"input", "taps"}
@@ -102,8 +103,9 @@ def _rows(sequences: Any, backwards: bool) -> list[Variable]:
         for t in offsets:
             size = as_size(as_expr(x.shape[0]) - (last - first))
             row = x if last == first else part_of(x, 0, t - first, size)
-            rows.append(getitem(row, slice(None, None, -1)) if backwards else row)
-            rows[-1].name = rows[-1].name or x.name
+            row = getitem(row, slice(None, None, -1)) if backwards else row
+            offset = f"{t:+d}" if t else ""
+            rows.append((f"{x.name}[t{offset}]" if x.name else None, row))
     return rows
 
 
@@ -162,10 +164,6 @@ def _check_state(state: _State, out: Variable) -> None:
             raise ShapeError(what, hint="sg.broadcast_to gives the initial value the full shape")
     if before.ndim != out.ndim:
         raise ShapeError(what, hint="sg.broadcast_to gives the initial value the full shape")
-
-
-def _row_name(x: Variable) -> str | None:
-    return f"{x.name}[t]" if x.name else None
 
 
 def _tap_name(name: str, k: int) -> str:

@@ -319,14 +319,15 @@ VIEWS = (
 
 
 def _operands_broadcast_themselves(root: Variable) -> Variable | None:
-    """an elementwise op needs no operand broadcast to a shape that it has anyway"""
+    """an elementwise op stretches its operands by itself, and its result costs less than they do"""
     node = root.owner
     if node is None or not node.op.elementwise:
         return None
     inputs = [_unstretched(v) for v in node.inputs]
     if all(p is q for p, q in zip(inputs, node.inputs, strict=True)):
         return None
-    return node.op(*inputs) if _shape_of(inputs) == root.shape else None  # type: ignore[no-any-return]
+    # the engine stretches the result where the operands were all that had its shape
+    return node.op(*inputs) if _meet(inputs) else None  # type: ignore[no-any-return]
 
 
 def _unstretched(v: Variable) -> Variable:
@@ -340,17 +341,14 @@ def _unstretched(v: Variable) -> Variable:
     return v
 
 
-def _shape_of(inputs: list[Variable]) -> Any:
-    """The broadcast shape, where it needs no check at run time; else None."""
-    ndim = max(v.ndim for v in inputs)
-    out: list[Any] = [1] * ndim
+def _meet(inputs: list[Variable]) -> bool:
+    """Whether the operands broadcast without a check at run time."""
+    sizes: dict[int, Any] = {}
     for v in inputs:
-        for k, size in enumerate(v.shape, ndim - v.ndim):
-            if not is_one(size):
-                if not is_one(out[k]) and out[k] != size:
-                    return None
-                out[k] = size
-    return tuple(out)
+        for k, size in enumerate(reversed(v.shape)):
+            if not is_one(size) and sizes.setdefault(k, size) != size:
+                return False
+    return True
 
 
 def _below_views(root: Variable) -> Variable | None:

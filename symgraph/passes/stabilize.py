@@ -62,6 +62,16 @@ def _unshifted_positive(x: Variable, c: Constant) -> bool:
     return _positive(c) and _unshifted(x)
 
 
+def _of_rank_kept(x: Variable, y: Variable, a: Any) -> bool:
+    """y has the axes that are left, and x is not shifted already"""
+    return y.ndim == x.ndim - len(a) and _unshifted(x)
+
+
+def _of_rank_zero(x: Variable, y: Variable) -> bool:
+    """y has no axes, and x is not shifted already"""
+    return y.ndim == 0 and _unshifted(x)
+
+
 def _leading(x: Variable, a: Any) -> bool:
     """x is not shifted already, and the axes are the first ones"""
     return a == tuple(range(len(a))) and _unshifted(x)
@@ -123,13 +133,16 @@ SUMS_OF_EXPONENTIALS = (
     rule(exp(x) / Sum(a)(exp(x)), _softmax(x, a), when=_leading),
     # the derivative of log(sum(exp(x))) as autodiff writes it
     rule(exp(x) * ExpandDims(a)(y / Sum(a)(exp(x))), _softmax(x, a) * ExpandDims(a)(y),
-         when=_unshifted),
+         when=_of_rank_kept),
+    rule(exp(x) * ExpandDims(a)(y / Sum(a)(exp(x))), _softmax(x, a) * y, when=_of_rank_zero),
 )  # fmt: skip
 
 SIGMOIDS = (
     rule(1 / (1 + exp(x)), sigmoid(-x)),
-    rule(y / (1 + exp(x)), y * sigmoid(-x)),
     rule(exp(x) / (1 + exp(x)), sigmoid(x)),
+    rule(expm1(x) / (exp(x) + 1), tanh(x * 0.5)),
+    rule((1 - exp(x)) / (exp(x) + 1), -tanh(x * 0.5)),
+    rule(y / (1 + exp(x)), y * sigmoid(-x)),
     rule((tanh(x) + 1) * 0.5, sigmoid(x * 2)),
     rule(1 / exp(x), exp(-x)),
     rule(y / exp(x), y * exp(-x)),
@@ -142,8 +155,6 @@ DIFFERENCES = (
     rule(exp(x) + exp(-x), cosh(x) * 2),
     rule((sinh(x) * 2) / (cosh(x) * 2), tanh(x)),
     rule(sinh(x) / cosh(x), tanh(x)),
-    rule(expm1(x) / (exp(x) + 1), tanh(x * 0.5)),
-    rule((1 - exp(x)) / (exp(x) + 1), -tanh(x * 0.5)),
     rule(1 - cos(x), square(sin(x * 0.5)) * 2),
     rule(cos(x) - 1, square(sin(x * 0.5)) * -2),
     rule(cosh(x) - 1, square(sinh(x * 0.5)) * 2),

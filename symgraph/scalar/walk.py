@@ -91,15 +91,25 @@ def variables(e: Expr) -> list[Expr]:
 def evaluate(e: Expr, env: Mapping[str, Any], buffers: Mapping[str, np.ndarray] | None = None) -> Any:
     """The value by NumPy, with variables from ``env`` and loads from ``buffers``: the oracle.
 
+    Variables may be bound to arrays, which broadcast: the value at many indices at once. Raises
+    IndexError for a load outside its buffer.
+
     >>> from symgraph.scalar.expr import var
     >>> int(evaluate(var("n") * 2 + 1, {"n": 5}))
     11
     """
-    memo: dict[Expr, Any] = {}
     with np.errstate(all="ignore"):
-        for n in postorder([e]):
-            memo[n] = _value(n, [memo[a] for a in n.args], env, buffers or {})
-    return memo[e]
+        return evaluate_in_order(postorder([e]), env, buffers or {})
+
+
+def evaluate_in_order(
+    order: list[Expr], env: Mapping[str, Any], buffers: Mapping[str, np.ndarray]
+) -> Any:
+    """The value of the last of some nodes that stand in postorder (found once, used many times)."""
+    memo: dict[Expr, Any] = {}
+    for n in order:
+        memo[n] = _value(n, [memo[a] for a in n.args], env, buffers)
+    return memo[order[-1]]
 
 
 def _value(
@@ -109,16 +119,34 @@ def _value(
     if n.op == "const":
         return kind.type(n.attr)
     if n.op == "var":
-        return kind.type(env[n.attr])
+        return np.asarray(env[n.attr]).astype(kind, copy=False)[()]
     if n.op == "load":
-        return buffers[n.attr][tuple(int(a) for a in args)]
+        return element(n.attr, buffers[n.attr], args)
     if n.op == "load_if":
-        return buffers[n.attr][tuple(int(a) for a in args[1:])] if args[0] else kind.type(0)
+        return _element_if(n.attr, buffers[n.attr], args[0], args[1:])
     if n.op == "cast":
         return np.asarray(args[0]).astype(kind)[()]
     if n.op == "bitcast":
         return np.asarray(args[0]).view(kind)[()]
-    return np.asarray(SCALAR_OPS[n.op].reference(*args)).astype(kind)[()]
+    return np.asarray(SCALAR_OPS[n.op].reference(*args)).astype(kind, copy=False)[()]
+
+
+def element(name: str, buffer: np.ndarray, indices: list[Any]) -> Any:
+    """buffer[indices], with indices that may be arrays; IndexError unless all lie inside."""
+    for axis, (i, n) in enumerate(zip(indices, buffer.shape, strict=True)):
+        low, high = (i, i) if np.ndim(i) == 0 else (i.min(initial=0), i.max(initial=n - 1))
+        if not 0 <= low <= high < n and np.size(i):
+            raise IndexError(f"{name}: index {low if low < 0 else high} on axis {axis} of size {n}")
+    return buffer[tuple(indices)]
+
+
+def _element_if(name: str, buffer: np.ndarray, cond: Any, indices: list[Any]) -> Any:
+    if np.ndim(cond) == 0 and all(np.ndim(i) == 0 for i in indices):
+        return element(name, buffer, indices) if cond else buffer.dtype.type(0)
+    cond, *indices = np.broadcast_arrays(cond, *indices)
+    out = np.zeros(cond.shape, buffer.dtype)
+    out[cond] = element(name, buffer, [i[cond] for i in indices])
+    return out
 
 
 def evaluate_size(size: Expr | int, env: Mapping[str, int]) -> int:

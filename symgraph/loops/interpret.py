@@ -1,0 +1,344 @@
+"""The meaning of kernels and programs, statement by statement: the oracle of the code generators.
+
+Slow on purpose, but not hopeless: the iterations of a ``vector`` loop are independent, so NumPy
+evaluates them together. Fresh memory is filled with NaN and odd integers, and every access is
+checked, so that a read of something unwritten or outside a buffer does not pass unnoticed.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Callable, Mapping, Sequence
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.errors import CODES, ShapeError, SymgraphError, VerifyError
+from symgraph.loops.compute import identity
+from symgraph.loops.program import (
+    Branch,
+    Buffer,
+    Call,
+    Copy,
+    Loop,
+    Program,
+    Require,
+    Row,
+    Run,
+    Step,
+)
+from symgraph.loops.statements import (
+    Alloc,
+    Barrier,
+    Fold,
+    For,
+    If,
+    Kernel,
+    Let,
+    Size,
+    Stmt,
+    Store,
+    walk,
+)
+from symgraph.scalar import Expr, evaluate_size, postorder, variables
+from symgraph.scalar.walk import element, evaluate_in_order
+
+Routine = Callable[..., None]
+Sizes = Mapping[str, int]
+
+
+def run_kernel(kernel: Kernel, buffers: Mapping[str, np.ndarray], sizes: Sizes) -> None:
+    """Run a kernel on arrays given by parameter name; "out" parameters are written in place.
+
+    Raises VerifyError for arrays that do not fit their parameters and for an access out of range.
+    """
+    for p in kernel.params:
+        shape = tuple(evaluate_size(s, sizes) for s in p.shape)
+        if str(buffers[p.name].dtype) != p.dtype or buffers[p.name].shape != shape:
+            raise VerifyError(
+                f"{kernel.name}: {p.name} is {p.dtype}{list(shape)}, "
+                f"given {buffers[p.name].dtype}{list(buffers[p.name].shape)}"
+            )
+    machine = _Kernel(dict(buffers), {n: np.int64(sizes[n]) for n in kernel.sizes})
+    with np.errstate(all="ignore"):
+        try:
+            machine.block(kernel.body, False)
+        except IndexError as error:
+            raise VerifyError(f"{kernel.name}: {error}") from error
+
+
+def fresh(dtype: str, shape: Sequence[int]) -> np.ndarray:
+    """New memory with contents that no program should depend on."""
+    kind = dtypes.numpy_dtype(dtype)
+    if kind.kind == "f":
+        return np.full(shape, np.nan, kind)
+    count = int(np.prod(shape, dtype=np.int64))
+    raw = np.frombuffer(b"\xa5" * (count * kind.itemsize), "uint8").copy()
+    return (raw & 1 if kind.kind == "b" else raw).view(kind).reshape(shape)
+
+
+class _Kernel:
+    """Runs statements. ``env`` binds names to scalars, or to arrays with one element for each
+    iteration while a vector loop runs (``wide``)."""
+
+    def __init__(self, buffers: dict[str, np.ndarray], env: dict[str, Any]) -> None:
+        self.buffers, self.env = buffers, env
+        self.orders: dict[Expr, list[Expr]] = {}
+        self.joint: dict[int, bool] = {}
+
+    def value(self, e: Expr) -> Any:
+        order = self.orders.get(e)
+        if order is None:
+            order = self.orders[e] = postorder([e])
+        return evaluate_in_order(order, self.env, self.buffers)
+
+    def size(self, size: Size) -> int:
+        return size if isinstance(size, int) else int(self.value(size))
+
+    def block(self, body: tuple[Stmt, ...], wide: bool) -> None:
+        for s in body:
+            self.statement(s, wide)
+
+    def statement(self, s: Stmt, wide: bool) -> None:
+        match s:
+            case For():
+                self._for(s, wide)
+            case Fold():
+                self._fold(s, wide)
+            case Let():
+                self.env[s.name.attr] = self.value(s.value)
+            case If():
+                if self.value(s.cond):
+                    self.block(s.body, wide)
+            case Store():
+                self._store(s)
+            case Alloc():
+                self.buffers[s.buffer] = fresh(s.dtype, [self.size(n) for n in s.shape])
+            case Barrier():
+                pass
+
+    def _for(self, s: For, wide: bool) -> None:
+        extent = self.size(s.extent)
+        if s.kind == "vector" and not wide and self._jointly(s):
+            if extent:
+                self.env[s.index.attr] = np.arange(extent)
+                self.block(s.body, True)
+            return
+        for k in range(extent):
+            self.env[s.index.attr] = np.int64(k)
+            self.block(s.body, wide)
+
+    def _jointly(self, s: For | Fold) -> bool:
+        """Whether all iterations can be evaluated together: no branch, no memory of their own, no
+        loop whose length differs between them."""
+        known = self.joint.get(id(s))
+        if known is None:
+            own = {s.index}
+            known = True
+            for inner in walk(s.body):
+                match inner:
+                    case Let():
+                        own.add(inner.name)
+                    case For() | Fold():
+                        extent = inner.extent
+                        known &= isinstance(extent, int) or not own & set(variables(extent))
+                        own.update(getattr(inner, "names", ()))
+                    case If() | Alloc() | Barrier():
+                        known = False
+            self.joint[id(s)] = known
+        return known
+
+    def _fold(self, s: Fold, wide: bool) -> None:
+        extent = self.size(s.extent)
+        carried = start(s)
+        if s.kind == "vector" and not wide and extent and self._jointly(s):
+            self.env[s.index.attr] = np.arange(extent)
+            self.block(s.body, True)
+            values = [np.broadcast_to(self.value(v), extent) for v in s.values]
+            carried = combine(s.combiner, carried, _reduce(s.combiner, values))
+        else:
+            for k in range(extent):
+                self.env[s.index.attr] = np.int64(k)
+                self.block(s.body, wide)
+                carried = combine(s.combiner, carried, [self.value(v) for v in s.values])
+        for name, v in zip(s.names, carried, strict=True):
+            self.env[name.attr] = np.asarray(v).astype(dtypes.numpy_dtype(name.dtype))[()]
+
+    def _store(self, s: Store) -> None:
+        buffer = self.buffers[s.buffer]
+        indices = [self.value(i) for i in s.indices]
+        element(s.buffer, buffer, indices)  # the range check
+        buffer[tuple(indices)] = self.value(s.value)
+
+
+# combiners ----------------------------------------------------------------------------------------
+
+_UFUNC: dict[str, np.ufunc] = {
+    "add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum,
+    "and": np.bitwise_and, "or": np.bitwise_or,
+}  # fmt: skip
+
+
+def start(fold: Fold) -> list[Any]:
+    """What a fold carries before its first turn: the identity, and position 0 for argmax."""
+    kinds = [dtypes.numpy_dtype(n.dtype).type for n in fold.names]
+    first = kinds[0](identity(fold.combiner, fold.names[0].dtype))
+    return [first, *(kind(0) for kind in kinds[1:])]
+
+
+def combine(combiner: str, a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
+    """One turn. argmax and argmin prefer the first NaN, then the extreme value, then the smaller
+    position."""
+    if combiner in _UFUNC:
+        return [_UFUNC[combiner](a[0], b[0])]
+    better = np.greater if combiner == "argmax" else np.less
+    nan_a, nan_b = np.not_equal(a[0], a[0]), np.not_equal(b[0], b[0])
+    tie = np.equal(a[0], b[0]) | (nan_a & nan_b)
+    wins = np.where(tie, np.less(b[1], a[1]), ~nan_a & (nan_b | better(b[0], a[0])))
+    return [np.where(wins, y, x)[()] for x, y in zip(a, b, strict=True)]
+
+
+def _reduce(combiner: str, values: Sequence[np.ndarray]) -> list[Any]:
+    if combiner in _UFUNC:
+        return [_UFUNC[combiner].reduce(values[0], dtype=values[0].dtype)]
+    best = [values[0][0], values[1][0]]
+    for v, p in zip(values[0][1:], values[1][1:], strict=True):
+        best = combine(combiner, best, [v, p])
+    return best
+
+
+# programs -----------------------------------------------------------------------------------------
+
+
+def run_program(
+    program: Program,
+    inputs: Mapping[str, np.ndarray] | Sequence[np.ndarray],
+    sizes: Sizes,
+    shared: Sequence[np.ndarray] = (),
+    constants: Sequence[np.ndarray] = (),
+    routines: Mapping[str, Routine] | None = None,
+) -> list[np.ndarray]:
+    """The outputs of a program.
+
+    ``inputs`` are given by buffer name or in order. ``shared`` arrays are updated in place;
+    ``constants`` are the large ones by number. ``routines[name](params, *arrays)`` is what a Call
+    means: it writes to the arrays that the routine writes.
+
+    Raises ShapeError for a check, the error of a Require, VerifyError for a malformed program.
+    """
+    for left, right, what in program.checks:
+        a, b = evaluate_size(left, sizes), evaluate_size(right, sizes)
+        if a != b:
+            raise ShapeError(f"{what}: {a} and {b}")
+    if not isinstance(inputs, Mapping):
+        inputs = dict(zip(program.inputs, inputs, strict=True))
+    machine = _Machine(sizes, shared, constants, routines or {})
+    memory = machine.run(program, dict(inputs))
+    return [memory[name] for name in program.outputs]
+
+
+class _Machine:
+    def __init__(
+        self, sizes: Sizes, shared: Sequence[np.ndarray], constants: Sequence[np.ndarray],
+        routines: Mapping[str, Routine],
+    ) -> None:  # fmt: skip
+        self.sizes, self.shared, self.constants = sizes, shared, constants
+        self.routines = routines
+
+    def shape(self, buffer: Buffer) -> tuple[int, ...]:
+        return tuple(evaluate_size(s, self.sizes) for s in buffer.shape)
+
+    def run(self, program: Program, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Run with memory for the inputs (and in inner programs the outputs); returns all memory."""
+        memory: dict[str, np.ndarray] = {}
+        for name, b in program.buffers.items():
+            chain = [b]
+            while chain[-1].alias and chain[-1].name not in given:
+                chain.append(program.buffers[chain[-1].alias])
+            own = chain[-1].name
+            if own not in memory:
+                memory[own] = self._memory(chain[-1], given)
+            if name != own:
+                memory[name] = memory[own].reshape(self.shape(b))
+            if memory[name].shape != self.shape(b) or str(memory[name].dtype) != b.dtype:
+                raise VerifyError(
+                    f"{program.name}: buffer {name} is {b.dtype}{list(self.shape(b))}, "
+                    f"given {memory[name].dtype}{list(memory[name].shape)}"
+                )
+        for step in program.steps:
+            self._step(step, memory)
+        return memory
+
+    def _memory(self, b: Buffer, given: dict[str, np.ndarray]) -> np.ndarray:
+        if b.name in given:
+            return np.ascontiguousarray(given[b.name]).reshape(np.shape(given[b.name]))
+        if b.role == "constant":
+            if b.data is None:
+                return self.constants[b.position]
+            return np.frombuffer(b.data, dtypes.numpy_dtype(b.dtype)).reshape(self.shape(b))
+        if b.role == "shared":
+            return self.shared[b.position]
+        if b.role == "input":
+            raise VerifyError(f"input {b.name} is not given")
+        return fresh(b.dtype, self.shape(b))
+
+    def _step(self, step: Step, memory: dict[str, np.ndarray]) -> None:
+        match step:
+            case Run():
+                pairs = zip(step.kernel.params, step.buffers, strict=True)
+                given = {p.name: self._view(memory[b], p.shape) for p, b in pairs}
+                run_kernel(step.kernel, given, self.sizes)
+            case Call():
+                params = {
+                    k: evaluate_size(v, self.sizes) if isinstance(v, Expr) else v
+                    for k, v in step.params
+                }
+                self.routines[step.routine](params, *(memory[b] for b in step.buffers))
+            case Copy():
+                source = memory[step.source]
+                memory[step.target][...] = source.reshape(memory[step.target].shape)
+            case Loop():
+                self._loop(step, memory)
+            case Branch():
+                body = step.then if memory[step.pred] else step.otherwise
+                names_ = (*body.inputs, *body.outputs)
+                self._inside(body, [memory[b] for b in (*step.inputs, *step.outputs)], names_)
+            case Require():
+                if not memory[step.flag]:
+                    f = step.failure
+                    error = CODES.get(f.code, SymgraphError)
+                    raise error(f.what, hint=f.hint, origin=next(iter(f.origins), None))
+
+    def _view(self, array: np.ndarray, shape: Sequence[Size]) -> np.ndarray:
+        """The same memory under the parameter's shape: schedules merge axes."""
+        wanted = tuple(evaluate_size(s, self.sizes) for s in shape)
+        if array.shape == wanted or array.size != np.prod(wanted, dtype=object):
+            return array
+        return array.reshape(wanted)
+
+    def _loop(self, step: Loop, memory: dict[str, np.ndarray]) -> None:
+        names = (*step.body.inputs, *step.body.outputs)
+        length = evaluate_size(step.length, self.sizes)
+        for t in range(length):
+            self._inside(step.body, [self._row(r, t, memory) for r in step.rows], names)
+        for target, row in step.finals:
+            memory[target][...] = self._row(row, length, memory)
+
+    def _inside(self, body: Program, arrays: Sequence[np.ndarray], names: Sequence[str]) -> None:
+        """Run an inner program on this memory."""
+        given = dict(zip(names, arrays, strict=True))
+        after = self.run(body, dict(given))
+        for name in body.outputs:
+            if after[name] is not given[name] and not np.shares_memory(after[name], given[name]):
+                given[name][...] = after[name]
+
+    def _row(self, row: Row, t: int, memory: dict[str, np.ndarray]) -> np.ndarray:
+        if t == 0 and row.first:
+            return memory[row.first]
+        whole = memory[row.buffer]
+        if row.step == 0 and not row.rows:
+            return whole
+        k = evaluate_size(row.start, self.sizes) + row.step * t
+        k = k % row.modulo if row.modulo else k
+        if not 0 <= k < len(whole):
+            raise VerifyError(f"row {k} of {row.buffer}, which has {len(whole)}")
+        return whole[k : k + 1].reshape(whole.shape[1:])
