@@ -111,13 +111,20 @@ def numba_formula(formula: Formula, **options: Any) -> Contender:
     return lambda *args: Timed(importlib.import_module("numba").njit(**options)(formula), args)
 
 
-def numexpr_formula(text: str, names: str) -> Contender:
-    """``text`` is compiled once; ``names`` are its variables in the order of the arguments."""
+def numexpr_formula(text: str, names: str, **constants: float) -> Contender:
+    """``text`` is compiled once; ``names`` are its variables in the order of the arguments.
+
+    ``constants`` are further variables, given in the arguments' dtype: numbers written in the text
+    would make numexpr compute in doubles.
+    """
 
     def build(*args: np.ndarray) -> Timed:
         numexpr = importlib.import_module("numexpr")
-        signature = [(n, a.dtype.type) for n, a in zip(names.split(), args, strict=True)]
-        return Timed(numexpr.NumExpr(text, signature), args)
+        dtype = args[0].dtype
+        given = (*args, *(np.array(c, dtype) for c in constants.values()))
+        kind = float if dtype == np.float32 else np.float64  # numexpr calls float32 "float"
+        signature = [(n, kind) for n in (*names.split(), *constants)]
+        return Timed(numexpr.NumExpr(text, signature), given)
 
     return build
 

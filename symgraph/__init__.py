@@ -15,9 +15,11 @@ import importlib
 import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # as type checkers know it; importing typing would be half of this module's time
 if TYPE_CHECKING:
+    from typing import Any
+
     from symgraph.api import *  # noqa: F403
     from symgraph.api import __all__ as __all__
 

@@ -95,7 +95,8 @@ GELU = array_formulas(
 ) | {
     "numba": numba_formula(gelu_loop),
     "numexpr": numexpr_formula(
-        "0.5 * x * (1 + tanh(0.7978845608028654 * (x + 0.044715 * (x * x * x))))", "x"
+        "half * x * (one + tanh(scale * (x + cubic * (x * x * x))))", "x",
+        half=0.5, one=1.0, scale=SCALE, cubic=0.044715,
     ),
 }
 

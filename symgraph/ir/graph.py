@@ -7,7 +7,6 @@ equality is ``is``. Names and origins are kept beside the identity and never cha
 from __future__ import annotations
 
 import weakref
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Iterable, Iterator, Sequence
 
@@ -140,19 +139,24 @@ class Apply:
 
 
 _applies: weakref.WeakValueDictionary[Any, Apply] = weakref.WeakValueDictionary()
-_creating_with: ContextVar[tuple[Any, ...] | None] = ContextVar("creating_with", default=None)
+_creating_with: ContextVar[Any] = ContextVar("creating_with", default=None)
 
 
-@contextmanager
-def creating_with(origins: tuple[Any, ...]) -> Iterator[None]:
+class creating_with:
     """While it is open, nodes that nobody gives origins get these: what a rule makes belongs to
-    the user's lines that it replaces."""
-    token = _creating_with.set(origins)
-    try:
-        yield
-    finally:
-        _creating_with.reset(token)
+    the user's lines that it replaces. ``origins`` may be a function, called for the first node.
+    """
 
+    __slots__ = ("origins", "token")
+
+    def __init__(self, origins: tuple[Any, ...] | Callable[[], tuple[Any, ...]]) -> None:
+        self.origins = origins
+
+    def __enter__(self) -> None:
+        self.token = _creating_with.set(self.origins)
+
+    def __exit__(self, *error: object) -> None:
+        _creating_with.reset(self.token)
 
 
 def apply(op: Op, inputs: Sequence[Variable], origins: tuple[Any, ...] | None = None) -> Apply:
@@ -177,7 +181,8 @@ def apply(op: Op, inputs: Sequence[Variable], origins: tuple[Any, ...] | None = 
     node.op, node.inputs = op, inputs
     node.checks = tuple(dict.fromkeys(checks))
     if origins is None:
-        origins = _creating_with.get()
+        given = _creating_with.get()
+        origins = given() if callable(given) else given
     if origins is None:
         origin = provenance.capture()
         origins = (origin,) if origin else ()

@@ -13,6 +13,7 @@ An incomplete op refuses to be defined and names what is missing.
 
 from __future__ import annotations
 
+import math
 from typing import Any, Callable, ClassVar, dataclass_transform
 
 from symgraph.errors import VerifyError
@@ -79,7 +80,9 @@ class Op:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        return type(self) is type(other) and self._values == other._values  # type: ignore[attr-defined]
+        if type(self) is not type(other) or self._values != other._values:  # type: ignore[attr-defined]
+            return False
+        return not self._values or _same_kinds(self._values, other._values)  # type: ignore[attr-defined]
 
     def __hash__(self) -> int:
         return self._hash
@@ -103,6 +106,22 @@ class Op:
 
 _apply: Any = None  # ir.graph fills this in: it needs Op, calling an op needs it
 OPS: dict[str, Any] = {}  # name -> Op class, or the instance of an elementwise row
+
+
+def _same_kinds(a: tuple[Any, ...], b: tuple[Any, ...]) -> bool:
+    """Whether equal parameters are equal in kind too: 1, 1.0 and True differ, and 0.0 and -0.0."""
+    for x, y in zip(a, b, strict=True):
+        if x is y:
+            continue
+        if isinstance(x, tuple) and isinstance(y, tuple):
+            if not _same_kinds(x, y):
+                return False
+        elif isinstance(x, float) or isinstance(y, float):
+            if type(x) is not type(y) or math.copysign(1, x) != math.copysign(1, y):
+                return False
+        elif isinstance(x, bool) != isinstance(y, bool):
+            return False
+    return True
 
 
 def incomplete(cls: type) -> str:

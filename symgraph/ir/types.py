@@ -8,6 +8,7 @@ are recorded as a :class:`SizeCheck`, which the compiled function tests before i
 from __future__ import annotations
 
 import itertools
+import threading
 from typing import NamedTuple, Sequence, Union
 
 from symgraph import dtypes
@@ -87,14 +88,19 @@ def _user_size(size: object) -> Size:
     return value
 
 
-_checks: list[SizeCheck] | None = None
+class _Collector(threading.local):
+    """Where this thread collects checks."""
+
+    checks: list[SizeCheck] | None = None
+
+
+_collector = _Collector()
 
 
 def collecting_checks() -> list[SizeCheck]:
     """Begin to collect the checks of one node's type rule (the caller reads the list after it)."""
-    global _checks
-    _checks = []
-    return _checks
+    checks = _collector.checks = []
+    return checks
 
 
 def same_size(a: Size, b: Size, what: str) -> Size:
@@ -110,8 +116,8 @@ def same_size(a: Size, b: Size, what: str) -> Size:
         gap = as_size(a - b)
         if isinstance(gap, int):
             raise ShapeError(f"{what}: {a} and {b}")
-    if _checks is not None:
-        _checks.append(SizeCheck(a, b, what))
+    if _collector.checks is not None:
+        _collector.checks.append(SizeCheck(a, b, what))
     return a if isinstance(a, int) else b if isinstance(b, int) else a
 
 

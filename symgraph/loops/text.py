@@ -13,6 +13,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Iterable, Iterator
 
 from symgraph.loops.program import (
@@ -39,13 +40,20 @@ def kernel_text(kernel: Kernel) -> str:
     """
     params = ", ".join(f"{p.name}: {p.mode} {type_text(p.dtype, p.shape)}" for p in kernel.params)
     head = f"kernel {kernel.name}({params}){_sizes(kernel.sizes)} {{"
-    return "\n".join([head, *_block(kernel.body, "  "), "}"])
+    return _renumbered("\n".join([head, *_block(kernel.body, "  "), "}"]))
 
 
 def program_text(program: Program) -> str:
     """A program, then each kernel that it or an inner program runs, once."""
     parts = ["\n".join(_program(program, "", "program"))]
-    return "\n\n".join([*parts, *map(kernel_text, kernels(program))])
+    text = "\n\n".join([*parts, *map(kernel_text, kernels(program))])
+    return _renumbered(text)
+
+
+def _renumbered(text: str) -> str:
+    """Unnamed sizes count from ``?0`` in order of first use: their own numbers tell nothing."""
+    numbers: dict[str, str] = {}
+    return re.sub(r"\?\d+", lambda m: numbers.setdefault(m[0], f"?{len(numbers)}"), text)
 
 
 def kernels(program: Program) -> list[Kernel]:

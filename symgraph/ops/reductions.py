@@ -132,6 +132,12 @@ class Extreme(Reduce, abstract=True):
         flag = not_equal(as_variable(size), 0)
         return [(flag, "SG101", f"{self.name} over axes that have no elements", "")]
 
+    def some(self, x: Any) -> Any:
+        """x for the reference; raises ShapeError where there is nothing to choose from."""
+        if not all_of(x.shape[k] for k in self.axes):
+            raise ShapeError(f"{self.name} over axes that have no elements")
+        return x
+
 
 class Max(Extreme):
     """The greatest over ``axes``, NaN if there is one. Equal greatest share the derivative."""
@@ -139,7 +145,7 @@ class Max(Extreme):
     combiner = "maximum"
 
     def reference(self, x: Any) -> Any:
-        return np.max(x, axis=self.axes)
+        return np.max(self.some(x), axis=self.axes)
 
     def folding(self, dtype: str) -> str:
         return "or" if dtype == "bool" else self.combiner
@@ -154,7 +160,7 @@ class Min(Extreme):
     combiner = "minimum"
 
     def reference(self, x: Any) -> Any:
-        return np.min(x, axis=self.axes)
+        return np.min(self.some(x), axis=self.axes)
 
     def folding(self, dtype: str) -> str:
         return "and" if dtype == "bool" else self.combiner
@@ -185,7 +191,7 @@ class Position(Extreme, abstract=True):
 
     def flattened(self, x: Any) -> Any:
         """x with ``axes`` as one last axis, for the reference."""
-        moved = np.moveaxis(x, self.axes, range(x.ndim - len(self.axes), x.ndim))
+        moved = np.moveaxis(self.some(x), self.axes, range(x.ndim - len(self.axes), x.ndim))
         return moved.reshape(*self.kept(x.shape), -1)
 
 

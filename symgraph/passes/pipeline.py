@@ -55,8 +55,8 @@ ROUNDS = 5  # more than any graph has needed; a bound, should two passes disagre
 def optimize(graph: Graph, mode: str = "run", record: Record | None = None) -> Graph:
     """The graph after all passes that the mode admits, with the graphs inside scan and cond.
 
-    ``record`` collects the firings. Raises RewriteError for rules that never end; VerifyError when a
-    pass breaks the grammar of graphs or a type (in mode "debug", and under SYMGRAPH_VERIFY=1).
+    ``record`` collects the firings. Raises RewriteError for rules that never end; in mode "debug"
+    and under SYMGRAPH_VERIFY=1 VerifyError when a pass breaks the grammar of graphs or a type.
     """
     admit = ADMITTED[mode]
     if not admit:

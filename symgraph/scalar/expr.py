@@ -44,7 +44,7 @@ class Expr:
         return _printer(self)
 
     def __reduce__(self) -> Any:
-        return node, (self.op, self.args, self.dtype, self.attr)
+        return _from_rows, (_to_rows(self),)
 
     @property
     def is_const(self) -> bool:
@@ -105,18 +105,46 @@ def node(op: str, args: tuple[Expr, ...], dtype: str, attr: Any = None) -> Expr:
     return found
 
 
+def _to_rows(e: Expr) -> list[Any]:
+    """The nodes below e as flat rows, so that pickling does not recurse into deep expressions."""
+    place: dict[Expr, int] = {}
+    rows: list[Any] = []
+    stack = [e]
+    while stack:
+        top = stack[-1]
+        missing = [a for a in top.args if a not in place]
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        if top not in place:
+            place[top] = len(rows)
+            rows.append((top.op, tuple(place[a] for a in top.args), top.dtype, top.attr))
+    return rows
+
+
+def _from_rows(rows: list[Any]) -> Expr:
+    made: list[Expr] = []
+    for op, args, dtype, attr in rows:
+        made.append(node(op, tuple(made[k] for k in args), dtype, attr))
+    return made[-1]
+
+
 def _attr_key(attr: Any) -> Any:
     # 0.0 and -0.0 are equal and NaN is unequal to itself: key floats by their bits.
     return struct.pack("d", attr) if isinstance(attr, float) else (type(attr), attr)
 
 
 def const(value: int | float | bool, dtype: str = "int64") -> Expr:
-    """A constant of the dtype; floats are rounded to it, integers must fit.
+    """A constant of the dtype; floats are rounded to it, integers must fit (OverflowError), and a
+    fraction is no integer (TypeError).
 
     >>> const(0.1, "float32").value
     0.10000000149011612
     """
     exact = dtypes.numpy_dtype(dtype).type(value).item()
+    if exact != value and dtypes.is_int(dtype):
+        raise TypeError(f"{value!r} is not an {dtype}")
     return node("const", (), dtype, exact)
 
 
@@ -164,6 +192,8 @@ def _arith(op: str, a: Operand, b: Operand) -> Any:
     dtype = a.dtype if isinstance(a, Expr) else b.dtype if isinstance(b, Expr) else "int64"
     if not all(isinstance(x, Expr | int | float) for x in (a, b)):
         return NotImplemented
+    if dtype == "int64" and (isinstance(a, float) or isinstance(b, float)):
+        return NotImplemented  # a size and a fraction: refused rather than rounded
     left, right = as_expr(a, dtype), as_expr(b, dtype)
     if left.dtype == "int64" == right.dtype:
         return _normalize(op, left, right)

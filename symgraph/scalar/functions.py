@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Callable
 
+import numpy as np
+
 from symgraph import dtypes
 from symgraph.scalar.expr import Expr, Operand, as_expr, call, const, load, load_if, node
 from symgraph.scalar.table import SCALAR_OPS
@@ -70,7 +72,9 @@ def cast(x: Expr, dtype: str) -> Expr:
     if x.dtype == dtype:
         return x
     if x.is_const:
-        return const(x.value, dtype) if dtype != "bool" else const(bool(x.value), "bool")
+        with np.errstate(all="ignore"):  # out of range wraps, as it does at run time
+            value = np.asarray(x.value, x.dtype).astype(dtypes.numpy_dtype(dtype))
+        return const(value.item(), dtype)
     return node("cast", (x,), dtype)
 
 

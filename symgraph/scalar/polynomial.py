@@ -8,11 +8,14 @@ as on the machine, so the normal form is exact.
 
 from __future__ import annotations
 
+from symgraph.runtime.digest import digest
 from symgraph.scalar import expr as _expr
 from symgraph.scalar.expr import Expr, as_expr, const, node
 
 Monomial = tuple[Expr, ...]
 Polynomial = dict[Monomial, int]
+_LINEAR = ("add", "sub", "mul", "neg")
+_LONG = 200
 
 
 def key(e: Expr) -> str:
@@ -27,25 +30,35 @@ def key(e: Expr) -> str:
                 continue
             stack.pop()
             inner = ",".join(a._key or "" for a in top.args)
-            top._key = f"{top.attr}" if top.op in ("var", "const") else f"{top.op}:{top.attr}({inner})"
+            if len(inner) > _LONG:  # shared parts would make the text grow without bound
+                inner = digest(inner.encode()).hex()
+            own = f"{top.attr}" if top.op in ("var", "const") else f"{top.op}:{top.attr}({inner})"
+            top._key = own if top.dtype == "int64" else f"{own}:{top.dtype}"
     return e._key or ""
 
 
 def polynomial(e: Expr) -> Polynomial:
     """The polynomial of an int64 expression as {monomial: coefficient}; not to be changed."""
-    if e._poly is None:
-        if e.op == "const":
-            e._poly = {(): e.value} if e.value else {}
-        elif e.op in ("add", "sub", "mul"):
-            e._poly = _combine(e.op, polynomial(e.args[0]), polynomial(e.args[1]))
-        elif e.op == "neg":
-            e._poly = {m: -c for m, c in polynomial(e.args[0]).items()}
+    stack = [e] if e._poly is None else []
+    while stack:
+        top = stack[-1]
+        missing = [a for a in top.args if a._poly is None] if top.op in _LINEAR else []
+        if missing:
+            stack.extend(missing)
+            continue
+        stack.pop()
+        if top.op == "const":
+            top._poly = {(): top.value} if top.value else {}
+        elif top.op in _LINEAR:
+            top._poly = _combine(top.op, *(a._poly for a in top.args))
         else:
-            e._poly = {(e,): 1}
+            top._poly = {(top,): 1}
     return e._poly  # type: ignore[no-any-return]
 
 
-def _combine(op: str, a: Polynomial, b: Polynomial) -> Polynomial:
+def _combine(op: str, a: Polynomial, b: Polynomial | None = None) -> Polynomial:
+    if b is None:  # neg
+        return {m: _wrap(-c) for m, c in a.items()}
     out: Polynomial = {} if op == "mul" else dict(a)
     if op == "mul":
         for ma, ca in a.items():

@@ -19,7 +19,7 @@ from symgraph.ir.text import graph_text
 from symgraph.loops.program import Program
 from tests.backend.random_graphs import Case
 
-RTOL = {"float32": 2e-4, "float64": 1e-9}
+SINGLE, DOUBLE = 2e-4, 1e-9  # relative errors of graphs that compute in float32 somewhere, or not
 
 
 def definition(case: Case, name: str = "case") -> Definition:
@@ -73,11 +73,12 @@ def outcome(function: Any, d: Definition, calls: Sequence[Sequence[Any]], start:
             try:
                 found += function(*arrays)
             except SymgraphError as error:
-                return error.code, [s.get_value() for s in d.shared]
+                code = "sizes" if error.code in ("SG101", "SG202") else error.code
+                return code, [s.get_value() for s in d.shared]
     return "", found + [s.get_value() for s in d.shared]
 
 
-def difference(found: Sequence[Any], wanted: Sequence[Any], rtol: dict[str, float] = RTOL) -> str:
+def difference(found: Sequence[Any], wanted: Sequence[Any], rtol: float) -> str:
     """Where two lists of arrays differ, or ""."""
     for k, (f, w) in enumerate(zip(found, wanted, strict=True)):
         if f.dtype != w.dtype or f.shape != w.shape:
@@ -86,10 +87,9 @@ def difference(found: Sequence[Any], wanted: Sequence[Any], rtol: dict[str, floa
             if not np.array_equal(f, w):
                 return f"value {k} is\n{f}\nexpected\n{w}"
             continue
-        tolerance = rtol[str(w.dtype)]
         finite = np.abs(w[np.isfinite(w)])
-        scale = tolerance * float(finite.max(initial=1.0))
-        if not np.allclose(f, w, rtol=tolerance, atol=scale, equal_nan=True):
+        scale = rtol * float(finite.max(initial=1.0))
+        if not np.allclose(f, w, rtol=rtol, atol=scale, equal_nan=True):
             return f"value {k} is\n{f}\nexpected\n{w}"
     return ""
 
@@ -107,10 +107,11 @@ def check_case(case: Case, ways: Sequence[tuple[bool, bool]] = ((True, True),)) 
         function = native(d, passes, scheduled)
         as_tuple = function if d.outputs.container != "single" else lambda *a, f=function: [f(*a)]
         found[name] = outcome(as_tuple, d, case.calls, start)
+    rtol = SINGLE if "float32" in graph_text(d.graph) else DOUBLE
     for name, (code, values) in found.items():
         if code != wanted[0]:
             return f"{name}: error {code or 'none'}, expected {wanted[0] or 'none'}"
-        problem = difference(values, wanted[1])
+        problem = difference(values, wanted[1], rtol)
         if problem:
             return f"{name}: {problem}"
     return ""

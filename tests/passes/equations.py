@@ -32,7 +32,8 @@ from symgraph.rewrite.rules import CLASSES, EXACT, RELAXED, RuleSet
 DTYPES = ("float64", "float32", "int32", "uint8", "int64", "bool")
 BY_KIND = {"f": "float64", "i": "int32", "u": "uint8", "b": "bool"}
 CONSTANTS = (2, 0.5, -3, 1, 0, 3, -1, 4, -0.5, 1.5)
-SHAPES = ((3, 3), (2, 1, 3), (1,), ())
+# of the first wildcard and of all others
+SHAPES = [(s, s) for s in ((3, 3), (2, 1, 3), (1,), ())] + [((3, 3), (3,)), ((2, 3), ())]
 LANES = 200  # samples of elementwise rules
 
 
@@ -88,12 +89,16 @@ def left_sides(pattern):
     """(value, inputs) for every way to fill the pattern in."""
     wilds = {w.name: w for w in parts(pattern) if isinstance(w, Wild)}
     ops = [p.op for p in parts(pattern) if isinstance(p, OpPattern)]
-    shapes = SHAPES if any(o in PARAMETERS and o != "cast" for o in ops) else ((LANES,),)
+    structured = any(o in PARAMETERS and o != "cast" for o in ops)
+    shapes = SHAPES if structured else [((LANES,), (LANES,))]
     constants = [w for w in wilds.values() if w.constant]
-    for dtype, shape in itertools.product(DTYPES, shapes):
+    for dtype, (first, others) in itertools.product(DTYPES, shapes):
         own = {n: dtype if not w.kinds or dtypes.kind(dtype) in w.kinds else BY_KIND[w.kinds[0]]
                for n, w in wilds.items()}  # fmt: skip
-        inputs = {n: Input(TensorType(own[n], shape), n) for n, w in wilds.items() if not w.constant}
+        inputs = {}
+        for n, w in wilds.items():
+            if not w.constant:
+                inputs[n] = Input(TensorType(own[n], others if inputs else first), n)
         for numbers in itertools.product(CONSTANTS, repeat=len(constants)):
             env = dict(inputs)
             try:
@@ -176,7 +181,8 @@ _MP = {
     "exp2": lambda a: mpmath.mpf(2) ** a, "log": mpmath.log, "log1p": lambda a: mpmath.log(1 + a),
     "log2": lambda a: mpmath.log(a) / mpmath.log(2), "sin": mpmath.sin, "cos": mpmath.cos,
     "sinh": mpmath.sinh, "cosh": mpmath.cosh, "tanh": mpmath.tanh, "erf": mpmath.erf,
-    "erfc": lambda a: mpmath.erfc(max(min(a, 10**5), -(10**5))), "sigmoid": lambda a: 1 / (1 + mpmath.exp(-a)),
+    "erfc": lambda a: mpmath.erfc(max(min(a, 10**5), -(10**5))),
+    "sigmoid": lambda a: 1 / (1 + mpmath.exp(-a)),
     "softplus": lambda a: mpmath.log(1 + mpmath.exp(a)), "floor": mpmath.floor,
     "logaddexp": lambda a, b: mpmath.log(mpmath.exp(a) + mpmath.exp(b)),
     "stop_gradient": lambda a: a, "minimum": min, "maximum": max,
@@ -264,8 +270,9 @@ def specials(dtype):
         return np.array([v for v in (0, 1, 2, 3, 7, -1, -2, -5, 100, low, low + 1, high, high - 1)
                          if low <= v <= high], dtype)  # fmt: skip
     info = np.finfo(dtype)
-    some = [0.0, 1.0, 0.5, 2.0, 3.0, 0.1, 1e-3, 1e-5, 1e-9, 10.0, 40.0, 90.0, 300.0, 1e5, 1e-20, 1e20,
-            info.max, info.tiny, info.tiny / 8, np.inf, np.pi, np.e, 1 - info.eps, 1 + info.eps]  # fmt: skip
+    some = [0.0, 1.0, 0.5, 2.0, 3.0, 0.1, 1e-3, 1e-5, 1e-9, 10.0, 40.0, 90.0, 300.0, 1e5, 1e-20,
+            1e20, info.max, info.tiny, info.tiny / 8, np.inf, np.pi, np.e, 1 - info.eps,
+            1 + info.eps]  # fmt: skip
     return np.array([*some, *(-v for v in some), np.nan], dtype)
 
 

@@ -147,7 +147,8 @@ def test_optimized_programs_have_the_same_values(program):
         np.testing.assert_allclose(b, a, rtol=1e-12, atol=1e-13)
 
 
-_UNARY = [sg.negative, sg.absolute, sg.square, sg.floor, sg.exp, sg.sqrt, sg.tanh, sg.sigmoid, sg.log]
+_UNARY = [sg.negative, sg.absolute, sg.square, sg.floor, sg.exp, sg.sqrt, sg.tanh, sg.sigmoid,
+          sg.log]  # fmt: skip
 _BINARY = [sg.add, sg.subtract, sg.multiply, sg.divide, sg.minimum, sg.maximum]
 
 
@@ -159,8 +160,9 @@ def _random_graph(rng, leaves, size):
         if kind < 4:
             values.append(_UNARY[rng.integers(len(_UNARY))](pick[0]))
         elif kind < 8:
-            other = pick[1] if rng.random() < 0.6 else float(rng.choice([0, -0.0, 1, -1, 2, 0.5, -3]))
-            values.append(_BINARY[rng.integers(len(_BINARY))](*([pick[0], other][:: rng.choice([1, -1])])))
+            number = float(rng.choice([0, -0.0, 1, -1, 2, 0.5, -3]))
+            pair = [pick[0], pick[1] if rng.random() < 0.6 else number]
+            values.append(_BINARY[rng.integers(len(_BINARY))](*pair[:: rng.choice([1, -1])]))
         else:
             values.append(sg.where(pick[0] < pick[1], pick[1], pick[2]))
     return values[-1]
@@ -172,8 +174,8 @@ def test_random_graphs_exact_rules_keep_every_bit(seed):
     inputs = [tensor("x", 3, 4, dtype="float32"), tensor("y", 4, dtype="float32"),
               tensor("z", dtype="float32")]  # fmt: skip
     output = _random_graph(rng, inputs, 30)
-    given = {v: rng.choice([0, -0.0, 1, -1, 0.5, -2, 1e-30, 1e30, np.inf, -np.inf, np.nan, 0.1], v.shape)
-             for v in inputs}  # fmt: skip
+    pool = [0, -0.0, 1, -1, 0.5, -2, 1e-30, 1e30, np.inf, -np.inf, np.nan, 0.1]
+    given = {v: rng.choice(pool, v.shape) for v in inputs}
     exact = output
     for _ in range(3):
         for rules in (CANONICALIZE, FOLD_CONSTANTS):

@@ -58,7 +58,7 @@ a, b = attr("a"), attr("b")
         rule(f - f, 0, klass=EXACT),  # NaN, inf
         rule(x * 0, 0, klass=EXACT),
         rule(maximum(x, y), x, klass=EXACT),
-        rule(x - y, y - x, klass=EXACT),
+        rule(x - y, x + y, klass=EXACT),
         rule(log(1 + x), log(x), klass=STABLE),
         rule(log1p(x), log(1 + x), klass=STABLE),  # less accurate
         rule(log(sum_(exp(x), axis=a)), log(sum_(x, axis=a)), klass=STABLE),
@@ -67,9 +67,9 @@ a, b = attr("a"), attr("b")
         rule(exp(f) * exp(-f), 1, klass=STABLE),  # hides NaN
         rule(log(f / y), log(f) - log(y), klass=STABLE),  # two negative numbers
         rule(exp(f + y), exp(f) - exp(y), klass=RELAXED),
-        rule(f / y, f * (1 / y) * (1 + 1e-3), klass=RELAXED),
+        rule(f / 3, f * 0.3333, klass=RELAXED),
         rule_function(Transpose(a)(Transpose(b)(x)), lambda x, a, b: None),
-        rule(Transpose(a)(Transpose(b)(x)), Transpose(b)(Transpose(a)(x)), klass=EXACT),
+        rule(Transpose(a)(Transpose(b)(x)), x, klass=EXACT),
         rule(x * math.pi, x, klass=EXACT),
         rule(log(f) * 12345, log(f), klass=STABLE, when=lambda f: False),
     ],
