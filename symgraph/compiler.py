@@ -1,25 +1,35 @@
 """compile(): from a graph to a callable, read from top to bottom.
 
-    define     names, defaults, updates, givens -> one Definition
-    key        the hash of the user's graph, options and target
-    cache      a finished artefact -> link (no rewriting, no LLVM)
-    optimize   passes/pipeline.py
-    lower      tensor graph -> Program
-    emit       Program -> LLVM text -> object
-    link       object + table -> Function
+define     names, defaults, updates, givens -> one Definition
+key        the hash of the user's graph, options and target
+cache      a finished artefact -> link (no rewriting, no LLVM)
+optimize   passes/pipeline.py
+lower      tensor graph -> Program
+emit       Program -> LLVM text -> object
+link       object + table -> Function
 """
 
 from __future__ import annotations
 
 import functools
 import importlib
+import itertools
 import json
 import os
 import time
-from typing import Any, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from symgraph import callbacks
 from symgraph.codegen import llvm
-from symgraph.errors import ArgumentError, DTypeError, TargetError, UnboundVariableError, UpdateError
+from symgraph.errors import (
+    ArgumentError,
+    DTypeError,
+    TargetError,
+    UnboundVariableError,
+    UpdateError,
+    VerifyError,
+)
 from symgraph.executor import Loaded, cached_object, link
 from symgraph.function import (
     Compiled,
@@ -176,7 +186,10 @@ def _update_pairs(updates: Any) -> list[tuple[Shared, Variable]]:
 
 
 def _fitting(target: Shared, new: Variable) -> Variable:
-    operands = [("new value", new.type.text(), new.origin), (target.label(), target.type.text(), target.origin)]
+    operands = [
+        ("new value", new.type.text(), new.origin),
+        (target.label(), target.type.text(), target.origin),
+    ]
     if new.dtype != target.dtype:
         raise UpdateError(
             f"update of {target.label()} ({target.type.text()}) has dtype {new.dtype}",
@@ -221,7 +234,8 @@ def _given_pairs(givens: Any) -> dict[Variable, Variable]:
         replacement = as_variable(new)
         if replacement.dtype != old.dtype or replacement.ndim != old.ndim:
             raise DTypeError(
-                f"givens: {old.label()} is {old.type.text()}, its replacement {replacement.type.text()}"
+                f"givens: {old.label()} is {old.type.text()}, "
+                f"its replacement {replacement.type.text()}"
             )
         out[old] = replacement
     return out
@@ -257,15 +271,18 @@ def _check_used(
 def native_function(d: Definition) -> Function:
     """A function from the disk cache, or compiled now and kept there."""
     clock = [time.perf_counter()]
-    key = cache_key(d)
     cache = open_cache()
-    found = cache.get(key) if cache is not None else None
+    key = cache_key(d) if cache is not None else None
+    found = cache.get(key) if cache is not None and key is not None else None
     if found is not None:
-        meta, objects = found.meta, {n: bytes(b) for n, b in found.sections.items()}
+        read = [callbacks.from_text(c) for c in found.meta["callbacks"]]
+        meta = {**found.meta, "callbacks": read}
+        objects = {n: bytes(b) for n, b in found.sections.items()}
     else:
         meta, objects = _compiled(d, clock)
-        if cache is not None:
-            cache.put(key, meta, objects)
+        if cache is not None and key is not None:
+            written = [callbacks.to_text(*c) for c in meta["callbacks"]]
+            cache.put(key, {**meta, "callbacks": written}, objects)
     clock.append(time.perf_counter())
     function = _linked(d, meta, objects)
     clock.append(time.perf_counter())
@@ -286,14 +303,16 @@ def _compiled(d: Definition, clock: list[float]) -> tuple[dict[str, Any], dict[s
     for name, text in low.kernels.items():
         key = {"text": hexdigest(text.encode())}
         objects[name] = cached_object("kernel", key, functools.partial(str, text))
-    return {"name": d.name, "layout": low.layout, "failures": low.failures}, objects
+    meta = {"name": d.name, "layout": low.layout, "failures": low.failures}
+    return {**meta, "callbacks": low.callbacks}, objects
 
 
 def _linked(d: Definition, meta: Mapping[str, Any], objects: Mapping[str, bytes]) -> Function:
     constants = [c.data for c in large_constants(d.graph)]
+    python = [callbacks.make(*c) for c in meta["callbacks"]]
 
     def make(slow: Any, fail: Any) -> Loaded:
-        return link(objects, meta["layout"], slow, fail, d.shared, constants)
+        return link(objects, meta["layout"], slow, fail, d.shared, constants, python)
 
     function = Function(d, make)
     function.failures += meta["failures"]
@@ -302,17 +321,22 @@ def _linked(d: Definition, meta: Mapping[str, Any], objects: Mapping[str, bytes]
 
 def _statistics(clock: list[float], cached: bool, size: int) -> dict[str, Any]:
     names = ["cache", "link"] if cached else ["optimize", "lower", "emit", "llvm", "link"]
-    spans = [b - a for a, b in zip(clock, clock[1:], strict=False)]
+    spans = [b - a for a, b in itertools.pairwise(clock)]
     out: dict[str, Any] = {"cached": cached, "object_bytes": size, "total": clock[-1] - clock[0]}
     out.update(zip(names, spans, strict=True))
     return out
 
 
-def cache_key(d: Definition) -> Key:
-    """Everything that the finished artefact depends on, by name."""
+def cache_key(d: Definition) -> Key | None:
+    """Everything that the finished artefact depends on, by name; None when an op holds something
+    without a form outside this process, such as a Python function."""
+    try:
+        graph = structural_hash(d.graph)
+    except VerifyError:
+        return None
     positions = {s: k for k, s in enumerate(d.shared)}
     return Key("function", {
-        "graph": structural_hash(d.graph),
+        "graph": graph,
         "updates": json.dumps([positions[s] for s in d.updates]),
         "outputs": d.outputs.container,
         "mode": str(d.options["mode"]),
@@ -358,7 +382,7 @@ def evaluate(variable: Variable, values: Mapping[Variable, Any] | None = None) -
 
 
 def stage_definition(outputs: Any, name: str = "expression", mode: str = "run") -> Definition:
-    """A definition of expressions whose inputs are all their free variables: for `symgraph dump`."""
+    """A definition whose inputs are all free variables of the expressions: for `symgraph dump`."""
     nest = [outputs] if isinstance(outputs, Variable) else outputs
     flat = Structure(_variables(nest)).leaves
     free = [v for v in Graph((), flat).leaves() if isinstance(v, Input)]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import ctypes
 import functools
 import weakref
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -76,11 +77,12 @@ def cached_object(kind: str, ingredients: Mapping[str, str], text: Callable[[], 
 
 def link(
     objects: Mapping[str, bytes], layout: Sequence[Sequence[str]], slow: Any, fail: Any,
-    shared: Sequence[Any], constants: Sequence[np.ndarray],
+    shared: Sequence[Any], constants: Sequence[np.ndarray], python: Sequence[tuple[int, Any]] = (),
 ) -> Loaded:  # fmt: skip
     """Load the objects (the function and its kernels) and fill the table that ``layout`` describes.
 
-    ``slow`` and ``fail`` are Python callables; ``shared`` have a ``cell``; ``constants`` are arrays.
+    ``slow`` and ``fail`` are Python callables; ``shared`` have a ``cell``; ``constants`` are
+    arrays; ``python`` are the addresses of callbacks with what keeps them alive.
     """
     if not abi.native_entry_usable():
         raise TargetError(
@@ -103,6 +105,9 @@ def link(
             kernel = load_kernel(objects[key])
             kept.append(kernel)
             table[k] = kernel.address("kernel")
+        elif kind == "python":
+            table[k], function = python[int(key)]
+            kept.append(function)
         elif kind == "shared":
             table[k] = ctypes.addressof(shared[int(key)].cell)
         elif kind == "constant":

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import ctypes
 import weakref
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from symgraph import dtypes
+from symgraph import callbacks, dtypes
 from symgraph.errors import CODES, ArgumentError, InputValueError, SymgraphError, VerifyError
 from symgraph.executor import Loaded
-from symgraph.ir.graph import Graph, Input
+from symgraph.ir.graph import Graph, Input, Variable
 from symgraph.ir.interpret import interpret
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, SizeCheck
@@ -97,14 +98,16 @@ def _as_array(v: Input, value: Any, name: str) -> np.ndarray:
 def _converted(v: Input, value: Any, array: np.ndarray, name: str) -> np.ndarray:
     """Python numbers and lists take the declared dtype when they fit; arrays when none is lost."""
     wanted = dtypes.numpy_dtype(v.dtype)
-    if array.dtype.kind not in "biuf" and not dtypes.is_supported(array.dtype):
+    if array.dtype.kind not in "biuf":
         raise _unfit(v, name, f"has dtype {array.dtype}")
     plain = not isinstance(value, np.ndarray | np.generic)
     if array.size == 0 and plain:
         return array.astype(wanted)
     order = "biuf"
     lossless = np.can_cast(array.dtype, wanted, "safe")
-    weak = plain and order.index(array.dtype.kind) <= order.index(wanted.kind if wanted.kind in order else "f")
+    weak = plain and order.index(array.dtype.kind) <= order.index(
+        wanted.kind if wanted.kind in order else "f"
+    )
     if lossless or weak:
         cast = array.astype(wanted)
         if wanted.kind in "iu" and not np.array_equal(cast, array):
@@ -129,7 +132,9 @@ def bind_sizes(d: Definition, arrays: Sequence[np.ndarray]) -> dict[str, int]:
     env: dict[str, int] = {}
     source: dict[str, str] = {}
     later: list[tuple[Any, str, int, Size, int]] = []
-    values = [*zip(d.arguments, d.names(), arrays, strict=True)]
+    values: list[tuple[Variable, str, np.ndarray]] = [
+        *zip(d.arguments, d.names(), arrays, strict=True)
+    ]
     values += [(s, s.label(), s.get_value(borrow=True)) for s in d.shared]
     for v, name, array in values:
         for axis, (size, held) in enumerate(zip(v.shape, array.shape, strict=True)):
@@ -162,7 +167,7 @@ def _wrong_size(v: Any, name: str, axis: int, held: int, wanted: str) -> InputVa
 
 
 def check_sizes(d: Definition, env: Mapping[str, int]) -> None:
-    """Test the conditions that the graph puts on its sizes; raises ShapeError at the user's line."""
+    """Test the conditions of the graph on its sizes; raises an error at the user's line."""
     for check in d.checks:
         left, right = evaluate_size(check.left, env), evaluate_size(check.right, env)
         if left != right:
@@ -203,7 +208,9 @@ class Compiled:
 
     def __repr__(self) -> str:
         d = self.definition
-        inputs = ", ".join(f"{n}: {v.type.text()}" for n, v in zip(d.names(), d.arguments, strict=True))
+        inputs = ", ".join(
+            f"{n}: {v.type.text()}" for n, v in zip(d.names(), d.arguments, strict=True)
+        )
         return f"<{type(self).__name__} {d.name}({inputs})>"
 
 
@@ -222,6 +229,8 @@ class Function(Compiled, NativeBase):
             return function._slow(args, keywords)
 
         def fail(number: int) -> None:
+            if number < 0:  # a callback raised
+                raise callbacks.pending()
             raise failure(d, loaded_failures[number - 1])
 
         loaded_failures: list[dict[str, Any]] = []
@@ -290,7 +299,11 @@ class DebugFunction(InterpretedFunction):
         expected = [*d.outputs.flatten(result), *(s.get_value() for s in d.updates)]
         for k, (a, b) in enumerate(zip([*native, *after], expected, strict=True)):
             if not _close(a, b):
-                what = f"output {k}" if k < len(native) else f"update of {d.updates[k - len(native)].label()}"
+                what = (
+                    f"output {k}"
+                    if k < len(native)
+                    else f"update of {d.updates[k - len(native)].label()}"
+                )
                 raise VerifyError(
                     f"{d.name}: {what} differs between compiled code and the interpreter by "
                     f"{float(np.nanmax(np.abs(np.subtract(a, b, dtype='float64')))):.3g}"

@@ -35,6 +35,7 @@ class Lowered(NamedTuple):
     kernels: dict[str, str]
     layout: list[list[str]]
     failures: list[dict[str, Any]]
+    callbacks: list[tuple[Graph, tuple[str, ...]]]
 
     @property
     def text(self) -> str:
@@ -84,7 +85,13 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
     emit_entry(module, programs.table, signature, main)
     failures = [_failure_record(d, f) for f in programs.failures]
     return Lowered(
-        optimized, program, module.text(), programs.kernels, programs.table.layout(), failures
+        optimized,
+        program,
+        module.text(),
+        programs.kernels,
+        programs.table.layout(),
+        failures,
+        programs.callbacks,
     )
 
 

@@ -80,9 +80,7 @@ def _scalar(fn: FunctionWriter, kind: str, value: Value) -> Value:
     return place
 
 
-def _integer(
-    fn: FunctionWriter, values: Values, size: Size, at_least_one: bool = False
-) -> Value:
+def _integer(fn: FunctionWriter, values: Values, size: Size, at_least_one: bool = False) -> Value:
     value = values.uniform(size)
     if at_least_one and not value.isdigit():
         fn.declare("i64", "llvm.smax.i64", ["i64", "i64"])

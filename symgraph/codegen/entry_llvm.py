@@ -2,27 +2,30 @@
 
     ptr entry(ptr self, ptr args, i64 nargsf, ptr kwnames)          (a vectorcall)
 
-It holds the fast path alone. Arguments must be C-contiguous, aligned arrays of the right dtype, rank
-and sizes (or a float where a float64 scalar is wanted); anything else goes with the untouched
+It holds the fast path alone. Arguments must be C-contiguous, aligned arrays of the right dtype,
+rank and sizes (or a float where a float64 scalar is wanted); anything else goes with the untouched
 arguments to the Python function ``slow``, which converts and calls again, or raises. A failure of
 the program goes to the Python function ``fail`` by its number.
 """
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.codegen.writer import ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.statements import Size
 from symgraph.runtime import abi
 from symgraph.scalar import Expr, as_expr, as_size, const, var
 
 POOL_FROM = 1 << 18  # bytes; NumPy's own allocation is quicker for smaller outputs
-RELEASE_FROM = 1 << 16  # elements read and written; below, releasing the GIL costs more than it gives
+RELEASE_FROM = (
+    1 << 16
+)  # elements read and written; below, releasing the GIL costs more than it gives
 STACK_ARENA = 1 << 13  # bytes of temporaries that may lie on the stack
 
 
@@ -53,8 +56,15 @@ def emit_entry(module: ModuleWriter, table: Table, signature: Signature, program
 
 
 class _Entry:
-    def __init__(self, module: ModuleWriter, table: Table, signature: Signature, program: str) -> None:
-        params = [("ptr", "self", ""), ("ptr", "args", ""), ("i64", "nargsf", ""), ("ptr", "kw", "")]
+    def __init__(
+        self, module: ModuleWriter, table: Table, signature: Signature, program: str
+    ) -> None:
+        params = [
+            ("ptr", "self", ""),
+            ("ptr", "args", ""),
+            ("i64", "nargsf", ""),
+            ("ptr", "kw", ""),
+        ]
         self.fn = module.function("entry", params, "ptr", "", "nounwind")
         self.table, self.signature, self.program = table, signature, program
         self.values = Values(self.fn, module, {}, {}, set())
@@ -326,10 +336,8 @@ class _Entry:
         total = self.values.uniform(size)
         malloc, state = self._api("arena_malloc"), self._api("pool_state")
         fits = fn.val(f"icmp ule i64 {total}, {STACK_ARENA}")
-        (block,) = fn.if_(
-            fits, lambda: [stack], lambda: [fn.fresh(f"call ptr {malloc}(ptr {state}, i64 {total})")],
-            ["ptr"],
-        )  # fmt: skip
+        taken = f"call ptr {malloc}(ptr {state}, i64 {total})"
+        (block,) = fn.if_(fits, lambda: [stack], lambda: [fn.fresh(taken)], ["ptr"])
 
         def exhausted() -> None:
             self._drop_all()

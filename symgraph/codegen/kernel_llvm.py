@@ -8,7 +8,7 @@ What does not change inside a loop is computed before it.
 
 from __future__ import annotations
 
-from typing import Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
@@ -364,4 +364,3 @@ def _all_expressions(s: Stmt) -> list[Expr]:
             if e.op not in ("load", "load_if"):
                 stack.extend(e.args)
     return [e for e in order if e.op not in ("const", "var")]
-

@@ -7,12 +7,14 @@ The result is 0, or the number of the failure (counted from 1) that stopped it.
 
 from __future__ import annotations
 
+from typing import Any
+
 from symgraph import dtypes
 from symgraph.codegen import blas_llvm
 from symgraph.codegen.kernel_llvm import emit_kernel
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.codegen.writer import ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.memory import ALIGNMENT, nbytes, plan
 from symgraph.loops.program import (
@@ -44,6 +46,7 @@ class ProgramModule:
         self.table = Table()
         self.failures: list[Failure] = []
         self.kernels: dict[str, str] = {}
+        self.callbacks: list[Any] = []
         self.programs = 0
 
     def kernel(self, kernel: Kernel) -> str:
@@ -134,6 +137,8 @@ class _Function:
         match step:
             case Run():
                 self._run(step)
+            case Call(routine="python"):
+                self._python(step)
             case Call():
                 operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
                 blas_llvm.emit_call(self.fn, self.shared.table, self.values, step, operands)
@@ -154,6 +159,25 @@ class _Function:
         words += [f"i64 {self.values.uniform(var(s))}" for s in kernel.sizes]
         self.fn.raw(f"call void {address}({', '.join(words)})")
 
+    def _python(self, step: Call) -> None:
+        """Call ``i32 f(ptr buffers, ptr sizes)`` of the executor, which runs the graph in NumPy.
+
+        -1 says that it raised; the exception waits in the executor.
+        """
+        fn, sizes = self.fn, self.program.sizes
+        graph = dict(step.params)["graph"]
+        address = self.shared.table.load(fn, "python", str(len(self.shared.callbacks)))
+        self.shared.callbacks.append((graph, sizes))
+        buffers = fn.slot("ptr", max(1, len(step.buffers)), 8)
+        for k, b in enumerate(step.buffers):
+            place = fn.val(f"getelementptr ptr, ptr {buffers}, i64 {k}")
+            fn.raw(f"store ptr {self.pointers[b]}, ptr {place}")
+        held = fn.slot("i64", max(1, len(sizes)), 8)
+        for k, name in enumerate(sizes):
+            place = fn.val(f"getelementptr i64, ptr {held}, i64 {k}")
+            fn.raw(f"store i64 {self.values.uniform(var(name))}, ptr {place}")
+        self._stop_on(fn.fresh(f"call i32 {address}(ptr {buffers}, ptr {held})"))
+
     def _memcpy(self, target: Value, source: Value, size: Size) -> None:
         name = "llvm.memcpy.p0.p0.i64"
         self.fn.declare("void", name, ["ptr", "ptr", "i64", "i1"])
@@ -169,7 +193,9 @@ class _Function:
 
     # inner programs -------------------------------------------------------------------------------
 
-    def _call_program(self, name: str, inner: Program, arena: Value, pointers: list[Value]) -> Value:
+    def _call_program(
+        self, name: str, inner: Program, arena: Value, pointers: list[Value]
+    ) -> Value:
         words = ["ptr %table", f"ptr {arena}"]
         words += [f"i64 {self.values.uniform(var(s))}" for s in inner.sizes]
         words += [f"ptr {p}" for p in pointers]

@@ -6,7 +6,7 @@ neighbours, then positions. These minimise the squared distance to the neighbour
 gaps, exactly for one layer at a time: an isotonic regression (pool adjacent violators).
 
 Every step is linear in boxes, edges and dummies, times a fixed number of sweeps. Dummies could be
-quadratic in deep graphs, so the longest edges are cut where there would be too many.
+quadratic in deep graphs, so `untangle.py` takes the longest edges out before.
 """
 
 from __future__ import annotations
@@ -18,17 +18,14 @@ Point = tuple[float, float]
 GAP_X, GAP_Y = 22.0, 46.0
 DUMMY = 12.0  # the width of the lane of an edge that passes a layer
 SWEEPS = 12
-DUMMIES_PER_BOX, DUMMIES_FREE = 6, 400
-LONGEST = 60  # layers; an edge that passes more tells the eye nothing
 
 
 class Layout(NamedTuple):
     """``boxes`` are the top left corners. ``routes`` are points from source to target, with pairs
-    of equal x where an edge passes a layer; ``cut`` are the edges without a route."""
+    of equal x where an edge passes a layer; one for each edge."""
 
     boxes: list[Point]
-    routes: dict[int, list[Point]]
-    cut: list[int]
+    routes: list[list[Point]]
     width: float
     height: float
 
@@ -47,22 +44,18 @@ class _Layered:
 
     def __init__(self, sizes: Sequence[tuple[float, float]], edges: Sequence[tuple[int, int]]):
         self.sizes, self.edges = sizes, edges
-        self.layer = _layers(len(sizes), edges)
-        self.cut = _too_long(self.layer, edges, len(sizes))
+        self.layer = layers(len(sizes), edges)
         self.widths = [w for w, _ in sizes]
         self.up: list[list[int]] = [[] for _ in sizes]
         self.down: list[list[int]] = [[] for _ in sizes]
-        self.chains: dict[int, list[int]] = {}
+        self.chains: list[list[int]] = []
         self._add_dummies()
         self.rows: list[list[int]] = [[] for _ in range(max(self.layer, default=-1) + 1)]
         for v, k in enumerate(self.layer):
             self.rows[k].append(v)
 
     def _add_dummies(self) -> None:
-        dropped = set(self.cut)
-        for number, (s, t) in enumerate(self.edges):
-            if number in dropped:
-                continue
+        for s, t in self.edges:
             chain = [s]
             for k in range(self.layer[s] + 1, self.layer[t]):
                 self.layer.append(k)
@@ -74,13 +67,13 @@ class _Layered:
             for a, b in zip(chain, chain[1:], strict=False):
                 self.down[a].append(b)
                 self.up[b].append(a)
-            self.chains[number] = chain
+            self.chains.append(chain)
 
     def result(self) -> Layout:
         self._reduce_crossings()
         x = self._positions()
         if not x:
-            return Layout([], {}, [], 0.0, 0.0)
+            return Layout([], [], 0.0, 0.0)
         left = min(c - w / 2 for c, w in zip(x, self.widths, strict=True))
         x = [c - left for c in x]
         tops, heights = self._heights(x)
@@ -90,7 +83,7 @@ class _Layered:
         ]
         width = max(c + w / 2 for c, w in zip(x, self.widths, strict=True))
         routes = self._routes(x, boxes, tops, heights)
-        return Layout(boxes, routes, self.cut, width, tops[-1] + heights[-1])
+        return Layout(boxes, routes, width, tops[-1] + heights[-1])
 
     # order within the layers
 
@@ -194,23 +187,23 @@ class _Layered:
 
     def _routes(
         self, x: list[float], boxes: list[Point], tops: list[float], heights: list[float]
-    ) -> dict[int, list[Point]]:
+    ) -> list[list[Point]]:
         ends = self._ports(x)
-        routes = {}
-        for number, chain in self.chains.items():
+        routes = []
+        for number, chain in enumerate(self.chains):
             s, t = chain[0], chain[-1]
             points = [(x[s], boxes[s][1] + self.sizes[s][1])]
             for v in chain[1:-1]:
                 k = self.layer[v]
                 points += [(x[v], tops[k]), (x[v], tops[k] + heights[k])]
             points.append((ends[number], boxes[t][1]))
-            routes[number] = points
+            routes.append(points)
         return routes
 
     def _ports(self, x: list[float]) -> dict[int, float]:
         """Where each edge enters its target: side by side in the order in which they come."""
         entering: dict[int, list[tuple[float, int]]] = {}
-        for number, chain in self.chains.items():
+        for number, chain in enumerate(self.chains):
             entering.setdefault(chain[-1], []).append((x[chain[-2]], number))
         ends = {}
         for t, arriving in entering.items():
@@ -221,7 +214,7 @@ class _Layered:
         return ends
 
 
-def _layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
+def layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     """By longest path; then nodes that have more consumers than producers move towards them."""
     above: list[list[int]] = [[] for _ in range(count)]
     below: list[list[int]] = [[] for _ in range(count)]
@@ -236,18 +229,6 @@ def _layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
         if below[v] and len(below[v]) > held:
             layer[v] = min(layer[t] for t in below[v]) - 1
     return layer
-
-
-def _too_long(layer: Sequence[int], edges: Sequence[tuple[int, int]], count: int) -> list[int]:
-    """The edges to cut so that the dummies stay few: the longest ones."""
-    spans = sorted((layer[t] - layer[s] - 1, k) for k, (s, t) in enumerate(edges))
-    budget = DUMMIES_PER_BOX * count + DUMMIES_FREE
-    out = []
-    for span, k in spans:
-        budget -= span
-        if span > LONGEST or budget < 0:
-            out.append(k)
-    return sorted(out)
 
 
 def _sort_by_barycentre(row: list[int], around: list[list[int]], place: list[int]) -> None:

@@ -14,7 +14,7 @@ class Box(NamedTuple):
     """A box: ``title``, smaller ``lines`` below it, and the scenes drawn inside it.
 
     ``family`` is one of FAMILIES and gives the colour; ``details`` are (word, text) pairs for the
-    panel of the HTML page and the tooltip of the SVG.
+    panel of the HTML page and the tooltip of the SVG; ``again`` says that another box shows the same.
     """
 
     title: str
@@ -22,6 +22,7 @@ class Box(NamedTuple):
     family: str = "elementwise"
     details: tuple[tuple[str, str], ...] = ()
     inner: tuple[tuple[str, Scene], ...] = ()
+    again: bool = False
 
 
 class Edge(NamedTuple):

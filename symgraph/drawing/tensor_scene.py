@@ -1,7 +1,6 @@
 """The scene of a tensor graph: a box for each op, input and shared variable, and for each result.
 
-Constants of a few elements are written into the boxes that read them. Inputs and shared variables
-that are read in far places are drawn again there.
+Constants of a few elements are written into the boxes that read them.
 """
 
 from __future__ import annotations
@@ -16,6 +15,10 @@ from symgraph.ir.shared import Shared
 from symgraph.ir.text import INLINE, constant_text, digest, type_text
 
 WIDEST = 34  # characters of a line in a box
+_COMMUTATIVE = frozenset(  # their operands carry no numbers in the picture
+    "add multiply minimum maximum equal not_equal logical_and logical_or logical_xor bitwise_and"
+    " bitwise_or bitwise_xor hypot logaddexp".split()
+)
 INNER = 80  # nodes of an inner graph that is still drawn inside its box
 
 
@@ -55,15 +58,16 @@ class _Maker:
         return number
 
     def _node(self, node: Apply) -> None:
-        number = len(self.boxes)
         read = []
         for k, v in enumerate(node.inputs):
-            if v.owner is None and v not in self.place and not _is_small(v):
-                number = max(number, self._leaf(v) + 1)
+            if v.owner is None and not _is_small(v):
+                self._leaf(v)
             if v in self.place:
                 read.append((self.place[v], k))
+        number = len(self.boxes)
         self.boxes.append(_node_box(node))
-        self.edges += [Edge(source, number, k) for source, k in read]
+        ordered = node.op.name not in _COMMUTATIVE
+        self.edges += [Edge(source, number, k if ordered else 0) for source, k in read]
         self.place.update(dict.fromkeys(node.outputs, number))
 
     def _result(self, v: Variable, word: str) -> None:
@@ -119,16 +123,25 @@ def _number(x: Any) -> str:
 
 
 def _parameters(node: Apply) -> str:
-    """Parameters that differ from the op's defaults."""
-    fields = zip(node.op.fields, node.op._values, strict=True)
+    """Parameters that neither the op's defaults nor the type of the result tell."""
     if node.op.elementwise and "name" in node.op.fields:
         return ""
+    out = node.outputs[0].type
     shown = [
-        f"{name}={value}"
-        for name, value in fields
-        if not isinstance(value, Graph) and node.op.defaults.get(name, node) != value
+        f"{name}={_word(value)}"
+        for name, value in zip(node.op.fields, node.op._values, strict=True)
+        if not isinstance(value, Graph)
+        and node.op.defaults.get(name, node) != value
+        and not (name in ("shape", "dtype") and value in (out.shape, out.dtype))
     ]
     return ", ".join(shown)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, tuple):
+        inner = ", ".join(map(_word, value))
+        return f"({inner},)" if len(value) == 1 else f"({inner})"
+    return str(value)
 
 
 def _details(

@@ -14,7 +14,8 @@ An incomplete op refuses to be defined and names what is missing.
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, ClassVar, dataclass_transform
+from collections.abc import Callable
+from typing import Any, ClassVar, dataclass_transform
 
 from symgraph.errors import VerifyError
 from symgraph.ir.types import TensorType
@@ -47,12 +48,12 @@ class Op:
     def __init_subclass__(cls, abstract: bool = False, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         cls.abstract = abstract
-        own = cls.__dict__.get("__annotations__", {})
+        own = cls.__dict__.get("__annotations__", {})  # noqa: RUF063  (strings, by the import)
         names = tuple(n for n, t in own.items() if not str(t).startswith("ClassVar"))
         cls.fields = cls.fields + names
         cls.defaults = {**cls.defaults, **{n: cls.__dict__[n] for n in names if n in cls.__dict__}}
         for k, n in enumerate(cls.fields):
-            setattr(cls, n, property(lambda self, k=k: self._values[k]))
+            setattr(cls, n, _field(k))
         if not abstract:
             if not cls.name:
                 cls.name = cls.__name__.lower()
@@ -71,9 +72,11 @@ class Op:
         self._hash = hash((type(self), self._values))
 
     def __call__(self, *inputs: Any) -> Any:
-        """The output (a tuple of several) of the node over ``inputs``; a pattern if one of them is."""
+        """The output (a tuple of several) over ``inputs``; a pattern if one of them is."""
         if any(pattern.is_pattern(i) for i in inputs):
-            return pattern.node(self.name, inputs, dict(zip(self.fields, self._values, strict=True)))
+            return pattern.node(
+                self.name, inputs, dict(zip(self.fields, self._values, strict=True))
+            )
         outputs = _apply(self, inputs).outputs
         return outputs[0] if len(outputs) == 1 else outputs
 
@@ -105,6 +108,12 @@ class Op:
 
 
 _apply: Any = None  # ir.graph fills this in: it needs Op, calling an op needs it
+
+
+def _field(k: int) -> property:
+    return property(lambda self: self._values[k])
+
+
 OPS: dict[str, Any] = {}  # name -> Op class, or the instance of an elementwise row
 
 

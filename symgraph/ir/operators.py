@@ -6,7 +6,8 @@ name used here, so that this file needs to know nothing but words.
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
 LANGUAGE: dict[str, Callable[..., Any]] = {}
 

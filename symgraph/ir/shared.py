@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ class Shared(Variable):
     """A variable with a value of its own, read and updated by compiled functions.
 
     ``cell`` is the address table that native code reads: data pointer, then one word per axis.
-    ``default_update`` is applied by every compiled function that uses the variable, unless told not to.
+    ``default_update`` is applied by every compiled function that uses the variable.
     """
 
     __slots__ = ("_array", "cell", "default_update", "origins")

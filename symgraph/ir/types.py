@@ -1,7 +1,7 @@
 """The type of a tensor: dtype and shape, with symbolic sizes.
 
-A size is a Python int or an int64 scalar expression over named sizes; equal sizes are equal objects,
-so shapes are inferred and checked while the graph is built. Two sizes that may differ at run time
+A size is a Python int or an int64 scalar expression over named sizes; equal sizes are equal
+objects, so shapes are inferred and checked while the graph is built. Two sizes that may differ at run time
 are recorded as a :class:`SizeCheck`, which the compiled function tests before it computes anything.
 """
 
@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 import threading
-from typing import NamedTuple, Sequence, Union
+from collections.abc import Sequence
+from typing import NamedTuple, Union
 
 from symgraph import dtypes
 from symgraph.errors import AxisError, ShapeError
 from symgraph.scalar import Expr, as_size, var
 
-Size = Union[int, Expr]
+Size = int | Expr
 Shape = tuple[Size, ...]
 _fresh = itertools.count()
 

@@ -6,7 +6,8 @@ substitution: the body of a producer replaces the loads of its buffer in the bod
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.scalar import Expr, const, load, product, var

@@ -111,7 +111,7 @@ class Require(NamedTuple):
     failure: Failure
 
 
-Step = Union[Run, Call, Copy, Loop, Branch, Require]
+Step = Run | Call | Copy | Loop | Branch | Require
 
 
 class Program(NamedTuple):

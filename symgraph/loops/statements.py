@@ -14,11 +14,12 @@ Fold may combine in any fixed tree order. An ``Alloc`` lives until the end of th
 
 from __future__ import annotations
 
-from typing import Iterator, NamedTuple, Union
+from collections.abc import Iterator
+from typing import NamedTuple, Union
 
 from symgraph.scalar import Expr
 
-Size = Union[Expr, int]
+Size = Expr | int
 
 
 class For(NamedTuple):
@@ -76,7 +77,7 @@ class Barrier(NamedTuple):
     """All threads of a block arrive before any goes on (the CPU has one)."""
 
 
-Stmt = Union[For, Fold, Let, If, Store, Alloc, Barrier]
+Stmt = For | Fold | Let | If | Store | Alloc | Barrier
 
 
 class Param(NamedTuple):

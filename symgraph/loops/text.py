@@ -1,13 +1,13 @@
 """Kernels and programs as readable text: what `symgraph dump --stage loops` shows.
 
-    kernel kernel0(p0: in float32[n, 4], p1: out float32[n]) sizes(n) {
-      for _i0 in 0 .. n vector {
-        fold _t0: float32 = add over _r0 in 0 .. 4 serial {
-          yield p0[_i0, _r0]
-        }
-        p1[_i0] = _t0
-      }
+kernel kernel0(p0: in float32[n, 4], p1: out float32[n]) sizes(n) {
+  for _i0 in 0 .. n vector {
+    fold _t0: float32 = add over _r0 in 0 .. 4 serial {
+      yield p0[_i0, _r0]
     }
+    p1[_i0] = _t0
+  }
+}
 """
 
 from __future__ import annotations
@@ -38,16 +38,20 @@ def kernel_text(kernel: Kernel) -> str:
     kernel nothing() {
     }
     """
-    params = ", ".join(f"{p.name}: {p.mode} {type_text(p.dtype, p.shape)}" for p in kernel.params)
-    head = f"kernel {kernel.name}({params}){_sizes(kernel.sizes)} {{"
-    return _renumbered("\n".join([head, *_block(kernel.body, "  "), "}"]))
+    return _renumbered(_kernel(kernel))
 
 
 def program_text(program: Program) -> str:
     """A program, then each kernel that it or an inner program runs, once."""
     parts = ["\n".join(_program(program, "", "program"))]
-    text = "\n\n".join([*parts, *map(kernel_text, kernels(program))])
+    text = "\n\n".join([*parts, *map(_kernel, kernels(program))])
     return _renumbered(text)
+
+
+def _kernel(kernel: Kernel) -> str:
+    params = ", ".join(f"{p.name}: {p.mode} {type_text(p.dtype, p.shape)}" for p in kernel.params)
+    head = f"kernel {kernel.name}({params}){_sizes(kernel.sizes)} {{"
+    return "\n".join([head, *_block(kernel.body, "  "), "}"])
 
 
 def _renumbered(text: str) -> str:

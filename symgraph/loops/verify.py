@@ -225,7 +225,9 @@ class _ProgramVerifier:
             seen.append(target)
         a, b = self.buffers[name], self.buffers[seen[-1]]
         counts = elements(a.shape), elements(b.shape)
-        if a.dtype != b.dtype or (all(isinstance(c, int) for c in counts) and counts[0] != counts[1]):
+        if a.dtype != b.dtype or (
+            all(isinstance(c, int) for c in counts) and counts[0] != counts[1]
+        ):
             self.fail(f"{name} is another view of {b.name}, but of other dtype or size")
 
     def memory(self, name: str) -> str:
@@ -337,7 +339,9 @@ class _ProgramVerifier:
     def _loop(self, step: Loop) -> None:
         self.size(step.length)
         body = step.body
-        made = {self.memory(r.buffer) for r in step.rows[len(body.inputs) :] if r.buffer in self.buffers}
+        made = {
+            self.memory(r.buffer) for r in step.rows[len(body.inputs) :] if r.buffer in self.buffers
+        }
         for r in (*step.rows, *(r for _, r in step.finals)):
             self.size(r.start)
             self.known(r.buffer)

@@ -9,15 +9,27 @@ otherwise it is copied there at the very end, so a failed call changes no state.
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, toposort
 from symgraph.ir.types import Size, TensorType
-from symgraph.loops.program import Buffer, Copy, Failure, Program, Require, Run, Step
+from symgraph.loops.memory import touched
+from symgraph.loops.program import (
+    Branch,
+    Buffer,
+    Call,
+    Copy,
+    Failure,
+    Loop,
+    Program,
+    Require,
+    Run,
+    Step,
+)
 from symgraph.loops.statements import Kernel
 from symgraph.lower import nests
 from symgraph.lower.groups import Group, Grouping
-from symgraph.loops.memory import touched
 from symgraph.lower.partition import Inliner, Root
 from symgraph.lower.schedule import schedule
 from symgraph.scalar import Expr, as_expr, as_size, postorder, substitute, var
@@ -107,7 +119,9 @@ class Builder:
 
     # steps ----------------------------------------------------------------------------------------
 
-    def add_steps(self, reads: list[str], writes: list[str], steps: list[Step], needs: set[int]) -> int:
+    def add_steps(
+        self, reads: list[str], writes: list[str], steps: list[Step], needs: set[int]
+    ) -> int:
         """Add opaque steps that belong together."""
         number = self.grouping.add_step(reads, writes, needs)
         self.steps[number] = steps
@@ -120,7 +134,9 @@ class Builder:
         kernel = kernel._replace(name=f"kernel{len(self.ctx.kernels)}")
         return Run(self.ctx.kernels.setdefault(key, kernel), tuple(buffers), origins)
 
-    def build(self, updates: Sequence[tuple[Variable, Variable]], realise: Callable[..., None]) -> Program:
+    def build(
+        self, updates: Sequence[tuple[Variable, Variable]], realise: Callable[..., None]
+    ) -> Program:
         """The whole Program. ``realise(builder, apply, needs)`` adds the steps of an opaque op."""
         requires = _requirements(self.graph, [v for _, v in updates])
         values = [*self.graph.outputs, *(v for _, v in updates)]
@@ -130,7 +146,9 @@ class Builder:
         self._outputs(values)
         numbers: dict[Variable, int] = {}
         for apply in whole.toposort():
-            needs = {self._require(flag, failure, numbers) for flag, failure in requires.get(apply, ())}
+            needs = {
+                self._require(flag, failure, numbers) for flag, failure in requires.get(apply, ())
+            }
             if hasattr(apply.op, "lower"):
                 inliner.visit(apply, needs)
             else:
@@ -142,9 +160,7 @@ class Builder:
         inputs = tuple(self.names[v] for v in self.graph.inputs)
         used = {n for s in steps for n in touched(s)} | {*inputs, *outputs}
         used |= {self.buffers[n].alias for n in used if self.buffers[n].alias}
-        kept = {
-            n: b for n, b in self.buffers.items() if n in used or b.role in ("input", "shared")
-        }
+        kept = {n: b for n, b in self.buffers.items() if n in used or b.role in ("input", "shared")}
         return Program(self.name, inputs, outputs, kept, _sizes(kept, steps), (), tuple(steps))
 
     def _root(self, root: Root) -> None:
@@ -170,7 +186,7 @@ class Builder:
                 else:
                     self.steps[-1 - k] = Copy(target, source)  # placed after everything else
 
-    # ordering and updates ---------------------------------------------------------------------------
+    # ordering and updates -------------------------------------------------------------------------
 
     def _in_order(self, updates: Sequence[tuple[Variable, Variable]]) -> list[Step]:
         order = self.grouping.order()
@@ -201,7 +217,11 @@ class Builder:
         """Whether the kernel that makes ``source`` may write it over ``target``."""
         made = self.grouping.owner.get(source)
         item = self.steps.get(made) if made is not None else None
-        if not isinstance(item, Group) or item.kind != "column" or self.buffers[source].role != "temp":
+        if (
+            not isinstance(item, Group)
+            or item.kind != "column"
+            or self.buffers[source].role != "temp"
+        ):
             return False
         if self.buffers[source].alias or self.buffers[source].shape != self.buffers[target].shape:
             return False
@@ -219,13 +239,11 @@ class Builder:
                 if any(target in m.sources for m in step.members):
                     return False
                 continue
-            for s in step:  # type: ignore[union-attr]
-                if isinstance(s, Require) or not isinstance(s, Run | Copy) and _may_fail(s):
-                    return False
-                if target in touched(s):
-                    return False
-        late = [s for k, s in self.steps.items() if k < 0]
-        return not any(target in touched(s) for s in late)  # type: ignore[arg-type]
+            assert isinstance(step, list)
+            if any(_may_fail(s) or target in touched(s) for s in step):
+                return False
+        late: list[Any] = [s for k, s in self.steps.items() if k < 0]
+        return not any(target in touched(s) for s in late)
 
     def _read_outside(self, last: list[Step]) -> dict[str, set[int]]:
         """For each buffer the numbers of the groups and steps that read it (-1: at the end)."""
@@ -268,11 +286,17 @@ def _is_alias(apply: Apply) -> bool:
 
 
 def _may_fail(step: Step) -> bool:
-    from_loop = getattr(step, "body", None) or getattr(step, "then", None)
-    if from_loop is None:
-        return False
-    programs = [p for p in (getattr(step, n, None) for n in ("body", "then", "otherwise")) if p]
-    return any(isinstance(s, Require) or _may_fail(s) for p in programs for s in p.steps)
+    """Whether the step, or one inside it, can stop the program."""
+    match step:
+        case Require():
+            return True
+        case Call():
+            return step.routine == "python"
+        case Loop():
+            return any(map(_may_fail, step.body.steps))
+        case Branch():
+            return any(map(_may_fail, (*step.then.steps, *step.otherwise.steps)))
+    return False
 
 
 def _requirements(

@@ -1,10 +1,10 @@
 """Roots that share one loop nest.
 
 A group runs over outer axes P. In a *column* group every member has exactly the shape P (or folds
-over inner serial loops) and the last axis of P is the vector axis. In a *row* group members may also
-have further inner axes Q, or fold over them, and the innermost of those is the vector axis: softmax,
-layer normalisation and their gradients become one pass over rows that stay in cache. A member reads
-another one only at the same P.
+over inner serial loops) and the last axis of P is the vector axis. In a *row* group members may
+also have further inner axes Q, or fold over them, and the innermost of those is the vector axis:
+softmax, layer normalisation and their gradients become one pass over rows that stay in cache. A
+member reads another one only at the same P.
 """
 
 from __future__ import annotations

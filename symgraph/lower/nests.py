@@ -6,7 +6,8 @@ are made, or in a scratch row when they are needed again inside the same row.
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 from symgraph.loops.statements import Fold, For, Kernel, Let, Param, Size, Stmt, Store
 from symgraph.lower.groups import Group
@@ -204,9 +205,7 @@ def _at_place(read: Expr, member: Root, root: Root) -> bool:
 # closing: parameters in order of first use under canonical names, so that equal nests are equal ---
 
 
-def _close(
-    body: tuple[Stmt, ...], builder: _Builder, buffer_type: BufferShape, name: str
-) -> Nest:
+def _close(body: tuple[Stmt, ...], builder: _Builder, buffer_type: BufferShape, name: str) -> Nest:
     order: dict[str, str] = {}
     stored: dict[str, bool] = {}
     names: dict[Expr, Expr] = {}

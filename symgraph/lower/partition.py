@@ -8,11 +8,22 @@ What remains are *roots*: variables with a buffer, each with its whole expressio
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from symgraph.ir.graph import Apply, Constant, Graph, Variable
 from symgraph.loops.compute import Compute, Operand, Reduction
-from symgraph.scalar import Expr, const, guard, loads, node, postorder, rebuild, substitute, transform
+from symgraph.scalar import (
+    Expr,
+    const,
+    guard,
+    loads,
+    node,
+    postorder,
+    rebuild,
+    substitute,
+    transform,
+)
 
 CHEAP = 2  # the cost up to which a value is computed again for each consumer
 CHEAP_BROADCAST = 3  # ... for each element that broadcasting makes of it

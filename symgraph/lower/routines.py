@@ -6,16 +6,18 @@ Compute (cumulative sums, scatter) is written here once, in the loop language, f
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from collections.abc import Callable
+from typing import Any
 
-from symgraph.ir.graph import Apply, Graph, Variable
+from symgraph.ir.graph import Apply, Graph, Input, Variable
+from symgraph.ir.graph import apply as make
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.compute import Operand, index_axes
 from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Row, Step
 from symgraph.loops.statements import For, Kernel, Param, Stmt, Store
 from symgraph.lower.build import Builder
 from symgraph.lower.nests import sizes_of
-from symgraph.scalar import Expr, as_expr, as_size, const, load, load_if, node
+from symgraph.scalar import Expr, as_expr, as_size, const, load, load_if
 from symgraph.scalar import functions as F
 
 
@@ -53,7 +55,9 @@ def _kernel(
     return b.run(kernel, buffers, origins)
 
 
-def _nest(axes: list[Expr], extents: list[Size], body: tuple[Stmt, ...], kind: str) -> tuple[Stmt, ...]:
+def _nest(
+    axes: list[Expr], extents: list[Size], body: tuple[Stmt, ...], kind: str
+) -> tuple[Stmt, ...]:
     for k in reversed(range(len(axes))):
         body = (For(axes[k], extents[k], kind if k == len(axes) - 1 else "serial", body),)
     return body
@@ -115,12 +119,22 @@ def _scatter(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     b.add_steps([b.buffer(x), *names], [out], steps, needs)
 
 
+def _python(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """The op's NumPy reference, called back: a graph of the one node goes along with the call."""
+    inputs = [Input(v.type, f"x{k}") for k, v in enumerate(apply.inputs)]
+    graph = Graph(inputs, make(apply.op, inputs).outputs)
+    reads, writes = [b.buffer(v) for v in apply.inputs], [b.buffer(v) for v in apply.outputs]
+    call = Call("python", (*reads, *writes), (("graph", graph),), apply.origins)
+    b.add_steps(reads, writes, [call], needs)
+
+
 ROUTINES: dict[str, Callable[..., None]] = {
-    "matmul": _matmul, "reshape": _reshape, "cumsum": _cumsum, "scatter": _scatter,
+    "python": _python, "matmul": _matmul, "reshape": _reshape, "cumsum": _cumsum,
+    "scatter": _scatter,
 }  # fmt: skip
 
 
-# ops with inner graphs ------------------------------------------------------------------------------
+# ops with inner graphs ----------------------------------------------------------------------------
 
 
 def _program(b: Builder, graph: Graph, name: str) -> Program:
@@ -154,15 +168,24 @@ def _scan(b: Builder, apply: Apply, needs: set[int]) -> None:
         incoming.append(came)
         outgoing.append(went)
         finals.append((b.buffer(apply.outputs[k]), came))
-    reading = [Row(b.buffer(v), start, step, 0, "", True) for v in apply.inputs[carries:][:sequences]]
+    reading = [
+        Row(b.buffer(v), start, step, 0, "", True) for v in apply.inputs[carries:][:sequences]
+    ]
     fixed = [Row(b.buffer(v)) for v in apply.inputs[carries + sequences :]]
     ys = [Row(b.buffer(apply.outputs[carries + k]), start, step, 0, "", True) for k in extra]
-    body = _program(b, Graph(op.body.inputs, [*outs[:carries], *(outs[carries + k] for k in extra)]), "body")
+    body = _program(
+        b, Graph(op.body.inputs, [*outs[:carries], *(outs[carries + k] for k in extra)]), "body"
+    )
     rows_ = (*incoming, *reading, *fixed, *outgoing, *ys)
     steps: list[Step] = [Loop(length, body, rows_, tuple(finals))]
     for k, v in enumerate(outs[carries:]):  # the same value stacked twice
         if k not in extra and stacked[v] != k:
-            steps.append(Copy(b.buffer(apply.outputs[carries + k]), b.buffer(apply.outputs[carries + stacked[v]])))
+            steps.append(
+                Copy(
+                    b.buffer(apply.outputs[carries + k]),
+                    b.buffer(apply.outputs[carries + stacked[v]]),
+                )
+            )
     reads = [b.buffer(v) for v in apply.inputs]
     b.add_steps(reads, [b.buffer(o) for o in apply.outputs], steps, needs)
 

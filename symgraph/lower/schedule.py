@@ -75,7 +75,7 @@ def _roots(body: tuple[Stmt, ...]) -> list[Expr]:
 
 
 def _side_by_side(indices: tuple[Expr, ...], i: Expr, j: Expr) -> int | None:
-    """The place of (i, j) in the indices, -1 where neither occurs, None where they occur otherwise."""
+    """The place of (i, j) in the indices; -1 where neither occurs, None where not side by side."""
     found = [k for k, e in enumerate(indices) if {i, j} & set(postorder([e]))]
     if not found:
         return -1

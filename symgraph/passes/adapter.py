@@ -70,7 +70,9 @@ class Tensors:
             new = constant(new.data, old.dtype)
         return new if new.shape == old.shape else broadcast(new, old)
 
-    def creating_with(self, origins: tuple[Any, ...]) -> AbstractContextManager[None]:
+    def creating_with(
+        self, origins: Callable[[], tuple[Any, ...]]
+    ) -> AbstractContextManager[None]:
         return creating_with(origins)
 
 

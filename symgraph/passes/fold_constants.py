@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from symgraph.ir.graph import Constant, Variable
 from symgraph.passes.adapter import evaluated
-from symgraph.rewrite.pattern import wild
+from symgraph.rewrite.pattern import match_op, wild
 from symgraph.rewrite.rules import EXACT, RuleSet, rule_function
 
 # Views and generators cost nothing where they are fused; as constants they would be loads.
@@ -22,4 +22,8 @@ def _value(root: Variable) -> Constant | None:
     return evaluated(node)
 
 
-FOLD_CONSTANTS = RuleSet("fold_constants", rule_function(wild("any"), _value, klass=EXACT))
+FOLD_CONSTANTS = RuleSet(
+    "fold_constants",
+    rule_function(wild("any"), _value, klass=EXACT, among="#"),
+    rule_function(match_op("size_value"), _value, klass=EXACT),
+)

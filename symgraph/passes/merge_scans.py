@@ -7,6 +7,7 @@ same updates of the carries. Its outputs join those of the first loop.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from symgraph.ir.graph import Apply, Graph, Variable, apply, rebuild, toposort
 from symgraph.ops.control import Cond, Scan
@@ -43,17 +44,23 @@ def _merged(outputs: Sequence[Variable], order: Sequence[Apply]) -> list[Variabl
     return rebuild(final, mapping) if mapping else final
 
 
+def _body(scan: Apply) -> Graph:
+    assert isinstance(scan.op, Scan)
+    return scan.op.body
+
+
 def _merge(mapping: dict[Variable, Variable], nodes: Sequence[Apply]) -> None:
     """Map the outputs of scans over the same inputs to those of as few scans as possible."""
     rest = list(dict.fromkeys(nodes))
     while len(rest) > 1:
         first, others, rest = rest[0], rest[1:], []
-        op = first.op
+        op: Any = first.op
         outputs = dict.fromkeys(op.body.outputs[op.carries :])
         carries = op.body.outputs[: op.carries]
         members = [(first, op.body.outputs)]
         for node in others:
-            body = node.op.body
+            inner: Any = node.op
+            body = inner.body
             own = rebuild(body.outputs, dict(zip(body.inputs, op.body.inputs, strict=True)))
             if all(a is b for a, b in zip(own, carries, strict=False)):
                 outputs.update(dict.fromkeys(own[op.carries :]))

@@ -7,7 +7,7 @@ processed once, and nodes that nothing changes are not rebuilt.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -51,8 +51,10 @@ class Adapter(Protocol):
         """``new`` with exactly the type of ``old``; None when that cannot be shown, RewriteError
         when the dtypes differ."""
 
-    def creating_with(self, origins: tuple[Any, ...]) -> AbstractContextManager[None]:
-        """While open, new nodes get these origins."""
+    def creating_with(
+        self, origins: Callable[[], tuple[Any, ...]]
+    ) -> AbstractContextManager[None]:
+        """While open, new nodes get these origins; they are computed when the first is made."""
 
 
 class Firing(NamedTuple):
@@ -111,6 +113,7 @@ class _Sweep:
         self.name, self.adapter, self.record = rules.name, adapter, record
         self.table = rules.table(admit)
         self.final: dict[Any, Any] = {}
+        self.numbers: dict[Any, Any] = {}  # constant -> what adapter.number says of it
 
     def normal_form(self, root: Any) -> Any:
         final = self.final
@@ -157,18 +160,27 @@ class _Sweep:
                 return self.adapter.rebuild(node, inputs).outputs[value.index], chain
         candidates = self.table[node.op.name]
         if candidates:
-            keys = {self.key(v) for v in inputs}
+            keys = self.keys(inputs)
             for rule in candidates:
-                if rule.needs <= keys:
+                if rule.needs <= keys and (rule.among is None or rule.among & keys):
                     after = self.attempt(rule, value)
                     if after is not None:
                         return after, self.extend(chain, rule, value)
         return value, chain
 
-    def key(self, value: Any) -> str:
-        if value.owner is not None:
-            return value.owner.op.name
-        return "#" if self.adapter.is_constant(value) else ""
+    def keys(self, inputs: Sequence[Any]) -> set[Any]:
+        """What rule.needs is compared with: the op names of the operands, "#" for a constant and
+        the number that it holds."""
+        found: set[Any] = set()
+        for v in inputs:
+            if v.owner is not None:
+                found.add(v.owner.op.name)
+            elif self.adapter.is_constant(v):
+                number = self.numbers.get(v, v)
+                if number is v:
+                    number = self.numbers[v] = self.adapter.number(v)
+                found.update(("#", number))
+        return found
 
     def attempt(self, rule: Rule, value: Any) -> Any:
         """What the rule makes of the value, of the same type; None when it does not fire."""
@@ -176,8 +188,7 @@ class _Sweep:
         def accept(bindings: dict[str, Any]) -> Any:
             if rule.when is not None and not call_with(rule.when, bindings, value):
                 return self.declined(rule, value, "its condition does not hold")
-            origins = dict.fromkeys(o for n in matched_nodes(value, bindings) for o in n.origins)
-            with self.adapter.creating_with(tuple(origins)):
+            with self.adapter.creating_with(lambda: _united(value, bindings)):
                 if rule.replacement is not None:
                     new = instantiate(rule.replacement, bindings, self.adapter, value)
                 else:
@@ -225,3 +236,8 @@ class _Sweep:
             origin=origins[0] if origins else None,
             hint="two of them undo each other, or one makes a value that it matches again",
         )
+
+
+def _united(value: Any, bindings: dict[str, Any]) -> tuple[Any, ...]:
+    origins = dict.fromkeys(o for n in matched_nodes(value, bindings) for o in n.origins)
+    return tuple(origins)

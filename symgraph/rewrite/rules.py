@@ -33,7 +33,7 @@ class Rule:
     ``root`` for the matched value itself.
     """
 
-    __slots__ = ("_name", "doc", "file", "function", "klass", "line", "needs", "pattern",
+    __slots__ = ("_name", "among", "doc", "file", "function", "klass", "line", "needs", "pattern",
                  "replacement", "when")  # fmt: skip
 
     def __init__(
@@ -45,6 +45,7 @@ class Rule:
         klass: str,
         name: str | None,
         doc: str,
+        among: frozenset[Any] | None = None,
     ) -> None:
         if klass not in CLASSES:
             raise ValueError(f"a rule's class is one of {', '.join(CLASSES)}, not {klass!r}")
@@ -53,6 +54,7 @@ class Rule:
         caller = sys._getframe(2)
         self.file, self.line = caller.f_code.co_filename, caller.f_lineno
         self.needs = _needs(pattern)
+        self.among = among
         self._name = name
         if replacement is not None:
             unbound = set(names(replacement)) - set(names(pattern))
@@ -111,10 +113,16 @@ def rule_function(
     klass: str = EXACT,
     name: str | None = None,
     doc: str = "",
+    among: Iterable[Any] | None = None,
 ) -> Rule:
-    """A rule whose right side is computed: the function returns the value, or None to decline."""
+    """A rule whose right side is computed: the function returns the value, or None to decline.
+
+    It is asked only when one of the ops in ``among`` made an operand, if that is given; "#" stands
+    for a constant. A rule that begins with any op should say so: it is offered every value.
+    """
     about = doc or (function.__doc__ or "").strip()
-    return Rule(as_pattern(pattern), None, function, None, klass, name, about)
+    names = None if among is None else frozenset(among)
+    return Rule(as_pattern(pattern), None, function, None, klass, name, about, names)
 
 
 def call_with(function: Callable[..., Any], bindings: dict[str, Any], root: Any) -> Any:
@@ -176,16 +184,18 @@ def _flat(rules: Iterable[Any]) -> Iterator[Rule]:
             yield from _flat(r)
 
 
-def _needs(pattern: Pattern) -> frozenset[str]:
-    # What the operands of a match must contain: op names, and "#" for a constant. Most candidates
-    # fail here, before the matcher is asked.
+def _needs(pattern: Pattern) -> frozenset[Any]:
+    # What the operands of a match must contain: op names, numbers, "#" for any constant. Most
+    # candidates fail here, before the matcher is asked.
     if not isinstance(pattern, OpPattern):
         return frozenset()
-    found = set()
+    found: set[Any] = set()
     for i in pattern.inputs:
         if isinstance(i, OpPattern):
             found.add(i.op)
-        elif isinstance(i, Number) or (isinstance(i, Wild) and i.constant):
+        elif isinstance(i, Number):
+            found.add(i.value)
+        elif isinstance(i, Wild) and i.constant:
             found.add("#")
     return frozenset(found)
 

@@ -41,7 +41,7 @@ class Expr:
         return f"Expr({self})"
 
     def __str__(self) -> str:
-        return _printer(self)
+        return str(_printer(self))
 
     def __reduce__(self) -> Any:
         return _from_rows, (_to_rows(self),)
@@ -188,13 +188,14 @@ _normalize: Any = None
 _printer: Any = None
 
 
-def _arith(op: str, a: Operand, b: Operand) -> Any:
+def _arith(op: str, a: Operand, b: Operand) -> Expr:
     dtype = a.dtype if isinstance(a, Expr) else b.dtype if isinstance(b, Expr) else "int64"
     if not all(isinstance(x, Expr | int | float) for x in (a, b)):
-        return NotImplemented
+        return NotImplemented  # type: ignore[no-any-return]
     if dtype == "int64" and (isinstance(a, float) or isinstance(b, float)):
         return NotImplemented  # a size and a fraction: refused rather than rounded
     left, right = as_expr(a, dtype), as_expr(b, dtype)
     if left.dtype == "int64" == right.dtype:
-        return _normalize(op, left, right)
+        out: Expr = _normalize(op, left, right)
+        return out
     return call(op, left, right)

@@ -7,7 +7,8 @@ generators are tested against it. Adding an operation means one row here, one em
 from __future__ import annotations
 
 import math
-from typing import Any, Callable, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,32 +63,66 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
 
 
 def _rows() -> list[ScalarOp]:
-    same = [
-        ("add", 2, np.add, "+"), ("sub", 2, np.subtract, "-"), ("mul", 2, np.multiply, "*"),
-        ("div", 2, np.true_divide, "/"), ("floordiv", 2, np.floor_divide, "//"),
-        ("mod", 2, np.remainder, "%"), ("neg", 1, np.negative, "-"), ("abs", 1, np.abs, ""),
-        ("minimum", 2, np.minimum, ""), ("maximum", 2, np.maximum, ""), ("fma", 3, _fma, ""),
-        ("sign", 1, np.sign, ""), ("copysign", 2, np.copysign, ""), ("pow", 2, np.power, "**"),
+    same: list[tuple[str, int, Any, str]] = [
+        ("add", 2, np.add, "+"),
+        ("sub", 2, np.subtract, "-"),
+        ("mul", 2, np.multiply, "*"),
+        ("div", 2, np.true_divide, "/"),
+        ("floordiv", 2, np.floor_divide, "//"),
+        ("mod", 2, np.remainder, "%"),
+        ("neg", 1, np.negative, "-"),
+        ("abs", 1, np.abs, ""),
+        ("minimum", 2, np.minimum, ""),
+        ("maximum", 2, np.maximum, ""),
+        ("fma", 3, _fma, ""),
+        ("sign", 1, np.sign, ""),
+        ("copysign", 2, np.copysign, ""),
+        ("pow", 2, np.power, "**"),
         ("ipow", 2, _ipow, "**"),
-        ("and", 2, np.bitwise_and, "&"), ("or", 2, np.bitwise_or, "|"),
-        ("xor", 2, np.bitwise_xor, "^"), ("not", 1, np.invert, "~"),
-        ("shl", 2, np.left_shift, "<<"), ("shr", 2, np.right_shift, ">>"),
-        ("floor", 1, np.floor, ""), ("ceil", 1, np.ceil, ""), ("trunc", 1, np.trunc, ""),
-        ("rint", 1, np.rint, ""), ("sqrt", 1, np.sqrt, ""), ("exp", 1, np.exp, ""),
-        ("exp2", 1, np.exp2, ""), ("expm1", 1, np.expm1, ""), ("log", 1, np.log, ""),
-        ("log1p", 1, np.log1p, ""), ("log2", 1, np.log2, ""), ("log10", 1, np.log10, ""),
-        ("sin", 1, np.sin, ""), ("cos", 1, np.cos, ""), ("tan", 1, np.tan, ""),
-        ("asin", 1, np.arcsin, ""), ("acos", 1, np.arccos, ""), ("atan", 1, np.arctan, ""),
-        ("atan2", 2, np.arctan2, ""), ("sinh", 1, np.sinh, ""), ("cosh", 1, np.cosh, ""),
-        ("tanh", 1, np.tanh, ""), ("asinh", 1, np.arcsinh, ""), ("acosh", 1, np.arccosh, ""),
-        ("atanh", 1, np.arctanh, ""), ("sigmoid", 1, _sigmoid, ""),
+        ("and", 2, np.bitwise_and, "&"),
+        ("or", 2, np.bitwise_or, "|"),
+        ("xor", 2, np.bitwise_xor, "^"),
+        ("not", 1, np.invert, "~"),
+        ("shl", 2, np.left_shift, "<<"),
+        ("shr", 2, np.right_shift, ">>"),
+        ("floor", 1, np.floor, ""),
+        ("ceil", 1, np.ceil, ""),
+        ("trunc", 1, np.trunc, ""),
+        ("rint", 1, np.rint, ""),
+        ("sqrt", 1, np.sqrt, ""),
+        ("exp", 1, np.exp, ""),
+        ("exp2", 1, np.exp2, ""),
+        ("expm1", 1, np.expm1, ""),
+        ("log", 1, np.log, ""),
+        ("log1p", 1, np.log1p, ""),
+        ("log2", 1, np.log2, ""),
+        ("log10", 1, np.log10, ""),
+        ("sin", 1, np.sin, ""),
+        ("cos", 1, np.cos, ""),
+        ("tan", 1, np.tan, ""),
+        ("asin", 1, np.arcsin, ""),
+        ("acos", 1, np.arccos, ""),
+        ("atan", 1, np.arctan, ""),
+        ("atan2", 2, np.arctan2, ""),
+        ("sinh", 1, np.sinh, ""),
+        ("cosh", 1, np.cosh, ""),
+        ("tanh", 1, np.tanh, ""),
+        ("asinh", 1, np.arcsinh, ""),
+        ("acosh", 1, np.arccosh, ""),
+        ("atanh", 1, np.arctanh, ""),
+        ("sigmoid", 1, _sigmoid, ""),
         ("softplus", 1, lambda x: np.logaddexp(x, np.zeros((), np.result_type(x))), ""),
-        ("erf", 1, _each(math.erf), ""), ("erfc", 1, _each(math.erfc), ""),
+        ("erf", 1, _each(math.erf), ""),
+        ("erfc", 1, _each(math.erfc), ""),
         ("mulhi", 2, _mulhi, ""),
     ]
-    boolean = [
-        ("lt", 2, np.less, "<"), ("le", 2, np.less_equal, "<="), ("eq", 2, np.equal, "=="),
-        ("ne", 2, np.not_equal, "!="), ("isnan", 1, np.isnan, ""), ("isinf", 1, np.isinf, ""),
+    boolean: list[tuple[str, int, Any, str]] = [
+        ("lt", 2, np.less, "<"),
+        ("le", 2, np.less_equal, "<="),
+        ("eq", 2, np.equal, "=="),
+        ("ne", 2, np.not_equal, "!="),
+        ("isnan", 1, np.isnan, ""),
+        ("isinf", 1, np.isinf, ""),
         ("isfinite", 1, np.isfinite, ""),
     ]
     rows = [ScalarOp(name, arity, "same", f, symbol) for name, arity, f, symbol in same]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from symgraph import dtypes
 from symgraph.scalar import expr as _expr
 from symgraph.scalar.expr import Expr
 from symgraph.scalar.table import SCALAR_OPS
@@ -46,9 +47,13 @@ def _one(e: Expr, args: list[tuple[str, int]]) -> tuple[str, int]:
     symbol = SCALAR_OPS[e.op].symbol
     if len(args) == 1:
         return (symbol + _wrap(args[0], level), level)
-    # Comparisons do not chain; the right operand of - / // % needs brackets at equal precedence.
-    left = _wrap(args[0], level + (level == 4))
-    right = _wrap(args[1], level + (e.op not in ("add", "mul", "and", "or", "xor")))
+    # Comparisons do not chain; a quotient in a product has brackets on either side; a right operand
+    # of equal precedence has them unless it is the same operation and that is associative (floats
+    # are not: a + (b + c) is not a + b + c).
+    quotient = e.op == "mul" and e.args[0].op in ("div", "floordiv", "mod")
+    left = _wrap(args[0], level + (level == 4 or quotient))
+    same = e.args[1].op == e.op in ("add", "mul", "and", "or", "xor")
+    right = _wrap(args[1], level + (not same or dtypes.is_float(e.dtype)))
     space = "" if level >= 7 else " "
     return (f"{left}{space}{symbol}{space}{right}", level)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 
@@ -88,7 +89,9 @@ def variables(e: Expr) -> list[Expr]:
     return [n for n in postorder([e]) if n.op == "var"]
 
 
-def evaluate(e: Expr, env: Mapping[str, Any], buffers: Mapping[str, np.ndarray] | None = None) -> Any:
+def evaluate(
+    e: Expr, env: Mapping[str, Any], buffers: Mapping[str, np.ndarray] | None = None
+) -> Any:
     """The value by NumPy, with variables from ``env`` and loads from ``buffers``: the oracle.
 
     Variables may be bound to arrays, which broadcast: the value at many indices at once. Raises

@@ -32,7 +32,7 @@ def native(d: Definition, optimized: bool = True, scheduled: bool = True) -> Any
     """A compiled function, with or without passes and loop scheduling; no cache."""
     graph = stages.optimized_graph(d) if optimized else d.graph
     low = stages.emit(d, graph, stages.lower(d, graph, scheduled))
-    meta = {"layout": low.layout, "failures": low.failures}
+    meta = {"layout": low.layout, "failures": low.failures, "callbacks": low.callbacks}
     modules = {"function": low.main, **low.kernels}
     return compiler._linked(d, meta, {name: _object(text) for name, text in modules.items()})
 

@@ -83,8 +83,9 @@ class Maker:
         self.states: list[Shared] = []
         for k in range(self.rng.integers(2, 5)):
             self.input(f"x{k}")
+        told = {str(s) for x in self.inputs for s in x.shape}
         for k in range(self.rng.integers(0, 3)):
-            self.state(f"s{k}")
+            self.state(f"s{k}", told)
         names = list(OPERATIONS)
         weights = np.array([OPERATIONS[n][1] for n in names], float)
         self.steps = steps
@@ -146,11 +147,12 @@ class Maker:
         self.inputs.append(x)
         self.note(x, Note(exact, 4.0))
 
-    def state(self, name: str) -> None:
+    def state(self, name: str, told: set[str]) -> None:
+        """A shared variable; its symbolic sizes are those that inputs tell."""
         dtype, dims = self.new_type()
+        dims = tuple(d if d in told or isinstance(d, int) else self.sizes[d] for d in dims)
         exact = not dtypes.is_float(dtype)
-        free = [d if isinstance(d, str) else d for d in dims]
-        s = shared(self.array(dtype, dims, exact), name, shape=free)
+        s = shared(self.array(dtype, dims, exact), name, shape=dims)
         self.states.append(s)
         self.note(s, Note(exact, 4.0))
 

@@ -21,6 +21,7 @@ from symgraph.ops.arithmetic import sqrt
 from symgraph.ops.comparison import where
 from symgraph.ops.exponential import exp, log
 from symgraph.ops.nn import softmax
+from symgraph.ops.operands import SizeValue
 from symgraph.ops.reductions import max as max_
 from symgraph.ops.reductions import sum as sum_
 from symgraph.ops.shape import BroadcastTo, ExpandDims
@@ -406,6 +407,7 @@ def _constants():
     yield exp(x), []
     yield x + constant([[1.0], [2.0]]), []
     yield sum_(x), []
+    yield SizeValue(7)(), []
 
 
 # Left sides for rules that look further than their pattern says.
@@ -417,12 +419,16 @@ EXAMPLES = {
 }
 
 
+def sides(rule):
+    """The left sides of a rule: its examples, or what its pattern says."""
+    examples = [f for word, f in EXAMPLES.items() if word in rule.name]
+    return examples[0]() if examples else left_sides(rule.pattern)
+
+
 def failures(rule, limit=3):
     """(number of comparisons, descriptions of what is wrong) over all left sides of a rule."""
     found, count, per_type = [], 0, {}
-    examples = [f for word, f in EXAMPLES.items() if word in rule.name]
-    sides = examples[0]() if examples else left_sides(rule.pattern)
-    for left, inputs in sides:
+    for left, inputs in sides(rule):
         kind = (left.type, tuple(i.type for i in inputs))
         if per_type.get(kind, 0) >= 8 or left.owner is None:
             continue

@@ -77,7 +77,7 @@ class Toy:
 
     @contextmanager
     def creating_with(self, origins):
-        before, self.origins = self.origins, origins
+        before, self.origins = self.origins, origins()
         yield
         self.origins = before
 

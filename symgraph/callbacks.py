@@ -1,0 +1,75 @@
+"""Ops that run in Python inside a compiled program: the way back from native code to NumPy.
+
+An op without native code is called through a C function that wraps the program's buffers in arrays
+and interprets a graph of that one node. An exception waits here until the program has stopped.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.ir.graph import Graph, Variable
+from symgraph.ir.interpret import interpret
+from symgraph.ir.parse import parse_graph
+from symgraph.ir.text import graph_text
+from symgraph.scalar import evaluate_size
+
+_SIGNATURE = ctypes.CFUNCTYPE(
+    ctypes.c_int32, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_int64)
+)
+_waiting = threading.local()
+
+
+def pending() -> BaseException:
+    """The exception that stopped the program of this thread."""
+    error: BaseException = _waiting.error
+    _waiting.error = None
+    return error
+
+
+def to_text(graph: Graph, sizes: Sequence[str]) -> dict[str, Any]:
+    """A callback as the disk cache keeps it; raises VerifyError for ops without a portable form."""
+    return {"graph": graph_text(graph), "sizes": list(sizes)}
+
+
+def from_text(record: dict[str, Any]) -> tuple[Graph, tuple[str, ...]]:
+    """The callback of a record."""
+    return parse_graph(record["graph"]), tuple(record["sizes"])
+
+
+def make(graph: Graph, sizes: Sequence[str]) -> tuple[int, Any]:
+    """The address of a C function that runs the graph, and what keeps it alive."""
+
+    def run(buffers: Any, values: Any) -> int:
+        try:
+            env = {name: values[k] for k, name in enumerate(sizes)}
+            count = len(graph.inputs)
+            inputs = [_view(v, buffers[k], env) for k, v in enumerate(graph.inputs)]
+            for array in inputs:
+                array.flags.writeable = False
+            results = interpret(graph, inputs, None, env)
+            for k, (v, result) in enumerate(zip(graph.outputs, results, strict=True)):
+                _view(v, buffers[count + k], env)[...] = result
+        except BaseException as error:
+            _waiting.error = error
+            return -1
+        return 0
+
+    function = _SIGNATURE(run)
+    return ctypes.cast(function, ctypes.c_void_p).value or 0, function
+
+
+def _view(v: Variable, address: int | None, env: dict[str, int]) -> np.ndarray:
+    shape = tuple(evaluate_size(s, env) for s in v.shape)
+    dtype = dtypes.numpy_dtype(v.dtype)
+    count = int(np.prod(shape, dtype=np.int64)) if shape else 1
+    if count == 0 or not address:
+        return np.empty(shape, dtype)
+    memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)
+    return np.frombuffer(memory, dtype).reshape(shape)  # type: ignore[call-overload,no-any-return]
