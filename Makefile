@@ -46,7 +46,8 @@ golden: .venv/.stamp ## accept the present output of every stage as the golden t
 	$(PYTEST) --update-golden -m 'not gpu' $(ARGS)
 
 bench: .venv/.stamp ## the benchmarks beside their peers, as far as these are installed
-	@for file in benchmarks/bench_*.py; do echo "== $$file"; $(PY) $$file $(ARGS) || exit 1; done
+	$(PY) benchmarks/bench.py $(ARGS)
+	$(PY) benchmarks/compile_time.py $(if $(findstring --quick,$(ARGS)),--quick)
 
 docs: .venv/.stamp ## run every example of the README, the pages under docs/ and the docstrings
 	$(PYTEST) tests/test_docs.py $(ARGS)

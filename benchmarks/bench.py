@@ -29,12 +29,17 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     add = parser.add_argument
     add("--only", default="", metavar="REGEX", help="workloads whose name matches")
-    add("--peers", default=",".join(peers.PEERS), help="contenders beside symgraph (default: %(default)s)")
+    add(
+        "--peers",
+        default=",".join(peers.PEERS),
+        help="contenders beside symgraph (default: %(default)s)",
+    )
     add("--quick", action="store_true", help="few and short rounds")
     add("--rounds", type=int, help="rounds per workload (default 15, quick 3)")
     add("--cores", type=int, help="use only so many cores, all contenders alike")
     add("--json", metavar="FILE", help="write all figures as JSON")
     add("--html", metavar="FILE", default="out/benchmarks.html", help="page of bars (%(default)s)")
+    add("--markdown", metavar="FILE", help="write the table of the documentation")
     add("--list", action="store_true", help="name the workloads and stop")
     return parser.parse_args()
 
@@ -114,6 +119,8 @@ def main() -> int:
         print(f"geometric mean of the ratios to the best peer: {summary['mean']:.2f}")
     if options.json:
         Path(options.json).write_text(json.dumps(summary, indent=1))
+    if options.markdown:
+        Path(options.markdown).write_text(report.markdown(rows))
     if options.html:
         report.write_page(Path(options.html), summary)
     return int(any("symgraph" in r["failed"] for r in rows))

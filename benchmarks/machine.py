@@ -5,13 +5,16 @@ from __future__ import annotations
 import datetime
 import os
 import platform
+import sys
 from pathlib import Path
 
 
 def use_cores(count: int | None) -> None:
-    """Bind this process to the first ``count`` usable cores, before any library counts them."""
-    if count is not None:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+    """Start over on the first ``count`` usable cores: libraries count them when they are loaded."""
+    usable = sorted(os.sched_getaffinity(0))
+    if count is not None and count < len(usable):
+        os.sched_setaffinity(0, usable[:count])
+        os.execv(sys.executable, sys.orig_argv)
 
 
 def describe() -> dict[str, str | int]:

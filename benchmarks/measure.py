@@ -29,7 +29,11 @@ class Timed(NamedTuple):
     def timer(self) -> timeit.Timer:
         """A timer whose loop holds nothing but the call."""
         names = [f"a{k}" for k in range(len(self.args))]
-        space = {"call": self.call, "finish": self.finish, **dict(zip(names, self.args, strict=True))}
+        space = {
+            "call": self.call,
+            "finish": self.finish,
+            **dict(zip(names, self.args, strict=True)),
+        }
         call = f"call({', '.join(names)})"
         return timeit.Timer(call if self.finish is None else f"finish({call})", globals=space)
 

@@ -23,6 +23,12 @@ def seconds(value: float | None) -> str:
     return f"{value * 1e9:.3g} ns"
 
 
+def _cell(row: dict[str, Any], name: str) -> str:
+    if name in row["contenders"]:
+        return seconds(row["contenders"][name]["median"])
+    return "failed" if name in row["failed"] else "-"
+
+
 def text_row(row: dict[str, Any], header: bool = False) -> str:
     """One line of the table; ``header`` puts the titles above it."""
     lines = []
@@ -30,13 +36,12 @@ def text_row(row: dict[str, Any], header: bool = False) -> str:
         lines.append(f"{'workload':27s}" + "".join(f"{n:>14s}" for n in ORDER)
                      + f"{'ratio':>8s}  {'first call':>10s} {'cached':>8s}")  # fmt: skip
     timed = row["contenders"]
-    cells = "".join(
-        f"{seconds(timed[n]['median']) if n in timed else 'failed' if n in row['failed'] else '-':>14s}"
-        for n in ORDER
-    )
+    cells = "".join(f"{_cell(row, n):>14s}" for n in ORDER)
     ratio = f"{row['ratio']:.2f}" if row["ratio"] else "-"
     first = timed.get("symgraph", {}).get("first")
-    lines.append(f"{row['name']:27s}{cells}{ratio:>8s}  {seconds(first):>10s} {seconds(row['cached']):>8s}")
+    lines.append(
+        f"{row['name']:27s}{cells}{ratio:>8s}  {seconds(first):>10s} {seconds(row['cached']):>8s}"
+    )
     lines += [f"    {name}: {why}" for name, why in row["failed"].items()]
     return "\n".join(lines)
 
@@ -62,7 +67,8 @@ def write_page(path: Path, summary: dict[str, Any]) -> None:
     body = "\n".join(_bars(row) for row in summary["rows"] if row["contenders"])
     path.write_text(
         "<!doctype html><meta charset=utf-8><title>symgraph benchmarks</title>"
-        "<style>body{font:14px system-ui;margin:2em auto;max-width:60em}h2{font-size:1em;margin:1.5em 0 0}"
+        "<style>body{font:14px system-ui;margin:2em auto;max-width:60em}"
+        "h2{font-size:1em;margin:1.5em 0 0}"
         "p{color:#475569}text{font:12px system-ui;fill:#0f172a}</style>"
         f"<h1>Benchmarks</h1><p>{html.escape(machine)}</p><p>{html.escape(versions)}</p>\n{body}\n"
     )
@@ -74,8 +80,11 @@ def _bars(row: dict[str, Any]) -> str:
     lines = []
     for k, (name, value) in enumerate(timed):
         y, width = 20 * k, max(1.0, 560 * value / slowest)
-        lines.append(f'<text x="100" y="{y + 14}" text-anchor="end">{name}</text>'
-                     f'<rect x="110" y="{y + 3}" width="{width:.1f}" height="14" fill="{COLOURS[name]}"/>'
-                     f'<text x="{116 + width:.1f}" y="{y + 14}">{seconds(value)}</text>')  # fmt: skip
+        lines += [
+            f'<text x="100" y="{y + 14}" text-anchor="end">{name}</text>',
+            f'<rect x="110" y="{y + 3}" width="{width:.1f}" height="14" fill="{COLOURS[name]}"/>',
+            f'<text x="{116 + width:.1f}" y="{y + 14}">{seconds(value)}</text>',
+        ]
     title = html.escape(f"{row['name']}: {row['what']}")
-    return f'<h2>{title}</h2><svg width="800" height="{20 * len(timed) + 4}">{"".join(lines)}</svg>'
+    height = 20 * len(timed) + 4
+    return f'<h2>{title}</h2><svg width="800" height="{height}">{"".join(lines)}</svg>'

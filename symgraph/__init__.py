@@ -16,7 +16,8 @@ import sys
 from importlib.machinery import PathFinder
 from types import ModuleType
 
-TYPE_CHECKING = False  # as type checkers know it; importing typing would be half of this module's time
+# As type checkers know it; to import it from typing would be half of this module's time.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
@@ -36,7 +37,7 @@ class _Package(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") and name != "__all__":  # Python's own questions
             raise AttributeError(f"module 'symgraph' has no attribute {name!r}")
-        if name != "scalar" and PathFinder.find_spec(f"symgraph.{name}", __path__):
+        if name != "scalar" and PathFinder.find_spec(f"symgraph.{name}", self.__path__):
             return importlib.import_module(f"symgraph.{name}")
         api = importlib.import_module("symgraph.api")
         names = vars(api)

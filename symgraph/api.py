@@ -3,6 +3,7 @@
 Every module of `ops/` and `autodiff/` says in its ``__all__`` what it offers, so that a new
 operation needs no line here.
 """
+# ruff: noqa: F401, F403
 
 from __future__ import annotations
 
@@ -10,9 +11,10 @@ import math
 from typing import Any, TextIO
 
 from symgraph import config, errors
-from symgraph.autodiff.check import *  # noqa: F403
-from symgraph.autodiff.products import *  # noqa: F403
-from symgraph.autodiff.reverse import *  # noqa: F403
+from symgraph.autodiff.check import *
+from symgraph.autodiff.products import *
+from symgraph.autodiff.reverse import *
+from symgraph.batching.vectorize import *
 from symgraph.compiler import compile
 from symgraph.function import Function
 from symgraph.ir.export import to_networkx
@@ -22,25 +24,42 @@ from symgraph.ir.save import load, save
 from symgraph.ir.shared import Shared, shared
 from symgraph.ir.text import tree_text as _tree_text
 from symgraph.ir.types import TensorType
-from symgraph.ops import nn, random
-from symgraph.ops.arithmetic import *  # noqa: F403
-from symgraph.ops.cast import *  # noqa: F403
-from symgraph.ops.comparison import *  # noqa: F403
-from symgraph.ops.contraction import *  # noqa: F403
-from symgraph.ops.control import *  # noqa: F403
-from symgraph.ops.creation import *  # noqa: F403
-from symgraph.ops.cumulative import *  # noqa: F403
-from symgraph.ops.elementwise import *  # noqa: F403
-from symgraph.ops.exponential import *  # noqa: F403
-from symgraph.ops.indexing import *  # noqa: F403
-from symgraph.ops.joining import *  # noqa: F403
-from symgraph.ops.matrix import *  # noqa: F403
-from symgraph.ops.protocol import *  # noqa: F403
-from symgraph.ops.reductions import *  # noqa: F403
-from symgraph.ops.scanning import *  # noqa: F403
-from symgraph.ops.shape import *  # noqa: F403
-from symgraph.ops.special import *  # noqa: F403
-from symgraph.ops.trigonometric import *  # noqa: F403
+from symgraph.ops import linalg, nn, random
+from symgraph.ops.arithmetic import *
+from symgraph.ops.assembling import *
+from symgraph.ops.cast import *
+from symgraph.ops.comparison import *
+from symgraph.ops.contraction import *
+from symgraph.ops.control import *
+from symgraph.ops.counting import *
+from symgraph.ops.creation import *
+from symgraph.ops.cumulative import *
+from symgraph.ops.custom import *
+from symgraph.ops.debugging import *
+from symgraph.ops.differences import *
+from symgraph.ops.elementwise import *
+from symgraph.ops.exponential import *
+from symgraph.ops.functions import *
+from symgraph.ops.grids import *
+from symgraph.ops.indexing import *
+from symgraph.ops.joining import *
+from symgraph.ops.looping import *
+from symgraph.ops.matrix import *
+from symgraph.ops.numbers import *
+from symgraph.ops.numpy_names import *
+from symgraph.ops.padding import *
+from symgraph.ops.polynomials import *
+from symgraph.ops.protocol import *
+from symgraph.ops.quantiles import *
+from symgraph.ops.reductions import *
+from symgraph.ops.scanning import *
+from symgraph.ops.selecting import *
+from symgraph.ops.shape import *
+from symgraph.ops.sorting import *
+from symgraph.ops.special import *
+from symgraph.ops.statistics import *
+from symgraph.ops.trigonometric import *
+from symgraph.ops.windows import *
 
 pi, e, inf, nan, newaxis = math.pi, math.e, math.inf, math.nan, None
 

@@ -18,7 +18,7 @@ from symgraph.ir.graph import Graph, Variable
 from symgraph.ir.interpret import interpret
 from symgraph.ir.parse import parse_graph
 from symgraph.ir.text import graph_text
-from symgraph.scalar import evaluate_size
+from symgraph.scalar import as_expr, evaluate_size, variables
 
 _SIGNATURE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_int64)
@@ -35,12 +35,20 @@ def pending() -> BaseException:
 
 def to_text(graph: Graph, sizes: Sequence[str]) -> dict[str, Any]:
     """A callback as the disk cache keeps it; raises VerifyError for ops without a portable form."""
-    return {"graph": graph_text(graph), "sizes": list(sizes)}
+    return {"graph": graph_text(graph), "sizes": list(sizes), "names": _names(graph)}
 
 
 def from_text(record: dict[str, Any]) -> tuple[Graph, tuple[str, ...]]:
-    """The callback of a record."""
-    return parse_graph(record["graph"]), tuple(record["sizes"])
+    """The callback of a record. Sizes without a name get new ones when a graph is read."""
+    graph = parse_graph(record["graph"])
+    new = dict(zip(record["names"], _names(graph), strict=True))
+    return graph, tuple(new.get(name, name) for name in record["sizes"])
+
+
+def _names(graph: Graph) -> list[str]:
+    """The names of the sizes in the types of inputs and outputs, in order of first sight."""
+    sizes = [as_expr(s) for v in (*graph.inputs, *graph.outputs) for s in v.shape]
+    return list(dict.fromkeys(x.attr for s in sizes for x in variables(s)))
 
 
 def make(graph: Graph, sizes: Sequence[str]) -> tuple[int, Any]:

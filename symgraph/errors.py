@@ -303,6 +303,28 @@ class IndexOutOfRange(SymgraphError, IndexError):
     code = "SG301"
 
 
+class LinAlgError(SymgraphError, ValueError):
+    """A matrix has no such decomposition or inverse: it is singular, not positive definite, or an
+    iteration did not converge. Shared variables are as they were before the call.
+
+    `sg.linalg.cholesky(a, on_failure="nan")` gives NaN instead.
+
+    Fails::
+
+        a = sg.matrix("a")
+        f = sg.compile([a], sg.linalg.cholesky(a))
+        f(np.array([[1.0, 2.0], [2.0, 1.0]]))
+
+    Mended::
+
+        a = sg.matrix("a")
+        f = sg.compile([a], sg.linalg.cholesky(a + 2 * sg.eye(2)))
+        f(np.array([[1.0, 2.0], [2.0, 1.0]]))
+    """
+
+    code = "SG302"
+
+
 # derivatives, passes, files, targets --------------------------------------------------------------
 
 

@@ -230,7 +230,7 @@ class Function(Compiled, NativeBase):
 
         def fail(number: int) -> None:
             if number < 0:  # a callback raised
-                raise callbacks.pending()
+                raise placed(d, loaded_failures[-1 - number], callbacks.pending())
             raise failure(d, loaded_failures[number - 1])
 
         loaded_failures: list[dict[str, Any]] = []
@@ -250,15 +250,29 @@ class Function(Compiled, NativeBase):
 
 def failure(d: Definition, record: Mapping[str, Any]) -> BaseException:
     """The error of a run-time failure recorded by the compiler, at the user's line."""
-
-    nodes = d.graph.toposort()
-    at = record.get("node")
-    node = nodes[at] if at is not None and at < len(nodes) else None
-    operands = [] if node is None else [(i.label(), i.type.text(), i.origin) for i in node.inputs]
-    origin = node.origins[0] if node is not None and node.origins else None
+    origin, operands = _place(d, record)
     return CODES[record["code"]](
         record["what"], origin=origin, operands=operands, hint=record["hint"]
     )
+
+
+def placed(d: Definition, record: Mapping[str, Any], error: BaseException) -> BaseException:
+    """An error that an op's reference raised, at the user's line."""
+    if isinstance(error, SymgraphError):
+        origin, operands = _place(d, record)
+        error.origin, error.operands = origin or error.origin, tuple(operands)
+    return error
+
+
+def _place(d: Definition, record: Mapping[str, Any]) -> tuple[Any, list[Any]]:
+    """Origin and operands of the node that a failure's record names."""
+    nodes = d.graph.toposort()
+    at = record.get("node")
+    node = nodes[at] if at is not None and at < len(nodes) else None
+    if node is None:
+        return None, []
+    operands = [(i.label(), i.type.text(), i.origin) for i in node.inputs]
+    return node.origins[0] if node.origins else None, operands
 
 
 class InterpretedFunction(Compiled):

@@ -25,7 +25,9 @@ def all_workloads() -> list[Workload]:
     return [w for f in FAMILIES for w in importlib.import_module(f"workloads.{f}").WORKLOADS]
 
 
-def arrays(*shapes: tuple[int, ...], dtype: str = "float64") -> Callable[[], tuple[np.ndarray, ...]]:
+def arrays(
+    *shapes: tuple[int, ...], dtype: str = "float64"
+) -> Callable[[], tuple[np.ndarray, ...]]:
     """A function that makes normally distributed arrays of these shapes, always the same ones."""
 
     def make() -> tuple[np.ndarray, ...]:

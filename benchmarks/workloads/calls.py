@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from peers import array_formulas, numba_formula, numexpr_formula
+
 from workloads import Workload, arrays
 
 

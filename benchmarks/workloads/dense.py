@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from peers import array_formulas
+
 from workloads import Workload
 
 LAYER = array_formulas(
@@ -26,8 +26,6 @@ def layer(rows: int, inner: int, columns: int) -> Callable[[], tuple[np.ndarray,
         return tuple(rng.normal(size=s).astype("float32") for s in shapes)
 
     return make
-
-
 
 
 WORKLOADS = [

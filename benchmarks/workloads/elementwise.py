@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from peers import array_formulas, numba_formula, numexpr_formula
+
 from workloads import Workload, arrays
 
 # Black-Scholes: price of a call and a put --------------------------------------------------------
@@ -95,8 +96,12 @@ GELU = array_formulas(
 ) | {
     "numba": numba_formula(gelu_loop),
     "numexpr": numexpr_formula(
-        "half * x * (one + tanh(scale * (x + cubic * (x * x * x))))", "x",
-        half=0.5, one=1.0, scale=SCALE, cubic=0.044715,
+        "half * x * (one + tanh(scale * (x + cubic * (x * x * x))))",
+        "x",
+        half=0.5,
+        one=1.0,
+        scale=SCALE,
+        cubic=0.044715,
     ),
 }
 

@@ -18,6 +18,7 @@ from peers import (
     symgraph_formula,
     torch_formula,
 )
+
 from workloads import Workload
 
 STEPS, BATCH, UNITS = 100, 32, 128
@@ -186,8 +187,9 @@ def tiny_torch(a: Any, x: Any) -> Any:
 def tiny_pytensor(a: Any, x: Any) -> Any:
     pytensor = importlib.import_module("pytensor")
     pt = importlib.import_module("pytensor.tensor")
+    zero = pt.constant(np.float64(0))
     s = pytensor.scan(
-        lambda row, s, a: pt.tanh(a * s + row), [x], [pt.constant(0.0)], [a], return_updates=False
+        lambda row, s, a: pt.tanh(a * s + row), [x], [zero], [a], return_updates=False
     )
     return s[-1], pytensor.grad(s[-1], a)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from peers import array_formulas
+
 from workloads import Workload, arrays
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from peers import array_formulas, numba_formula
+
 from workloads import Workload, arrays
 
 

@@ -6,8 +6,17 @@ import importlib
 from typing import Any
 
 import numpy as np
-from peers import Contender, jax_formula, jax_module, pytensor_formula, symgraph_formula
-from peers import numba_formula, numpy_formula, torch_formula
+from peers import (
+    Contender,
+    jax_formula,
+    jax_module,
+    numba_formula,
+    numpy_formula,
+    pytensor_formula,
+    symgraph_formula,
+    torch_formula,
+)
+
 from workloads import Workload
 
 ROWS, WIDTH, BATCH = 50_000, 64, 4096

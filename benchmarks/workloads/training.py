@@ -6,12 +6,14 @@ Every contender keeps its parameters to itself, changes them at each call and re
 from __future__ import annotations
 
 import importlib
+import itertools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from measure import Timed
 from peers import Contender, jax_module
+
 from workloads import Workload
 
 RATE = 0.01
@@ -21,7 +23,7 @@ def initial(sizes: tuple[int, ...]) -> list[np.ndarray]:
     """Weights by He's rule and zero biases, one after another."""
     rng = np.random.default_rng(1)
     out = []
-    for a, b in zip(sizes, sizes[1:], strict=False):
+    for a, b in itertools.pairwise(sizes):
         out += [(rng.normal(size=(a, b)) * np.sqrt(2 / a)).astype("f4"), np.zeros(b, "f4")]
     return out
 

@@ -74,20 +74,24 @@ class _Loops:
     def _for(self, s: For) -> None:
         lanes = self._lanes(s) if s.kind == "vector" else 1
         extent = self.values.uniform(s.extent)
-        if lanes == 1:
-            self._hoist(s)
-
-            def turn(i: Value, _: list[Value]) -> list[Value]:
-                with self.values.inside():
-                    self.values.bind(s.index, (i, 1))
-                    self.body(s.body)
-                return []
-
-            self.fn.loop(0, extent, 1, [], turn)
-            return
         self._hoist(s)
 
+        def turn(i: Value, _: list[Value]) -> list[Value]:
+            with self.values.inside():
+                self.values.bind(s.index, (i, 1))
+                self.body(s.body)
+            return []
+
+        if lanes == 1:
+            self.fn.loop(0, extent, 1, [], turn)
+            return
+        # One element left over is a scalar: LLVM 22 writes a masked store of a constant lane that
+        # truncates as wide as the value was before.
+        single = extent.isdigit() and int(extent) % lanes == 1
+
         def block(base: Value, mask: Value | None, _: list[Value]) -> list[Value]:
+            if mask is not None and single:
+                return turn(base, [])
             with self.values.vector(s.index, lanes, base, mask):
                 self.body(s.body)
             return []

@@ -7,11 +7,13 @@ The result is 0, or the number of the failure (counted from 1) that stopped it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.codegen import blas_llvm
+from symgraph.codegen import blas_llvm, lapack_llvm
 from symgraph.codegen.kernel_llvm import emit_kernel
+from symgraph.codegen.sort_llvm import emit_sort
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import ModuleWriter, Value
@@ -139,6 +141,11 @@ class _Function:
                 self._run(step)
             case Call(routine="python"):
                 self._python(step)
+            case Call(routine="lapack"):
+                self._lapack(step)
+            case Call(routine="sort"):
+                operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
+                emit_sort(self.fn, self.shared.module, self.values, step, operands)
             case Call():
                 operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
                 blas_llvm.emit_call(self.fn, self.shared.table, self.values, step, operands)
@@ -162,7 +169,8 @@ class _Function:
     def _python(self, step: Call) -> None:
         """Call ``i32 f(ptr buffers, ptr sizes)`` of the executor, which runs the graph in NumPy.
 
-        -1 says that it raised; the exception waits in the executor.
+        Not 0 says that it raised; the exception waits in the executor. The program then returns the
+        number of the failure, which knows the user's line, with a minus.
         """
         fn, sizes = self.fn, self.program.sizes
         graph = dict(step.params)["graph"]
@@ -176,7 +184,25 @@ class _Function:
         for k, name in enumerate(sizes):
             place = fn.val(f"getelementptr i64, ptr {held}, i64 {k}")
             fn.raw(f"store i64 {self.values.uniform(var(name))}, ptr {place}")
-        self._stop_on(fn.fresh(f"call i32 {address}(ptr {buffers}, ptr {held})"))
+        status = fn.fresh(f"call i32 {address}(ptr {buffers}, ptr {held})")
+        self.shared.failures.append(Failure("python", "", "", step.origins))
+        number = str(-len(self.shared.failures))
+        bad = fn.fresh(f"icmp ne i32 {status}, 0")
+        fn.if_(bad, lambda: fn.ret("i32", number), likely=False)
+
+    def _lapack(self, step: Call) -> None:
+        """Where a routine fails the op's reference is called back, which raises, or the call stops
+        with a failure."""
+        operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
+        failed = lapack_llvm.emit_call(self.fn, self.shared.table, self.values, step, operands)
+        params = dict(step.params)
+        if "graph" in params:
+            with self.values.inside():
+                self.fn.if_(failed, lambda: self._python(step), likely=False)
+        elif "failure" in params:
+            self.shared.failures.append(params["failure"])
+            number = str(len(self.shared.failures))
+            self.fn.if_(failed, lambda: self.fn.ret("i32", number), likely=False)
 
     def _memcpy(self, target: Value, source: Value, size: Size) -> None:
         name = "llvm.memcpy.p0.p0.i64"
@@ -216,11 +242,31 @@ class _Function:
                 self._stop_on(self._call_program(name, step.body, arena, pointers))
             return []
 
-        self.fn.loop(0, length, 1, [], turn)
+        turns = length
+        if step.flag:
+            turns = self._while(step.flag, length, turn)
+        else:
+            self.fn.loop(0, length, 1, [], turn)
         for target, row, size, start in finals:
             if target in self.pointers:
-                source = self._row(row, size, start, length)
+                source = self._row(row, size, start, turns)
                 self._memcpy(self.pointers[target], source, nbytes(self.program.buffers[target]))
+
+    def _while(self, flag: str, length: Value, turn: Callable[..., Any]) -> Value:
+        """Turns as long as the flag holds, at most ``length``; returns how many there were."""
+        fn = self.fn
+
+        def goes_on(carried: list[Value]) -> Value:
+            held = fn.fresh(f"load i8, ptr {self.pointers[flag]}")
+            below = fn.fresh(f"icmp slt i64 {carried[0]}, {length}")
+            return fn.fresh(f"select i1 {below}, i1 {fn.fresh(f'icmp ne i8 {held}, 0')}, i1 false")
+
+        def body(carried: list[Value]) -> list[Value]:
+            turn(carried[0], [])
+            return [fn.fresh(f"add nsw i64 {carried[0]}, 1")]
+
+        (turns,) = fn.while_([("i64", "0")], goes_on, body)
+        return turns
 
     def _row_bytes(self, row: Row) -> Value:
         if not row.rows:

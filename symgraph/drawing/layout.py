@@ -1,7 +1,7 @@
 """Places for the boxes of a layered picture: producers above consumers, edges short and straight.
 
-The steps are those of Sugiyama, Tagawa and Toda (1981): layers by longest path, dummy nodes where an
-edge passes a layer, crossings reduced by sweeps that sort each layer by the barycentre of its
+The steps are those of Sugiyama, Tagawa and Toda (1981): layers by longest path, dummy nodes where
+an edge passes a layer, crossings reduced by sweeps that sort each layer by the barycentre of its
 neighbours, then positions. These minimise the squared distance to the neighbours under the minimal
 gaps, exactly for one layer at a time: an isotonic regression (pool adjacent violators).
 
@@ -11,7 +11,9 @@ quadratic in deep graphs, so `untangle.py` takes the longest edges out before.
 
 from __future__ import annotations
 
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import NamedTuple
 
 Point = tuple[float, float]
 
@@ -64,7 +66,7 @@ class _Layered:
                 self.down.append([])
                 chain.append(len(self.layer) - 1)
             chain.append(t)
-            for a, b in zip(chain, chain[1:], strict=False):
+            for a, b in pairwise(chain):
                 self.down[a].append(b)
                 self.up[b].append(a)
             self.chains.append(chain)
@@ -192,11 +194,12 @@ class _Layered:
         routes = []
         for number, chain in enumerate(self.chains):
             s, t = chain[0], chain[-1]
-            points = [(x[s], boxes[s][1] + self.sizes[s][1])]
+            a, b = self.layer[s], self.layer[t]
+            points = [(x[s], boxes[s][1] + self.sizes[s][1]), (x[s], tops[a] + heights[a])]
             for v in chain[1:-1]:
                 k = self.layer[v]
                 points += [(x[v], tops[k]), (x[v], tops[k] + heights[k])]
-            points.append((ends[number], boxes[t][1]))
+            points += [(ends[number], tops[b]), (ends[number], boxes[t][1])]
             routes.append(points)
         return routes
 
@@ -225,7 +228,8 @@ def layers(count: int, edges: Sequence[tuple[int, int]]) -> list[int]:
     for v in range(count):
         layer[v] = max((layer[s] + 1 for s in above[v]), default=0)
     for v in reversed(range(count)):
-        held = sum(len(below[s]) > 1 for s in above[v])  # the others move along
+        # what nobody else reads moves along; inputs are drawn again where they are needed
+        held = sum(len(below[s]) > 1 and bool(above[s]) for s in above[v])
         if below[v] and len(below[v]) > held:
             layer[v] = min(layer[t] for t in below[v]) - 1
     return layer

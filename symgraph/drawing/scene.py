@@ -7,14 +7,15 @@ those, `layout.py` places the boxes, `svg.py`, `html.py` and `dot.py` write them
 from __future__ import annotations
 
 import unicodedata
-from typing import NamedTuple, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 
 class Box(NamedTuple):
-    """A box: ``title``, smaller ``lines`` below it, and the scenes drawn inside it.
+    """A box: ``title``, smaller ``lines`` below it, ``code`` as it is, scenes drawn inside it.
 
     ``family`` is one of FAMILIES and gives the colour; ``details`` are (word, text) pairs for the
-    panel of the HTML page and the tooltip of the SVG; ``again`` says that another box shows the same.
+    panel of the HTML page and the tooltip of the SVG; ``again``: another box shows the same.
     """
 
     title: str
@@ -23,6 +24,7 @@ class Box(NamedTuple):
     details: tuple[tuple[str, str], ...] = ()
     inner: tuple[tuple[str, Scene], ...] = ()
     again: bool = False
+    code: tuple[str, ...] = ()
 
 
 class Edge(NamedTuple):

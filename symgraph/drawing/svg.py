@@ -1,7 +1,7 @@
 """SVG: one file without scripts, readable in light and dark surroundings.
 
-Colours and fonts are CSS classes, so the same markup serves the HTML page. All text is escaped here;
-nothing that a user names can become markup.
+Colours and fonts are CSS classes, so the same markup serves the HTML page. All text is escaped
+here; nothing that a user names can become markup.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from symgraph.drawing.untangle import untangled
 PAD_X, PAD_Y = 10.0, 7.0
 MARGIN = 24.0
 CAPTION = 20.0
+PITCH = LINE + 3.5
 
 
 class Placed(NamedTuple):
@@ -39,7 +40,7 @@ def place(scene: Scene) -> Placed:
 
 def _size(box: Box, inner: list[tuple[str, Placed]]) -> tuple[float, float]:
     title = columns(box.title) * CHARACTER * TITLE / LINE
-    width = max([title, *(columns(t) * CHARACTER for t in box.lines)])
+    width = max([title, *(columns(t) * CHARACTER for t in (*box.lines, *box.code))])
     height = _text_height(box)
     if inner:
         width = max(width, sum(p.layout.width + MARGIN for _, p in inner))
@@ -48,7 +49,8 @@ def _size(box: Box, inner: list[tuple[str, Placed]]) -> tuple[float, float]:
 
 
 def _text_height(box: Box) -> float:
-    return 2 * PAD_Y + TITLE + len(box.lines) * (LINE + 3.5)
+    code = PAD_Y if box.code else 0.0
+    return 2 * PAD_Y + TITLE + (len(box.lines) + len(box.code)) * PITCH + code
 
 
 def svg(scene: Scene) -> str:
@@ -79,8 +81,14 @@ def body(placed: Placed) -> list[str]:
     """Heading, legend, edges and boxes, for a canvas of that size."""
     wide, _ = canvas(placed)
     left = (wide - placed.layout.width) / 2
-    parts = [f'<text class="heading" x="{MARGIN}" y="{MARGIN + 8}">{escape(placed.scene.title)}</text>']
-    parts += [f'<g transform="translate({MARGIN} {MARGIN + CAPTION})">', *_legend(placed.scene)[0], "</g>"]
+    parts = [
+        f'<text class="heading" x="{MARGIN}" y="{MARGIN + 8}">{escape(placed.scene.title)}</text>'
+    ]
+    parts += [
+        f'<g transform="translate({MARGIN} {MARGIN + CAPTION})">',
+        *_legend(placed.scene)[0],
+        "</g>",
+    ]
     parts += [f'<g transform="translate({left:.1f} {2 * MARGIN + 2 * CAPTION})">']
     return [*parts, *_picture(placed, ""), "</g>"]
 
@@ -94,7 +102,9 @@ def _legend(scene: Scene) -> tuple[list[str], float]:
     parts, x = [], 0.0
     for name, word in FAMILIES.items():
         if name in used:
-            parts.append(f'<rect class="box {name}" x="{x:.1f}" y="0" width="14" height="12" rx="3"/>')
+            parts.append(
+                f'<rect class="box {name}" x="{x:.1f}" y="0" width="14" height="12" rx="3"/>'
+            )
             parts.append(f'<text class="line" x="{x + 19:.1f}" y="10">{word}</text>')
             x += 19 + len(word) * CHARACTER + 18
     return parts, x
@@ -121,7 +131,9 @@ def _picture(placed: Placed, prefix: str) -> list[str]:
         parts.append(f'<path class="tip" {ends} d="{_tip(route[-1])}"/>')
         if number in swapped:
             x, y = route[-1]
-            parts.append(f'<text class="nth" x="{x + 6:.1f}" y="{y - 3:.1f}">{edge.position}</text>')
+            parts.append(
+                f'<text class="nth" x="{x + 6:.1f}" y="{y - 3:.1f}">{edge.position}</text>'
+            )
     for k, box in enumerate(scene.boxes):
         parts += _box(box, f"{prefix}{k}", layout.boxes[k], placed.sizes[k], placed.inner[k])
     return parts
@@ -156,8 +168,12 @@ def _box(
     at = PAD_Y + TITLE - 2
     parts.append(f'<text class="name" x="{middle:.1f}" y="{at:.1f}">{escape(box.title)}</text>')
     for line in box.lines:
-        at += LINE + 3.5
+        at += PITCH
         parts.append(f'<text class="line mid" x="{middle:.1f}" y="{at:.1f}">{escape(line)}</text>')
+    at += PAD_Y
+    for line in box.code:
+        at += PITCH
+        parts.append(f'<text class="line code" x="{PAD_X}" y="{at:.1f}">{escape(line)}</text>')
     left, top = MARGIN / 2, _text_height(box) + CAPTION
     for n, (word, placed) in enumerate(inner):
         parts.append(f'<text class="line" x="{left:.1f}" y="{top - 6:.1f}">{escape(word)}</text>')
@@ -173,14 +189,13 @@ def _printable(text: str) -> str:
 
 def _curve(route: list[Point]) -> str:
     """A smooth path: vertical at every point, straight where the points stand above each other."""
-    (x, y) = route[0]
+    points = [route[0], *route[1:-1], (route[-1][0], route[-1][1] - 6.0)]  # room for the tip
+    (x, y) = points[0]
     parts = [f"M{x:.1f} {y:.1f}"]
-    last = len(route) - 1
-    for k, (u, v) in enumerate(route[1:], 1):
-        if k == last:
-            v -= 6.0  # the tip
+    for u, v in points[1:]:
         if abs(u - x) < 0.5:
-            parts.append(f"L{u:.1f} {v:.1f}")
+            if abs(v - y) > 0.05:
+                parts.append(f"L{u:.1f} {v:.1f}")
         else:
             bend = (v - y) / 2
             parts.append(f"C{x:.1f} {y + bend:.1f} {u:.1f} {v - bend:.1f} {u:.1f} {v:.1f}")

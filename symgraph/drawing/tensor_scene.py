@@ -5,30 +5,27 @@ Constants of a few elements are written into the boxes that read them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Any, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 from symgraph.drawing.families import family
 from symgraph.drawing.scene import Box, Edge, Scene, shorten
-from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable
+from symgraph.ir.graph import Apply, Constant, Graph, Variable
 from symgraph.ir.shared import Shared
 from symgraph.ir.text import INLINE, constant_text, digest, type_text
+from symgraph.rewrite.pattern import COMMUTATIVE
 
 WIDEST = 34  # characters of a line in a box
-_COMMUTATIVE = frozenset(  # their operands carry no numbers in the picture
-    "add multiply minimum maximum equal not_equal logical_and logical_or logical_xor bitwise_and"
-    " bitwise_or bitwise_xor hypot logaddexp".split()
-)
 INNER = 80  # nodes of an inner graph that is still drawn inside its box
 
 
 def tensor_scene(graph: Graph, results: Sequence[str] = (), title: str = "graph") -> Scene:
     """The scene; ``results`` are the words on the boxes of the outputs.
 
-    >>> from symgraph.ir.types import TensorType
-    >>> x = Input(TensorType("float64", (3,)), "x")
-    >>> [b.title for b in tensor_scene(Graph((x,), (x,)), ["y"]).boxes]
-    ['x', 'y']
+    >>> import symgraph as sg
+    >>> x = sg.vector("x")
+    >>> [b.title for b in tensor_scene(Graph([x], [sg.exp(x)]), ["y"]).boxes]
+    ['x', 'exp', 'y']
     """
     return _Maker(graph, list(results), title).scene()
 
@@ -66,7 +63,7 @@ class _Maker:
                 read.append((self.place[v], k))
         number = len(self.boxes)
         self.boxes.append(_node_box(node))
-        ordered = node.op.name not in _COMMUTATIVE
+        ordered = node.op.name not in COMMUTATIVE  # then no numbers stand at the edges
         self.edges += [Edge(source, number, k if ordered else 0) for source, k in read]
         self.place.update(dict.fromkeys(node.outputs, number))
 

@@ -36,7 +36,7 @@ STYLE = (
     f"svg{{font-family:{_MONO}}}"
     ".paper{fill:#fff}.heading{font-size:15px;font-weight:600;fill:#111827}"
     f".name{{font-size:{TITLE}px;font-weight:600;fill:#111827;text-anchor:middle}}"
-    f".line{{font-size:{LINE}px;fill:#374151}}.mid{{text-anchor:middle}}"
+    f".line{{font-size:{LINE}px;fill:#374151}}.mid{{text-anchor:middle}}.code{{white-space:pre}}"
     ".nth{font-size:9px;fill:#6b7280}"
     ".box{stroke-width:1.2}.view{stroke-dasharray:3 2}.again{stroke-dasharray:1.5 2.5}"
     ".edge{fill:none;stroke:#9ca3af;stroke-width:1.2}.tip{fill:#9ca3af}"
@@ -44,7 +44,10 @@ STYLE = (
     + "rect.output~.name{fill:#fff}"
     "@media (prefers-color-scheme:dark){"
     ".paper{fill:#0d1117}.heading,.name{fill:#f3f4f6}.line{fill:#c9d1d9}.nth{fill:#8b949e}"
-    ".edge{stroke:#6e7681}.tip{fill:#6e7681}"
-    + _rules(2, 3)
-    + "rect.output~.name{fill:#0d1117}}"
+    ".edge{stroke:#6e7681}.tip{fill:#6e7681}" + _rules(2, 3) + "rect.output~.name{fill:#0d1117}}"
 )
+
+
+def fill_and_stroke(family: str) -> tuple[str, str]:
+    """The light colours of a family, for formats without style sheets."""
+    return _COLOURS[family][:2]

@@ -7,7 +7,7 @@ target. So the dummy nodes of the layout stay linear in the boxes, whatever the 
 
 from __future__ import annotations
 
-from typing import Sequence
+from collections.abc import Sequence
 
 from symgraph.drawing.layout import layers
 from symgraph.drawing.scene import Box, Edge, Scene

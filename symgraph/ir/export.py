@@ -19,9 +19,9 @@ def to_networkx(graph: Graph) -> Any:
     """The graph as a ``networkx.DiGraph`` with a node for each variable's maker.
 
     Nodes are ``"v0", "v1", ...`` for inputs, constants and shared variables and ``"n0", ...`` for
-    applied ops, with attributes ``kind``, ``op``, ``name``, ``type``, ``origin`` and ``output`` (the
-    positions among the graph's outputs). An edge carries ``positions``: pairs of (output of the
-    source, input of the target).
+    applied ops, with attributes ``kind``, ``op``, ``name``, ``type``, ``origin`` and ``output``
+    (the positions among the graph's outputs). An edge carries ``positions``: pairs of (output of
+    the source, input of the target).
 
     >>> from symgraph.ir.graph import Input
     >>> x = Input(TensorType("float64", (3,)), "x")
@@ -58,15 +58,17 @@ def to_json(graph: Graph) -> dict[str, Any]:
     """The graph as plain lists, dicts, strings and numbers, ready for ``json.dumps``.
 
     ``leaves`` and ``nodes`` are numbered by position; a variable is ``["leaf", number]`` or
-    ``["node", number, output]``. Inner graphs stand inside the parameters of their op. The values of
-    large constants and of shared variables are not included; ir.save keeps them.
+    ``["node", number, output]``. Inner graphs stand inside the parameters of their op. The values
+    of large constants and of shared variables are not included; ir.save keeps them.
     """
     return {"schema": SCHEMA, "version": SCHEMA_VERSION, **_graph_json(graph)}
 
 
 def _graph_json(graph: Graph) -> dict[str, Any]:
     table = _Table(graph)
-    number = {key: k for group in (table.leaves, table.nodes) for k, key in enumerate(group.values())}
+    number = {
+        key: k for group in (table.leaves, table.nodes) for k, key in enumerate(group.values())
+    }
 
     def ref(v: Variable) -> list[Any]:
         key, index = table.place(v)
@@ -117,7 +119,12 @@ def _origin(v: Variable) -> str:
 
 
 def _leaf(v: Variable) -> dict[str, Any]:
-    out = {"kind": _kind(v), "name": v.name, "type": _type(v.type), "origin": _origin(v)}
+    out: dict[str, Any] = {
+        "kind": _kind(v),
+        "name": v.name,
+        "type": _type(v.type),
+        "origin": _origin(v),
+    }
     if isinstance(v, Constant):
         small = v.data.size <= INLINE
         out |= {"value": constant_text(v.data)} if small else {"digest": digest(v.data)}

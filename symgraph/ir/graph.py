@@ -7,8 +7,9 @@ equality is ``is``. Names and origins are kept beside the identity and never cha
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable, Iterable, Sequence
 from contextvars import ContextVar
-from typing import Any, Callable, Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -95,7 +96,7 @@ SMALL_CONSTANT = 4096  # bytes; larger constants are compared by identity, not b
 
 
 def constant(value: Any, dtype: str | None = None) -> Constant:
-    """A constant from anything NumPy can make an array of (copied); small equal ones are one object.
+    """A constant from anything NumPy can make an array of (copied); small equal ones are one.
 
     >>> constant([1, 2], "float32").type.text()
     'float32[2]'

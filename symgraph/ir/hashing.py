@@ -7,7 +7,8 @@ are data handed to the code, so only their type and their number count.
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
@@ -65,7 +66,7 @@ def _data_leaves(graph: Graph) -> list[Variable]:
 
     def visit(variables: Sequence[Variable]) -> None:
         for v in variables:
-            if v.owner is None and (isinstance(v, Shared) or (isinstance(v, Constant) and is_large(v))):
+            if isinstance(v, Shared) or (isinstance(v, Constant) and is_large(v)):
                 found[v] = None
 
     def scan(g: Graph) -> None:
@@ -87,8 +88,9 @@ class _Encoder:
 
     def __init__(self, graph: Graph) -> None:
         leaves = _data_leaves(graph)
-        self.number = {c: k for k, c in enumerate(v for v in leaves if isinstance(v, Constant))}
-        self.number |= {s: k for k, s in enumerate(v for v in leaves if isinstance(v, Shared))}
+        self.number: dict[Variable, int] = {}
+        for kind in (Constant, Shared):
+            self.number |= {v: k for k, v in enumerate(v for v in leaves if isinstance(v, kind))}
         self.sizes: dict[Expr, str] = {}  # also every expression over sizes
         self.names: dict[str, int] = {}
         self.ops: dict[Op, str] = {}
@@ -139,7 +141,8 @@ class _Encoder:
             try:
                 parts.append(f"{name}={self.value(value)}")
             except TypeError as error:
-                raise VerifyError(f"{op.name}: parameter {name} has no portable form: {error}") from None
+                what = f"{op.name}: parameter {name} has no portable form: {error}"
+                raise VerifyError(what) from None
         return f"{op.name}{{{';'.join(parts)}}}"
 
     def value(self, value: Any) -> str:

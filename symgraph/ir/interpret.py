@@ -6,7 +6,8 @@ parameters that hold symbolic sizes are bound to numbers before the op's referen
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, NamedTuple, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -46,7 +47,8 @@ def interpret(
     and VerifyError when a reference contradicts the type rule of its op.
 
     >>> from symgraph.ir.graph import Input
-    >>> x = Input(TensorType("float64", ("n",)), "x")
+    >>> from symgraph.ir.types import tensor_type
+    >>> x = Input(tensor_type("float64", ("n",)), "x")
     >>> interpret(Graph((x,), (x,)), [[1.0, 2.0]])[0].tolist()
     [1.0, 2.0]
     """
@@ -186,9 +188,7 @@ class _Machine:
             origin=v.origin,
         )
 
-    def _apply(
-        self, node: Apply, op: Op, inputs: list[np.ndarray], env: Env
-    ) -> list[np.ndarray]:
+    def _apply(self, node: Apply, op: Op, inputs: list[np.ndarray], env: Env) -> list[np.ndarray]:
         try:
             if hasattr(op, "inner"):
                 results = op.reference(self._inner(env), *inputs)
@@ -268,5 +268,7 @@ def _agree(node: Apply, declared: TensorType, array: np.ndarray, env: Env) -> No
 
 def _size(size: Size, actual: int, env: Env) -> int:
     if isinstance(size, Expr) and size.op == "var":
-        return env.setdefault(size.attr, actual)  # a size that depends on data is told by the result
+        return env.setdefault(
+            size.attr, actual
+        )  # a size that depends on data is told by the result
     return evaluate_size(size, env)

@@ -83,9 +83,10 @@ class Op:
     def __eq__(self, other: object) -> bool:
         if self is other:
             return True
-        if type(self) is not type(other) or self._values != other._values:  # type: ignore[attr-defined]
+        if not isinstance(other, Op) or type(self) is not type(other):
             return False
-        return not self._values or _same_kinds(self._values, other._values)  # type: ignore[attr-defined]
+        mine, others = self._values, other._values
+        return mine == others and (not mine or _same_kinds(mine, others))
 
     def __hash__(self) -> int:
         return self._hash

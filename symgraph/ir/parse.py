@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Mapping, NoReturn, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -38,7 +39,8 @@ _DEEPEST = 60  # nesting of brackets and of graphs: far above what programs need
 _LEVELS = (
     {"|": "or"}, {"^": "xor"}, {"&": "and"},
     {"<": "lt", "<=": "le", "==": "eq", "!=": "ne"},
-    {"<<": "shl", ">>": "shr"}, {"+": "add", "-": "sub"}, {"*": "mul", "//": "floordiv", "%": "mod"},
+    {"<<": "shl", ">>": "shr"}, {"+": "add", "-": "sub"},
+    {"*": "mul", "//": "floordiv", "%": "mod"},
 )  # fmt: skip
 _BINDING = {mark: (level, op) for level, row in enumerate(_LEVELS) for mark, op in row.items()}
 
@@ -183,8 +185,8 @@ class _Parser:
             if len(binders) != 1:
                 self.fail(f"{word} gives one value")
             self.at += 1
-            (name,) = binders
-            self.define(name[0], self._data(word, name[0]), name[1])
+            target, name = binders[0]
+            self.define(target, self._data(word, target), name)
             return
         op = self.op()
         outputs = apply(op, self.operands(), ()).outputs
@@ -411,7 +413,7 @@ class _Parser:
         while not self.skip(")"):
             if not comma:
                 self.take(")")
-            found.append(self.value() if self.words[self.at] != "(" else _simplest(self.expression(0)))
+            found.append(self.value())
             comma = self.skip(",")
         self.depth -= 1
         return found[0] if len(found) == 1 and not comma else tuple(found)

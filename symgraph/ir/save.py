@@ -58,27 +58,31 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
         if isinstance(v, Input) and v.default is not None
     }
     groups = {"constants": printer.data, "shared": values, "defaults": defaults}
-    header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
-    header |= {group: list(arrays) for group, arrays in groups.items()}
     target = Path(path)
     temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
     try:
         with open(temporary, "xb") as file:
-            with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as members:
-                members.writestr(zipfile.ZipInfo("header.json", _DATE), json.dumps(header, indent=1))
-                members.writestr(zipfile.ZipInfo("graph.txt", _DATE), text)
-                for group, arrays in groups.items():
-                    for k, array in enumerate(arrays.values()):
-                        entry = zipfile.ZipInfo(f"{group}/{k}.npy", _DATE)
-                        with members.open(entry, "w", force_zip64=True) as member:
-                            npy.write_array(member, np.ascontiguousarray(array).reshape(array.shape),
-                                            allow_pickle=False)  # fmt: skip
+            _write(file, text, groups)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def _write(file: IO[bytes], text: str, groups: dict[str, dict[str, np.ndarray]]) -> None:
+    header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
+    header |= {group: list(arrays) for group, arrays in groups.items()}
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as members:
+        members.writestr(zipfile.ZipInfo("header.json", _DATE), json.dumps(header, indent=1))
+        members.writestr(zipfile.ZipInfo("graph.txt", _DATE), text)
+        for group, arrays in groups.items():
+            for k, array in enumerate(arrays.values()):
+                entry = zipfile.ZipInfo(f"{group}/{k}.npy", _DATE)
+                dense = np.ascontiguousarray(array).reshape(array.shape)  # 0-d stays 0-d
+                with members.open(entry, "w", force_zip64=True) as member:
+                    npy.write_array(member, dense, allow_pickle=False)
 
 
 def load(path: str | os.PathLike[str]) -> Graph:

@@ -15,7 +15,8 @@ are written out, others are named and their data travel beside the text (ir.save
 from __future__ import annotations
 
 import json
-from typing import Any, Iterable, Sequence
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -35,10 +36,11 @@ RESERVED = frozenset(
 
 
 def graph_text(graph: Graph, types: bool = True, origins: bool = False) -> str:
-    """The graph as text; ``types`` marks each line with its types, ``origins`` with the user's line.
+    """The graph as text; ``types`` marks lines with their types, ``origins`` with the user's line.
 
     >>> from symgraph.ir.graph import Input
-    >>> x = Input(TensorType("float64", ("n", 3)), "x")
+    >>> from symgraph.ir.types import tensor_type
+    >>> x = Input(tensor_type("float64", ("n", 3)), "x")
     >>> print(graph_text(Graph((x,), (x,))))
     graph(x: float64[n, 3]) {
       return x
@@ -203,7 +205,9 @@ class GraphPrinter:
 
 def is_plain(name: str) -> bool:
     """Whether a name can stand in the text as it is."""
-    return name.isidentifier() and len(name) <= 100 and name not in RESERVED
+    if not name.isidentifier() or len(name) > 100 or name in RESERVED:
+        return False
+    return all(c.isalnum() or c == "_" for c in name)  # letters as the parser knows them
 
 
 def quoted(name: str) -> str:

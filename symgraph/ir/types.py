@@ -1,8 +1,9 @@
 """The type of a tensor: dtype and shape, with symbolic sizes.
 
 A size is a Python int or an int64 scalar expression over named sizes; equal sizes are equal
-objects, so shapes are inferred and checked while the graph is built. Two sizes that may differ at run time
-are recorded as a :class:`SizeCheck`, which the compiled function tests before it computes anything.
+objects, so shapes are inferred and checked while the graph is built. Two sizes that may differ at
+run time are recorded as a :class:`SizeCheck`, which the compiled function tests before it computes
+anything.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Sequence
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.errors import AxisError, ShapeError

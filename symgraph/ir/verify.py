@@ -43,6 +43,9 @@ def _verify_one(graph: Graph, what: str, complete: set[Any]) -> list[tuple[Graph
         if v in known:
             raise VerifyError(f"{what}: {v.label()} is an input twice", origin=v.origin)
         known.add(v)
+    for v in graph.outputs:
+        if not isinstance(v, Variable):
+            raise VerifyError(f"{what}: {v!r} is not a variable")
     inner: list[tuple[Graph, str]] = []
     for node in toposort(graph.outputs):
         for v in node.inputs:
@@ -62,10 +65,8 @@ def _verify_one(graph: Graph, what: str, complete: set[Any]) -> list[tuple[Graph
     return inner
 
 
-def _leaf(v: Any, what: str, node: Apply | None) -> None:
+def _leaf(v: Variable, what: str, node: Apply | None) -> None:
     reader = f", read by {node.op.name}" if node is not None else ""
-    if not isinstance(v, Variable):
-        raise VerifyError(f"{what}: {v!r} is not a variable{reader}")
     if isinstance(v, Constant):
         if str(v.data.dtype) != v.dtype or v.data.shape != v.shape or v.data.flags.writeable:
             raise VerifyError(f"{what}: constant {v.type.text()} holds other data{reader}")

@@ -7,7 +7,8 @@ checked, so that a read of something unwritten or outside a buffer does not pass
 
 from __future__ import annotations
 
-from typing import Any, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -248,7 +249,7 @@ class _Machine:
         return tuple(evaluate_size(s, self.sizes) for s in buffer.shape)
 
     def run(self, program: Program, given: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Run with memory for the inputs (and in inner programs the outputs); returns all memory."""
+        """Run with memory for the inputs (of inner programs also the outputs); gives all memory."""
         memory: dict[str, np.ndarray] = {}
         for name, b in program.buffers.items():
             chain = [b]
@@ -318,10 +319,12 @@ class _Machine:
     def _loop(self, step: Loop, memory: dict[str, np.ndarray]) -> None:
         names = (*step.body.inputs, *step.body.outputs)
         length = evaluate_size(step.length, self.sizes)
-        for t in range(length):
-            self._inside(step.body, [self._row(r, t, memory) for r in step.rows], names)
+        turns = 0
+        while turns < length and (not step.flag or memory[step.flag]):
+            self._inside(step.body, [self._row(r, turns, memory) for r in step.rows], names)
+            turns += 1
         for target, row in step.finals:
-            memory[target][...] = self._row(row, length, memory)
+            memory[target][...] = self._row(row, turns, memory)
 
     def _inside(self, body: Program, arrays: Sequence[np.ndarray], names: Sequence[str]) -> None:
         """Run an inner program on this memory."""

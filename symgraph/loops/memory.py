@@ -54,7 +54,7 @@ def touched(step: Step) -> list[str]:
         case Loop():
             rows = [*step.rows, *(r for _, r in step.finals)]
             names = [r.buffer for r in rows] + [r.first for r in rows if r.first]
-            return names + [t for t, _ in step.finals]
+            return names + [t for t, _ in step.finals] + [step.flag] * bool(step.flag)
         case Branch():
             return [step.pred, *step.inputs, *step.outputs]
         case Require():

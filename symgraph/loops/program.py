@@ -4,7 +4,8 @@
     Step = Run(kernel, buffers)               a loop nest
          | Call(routine, buffers, params)     a library routine (gemm ...)
          | Copy(target, source)               same number of bytes
-         | Loop(length, body, rows)           a scan: the body once for each t = 0 .. length-1
+         | Loop(length, body, rows)           a scan: the body once for each t = 0 .. length-1;
+                                              with a flag only as long as that holds
          | Branch(pred, then, otherwise, buffers)
          | Require(flag, failure)             a run-time error when the flag is false
 
@@ -15,7 +16,7 @@ given memory by the step, so results are written where they belong.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Union
+from typing import Any, NamedTuple
 
 from symgraph.loops.statements import Kernel, Size
 
@@ -77,12 +78,18 @@ class Row(NamedTuple):
 
 class Loop(NamedTuple):
     """A scan. ``rows`` bind the body's inputs, then its outputs; ``finals`` are (target, row)
-    copied when the loop has ended, with the row taken at t = length."""
+    copied when the loop has ended, with the row taken at t = the number of turns.
+
+    ``flag`` names a 0-d bool that is read before each turn: false ends the loop."""
 
     length: Size
     body: Program
     rows: tuple[Row, ...]
     finals: tuple[tuple[str, Row], ...]
+    flag: str = ""
+
+
+ENDLESS = 2**63 - 1  # the length of a loop that only its flag ends
 
 
 class Branch(NamedTuple):

@@ -15,7 +15,7 @@ Fold may combine in any fixed tree order. An ``Alloc`` lives until the end of th
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Union
+from typing import NamedTuple
 
 from symgraph.scalar import Expr
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from symgraph.loops.program import (
+    ENDLESS,
     Branch,
     Buffer,
     Call,
@@ -157,7 +159,9 @@ def _step(step: Step, indent: str) -> Iterator[str]:
         case Copy():
             yield f"{indent}copy {step.target} = {step.source}"
         case Loop():
-            yield f"{indent}loop t in 0 .. {step.length} {{"
+            head = "loop t" if step.length == ENDLESS else f"loop t in 0 .. {step.length}"
+            head += f" while {step.flag}" if step.flag else ""
+            yield f"{indent}{head} {{"
             for name, row in zip((*step.body.inputs, *step.body.outputs), step.rows, strict=False):
                 yield f"{indent}  {name} = {_row(row)}"
             yield from _program(step.body, indent + "  ", "body")

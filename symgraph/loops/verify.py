@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 from symgraph import dtypes
 from symgraph.errors import CODES, VerifyError
@@ -338,6 +339,9 @@ class _ProgramVerifier:
 
     def _loop(self, step: Loop) -> None:
         self.size(step.length)
+        if step.flag:
+            self.reads(step.flag)
+            self.fits(step.flag, "bool", (), "loop")
         body = step.body
         made = {
             self.memory(r.buffer) for r in step.rows[len(body.inputs) :] if r.buffer in self.buffers

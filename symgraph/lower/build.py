@@ -193,13 +193,17 @@ class Builder:
         late = [s for k, s in sorted(self.steps.items(), reverse=True) if k < 0]
         last: list[Step] = [*late]  # type: ignore[list-item]
         final: list[Step] = []
-        for state, value in updates:
-            target, source = self.names[state], self.buffer(value)
-            if value.owner is None:
+        sources = [self.buffer(value) for _, value in updates]
+        for k, (state, value) in enumerate(updates):
+            target, source = self.names[state], sources[k]
+            home = self._memory(source)
+            if home == target:
+                continue
+            if self.buffers[home].role == "shared":  # which may be written before it is read
                 held = self.scratch(value.type)
                 last.append(Copy(held, source))
                 source = held
-            elif self._in_place(order, target, source, value):
+            elif self._in_place(order, target, source, sources):
                 self.buffers[source] = self.buffers[source]._replace(alias=target)
                 continue
             final.append(Copy(target, source))
@@ -213,37 +217,42 @@ class Builder:
                 steps += item  # type: ignore[arg-type]
         return [*steps, *last, *final]
 
-    def _in_place(self, order: list[int], target: str, source: str, value: Variable) -> bool:
-        """Whether the kernel that makes ``source`` may write it over ``target``."""
+    def _memory(self, name: str) -> str:
+        """The buffer that owns the memory of a buffer."""
+        while self.buffers[name].alias:
+            name = self.buffers[name].alias
+        return name
+
+    def _in_place(self, order: list[int], target: str, source: str, at_end: list[str]) -> bool:
+        """Whether the kernel that makes ``source`` may write it over ``target``: nothing reads the
+        old value elsewhere in it or later (``at_end`` are read at the end), nothing fails later."""
         made = self.grouping.owner.get(source)
         item = self.steps.get(made) if made is not None else None
-        if (
-            not isinstance(item, Group)
-            or item.kind != "column"
-            or self.buffers[source].role != "temp"
-        ):
+        held, written = self.buffers[source], self.buffers[target]
+        if not isinstance(item, Group) or item.kind != "column" or held.role != "temp":
             return False
-        if self.buffers[source].alias or self.buffers[source].shape != self.buffers[target].shape:
+        if held.alias or held.shape != written.shape:
             return False
         root = next(m for m in item.members if m.buffer == source)
         if root.reduction is not None:
             return False
+        views = {n for n in self.buffers if self._memory(n) == target}
         for member in item.members:
             for read in member.reads:
-                if read.attr == target and (member.reduction or read.args != root.target):
+                moved = member.reduction is not None or read.args != root.target
+                if read.attr in views and (read.attr != target or moved):
                     return False
-        after = order[order.index(made) + 1 :] if made is not None else []
-        for number in after:
+        for number in order[order.index(made) + 1 :] if made is not None else []:
             step = self.steps[number]
             if isinstance(step, Group):
-                if any(target in m.sources for m in step.members):
+                if any(views & set(m.sources) for m in step.members):
                     return False
                 continue
             assert isinstance(step, list)
-            if any(_may_fail(s) or target in touched(s) for s in step):
+            if any(_may_fail(s) or views & set(touched(s)) for s in step):
                 return False
         late: list[Any] = [s for k, s in self.steps.items() if k < 0]
-        return not any(target in touched(s) for s in late)
+        return not views & {*at_end, *(n for s in late for n in touched(s))}
 
     def _read_outside(self, last: list[Step]) -> dict[str, set[int]]:
         """For each buffer the numbers of the groups and steps that read it (-1: at the end)."""
@@ -291,7 +300,7 @@ def _may_fail(step: Step) -> bool:
         case Require():
             return True
         case Call():
-            return step.routine == "python"
+            return bool({"graph", "failure"} & {k for k, _ in step.params})
         case Loop():
             return any(map(_may_fail, step.body.steps))
         case Branch():

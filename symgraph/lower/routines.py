@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from symgraph.ir.graph import Apply, Graph, Input, Variable
-from symgraph.ir.graph import apply as make
+from symgraph.ir.graph import Apply, Graph, Variable, rebuild
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.compute import Operand, index_axes
-from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Row, Step
-from symgraph.loops.statements import For, Kernel, Param, Stmt, Store
+from symgraph.loops.program import ENDLESS, Branch, Call, Copy, Loop, Program, Row, Step
+from symgraph.loops.statements import Store
+from symgraph.lower import lapack, sequences
 from symgraph.lower.build import Builder
-from symgraph.lower.nests import sizes_of
-from symgraph.scalar import Expr, as_expr, as_size, const, load, load_if
+from symgraph.lower.kernels import kernel, nest
+from symgraph.scalar import Expr, as_expr, as_size, const, load
 from symgraph.scalar import functions as F
 
 
@@ -43,53 +43,9 @@ def _reshape(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     b.add_steps([source], [name], [], needs)
 
 
-def _kernel(
-    b: Builder, buffers: list[str], modes: str, body: tuple[Stmt, ...], origins: tuple[Any, ...]
-) -> Step:
-    """A kernel over these buffers, whose parameters are p0, p1 ... (modes: i in, o out)."""
-    params = []
-    for k, (name, mode) in enumerate(zip(buffers, modes, strict=True)):
-        buffer = b.buffers[name]
-        params.append(Param(f"p{k}", buffer.dtype, buffer.shape, "in" if mode == "i" else "out"))
-    kernel = Kernel("", tuple(params), sizes_of(body, params), body)
-    return b.run(kernel, buffers, origins)
-
-
-def _nest(
-    axes: list[Expr], extents: list[Size], body: tuple[Stmt, ...], kind: str
-) -> tuple[Stmt, ...]:
-    for k in reversed(range(len(axes))):
-        body = (For(axes[k], extents[k], kind if k == len(axes) - 1 else "serial", body),)
-    return body
-
-
-def _cumsum(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
-    """out[.., k, ..] = out[.., k-1, ..] + x[.., k, ..]: the summed axis serially, the last axis as
-    vectors unless it is the summed one."""
-    x, out = b.buffer(apply.inputs[0]), b.buffer(apply.output)
-    shape = list(b.buffers[x].shape)
-    axis, reverse = params["axis"], params.get("reverse", False)
-    axes = list(index_axes(len(shape)))
-    turn = axes[axis]
-    extent = shape[axis]
-    here = as_expr(extent) - 1 - turn if reverse else turn
-    before = here + 1 if reverse else here - 1
-    at = tuple(here if k == axis else a for k, a in enumerate(axes))
-    prior = tuple(before if k == axis else a for k, a in enumerate(axes))
-    dtype = b.buffers[out].dtype
-    carried = load_if("p1", F.lt(const(0), turn), prior, dtype)
-    value = F.add(carried, F.cast(load("p0", at, b.buffers[x].dtype), dtype))
-    order = [k for k in range(len(axes)) if k != axis]
-    last = [order.pop()] if order and order[-1] == len(axes) - 1 else []
-    nest = [*order, axis, *last]
-    kind = "vector" if last else "serial"
-    body = _nest([axes[k] for k in nest], [shape[k] for k in nest], (Store("p1", at, value),), kind)
-    b.add_steps([x], [out], [_kernel(b, [x, out], "io", body, apply.origins)], needs)
-
-
 def _scatter(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
-    """out = x; then for each place of the index arrays, out[place] = v or += v, one after another
-    so that duplicates add up; trailing axes go as vectors."""
+    """out = x; then for each place of the index arrays, out[place] = v or combined with v, one
+    after another so that duplicates add up; trailing axes go as vectors."""
     x, v, *index = apply.inputs
     axes: tuple[int, ...] = params["axes"]
     names = [b.buffer(i) for i in (v, *index)]
@@ -109,28 +65,41 @@ def _scatter(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
         else:
             target.append(next(rest))
     value = load("p1", tuple(places), v.dtype)
-    if params["mode"] == "add":
-        value = F.add(load("p0", tuple(target), x.dtype), value)
+    if params["mode"] != "set":
+        value = sequences.COMBINE[params["mode"]](load("p0", tuple(target), x.dtype), value)
     extents = list(b.buffers[names[0]].shape)
     kind = "vector" if len(places) > common and (ndim - 1) not in axes else "serial"
-    body = _nest(places, extents, (Store("p0", tuple(target), value),), kind)
-    kernel = _kernel(b, [out, *names], "o" + "i" * len(names), body, apply.origins)
-    steps: list[Step] = [Copy(out, b.buffer(x)), kernel]
+    body = nest(places, extents, (Store("p0", tuple(target), value),), kind)
+    made = kernel(b, [out, *names], "o" + "i" * len(names), body, apply.origins)
+    steps: list[Step] = [Copy(out, b.buffer(x)), made]
     b.add_steps([b.buffer(x), *names], [out], steps, needs)
 
 
 def _python(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """The op's NumPy reference, called back: a graph of the one node goes along with the call."""
-    inputs = [Input(v.type, f"x{k}") for k, v in enumerate(apply.inputs)]
-    graph = Graph(inputs, make(apply.op, inputs).outputs)
     reads, writes = [b.buffer(v) for v in apply.inputs], [b.buffer(v) for v in apply.outputs]
+    graph = lapack.reference(b, apply)
     call = Call("python", (*reads, *writes), (("graph", graph),), apply.origins)
     b.add_steps(reads, writes, [call], needs)
 
 
+def _barrier(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """Another name for the memory of the first input, to be read once the second one exists."""
+    sources = [b.buffer(v) for v in apply.inputs]
+    steps: list[Step] = []
+    name = b.buffer(apply.output)
+    if b.buffers[name].role == "output":  # it has memory of its own
+        steps.append(Copy(name, sources[0]))
+    else:
+        b.add_buffer(name, apply.output.type, "temp", 0, alias=sources[0])
+    b.add_steps(sources, [name], steps, needs)
+
+
 ROUTINES: dict[str, Callable[..., None]] = {
-    "python": _python, "matmul": _matmul, "reshape": _reshape, "cumsum": _cumsum,
-    "scatter": _scatter,
+    "python": _python, "matmul": _matmul, "reshape": _reshape, "scatter": _scatter,
+    "barrier": _barrier, "cumulative": sequences.cumulative, "recurrence": sequences.recurrence,
+    "searchsorted": sequences.searchsorted, "sort": sequences.sort, "gcd": sequences.gcd,
+    **lapack.LAPACK,
 }  # fmt: skip
 
 
@@ -199,4 +168,37 @@ def _cond(b: Builder, apply: Apply, needs: set[int]) -> None:
     b.add_steps([pred, *operands], outputs, [step], needs)
 
 
-INNER: dict[str, Callable[..., None]] = {"scan": _scan, "cond": _cond}
+def _while(b: Builder, apply: Apply, needs: set[int]) -> None:
+    """The condition once for the initial carries; then a Loop whose body computes the new carries
+    and the condition for them, which the loop reads before each turn."""
+    op: Any = apply.op
+    count = op.carries
+    flag = b.scratch(TensorType("bool"))
+    whole = [Row(b.buffer(v)) for v in apply.inputs]
+    first = Loop(1, _program(b, op.test, "test"), (*whole, Row(flag)), ())
+    state = [*op.body.outputs, *op.body.inputs[count:]]
+    again = rebuild(op.test.outputs, dict(zip(op.test.inputs, state, strict=True)))
+    body = _program(b, Graph(op.body.inputs, [*op.body.outputs, *again]), "body")
+    incoming, outgoing, finals = [], [], []
+    for v, out in zip(apply.inputs[:count], apply.outputs, strict=True):
+        ring = b.scratch(TensorType(v.dtype, (2, *v.shape)))
+        incoming.append(Row(ring, 0, 1, 2, b.buffer(v), True))
+        outgoing.append(Row(ring, 1, 1, 2, "", True))
+        finals.append((b.buffer(out), incoming[-1]))
+    rows = (*incoming, *whole[count:], *outgoing, Row(flag))
+    loop = Loop(ENDLESS, body, rows, tuple(finals), flag)
+    reads = [b.buffer(v) for v in apply.inputs]
+    b.add_steps(reads, [b.buffer(o) for o in apply.outputs], [first, loop], needs)
+
+
+def _function(b: Builder, apply: Apply, needs: set[int]) -> None:
+    """A function that was not inlined: its program runs once."""
+    names = [b.buffer(v) for v in (*apply.inputs, *apply.outputs)]
+    op: Any = apply.op
+    step = Loop(1, _program(b, op.body, "function"), tuple(map(Row, names)), ())
+    b.add_steps(names[: len(apply.inputs)], names[len(apply.inputs) :], [step], needs)
+
+
+INNER: dict[str, Callable[..., None]] = {
+    "scan": _scan, "cond": _cond, "while": _while, "function_graph": _function,
+}  # fmt: skip

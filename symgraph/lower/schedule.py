@@ -6,7 +6,7 @@ so that short rows do not waste vector lanes and loop ends.
 
 from __future__ import annotations
 
-from symgraph.loops.statements import Fold, For, Kernel, Let, Param, Stmt, Store, walk
+from symgraph.loops.statements import For, Kernel, Let, Param, Stmt, Store
 from symgraph.scalar import Expr, as_expr, as_size, node, postorder, transform
 from symgraph.scalar import rebuild as rebuild_expr
 
@@ -27,7 +27,7 @@ def _collapse(kernel: Kernel) -> Kernel:
     if len(path) < 2:
         return kernel
     outer, inner = path[-2], path[-1]
-    if any(isinstance(s, Fold) for s in walk(inner.body)):
+    if not all(isinstance(s, Let | Store) for s in inner.body):
         return kernel
     shapes = {p.name: p.shape for p in kernel.params}
     merged: dict[str, int] = {}

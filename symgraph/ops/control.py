@@ -18,9 +18,13 @@ from symgraph.ir.graph import Constant, Graph, Input, Variable, rebuild, toposor
 from symgraph.ir.op import Op
 from symgraph.ir.operators import LANGUAGE
 from symgraph.ir.types import Size, TensorType, same_size
+from symgraph.ops.comparison import where
+from symgraph.ops.joining import part_of
 from symgraph.ops.matrix import promoted
 from symgraph.ops.operands import as_variable
-from symgraph.ops.slicing import zeros
+from symgraph.ops.sizes import smaller
+from symgraph.ops.slicing import Embed, zeros
+from symgraph.scalar import Expr, as_expr, as_size, variables
 
 __all__ = ["cond"]
 
@@ -33,7 +37,8 @@ class Scan(Op):
     Inputs: ``carries`` initial values, ``sequences`` tensors with a leading axis of ``length``, and
     constants. The body takes the carries, row t of each sequence and the constants; it returns the
     new carries and any number of further values. Outputs: the last carries, then those values
-    stacked along a leading axis, the value of step t in row t.
+    stacked along a leading axis, the value of step t in row t. The derivative runs back through
+    the last ``truncate`` steps only, when that is not negative.
     """
 
     name = "scan"
@@ -42,6 +47,7 @@ class Scan(Op):
     sequences: int
     length: Size
     reverse: bool = False
+    truncate: int = -1
 
     def infer(self, *given: TensorType) -> tuple[TensorType, ...]:
         split = self.carries + self.sequences
@@ -54,6 +60,7 @@ class Scan(Op):
         new = self.body.outputs[: self.carries]
         for v, o in zip(self.body.inputs, new, strict=False):
             same_type(v.type, o.type, f"scan: state {v.label()}")
+        check_inside(self.body)
         rest = self.body.outputs[self.carries :]
         stacked = [o.type.with_shape((self.length, *o.shape)) for o in rest]
         return (*given[: self.carries], *stacked)
@@ -141,6 +148,8 @@ class ScanBackward:
             return (None,) * len(self.inputs)
         out = self._backward(seeds, totals, outputs)
         result = dict(zip([*self.carried, *totals, *rows], out, strict=True))
+        if self.op.truncate >= 0:
+            result = {k: self._truncated(k, g) for k, g in result.items()}
         return tuple(result.get(k) for k in range(len(self.inputs)))
 
     def _backward(
@@ -154,14 +163,40 @@ class ScanBackward:
         sequences = [k for k in read if c <= k < s]
         start = [zeros(seeds[k].type) if self.g[k] is None else self.g[k] for k in self.carried]
         start += [zeros(t.type) for t in totals.values()]
+        length, last = self._last_steps()
         inner: list[Variable] = [*(seeds[k] for k in self.carried), *totals.values()]
         inner += [body.inputs[k] for k in (*saved, *sequences)] + [seeds[k] for k in self.given]
         inner += [body.inputs[k] for k in constants]
-        outer = [*start, *self._carries_before(saved), *(self.inputs[k] for k in sequences)]
-        outer += [self.g[k] for k in self.given] + [self.inputs[k] for k in constants]
-        count = len(saved) + len(sequences) + len(self.given)
-        op = Scan(Graph(inner, outputs), len(start), count, self.op.length, not self.op.reverse)
-        return results(op, outer)
+        outer = [*self._carries_before(saved), *(self.inputs[k] for k in sequences)]
+        outer = [last(v) for v in (*outer, *(self.g[k] for k in self.given))]
+        count = len(outer)
+        op = Scan(Graph(inner, outputs), len(start), count, length, not self.op.reverse)
+        return results(op, [*start, *outer, *(self.inputs[k] for k in constants)])
+
+    def _last_steps(self) -> tuple[Size, Callable[[Variable], Variable]]:
+        """How many steps the derivative runs back, and what takes their rows of a sequence."""
+        whole = self.op.length
+        if self.op.truncate < 0:
+            return whole, lambda v: v
+        count = smaller(self.op.truncate, whole)
+        first = 0 if self.op.reverse else as_size(as_expr(whole) - count)
+        return count, lambda v: part_of(v, 0, first, count)
+
+    def _truncated(self, k: int, g: Variable) -> Variable:
+        """A cotangent of the truncated backward scan as one of the whole: rows of steps that it
+        did not reach are zero, and the carries' when it did not reach the first step."""
+        whole = self.op.length
+        count, _ = self._last_steps()
+        reached = as_size(as_expr(count) - whole)
+        if k in self.rows:
+            first = 0 if self.op.reverse else as_size(as_expr(whole) - count)
+            start = (first, *(0 for _ in g.shape[1:]))
+            return Embed(start, (1,) * g.ndim, (whole, *g.shape[1:]))(g)  # type: ignore[no-any-return]
+        if k in self.summed or reached == 0:
+            return g
+        if isinstance(reached, int):
+            return zeros(g.type)
+        return where(as_variable(whole) <= self.op.truncate, g, 0)
 
     def _carries_before(self, saved: list[int]) -> Sequence[Variable]:
         """The carries each step began with: outputs of the forward scan with these added to its
@@ -200,6 +235,7 @@ class Cond(Op):
                 same_type(v.type, t, f"cond: {v.label()}")
         for k, (a, b) in enumerate(zip(self.then.outputs, self.otherwise.outputs, strict=True)):
             same_type(a.type, b.type, f"cond: output {k} of the branches")
+        check_inside(self.then, self.otherwise)
         return tuple(o.type for o in self.then.outputs)
 
     def reference(self, run: Run, pred: Any, *arrays: Any) -> tuple[Any, ...]:
@@ -253,6 +289,41 @@ def same_type(a: TensorType, b: TensorType, what: str) -> None:
         raise RankError(f"{what}: {a.text()} and {b.text()}")
     for k, (m, n) in enumerate(zip(a.shape, b.shape, strict=True)):
         same_size(m, n, f"{what}: sizes of axis {k} differ")
+
+
+def check_inside(*graphs: Graph) -> None:
+    """Ask again for the run-time checks of sizes inside the graphs: the node that owns them makes
+    them before it runs. Sizes that arise inside cannot be known there and stay with their nodes."""
+    for graph in graphs:
+        order = graph.toposort()
+        checks = [c for node in order for c in node.checks]
+        own: set[Expr] = set()
+        if any(str(side).find("?") >= 0 for c in checks for side in c[:2]):
+            own = _sizes_made(order)
+        for left, right, what in checks:
+            if own.isdisjoint((*names_in(left), *names_in(right))):
+                same_size(left, right, what)
+
+
+def names_in(value: Any) -> list[Expr]:
+    """The names of sizes in a size, a parameter of an op or a type."""
+    if isinstance(value, Expr):
+        return variables(value)
+    if isinstance(value, tuple):
+        return [name for v in value for name in names_in(v)]
+    return []
+
+
+def _sizes_made(order: Sequence[Any]) -> set[Expr]:
+    """The size names that nodes bring into being: they stand in the type of a result, but neither
+    in the types of the inputs nor in the parameters."""
+    made: set[Expr] = set()
+    for node in order:
+        found = {n for o in node.outputs for n in names_in(o.type)}
+        if found:
+            given = {n for i in node.inputs for n in names_in(i.type)}
+            made |= found - given - set(names_in(node.op._values))
+    return made
 
 
 def results(op: Op, inputs: Sequence[Variable]) -> tuple[Variable, ...]:

@@ -178,6 +178,10 @@ class Iota(Op):
     def reference(self) -> Any:
         return np.arange(self.size, dtype="int64")
 
+    def bound(self) -> Size:
+        """The positions are below this."""
+        return self.size
+
     def vjp(self, g: Variable, y: Variable) -> tuple[()]:
         return ()
 

@@ -12,20 +12,31 @@ from typing import Any
 import numpy as np
 
 from symgraph.errors import IndexOutOfRange, ShapeError
-from symgraph.ir.graph import Constant, Variable
+from symgraph.ir.graph import Apply, Constant, Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import Shape, TensorType, broadcast_shapes, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
 from symgraph.ops import reductions
+from symgraph.ops.cast import cast
 from symgraph.ops.comparison import equal, where
-from symgraph.ops.creation import Iota, iota
-from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, broadcast_arrays, is_one
+from symgraph.ops.creation import iota
+from symgraph.ops.operands import as_variable
+from symgraph.ops.shape import (
+    BroadcastTo,
+    ExpandDims,
+    Reshape,
+    Squeeze,
+    Transpose,
+    broadcast_arrays,
+    is_one,
+)
 from symgraph.ops.sizes import nonnegative
-from symgraph.ops.slicing import zeros
+from symgraph.ops.slicing import fill, zeros
 from symgraph.scalar import Expr, as_expr, as_size, product
 from symgraph.scalar.functions import lt, select
 
+_UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum}
 Requirement = tuple[Variable, str, str, str]  # a 0-d bool, and the code, text and hint if it fails
 
 
@@ -62,8 +73,10 @@ class Gather(Op):
 
 
 class Scatter(Op):
-    """x with v written ("set": of several values the last wins) or added ("add": several add up)
-    at the places that Gather(axes) reads; the index arrays have one shape."""
+    """x with v written at the places that Gather(axes) reads: "set" (of several values for a place
+    the last wins), or combined with what is there by "add", "mul", "maximum", "minimum" (several
+    values all count). The index arrays have one shape. Of equal extremes all share the derivative.
+    """
 
     name = "scatter"
     mode: str
@@ -82,8 +95,8 @@ class Scatter(Op):
         check_values(x.shape, self.axes, idx)
         out = np.array(x)
         front = np.moveaxis(out, self.axes, range(len(self.axes)))
-        if self.mode == "add":
-            np.add.at(front, tuple(idx), v)
+        if self.mode != "set":
+            _UFUNCS[self.mode].at(front, tuple(idx), v)
         else:
             for k in np.ndindex(idx[0].shape):
                 front[tuple(i[k] for i in idx)] = v[k]
@@ -96,8 +109,29 @@ class Scatter(Op):
         read = Gather(self.axes)
         if self.mode == "add":
             return (g, read(g, *idx), *none)
+        if self.mode == "mul":
+            return (*self._factors(g, x, v, idx), *none)
+        if self.mode != "set":
+            held, hit = equal(x, y), equal(v, read(y, *idx))
+            total = Scatter("add", self.axes)(cast(held, g.dtype), cast(hit, g.dtype), *idx)
+            share = g / where(equal(total, 0), 1, total)
+            return (where(held, share, 0), where(hit, read(share, *idx), 0), *none)
         gx = Scatter("set", self.axes)(g, zeros(v.type), *idx)
         return (gx, where(self._last(x, v, idx), read(g, *idx), 0), *none)
+
+    def _factors(
+        self, g: Variable, x: Variable, v: Variable, idx: tuple[Variable, ...]
+    ) -> tuple[Variable, Variable]:
+        """The derivatives of a product by its factors: the product of the others, which is the one
+        of those that are not 0 where none, or only this one, is 0."""
+        read = Gather(self.axes)
+        zero = equal(v, 0)
+        zeros_there = Scatter("add", self.axes)(zeros(x.type), cast(zero, x.dtype), *idx)
+        others = read(g * self(x, where(zero, 1, v), *idx), *idx)
+        count = read(zeros_there, *idx)
+        usual = where(equal(count, 0), others / where(zero, 1, v), 0)
+        gv = where(zero, where(equal(count, 1), others, 0), usual)
+        return g * self(fill(x.type, 1), v, *idx), gv
 
     def _last(self, x: Variable, v: Variable, idx: tuple[Variable, ...]) -> Variable:
         """Which elements of v stand in the result: overwritten ones have no derivative."""
@@ -194,26 +228,61 @@ def check_values(shape: Any, axes: tuple[int, ...], idx: Any) -> None:
 
 
 def in_range(x: Variable, axes: tuple[int, ...], idx: tuple[Variable, ...]) -> list[Requirement]:
-    """The run-time checks of indices; those of constants into known sizes were made before."""
+    """The run-time checks of indices. Constants into known sizes were checked when the graph was
+    built; one that a pass has computed fails when its node is run, which may be never."""
     found = []
     for axis, index in zip(axes, idx, strict=True):
         n = x.shape[axis]
         if isinstance(index, Constant) and isinstance(n, int):
-            check_values(x.shape, (axis,), (index.data,))
-            continue
+            if ((index.data >= -n) & (index.data < n)).all():
+                continue
         if _counts_below(index, n):
             continue
-        flag = reductions.all((index >= -n) & (index < n))
+        if _is_wrapped(index, n):  # into an axis of unknown size, which must have elements
+            flag = (as_variable(n) > 0) | equal(as_variable(product(index.shape)), 0)
+        else:
+            flag = reductions.all((index >= -n) & (index < n))
         what = f"index out of range for axis {axis} of size {n} of {x.label()}"
         found.append((flag, IndexOutOfRange.code, what, "indices run from -size to size - 1"))
     return found
 
 
 def _counts_below(index: Variable, n: Any) -> bool:
-    """Whether an index is 0, 1, ..., at most n - 1 by construction."""
-    views = ExpandDims | BroadcastTo | Reshape
+    """Whether an index is at least 0 and below n by construction: ops whose results are positions
+    say below what they stay (``bound``)."""
+    node = _source(index)
+    bound = getattr(node.op, "bound", None) if node is not None else None
+    if node is None or bound is None:
+        return isinstance(n, int) and n > 0 and _is_wrapped(index, n)
+    return nonnegative(as_size(as_expr(n) - bound(*(i.type for i in node.inputs))))
+
+
+def _source(index: Variable) -> Apply | None:
+    """What made the elements of an index."""
+    views = ExpandDims | BroadcastTo | Reshape | Transpose | Squeeze
     while index.owner is not None and isinstance(index.owner.op, views):
         index = index.owner.inputs[0]
-    if index.owner is None or not isinstance(index.owner.op, Iota):
+    return index.owner
+
+
+def _is_wrapped(index: Variable, n: Any) -> bool:
+    """Whether an index is a remainder by n, or clipped between 0 and n - 1."""
+    node = _source(index)
+    if node is None:
         return False
-    return nonnegative(as_size(as_expr(n) - index.shape[0]))
+    if node.op.name == "remainder":
+        return _is_size(node.inputs[1], n)
+    return (
+        node.op.name == "clip"
+        and _is_size(node.inputs[1], 0)
+        and _is_size(node.inputs[2], as_size(as_expr(n) - 1))
+    )
+
+
+def _is_size(x: Variable, size: Any) -> bool:
+    """Whether an operand is the size as a 0-d tensor."""
+    if isinstance(x, Constant):
+        return x.ndim == 0 and isinstance(size, int) and int(x.data) == size
+    if x.owner is None or x.owner.op.name != "size_value":
+        return False
+    return bool(x.owner.op == type(x.owner.op)(size))

@@ -11,14 +11,24 @@ from symgraph.errors import ArgumentError, DTypeError, IndexOutOfRange, RankErro
 from symgraph.ir.graph import Constant, Variable, constant
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape, Size, normalize_axis
+from symgraph.ops.arithmetic import (
+    add,
+    clip,
+    divide,
+    maximum,
+    minimum,
+    multiply,
+    negative,
+    remainder,
+)
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import where
 from symgraph.ops.gathering import Gather, TakeAlongAxis, scatter
 from symgraph.ops.operands import as_variable
-from symgraph.ops.shape import ExpandDims, Squeeze, broadcast_to, ravel, transpose
+from symgraph.ops.shape import BroadcastTo, ExpandDims, Squeeze, broadcast_to, ravel, transpose
 from symgraph.ops.sizes import count_from_end
 from symgraph.ops.slicing import Embed, Slice, SliceUpdate, slice_of
-from symgraph.scalar import Expr
+from symgraph.scalar import Expr, as_expr, as_size
 
 __all__ = ["At", "take", "take_along_axis"]
 
@@ -191,13 +201,17 @@ def getitem(x: Any, key: Any) -> Variable:
     return out
 
 
-def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
+def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Variable:
     """The elements of x at ``indices`` along ``axis`` (of the flattened x when not given).
 
-    The shape is ``x.shape[:axis] + indices.shape + x.shape[axis+1:]``.
+    The shape is ``x.shape[:axis] + indices.shape + x.shape[axis+1:]``. An index out of range is an
+    error ("raise"; negative ones count from the end), comes round the axis ("wrap"), or becomes
+    the nearest one there is ("clip", where negative ones become 0).
 
     >>> import symgraph as sg
     >>> sg.take([10, 20, 30], [2, 0]).eval().tolist()
+    [30, 10]
+    >>> sg.take([10, 20, 30], [4, -5], mode="clip").eval().tolist()
     [30, 10]
     """
     x = ravel(x) if axis is None else as_variable(x)
@@ -205,7 +219,27 @@ def take(x: Any, indices: Any, axis: int | None = None) -> Variable:
     index = as_variable(indices)
     if index.dtype == "bool":
         raise DTypeError("take: indices are integers, not bools")
+    if not dtypes.is_int(index.dtype) and index.shape == (0,):
+        index = to_dtype(index, "int64")  # an empty list
+    index = in_mode(index, x.shape[axis], mode, "take")
     return getitem(x, (slice(None),) * axis + (index,))
+
+
+def in_mode(index: Variable, n: Size, mode: str, what: str) -> Variable:
+    """The indices into an axis of size n as the mode has it: raise, wrap or clip.
+
+    Raises ArgumentError for another mode.
+    """
+    if mode == "raise":
+        return index
+    if mode not in ("wrap", "clip"):
+        raise ArgumentError(f"{what}: unknown mode {mode!r}", hint="raise, wrap or clip")
+    if not dtypes.is_int(index.dtype):
+        raise DTypeError(f"{what}: indices are integers, not {index.dtype}")
+    index = to_dtype(index, "int64")
+    if mode == "clip":
+        return clip(index, 0, as_variable(as_size(as_expr(n) - 1)))
+    return remainder(index, as_variable(n))
 
 
 def take_along_axis(x: Any, indices: Any, axis: int) -> Variable:
@@ -230,7 +264,8 @@ def take_along_axis(x: Any, indices: Any, axis: int) -> Variable:
 
 @in_language("at")
 class At:
-    """``x.at[key].set(v)`` and ``.add(v)``: a copy of x with the elements at the key changed.
+    """``x.at[key].set(v)``, ``add``, ``subtract``, ``multiply``, ``divide``, ``min``, ``max``: a
+    copy of x with the elements at the key changed.
 
     >>> import symgraph as sg
     >>> sg.zeros(3).at[[0, 0, 2]].add(1.0).eval().tolist()
@@ -261,17 +296,40 @@ class Places:
 
     def set(self, value: Any) -> Variable:
         """x with these elements replaced; of several values for one element the last wins."""
-        v = self._value(value)
-        if _is_mask(self.key):
-            return where(_mask(self.x, self.key, v), v, self.x)
-        return _changed(self.x, plan(self.x, self.key), v, "set")
+        return self._combined("set", value)
 
     def add(self, value: Any) -> Variable:
         """x with the values added; several values for one element add up."""
+        return self._combined("add", value)
+
+    def subtract(self, value: Any) -> Variable:
+        """x with the values subtracted, all of several values for one element."""
+        return self._combined("add", negative(self._value(value)))
+
+    def multiply(self, value: Any) -> Variable:
+        """x multiplied by the values, by all of several values for one element."""
+        return self._combined("mul", value)
+
+    def divide(self, value: Any) -> Variable:
+        """x divided by the values, by all of several values for one element; x is a float."""
+        if not dtypes.is_float(self.x.dtype):
+            raise DTypeError(f"at[...].divide: {self.x.dtype} holds no quotients")
+        ones = BroadcastTo(self.x.shape)(constant(1, self.x.dtype))
+        return divide(self.x, Places(ones, self.key).multiply(value))
+
+    def min(self, value: Any) -> Variable:
+        """x with the lesser of the values and what is there, NaN if one is."""
+        return self._combined("minimum", value)
+
+    def max(self, value: Any) -> Variable:
+        """x with the greater of the values and what is there, NaN if one is."""
+        return self._combined("maximum", value)
+
+    def _combined(self, mode: str, value: Any) -> Variable:
         v = self._value(value)
         if _is_mask(self.key):
-            return where(_mask(self.x, self.key, v), self.x + v, self.x)
-        return _changed(self.x, plan(self.x, self.key), v, "add")
+            return where(_mask(self.x, self.key, v), COMBINE[mode](self.x, v), self.x)
+        return _changed(self.x, plan(self.x, self.key), v, mode)
 
     def _value(self, value: Any) -> Variable:
         if type(value) in (bool, int, float):
@@ -301,8 +359,13 @@ def _mask(x: Variable, mask: Variable, v: Variable) -> Variable:
     return ExpandDims(tuple(range(mask.ndim, x.ndim)))(mask) if mask.ndim < x.ndim else mask
 
 
+COMBINE: dict[str, Any] = {
+    "set": lambda x, v: v, "add": add, "mul": multiply, "minimum": minimum, "maximum": maximum,
+}  # fmt: skip
+
+
 def _changed(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
-    """x with v set or added at the places of a plan."""
+    """x with v set at, or combined with, the places of a plan."""
     old = _basic(x, p)
     if not p.arrays:
         return _write_basic(x, p, broadcast_to(v, old.shape), mode)
@@ -315,7 +378,9 @@ def _changed(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
 
 
 def _write_basic(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
-    """x with v, shaped as the basic part of the plan reads it, set or added there."""
+    """x with v, shaped as the basic part of the plan reads it, set there or combined."""
+    if mode not in ("set", "add"):
+        return _write_basic(x, p, COMBINE[mode](_basic(x, p), v), "set")
     v = Squeeze(p.added)(v) if p.added else v
     v = ExpandDims(p.dropped)(v) if p.dropped else v
     if _is_whole(p, x.shape):

@@ -1,4 +1,4 @@
-"""Joining tensors and taking them apart: concatenate, stack, split, pad."""
+"""Joining tensors and taking them apart: concatenate, stack, split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from symgraph.ops.slicing import Embed, Slice, SliceUpdate, fill
 from symgraph.scalar import Expr, as_expr, as_size, guard
 from symgraph.scalar.functions import and_, le, lt, select
 
-__all__ = ["concatenate", "hstack", "pad", "split", "stack", "vstack"]
+__all__ = ["concatenate", "hstack", "split", "stack", "vstack"]
 
 
 class Concatenate(Op):
@@ -177,20 +177,17 @@ def split(x: Any, parts: Any, axis: int = 0) -> list[Variable]:
     return [part_of(x, axis, as_size(as_expr(size) * k), size) for k in range(count)]
 
 
-def pad(x: Any, widths: Any, mode: str = "constant", constant_values: Any = 0) -> Variable:
-    """x with ``widths`` (before, after) elements added around each axis.
+# padding by constants (ops/padding.py has the public function and the other modes) ----------------
 
-    ``widths`` is one size, a pair, or a pair for each axis, as in NumPy. Only the mode "constant"
-    with one value is there.
 
-    >>> import symgraph as sg
-    >>> sg.pad([1, 2], (1, 2)).eval().tolist()
-    [0, 1, 2, 0, 0]
+def pad(x: Any, widths: Any, constant_values: Any = 0) -> Variable:
+    """x with ``widths`` (before, after) elements of one value added around each axis.
+
+    >>> pad([1, 2], (1, 2)).type.text()
+    'int64[5]'
     """
     x = as_variable(x)
-    if mode != "constant":
-        raise ArgumentError(f"pad: unknown mode {mode!r}", hint='the mode is "constant"')
-    pairs = _width_pairs(widths, x.ndim)
+    pairs = width_pairs(widths, x.ndim, lambda p: as_shape(p, "pad"))
     before = tuple(b for b, _ in pairs)
     rows = zip(x.shape, pairs, strict=True)
     shape = tuple(as_size(as_expr(n) + b + a) for n, (b, a) in rows)
@@ -204,14 +201,15 @@ def pad(x: Any, widths: Any, mode: str = "constant", constant_values: Any = 0) -
     return SliceUpdate(before, ones)(ground, x)  # type: ignore[no-any-return]
 
 
-def _width_pairs(widths: Any, ndim: int) -> list[tuple[Size, Size]]:
-    if not isinstance(widths, tuple | list | np.ndarray):
-        widths = (widths, widths)
-    rows = [w if isinstance(w, tuple | list | np.ndarray) else None for w in widths]
+def width_pairs(given: Any, ndim: int, convert: Any) -> list[tuple[Any, Any]]:
+    """(before, after) of each axis, from the forms that NumPy takes: one, a pair, pairs."""
+    if not isinstance(given, tuple | list | np.ndarray):
+        given = (given, given)
+    rows = [w if isinstance(w, tuple | list | np.ndarray) else None for w in given]
     if all(r is None for r in rows):
-        rows = [widths]  # type: ignore[list-item]
+        rows = [given]
     if any(r is None or len(r) not in (1, 2) for r in rows) or len(rows) not in (1, ndim):
-        raise ArgumentError(f"pad: widths {widths} do not fit {ndim} dimensions")
-    pairs = [as_shape(tuple(r), "pad") for r in rows if r is not None]
+        raise ArgumentError(f"pad: {given} do not fit {ndim} dimensions")
+    pairs = [convert(tuple(r)) for r in rows if r is not None]
     full = [(p[0], p[-1]) for p in pairs]
     return full * ndim if len(full) == 1 else full

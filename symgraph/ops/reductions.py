@@ -183,6 +183,10 @@ class Position(Extreme, abstract=True):
     def infer(self, x: TensorType) -> TensorType:
         return super().infer(x).with_dtype("int64")
 
+    def bound(self, x: TensorType) -> Size:
+        """The positions are below this."""
+        return elements(self.folded(x))
+
     def values(self, x: Operand, indices: list[Expr], inner: tuple[Expr, ...]) -> tuple[Expr, ...]:
         position = as_expr(0)
         for index, extent in zip(inner, self.folded(x), strict=True):
@@ -192,7 +196,7 @@ class Position(Extreme, abstract=True):
     def flattened(self, x: Any) -> Any:
         """x with ``axes`` as one last axis, for the reference."""
         moved = np.moveaxis(self.some(x), self.axes, range(x.ndim - len(self.axes), x.ndim))
-        return moved.reshape(*self.kept(x.shape), -1)
+        return moved.reshape(*self.kept(x.shape), int(np.prod(self.folded(x))))
 
 
 class ArgMax(Position):

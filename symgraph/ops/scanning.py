@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from symgraph.errors import ArgumentError, DTypeError, ShapeError
-from symgraph.ir.graph import Graph, Input, Variable
-from symgraph.ir.types import Size
-from symgraph.ops.control import Scan, close_over, results
+from symgraph.errors import ArgumentError, DTypeError, RankError, ShapeError
+from symgraph.ir.graph import Graph, Input, Variable, constant
+from symgraph.ir.types import Size, TensorType
+from symgraph.ops.control import Cond, Scan, close_over, results
 from symgraph.ops.indexing import getitem
-from symgraph.ops.joining import part_of
+from symgraph.ops.joining import concatenate, part_of
 from symgraph.ops.operands import as_variable
-from symgraph.ops.shape import as_shape
+from symgraph.ops.shape import as_shape, reshape
 from symgraph.ops.sizes import smaller
+from symgraph.ops.slicing import zeros
 from symgraph.scalar import Expr, as_expr, as_size
 
-__all__ = ["scan"]
+__all__ = ["scan", "until"]
 
 
 class _State(NamedTuple):
@@ -31,6 +33,7 @@ class _State(NamedTuple):
 def scan(
     step: Callable[..., Any], sequences: Any = None, outputs_info: Any = None,
     non_sequences: Any = None, n_steps: Any = None, go_backwards: bool = False,
+    truncate_gradient: int = -1, checkpoint: int | bool = False,
 ) -> Any:  # fmt: skip
     """A loop: ``step`` is called once, symbolically, and runs for every row of the sequences.
 
@@ -40,8 +43,14 @@ def scan(
     taps=[-2, -1])`` with as many initial rows as the oldest tap is steps back. Variables that the
     step uses without being given them are found. ``n_steps`` is needed when there are no sequences.
 
+    ``truncate_gradient=k`` lets derivatives run back through the last k steps only.
+    ``checkpoint=k`` keeps the state of every k-th step for the derivative, which computes the
+    others again (k about the root of the number of steps, or True for that: Griewank 1992).
+
     Returns every output with a leading axis over the steps: a list, or the tensor when there is
-    one. Raises DTypeError or ShapeError when an output differs from its initial value.
+    one. A step may return ``(outputs, sg.until(condition))``; then the result is ``(outputs,
+    count)``, the rows from ``count`` on being zeros: see :func:`until`.
+    Raises DTypeError or ShapeError when an output differs from its initial value.
 
     >>> import symgraph as sg
     >>> sg.scan(lambda x, s: s + x, [sg.arange(4)], [sg.constant(0)]).eval().tolist()
@@ -57,6 +66,7 @@ def scan(
     taps = [c[-1 - t] for s, c in zip(states, carried, strict=True) if s for t in s.taps]
     fixed = [as_variable(v) for v in _as_list(non_sequences)]
     returned = step(*inputs, *taps, *fixed)
+    returned, stop = _stopping(returned)
     single = not isinstance(returned, tuple | list)
     outputs = [as_variable(v) for v in ([returned] if single else returned)]
     if outputs_info is not None and len(outputs) != len(states):
@@ -70,11 +80,136 @@ def scan(
             _check_state(s, out)
             new += [out, *c[:-1]]
     own = [v for c in carried for v in c] + inputs
-    captured, inner, body = close_over([*new, *outputs], own)
-    op = Scan(Graph([*own, *inner], body), len(new), len(rows), length)
+    flags = [] if stop is None else [stop.flag]
+    captured, inner, body = close_over([*new, *outputs, *flags], own)
     initial = [v for s in states if s is not None for v in s.initial]
-    found = results(op, [*initial, *rows, *captured])[len(new) :]
-    return found[0] if single else list(found)
+    loop = Looping(Graph([*own, *inner], body), initial, rows, captured, length)
+    if stop is not None:
+        loop = _ending(loop)
+    loop = loop._replace(truncate=truncate_gradient, segment=segment_of(checkpoint, length))
+    finals, found = loop.run()
+    outs = found[0] if single else found
+    return outs if stop is None else (outs, finals[0])
+
+
+class Until:
+    """The condition that ends a scan; made by :func:`until`."""
+
+    __slots__ = ("flag",)
+
+    def __init__(self, flag: Variable) -> None:
+        self.flag = flag
+
+
+def until(condition: Any) -> Until:
+    """Returned by the step of a scan beside its outputs: the loop ends after the first step whose
+    0-d ``condition`` holds. ``outputs, count = sg.scan(...)`` then gives outputs of the full length
+    whose rows from ``count`` on are zeros, since their number is known at run time only; steps
+    after the end are not computed.
+
+    >>> import symgraph as sg
+    >>> def step(x, total):
+    ...     return total + x, sg.until(total + x > 2)
+    >>> sums, count = sg.scan(step, sg.arange(5), sg.constant(0))
+    >>> sums.eval().tolist(), count.eval().item()
+    ([0, 1, 3, 0, 0], 3)
+    """
+    flag = as_variable(condition)
+    if flag.ndim:
+        raise RankError(f"until: the condition is a scalar, got {flag.type.text()}")
+    return Until(flag if flag.dtype == "bool" else flag != 0)
+
+
+class Looping(NamedTuple):
+    """A scan about to be built: its body, what it begins with, what it reads; ``segment`` steps
+    belong together for checkpointing."""
+
+    body: Graph
+    initial: list[Variable]
+    rows: list[Variable]
+    captured: list[Variable]
+    length: Size
+    truncate: int = -1
+    segment: int = 0
+
+    def run(self) -> tuple[list[Variable], list[Variable]]:
+        """The last carries, and the stacked outputs."""
+        if not self.segment:
+            op = Scan(self.body, len(self.initial), len(self.rows), self.length,
+                      truncate=self.truncate)  # fmt: skip
+            out = results(op, [*self.initial, *self.rows, *self.captured])
+            return list(out[: len(self.initial)]), list(out[len(self.initial) :])
+        if self.truncate >= 0:
+            raise ArgumentError("scan: checkpoint and truncate_gradient exclude each other")
+        return self._in_segments()
+
+    def _in_segments(self) -> tuple[list[Variable], list[Variable]]:
+        """A loop over segments around the loop over the steps of one, then the steps that remain:
+        the derivative of the outer loop keeps what its steps begin with, that of the inner one
+        belongs to the outer one's body and runs it again."""
+        k, split = self.segment, len(self.initial)
+        count = as_size(as_expr(self.length) // k)
+        whole = as_size(as_expr(count) * k)
+        blocks = [part_of(r, 0, 0, whole).reshape(count, k, *r.shape[1:]) for r in self.rows]
+        types = [v.type for v in self.initial]
+        types += [b.type.with_shape(b.shape[1:]) for b in blocks]
+        types += [v.type for v in self.captured]
+        inputs = [Input(t) for t in types]
+        outputs = results(Scan(self.body, split, len(blocks), k), inputs)
+        outer = Scan(Graph(inputs, outputs), split, len(blocks), count)
+        out = results(outer, [*self.initial, *blocks, *self.captured])
+        carries = list(out[:split])
+        stacked = [v.reshape(whole, *v.shape[2:]) for v in out[split:]]
+        rest = as_size(as_expr(self.length) - whole)
+        if rest == 0:
+            return carries, stacked
+        rows = [part_of(r, 0, whole, rest) for r in self.rows]
+        tail = self._replace(initial=carries, rows=rows, length=rest, segment=0)
+        carries, ends = tail.run()
+        both = zip(stacked, ends, strict=True)
+        return carries, [reshape(concatenate([a, b]), (self.length, *a.shape[1:])) for a, b in both]
+
+
+def _stopping(returned: Any) -> tuple[Any, Until | None]:
+    """What a step returned, apart from its condition to end."""
+    if isinstance(returned, Until):
+        return [], returned
+    several = isinstance(returned, tuple | list)
+    if not several or not returned or not isinstance(returned[-1], Until):
+        return returned, None
+    rest = returned[:-1]
+    return (rest[0] if len(rest) == 1 else list(rest)), returned[-1]
+
+
+def _ending(loop: Looping) -> Looping:
+    """The loop with two more carries in front, the number of steps done and whether it goes on:
+    when it does not, a step is a choice that leaves the carries and gives zeros."""
+    body, split = loop.body, len(loop.initial)
+    running, count = Input(TensorType("bool")), Input(TensorType("int64"))
+    *outputs, stop = body.outputs
+    counts = [Input(count.type), *body.inputs]
+    going = Graph(counts, [counts[0] + 1, ~stop, *outputs])
+    ended = [Input(v.type) for v in counts]
+    still = [ended[0], constant(False), *ended[1 : 1 + split]]
+    still += [zeros(v.type) for v in outputs[split:]]
+    out = results(Cond(going, Graph(ended, still)), [running, count, *body.inputs])
+    inner = Graph([count, running, *body.inputs], out)
+    initial = [constant(0), constant(True), *loop.initial]
+    return loop._replace(body=inner, initial=initial)
+
+
+def segment_of(checkpoint: int | bool, length: Size) -> int:
+    """The steps between two states that are kept, 0 to keep all."""
+    if checkpoint is True:
+        if not isinstance(length, int):
+            raise ArgumentError(
+                f"scan: checkpoint=True for {length} steps, a number known at run time only",
+                hint="give the number of steps between two states that are kept",
+            )
+        return max(1, math.isqrt(length))
+    if checkpoint is not False and checkpoint < 1:
+        raise ArgumentError(f"scan: checkpoint is a positive number of steps, got {checkpoint}")
+    return int(checkpoint)
 
 
 # reading the arguments ----------------------------------------------------------------------------

@@ -124,7 +124,7 @@ def evaluated(node: Apply) -> Constant | None:
     sizes = [s for s in out.shape if isinstance(s, int)]
     if len(sizes) < out.ndim or int(np.prod(sizes)) * dtypes.itemsize(out.dtype) > SMALL:
         return None
-    if node.checks or any(_symbolic(v) for v in node.op._values):
+    if node.checks or hasattr(node.op, "inner") or any(map(_symbolic, node.op._values)):
         return None
     data = [i.data for i in node.inputs if isinstance(i, Constant)]
     try:

@@ -71,6 +71,11 @@ def _negative(c: Constant) -> bool:
     return value is not None and value < 0 and value != dtypes.min_value(c.dtype)
 
 
+def _of_truths(root: Variable) -> bool:
+    """the values are bool (the number 1 matches True too)"""
+    return bool(root.dtype == "bool")
+
+
 def _power_of_two(c: Constant) -> bool:
     """c is a power of two whose reciprocal is exact"""
     if not dtypes.is_float(c.dtype):
@@ -198,8 +203,8 @@ CHOICE = (
     rule(where(False, x, y), y, klass=EXACT),
     rule(where(p, x, x), x, klass=EXACT),
     rule(where(logical_not(p), x, y), where(p, y, x), klass=EXACT),
-    rule(where(p, True, False), p, klass=EXACT),
-    rule(where(p, False, True), logical_not(p), klass=EXACT),
+    rule(where(p, True, False), p, when=_of_truths, klass=EXACT),
+    rule(where(p, False, True), logical_not(p), when=_of_truths, klass=EXACT),
     rule(where(p, where(p, x, y), z), where(p, x, z), klass=EXACT),
     rule(where(p, x, where(p, y, z)), where(p, x, z), klass=EXACT),
 )

@@ -16,6 +16,7 @@ from symgraph.ir.verify import verify
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.passes.fold_constants import FOLD_CONSTANTS
+from symgraph.passes.inline_functions import inline_functions
 from symgraph.passes.merge_scans import merge_scans
 from symgraph.passes.specialize import SPECIALIZE
 from symgraph.passes.stabilize import STABILIZE
@@ -34,6 +35,8 @@ class Pass(NamedTuple):
 
 
 PIPELINE: tuple[Pass, ...] = (
+    Pass("inline_functions", "Functions take the place of their calls.",
+         inline_functions),
     Pass("canonicalize", "One spelling for each meaning, so that later rules need only one.",
          CANONICALIZE, again=True),
     Pass("fold_constants", "What depends on small constants alone is computed now.",

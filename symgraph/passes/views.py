@@ -133,7 +133,7 @@ def _operands_broadcast_themselves(root: Variable) -> Variable | None:
 def _unstretched(v: Variable) -> Variable:
     """The operand without views that NumPy's broadcasting does by itself."""
     while v.owner is not None:
-        op = v.owner.op
+        op: Any = v.owner.op
         leading = op.name == "expand_dims" and op.axes == tuple(range(len(op.axes)))
         if op.name != "broadcast_to" and not leading:
             break
@@ -213,7 +213,20 @@ REDUCTIONS = (
     rule(Sum(a)(-x), -Sum(a)(x), klass=STABLE),
 )
 
+_VIEWS = frozenset("expand_dims squeeze reshape transpose flip slice tile repeat".split())
+
+
+def _view_of_one_number(root: Variable) -> Variable | None:
+    """one number everywhere looks the same from all sides"""
+    node = root.owner
+    if node is None or node.op.name not in _VIEWS or node.inputs[0].owner is None:
+        return None
+    (x,) = node.inputs[0].owner.inputs
+    return BroadcastTo(root.shape)(x) if x.ndim == 0 else None  # type: ignore[no-any-return]
+
+
 BROADCASTS = (
+    rule_function(wild("any"), _view_of_one_number, among=("broadcast_to",)),
     rule_function(wild("any"), _below_views, among=_STRETCHING),
     rule_function(wild("any"), _operands_broadcast_themselves, among=_STRETCHING),
 )

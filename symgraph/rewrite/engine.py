@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple, Protocol
 
-from symgraph.errors import RewriteError
+from symgraph.errors import RewriteError, SymgraphError
 from symgraph.rewrite.match import instantiate, match, matched_nodes
 from symgraph.rewrite.rules import EXACT, STABLE, Rule, RuleSet, call_with
 
@@ -188,15 +188,15 @@ class _Sweep:
         def accept(bindings: dict[str, Any]) -> Any:
             if rule.when is not None and not call_with(rule.when, bindings, value):
                 return self.declined(rule, value, "its condition does not hold")
-            with self.adapter.creating_with(lambda: _united(value, bindings)):
-                if rule.replacement is not None:
-                    new = instantiate(rule.replacement, bindings, self.adapter, value)
-                else:
-                    assert rule.function is not None
-                    new = call_with(rule.function, bindings, value)
-                if new is None:
-                    return self.declined(rule, value, "its function declined")
-                new = self.conform(rule, new, value)
+            try:
+                with self.adapter.creating_with(lambda: _united(value, bindings)):
+                    new = self.right_side(rule, bindings, value)
+                    if new is None:
+                        return self.declined(rule, value, "its function declined")
+                    new = self.adapter.conform(new, value)
+            except SymgraphError as error:
+                what = f"{self.name}: the rule {rule.equation()} ({rule.location()}): {error.what}"
+                raise RewriteError(what, origin=error.origin) from error
             if new is None:
                 return self.declined(rule, value, "the shapes are not provably equal")
             return None if new is value else new
@@ -206,14 +206,11 @@ class _Sweep:
             self.record.firings.append(Firing(rule, value, after, self.name))
         return after
 
-    def conform(self, rule: Rule, new: Any, value: Any) -> Any:
-        try:
-            return self.adapter.conform(new, value)
-        except RewriteError as error:
-            raise RewriteError(
-                f"{self.name}: the rule {rule.equation()} ({rule.location()}): {error.what}",
-                origin=error.origin,
-            ) from None
+    def right_side(self, rule: Rule, bindings: dict[str, Any], value: Any) -> Any:
+        if rule.replacement is not None:
+            return instantiate(rule.replacement, bindings, self.adapter, value)
+        assert rule.function is not None
+        return call_with(rule.function, bindings, value)
 
     def declined(self, rule: Rule, value: Any, reason: str) -> None:
         if self.record is not None and self.record.near_misses is not None:

@@ -193,7 +193,7 @@ def _arith(op: str, a: Operand, b: Operand) -> Expr:
     if not all(isinstance(x, Expr | int | float) for x in (a, b)):
         return NotImplemented  # type: ignore[no-any-return]
     if dtype == "int64" and (isinstance(a, float) or isinstance(b, float)):
-        return NotImplemented  # a size and a fraction: refused rather than rounded
+        return NotImplemented  # type: ignore[no-any-return]  # size and fraction: refused
     left, right = as_expr(a, dtype), as_expr(b, dtype)
     if left.dtype == "int64" == right.dtype:
         out: Expr = _normalize(op, left, right)

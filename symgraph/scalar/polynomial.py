@@ -120,6 +120,28 @@ def _divide(p: Polynomial, m: Monomial, c: int) -> Polynomial | None:
     return out
 
 
+def _cancels(dividend: Polynomial, *divisor: Monomial) -> bool:
+    """Whether exact divisions by these monomials may be carried out: products of sizes and indices
+    do not wrap around and a size that divides is not zero, but data may do and be anything."""
+    return all(_is_place(x, True) for m in dividend for x in m) and all(
+        _is_place(x, False) for m in divisor for x in m
+    )
+
+
+def _is_place(e: Expr, index: bool) -> bool:
+    """Whether it is made of sizes, and of loop indices (``_i0``, ``_r0``) where allowed, alone."""
+    stack = [e]
+    while stack:
+        top = stack.pop()
+        if top.op == "var":
+            if top.attr[0] == "_" and not (index and top.attr[1] in "ir"):
+                return False
+        elif top.op in ("load", "load_if") or top.dtype != "int64":
+            return False
+        stack.extend(top.args)
+    return True
+
+
 def floordiv(a: Expr, b: Expr) -> Expr:
     """a // b, exact divisions of polynomials carried out (a size that divides is not zero)."""
     pa, pb = polynomial(a), polynomial(b)
@@ -130,9 +152,9 @@ def floordiv(a: Expr, b: Expr) -> Expr:
     if len(pb) == 1:
         ((m, c),) = pb.items()
         exact = _divide(pa, m, c)
-        if exact is not None:
+        if exact is not None and _cancels(pa, m):
             return build(exact)
-    if pa == pb:
+    if pa == pb and _cancels(pa, *pb):
         return const(1)
     return node("floordiv", (a, b), "int64")
 
@@ -144,7 +166,7 @@ def mod(a: Expr, b: Expr) -> Expr:
         return const(a.value % b.value)
     if len(pb) == 1:
         ((m, c),) = pb.items()
-        if _divide(polynomial(a), m, c) is not None:
+        if _divide(polynomial(a), m, c) is not None and _cancels(polynomial(a), m):
             return const(0)
     return node("mod", (a, b), "int64")
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 from symgraph import dtypes
 from symgraph.scalar import expr as _expr
 from symgraph.scalar.expr import Expr
@@ -14,52 +17,57 @@ _PRECEDENCE = {
 }  # fmt: skip
 
 
+Piece = Any  # a string, or (expression, the precedence below which it needs brackets)
+
+
 def text(root: Expr) -> str:
     """The expression in infix notation; deep expressions are printed without recursion."""
-    done: dict[Expr, tuple[str, int]] = {}
-    stack = [root]
+    out: list[str] = []
+    stack: list[Piece] = [(root, 0)]
     while stack:
-        e = stack[-1]
-        missing = [a for a in e.args if a not in done]
-        if missing:
-            stack.extend(missing)
+        piece = stack.pop()
+        if isinstance(piece, str):
+            out.append(piece)
             continue
-        stack.pop()
-        done[e] = _one(e, [done[a] for a in e.args])
-    return done[root][0]
+        e, level = piece
+        own, parts = _pieces(e)
+        stack.extend(reversed(parts if own >= level else ["(", *parts, ")"]))
+    return "".join(out)
 
 
-def _one(e: Expr, args: list[tuple[str, int]]) -> tuple[str, int]:
+def _pieces(e: Expr) -> tuple[int, list[Piece]]:
+    """The precedence of a node, and what it prints."""
     if e.op == "const":
-        return (str(e.value), 10 if e.dtype == "bool" or e.value >= 0 else 8)
+        return 10 if e.dtype == "bool" or e.value >= 0 else 8, [str(e.value)]
     if e.op == "var":
-        return (str(e.attr), 10)
-    inner = [a[0] for a in args]
+        return 10, [str(e.attr)]
     if e.op == "load":
-        return (f"{e.attr}[{', '.join(inner)}]", 10)
+        return 10, [f"{e.attr}[", *_list(e.args), "]"]
     if e.op == "load_if":
-        return (f"{e.attr}[{', '.join(inner[1:])} if {inner[0]}]", 10)
-    if e.op in ("cast", "bitcast"):
-        return (f"{e.op}<{e.dtype}>({inner[0]})", 10)
+        return 10, [f"{e.attr}[", *_list(e.args[1:]), " if ", (e.args[0], 0), "]"]
     level = _PRECEDENCE.get(e.op)
     if level is None:
-        return (f"{e.op}({', '.join(inner)})", 10)
+        kind = f"<{e.dtype}>" if e.op in ("cast", "bitcast") else ""
+        return 10, [f"{e.op}{kind}(", *_list(e.args), ")"]
     symbol = SCALAR_OPS[e.op].symbol
-    if len(args) == 1:
-        return (symbol + _wrap(args[0], level), level)
+    if len(e.args) == 1:
+        return level, [symbol, (e.args[0], level)]
     # Comparisons do not chain; a quotient in a product has brackets on either side; a right operand
     # of equal precedence has them unless it is the same operation and that is associative (floats
     # are not: a + (b + c) is not a + b + c).
     quotient = e.op == "mul" and e.args[0].op in ("div", "floordiv", "mod")
-    left = _wrap(args[0], level + (level == 4 or quotient))
     same = e.args[1].op == e.op in ("add", "mul", "and", "or", "xor")
-    right = _wrap(args[1], level + (not same or dtypes.is_float(e.dtype)))
+    loose = same and not dtypes.is_float(e.dtype)
     space = "" if level >= 7 else " "
-    return (f"{left}{space}{symbol}{space}{right}", level)
+    left, right = level + (level == 4 or quotient), level + (not loose)
+    return level, [(e.args[0], left), f"{space}{symbol}{space}", (e.args[1], right)]
 
 
-def _wrap(part: tuple[str, int], level: int) -> str:
-    return part[0] if part[1] >= level else f"({part[0]})"
+def _list(args: Sequence[Expr]) -> list[Piece]:
+    out: list[Piece] = []
+    for a in args:
+        out += [", ", (a, 0)]
+    return out[1:]
 
 
 _expr._printer = text

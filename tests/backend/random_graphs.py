@@ -13,38 +13,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+import symgraph as sg
 from symgraph import dtypes
-from symgraph.autodiff.reverse import grad
 from symgraph.errors import SymgraphError
-from symgraph.ir.graph import Input, Variable, constant, toposort
-from symgraph.ir.shared import Shared, shared
-from symgraph.ops import (
-    arithmetic as ar,
-)
-from symgraph.ops import (
-    comparison as cmp,
-)
-from symgraph.ops import (
-    creation,
-    cumulative,
-    indexing,
-    joining,
-    matrix,
-    nn,
-    random,
-    reductions,
-    scanning,
-    shape,
-    special,
-)
-from symgraph.ops import (
-    exponential as ex,
-)
-from symgraph.ops import (
-    trigonometric as tr,
-)
-from symgraph.ops.cast import cast
-from symgraph.ops.control import cond
+from symgraph.ir.graph import Input, Variable, toposort
+from symgraph.ir.shared import Shared
 from symgraph.scalar import Expr, evaluate_size, variables
 
 SIZES = (0, 1, 2, 3, 4, 5, 7, 8, 9, 16, 17, 33)
@@ -142,7 +115,7 @@ class Maker:
 
     def input(self, name: str) -> None:
         dtype, dims = self.new_type()
-        x = creation.tensor(name, dtype, dims)
+        x = sg.tensor(name, dtype, dims)
         exact = not dtypes.is_float(dtype) or self.chance(0.4)
         self.inputs.append(x)
         self.note(x, Note(exact, 4.0))
@@ -152,9 +125,9 @@ class Maker:
         dtype, dims = self.new_type()
         dims = tuple(d if d in told or isinstance(d, int) else self.sizes[d] for d in dims)
         exact = not dtypes.is_float(dtype)
-        s = shared(self.array(dtype, dims, exact), name, shape=dims)
+        s = sg.shared(self.array(dtype, dims, exact), name, shape=dims)
         self.states.append(s)
-        self.note(s, Note(exact, 4.0))
+        self.note(s, Note(exact, 8.0))
 
     # growing --------------------------------------------------------------------------------------
 
@@ -224,7 +197,9 @@ class Maker:
         out = []
         for s in self.states:
             same = [v for v in self.values if v.dtype == s.dtype and v.shape == s.shape and v is not s]
-            same = [v for v in same if self.notes[v].bound <= 1e6]
+            same = [v for v in same if self.notes[v].bound <= 8 or not dtypes.is_float(s.dtype)]
+            # the note of the state holds for the second call too
+            same = [v for v in same if self.notes[v].exact or not self.notes[s].exact]
             if same and self.chance(0.8):
                 out.append((s, self.pick(same)))
         return out
@@ -268,16 +243,16 @@ def same(m: Maker, y: Variable, *xs: Variable, bound: float | None = None) -> Ma
 
 
 SMOOTH: list[tuple[Callable[..., Any], Callable[[float], float]]] = [
-    (tr.tanh, lambda b: 1.0), (special.sigmoid, lambda b: 1.0), (tr.sin, lambda b: 1.0),
-    (tr.cos, lambda b: 1.0), (special.erf, lambda b: 1.0), (tr.atan, lambda b: 1.6),
-    (lambda x: ex.exp(-ar.abs(x)), lambda b: 1.0), (special.softplus, lambda b: b + 1.0),
-    (lambda x: ex.log1p(ar.abs(x)), lambda b: b), (lambda x: ex.log(ar.abs(x) + 1), lambda b: b),
-    (lambda x: ar.sqrt(ar.abs(x) + 1), lambda b: b + 1), (nn.gelu, lambda b: b), (nn.silu, lambda b: b),
-    (lambda x: 1 / (ar.abs(x) + 1), lambda b: 1.0), (lambda x: x / 3, lambda b: b),
-    (lambda x: ar.rsqrt(x * x + 1), lambda b: 1.0), (lambda x: x.clip(-1, 1), lambda b: 1.0),
-    (lambda x: ar.power(ar.abs(x) + 0.5, 0.3), lambda b: b + 1), (tr.asinh, lambda b: b),
-    (lambda x: ex.expm1(x.clip(-3, 3)), lambda b: 21.0), (lambda x: x**3, lambda b: b**3),
-    (lambda x: special.erfc(ar.abs(x)), lambda b: 1.0), (ex.exp2, lambda b: 2.0**b),
+    (sg.tanh, lambda b: 1.0), (sg.sigmoid, lambda b: 1.0), (sg.sin, lambda b: 1.0),
+    (sg.cos, lambda b: 1.0), (sg.erf, lambda b: 1.0), (sg.atan, lambda b: 1.6),
+    (lambda x: sg.exp(-sg.abs(x)), lambda b: 1.0), (sg.softplus, lambda b: b + 1.0),
+    (lambda x: sg.log1p(sg.abs(x)), lambda b: b), (lambda x: sg.log(sg.abs(x) + 1), lambda b: b),
+    (lambda x: sg.sqrt(sg.abs(x) + 1), lambda b: b + 1), (sg.nn.gelu, lambda b: b), (sg.nn.silu, lambda b: b),
+    (lambda x: 1 / (sg.abs(x) + 1), lambda b: 1.0), (lambda x: x / 3, lambda b: b),
+    (lambda x: sg.rsqrt(x * x + 1), lambda b: 1.0), (lambda x: x.clip(-1, 1), lambda b: 1.0),
+    (lambda x: sg.power(sg.abs(x) + 0.5, 0.3), lambda b: b + 1), (sg.asinh, lambda b: b),
+    (lambda x: sg.expm1(x.clip(-3, 3)), lambda b: 21.0), (lambda x: x**3, lambda b: b**3),
+    (lambda x: sg.erfc(sg.abs(x)), lambda b: 1.0), (sg.exp2, lambda b: 2.0**b),
 ]  # fmt: skip
 
 
@@ -286,7 +261,7 @@ def smooth(m: Maker) -> Made:
     x = m.value("f")
     function, bound = m.pick(SMOOTH)
     return [(function(x), Note(False, bound(min(m.notes[x].bound, 64.0)) if m.notes[x].bound <= 64
-                               else float("inf")))] if function is ex.exp2 else [
+                               else float("inf")))] if function is sg.exp2 else [
         (function(x), Note(False, bound(m.notes[x].bound)))]  # fmt: skip
 
 
@@ -300,18 +275,18 @@ def plain(m: Maker) -> Made:
     if k == 1:
         return same(m, abs(x), x)
     if k == 2:
-        return same(m, special.relu(x), x)
+        return same(m, sg.relu(x), x)
     if k == 3:
         return same(m, x * m.pick((2, 3, -1, 1, 0)), x, bound=3 * b)
     if k == 4:
         return same(m, x + m.pick((1, 0, 5)), x, bound=b + 5)
-    return same(m, ar.square(x), x, bound=b * b)
+    return same(m, sg.square(x), x, bound=b * b)
 
 
 @operation(3)
 def jumping(m: Maker) -> Made:
     x = m.value("f", exact=True)
-    f = m.pick((ar.floor, ar.ceil, ar.trunc, ar.rint, ar.sign, ar.round))
+    f = m.pick((sg.floor, sg.ceil, sg.trunc, sg.rint, sg.sign, sg.round))
     if m.chance(0.3):
         y = x / 2 if m.chance(0.5) else x * 0.5
         return [(f(y), Note(True, m.notes[x].bound))]
@@ -325,9 +300,9 @@ def bits(m: Maker) -> Made:
         return same(m, ~x, x, bound=2**31)
     y = m.value("biu")
     if m.chance(0.3):
-        f = m.pick((cmp.left_shift, cmp.right_shift))
-        return same(m, f(x, cast(y, x.dtype)), x, bound=2**31)
-    f = m.pick((cmp.bitwise_and, cmp.bitwise_or, cmp.bitwise_xor))
+        f = m.pick((sg.left_shift, sg.right_shift))
+        return same(m, f(x, sg.cast(y, x.dtype)), x, bound=2**31)
+    f = m.pick((sg.bitwise_and, sg.bitwise_or, sg.bitwise_xor))
     return same(m, f(x, y), x, y, bound=2**31)
 
 
@@ -343,19 +318,21 @@ def binary(m: Maker) -> Made:
     if k == 2:
         return same(m, x * y, x, y, bound=a * b)
     if k == 3:
-        return same(m, ar.maximum(x, y), x, y)
+        return same(m, sg.maximum(x, y), x, y)
     if k == 4:
-        return same(m, ar.minimum(x, y), x, y)
+        return same(m, sg.minimum(x, y), x, y)
     if k == 5:
         return [(x / (abs(y) + 1), Note(False, a))]
-    f = m.pick((ex.logaddexp, tr.arctan2, ar.hypot))
+    if m.chance(0.4):
+        return [(sg.arctan2(x, abs(y) + 1), Note(False, 1.6))]
+    f = m.pick((sg.logaddexp, sg.hypot))
     return [(f(x, y), Note(False, a + b + 1))]
 
 
 @operation(2)
 def divided(m: Maker) -> Made:
     x, y = m.value("iuf", exact=True), m.value("iuf", exact=True)
-    f = m.pick((ar.floor_divide, ar.remainder))
+    f = m.pick((sg.floor_divide, sg.remainder))
     if dtypes.is_float(x.dtype) or dtypes.is_float(y.dtype):
         y = abs(y) + 1
     elif m.chance(0.5):
@@ -366,20 +343,20 @@ def divided(m: Maker) -> Made:
 @operation(4)
 def compared(m: Maker) -> Made:
     x, y = m.value("biuf", exact=True), m.value("biuf", exact=True)
-    fs = (cmp.less, cmp.less_equal, cmp.equal, cmp.not_equal, cmp.greater, cmp.greater_equal)
+    fs = (sg.less, sg.less_equal, sg.equal, sg.not_equal, sg.greater, sg.greater_equal)
     return [(m.pick(fs)(x, y), Note(True, 1.0))]
 
 
 @operation(2)
 def logical(m: Maker) -> Made:
     x, y = m.value("b"), m.value("b")
-    return [(m.pick((cmp.logical_and, cmp.logical_or, cmp.logical_xor))(x, y), Note(True, 1.0))]
+    return [(m.pick((sg.logical_and, sg.logical_or, sg.logical_xor))(x, y), Note(True, 1.0))]
 
 
 @operation(4)
 def chosen(m: Maker) -> Made:
     c, x, y = m.value("b"), m.value(), m.value()
-    return same(m, cmp.where(c, x, y), x, y)
+    return same(m, sg.where(c, x, y), x, y)
 
 
 @operation(3)
@@ -393,7 +370,7 @@ def converted(m: Maker) -> Made:
         room = min(float(dtypes.max_value(to)), float(-dtypes.min_value(to)))
         if m.notes[x].bound > room:
             raise NoFit
-    return same(m, cast(x, to), x)
+    return same(m, sg.cast(x, to), x)
 
 
 @operation(9)
@@ -403,18 +380,18 @@ def reduced(m: Maker) -> Made:
     b = m.notes[x].bound
     k = int(m.rng.integers(7))
     if k <= 2:
-        return same(m, reductions.sum(x, axes, keepdims=keep), x, bound=b * max(1, m.elements(x)))
+        return same(m, sg.sum(x, axes, keepdims=keep), x, bound=b * max(1, m.elements(x)))
     if k == 3:
-        return [(reductions.mean(x, axes, keepdims=keep), Note(False, b))]
+        return [(sg.mean(x, axes, keepdims=keep), Note(False, b))]
     if k == 4:
-        return same(m, m.pick((reductions.max, reductions.min))(x, axes, keepdims=keep), x)
+        return same(m, m.pick((sg.max, sg.min))(x, axes, keepdims=keep), x)
     if k == 5:
-        f = m.pick((reductions.var, reductions.std))
+        f = m.pick((sg.var, sg.std))
         # a standard deviation near zero is all rounding
-        return [(f(x + 0.0, axes, keepdims=keep) if f is reductions.var else
-                 ar.sqrt(reductions.var(x, axes, keepdims=keep) + 1), Note(False, 4 * b * b + 1))]
-    x = cast(m.value("f"), "float64")
-    return [(reductions.logsumexp(x, axes, keepdims=keep), Note(False, m_bound(m, x) + 12))]
+        return [(f(x + 0.0, axes, keepdims=keep) if f is sg.var else
+                 sg.sqrt(sg.var(x, axes, keepdims=keep) + 1), Note(False, 4 * b * b + 1))]
+    x = sg.cast(m.value("f"), "float64")
+    return [(sg.logsumexp(x, axes, keepdims=keep), Note(False, m_bound(m, x) + 12))]
 
 
 def m_bound(m: Maker, x: Variable) -> float:
@@ -428,28 +405,28 @@ def m_bound(m: Maker, x: Variable) -> float:
 def product_of(m: Maker) -> Made:
     x = m.value("f")
     # close to one, so that long products stay finite
-    return [(reductions.prod(tr.tanh(x) * 0.25 + 1, m.axes(x)), Note(False, 1e6))]
+    return [(sg.prod(sg.tanh(x) * 0.25 + 1, m.axes(x)), Note(False, 1e6))]
 
 
 @operation(2)
 def positions(m: Maker) -> Made:
     x = m.value("biuf", exact=True)
     axis = m.axis(x) if x.ndim and m.chance(0.8) else None
-    f = m.pick((reductions.argmax, reductions.argmin))
+    f = m.pick((sg.argmax, sg.argmin))
     return [(f(x, axis, keepdims=m.chance(0.3)), Note(True, 64.0))]
 
 
 @operation(2)
 def truths(m: Maker) -> Made:
     x = m.value(exact=True)
-    f = m.pick((reductions.all, reductions.any, reductions.count_nonzero))
+    f = m.pick((sg.all, sg.any, sg.count_nonzero))
     return [(f(x, m.axes(x)), Note(True, 64.0))]
 
 
 @operation(4)
 def rows(m: Maker) -> Made:
     x = m.value("f", rank=1)
-    f = m.pick((nn.softmax, nn.log_softmax, nn.layer_norm))
+    f = m.pick((sg.nn.softmax, sg.nn.log_softmax, sg.nn.layer_norm))
     axis = -1 if m.chance(0.6) else m.axis(x)
     return [(f(x, axis), Note(False, 2 * m.notes[x].bound + 64))]
 
@@ -459,9 +436,9 @@ def turned(m: Maker) -> Made:
     x = m.value(rank=2)
     k = int(m.rng.integers(3))
     if k == 0:
-        return same(m, shape.transpose(x, [int(a) for a in m.rng.permutation(x.ndim)]), x)
+        return same(m, sg.transpose(x, [int(a) for a in m.rng.permutation(x.ndim)]), x)
     if k == 1:
-        return same(m, shape.swapaxes(x, m.axis(x), m.axis(x)), x)
+        return same(m, sg.swapaxes(x, m.axis(x), m.axis(x)), x)
     return same(m, x.T, x)
 
 
@@ -470,11 +447,11 @@ def reshaped(m: Maker) -> Made:
     x = m.value()
     k = int(m.rng.integers(5))
     if k == 0:
-        return same(m, shape.expand_dims(x, int(m.rng.integers(-x.ndim - 1, x.ndim + 1))), x)
+        return same(m, sg.expand_dims(x, int(m.rng.integers(-x.ndim - 1, x.ndim + 1))), x)
     if k == 1:
-        return same(m, shape.squeeze(x), x)
+        return same(m, sg.squeeze(x), x)
     if k == 2:
-        return same(m, shape.ravel(x), x)
+        return same(m, sg.ravel(x), x)
     if k == 3 and x.ndim >= 2:
         s = x.shape
         a = int(m.rng.integers(x.ndim - 1))
@@ -486,10 +463,10 @@ def reshaped(m: Maker) -> Made:
 def stretched(m: Maker) -> Made:
     x = m.value()
     if m.chance(0.5):
-        return same(m, shape.broadcast_to(x, (m.pick((2, 3)), *x.shape)), x)
+        return same(m, sg.broadcast_to(x, (m.pick((2, 3)), *x.shape)), x)
     if m.chance(0.5):
-        return same(m, shape.tile(x, m.pick((2, 3))), x)
-    return same(m, shape.repeat(x, m.pick((2, 3)), m.axis(x) if x.ndim else None), x)
+        return same(m, sg.tile(x, m.pick((2, 3))), x)
+    return same(m, sg.repeat(x, m.pick((2, 3)), m.axis(x) if x.ndim else None), x)
 
 
 @operation(7)
@@ -517,7 +494,7 @@ def sliced(m: Maker) -> Made:
 @operation(2)
 def flipped(m: Maker) -> Made:
     x = m.value(rank=1)
-    return same(m, shape.flip(x, m.axis(x)), x)
+    return same(m, sg.flip(x, m.axis(x)), x)
 
 
 @operation(5)
@@ -526,9 +503,9 @@ def joined(m: Maker) -> Made:
     others = [v for v in m.values if v.ndim == x.ndim and v.dtype == x.dtype]
     y = m.pick(others)
     if m.chance(0.3):
-        return same(m, joining.stack([x, y], m.axis(x)), x, y)
+        return same(m, sg.stack([x, y], m.axis(x)), x, y)
     parts = [x, y, x] if m.chance(0.3) else [x, y]
-    return same(m, joining.concatenate(parts, m.axis(x)), x, y)
+    return same(m, sg.concatenate(parts, m.axis(x)), x, y)
 
 
 @operation(2)
@@ -536,14 +513,14 @@ def padded(m: Maker) -> Made:
     x = m.value(rank=1)
     widths = [(int(m.rng.integers(3)), int(m.rng.integers(3))) for _ in range(x.ndim)]
     fill = m.pick((0, 0, 1))
-    return same(m, joining.pad(x, widths, constant_values=fill), x)
+    return same(m, sg.pad(x, widths, constant_values=fill), x)
 
 
 @operation(2)
 def parted(m: Maker) -> Made:
     x = m.value(rank=1)
     cut = m.pick((1, 2))
-    parts = joining.split(x, [cut], m.axis(x))
+    parts = sg.split(x, [cut], m.axis(x))
     return [pair for p in parts for pair in same(m, p, x)]
 
 
@@ -554,7 +531,7 @@ def gathered(m: Maker) -> Made:
     n = x.shape[axis]
     at = i % n if m.chance(0.97) else i
     if m.chance(0.5):
-        return same(m, indexing.take(x, at, axis), x)
+        return same(m, sg.take(x, at, axis), x)
     return same(m, x[(slice(None),) * axis + (at,)], x)
 
 
@@ -562,7 +539,7 @@ def gathered(m: Maker) -> Made:
 def along(m: Maker) -> Made:
     x, i = m.value(rank=1), m.value("i", rank=1)
     axis = m.axis(x)
-    return same(m, indexing.take_along_axis(x, i % x.shape[axis], axis), x)
+    return same(m, sg.take_along_axis(x, i % x.shape[axis], axis), x)
 
 
 @operation(3)
@@ -576,7 +553,7 @@ def written(m: Maker) -> Made:
         places = x.at[i % n]
     else:
         places = x.at[m.pick((slice(1, None), slice(None, None, 2), slice(None, -1)))]
-    v = cast(v, x.dtype) if not dtypes.is_float(v.dtype) or dtypes.is_float(x.dtype) else x[:1].sum()
+    v = sg.cast(v, x.dtype) if not dtypes.is_float(v.dtype) or dtypes.is_float(x.dtype) else x[:1].sum()
     noted = m.notes.get(v, m.notes[x])
     f = places.add if m.chance(0.5) else places.set
     return [(f(v), Note(m.notes[x].exact and noted.exact, b))]
@@ -585,7 +562,7 @@ def written(m: Maker) -> Made:
 @operation(3)
 def running(m: Maker) -> Made:
     x = m.value("biuf", rank=1)
-    return same(m, cumulative.cumsum(x, m.axis(x)), x, bound=m.notes[x].bound * m.elements(x))
+    return same(m, sg.cumsum(x, m.axis(x)), x, bound=m.notes[x].bound * m.elements(x))
 
 
 @operation(5)
@@ -597,15 +574,15 @@ def multiplied(m: Maker) -> Made:
     if m.chance(0.5):
         y = y.mT if y.ndim > 1 else y
     bound = m_bound(m, x) * m_bound(m, y) * 64
-    return [(matrix.matmul(x, y), Note(dtypes.is_int(x.dtype) and dtypes.is_int(y.dtype), bound))]
+    return [(sg.matmul(x, y), Note(dtypes.is_int(x.dtype) and dtypes.is_int(y.dtype), bound))]
 
 
 @operation(2)
 def triangle(m: Maker) -> Made:
     x = m.value(rank=2)
-    f = m.pick((creation.tril, creation.triu))
+    f = m.pick((sg.tril, sg.triu))
     if m.chance(0.3):
-        return same(m, matrix.diagonal(x, m.pick((0, 1, -1))), x)
+        return same(m, sg.diagonal(x, m.pick((0, 1, -1))), x)
     return same(m, f(x, m.pick((0, 1, -1))), x)
 
 
@@ -616,59 +593,59 @@ def counted(m: Maker) -> Made:
     if m.chance(0.5):
         y = x * size if m.chance(0.5) else x + size
         return same(m, y, x, bound=40 * (m.notes[x].bound + 40))
-    return [(creation.arange(size), Note(True, 64.0))]
+    return [(sg.arange(size), Note(True, 64.0))]
 
 
 @operation(2)
 def fixed(m: Maker) -> Made:
     dtype, dims = m.new_type()
     known = tuple(d if isinstance(d, int) else m.pick((1, 2, 3)) for d in dims)
-    return [(constant(m.array(dtype, known, True)), Note(True, 4.0))]
+    return [(sg.constant(m.array(dtype, known, True)), Note(True, 4.0))]
 
 
 @operation(1)
 def drawn(m: Maker) -> Made:
     x = m.value()
-    key = random.key(int(m.rng.integers(1000)))
+    key = sg.random.key(int(m.rng.integers(1000)))
     if m.chance(0.5):
-        return [(random.uniform(key, x.shape), Note(False, 1.0))]
-    return [(random.normal(key, x.shape), Note(False, 8.0))]
+        return [(sg.random.uniform(key, x.shape), Note(False, 1.0))]
+    return [(sg.random.normal(key, x.shape), Note(False, 8.0))]
 
 
 @operation(4)
 def scanned(m: Maker) -> Made:
     x = m.value("f", rank=1)
     row = x[0] if m.number(x.shape[0]) and isinstance(x.shape[0], int) else None
-    start = creation.zeros(x.shape[1:], x.dtype)
+    start = sg.zeros(x.shape[1:], x.dtype)
     backwards = m.chance(0.3)
     k = int(m.rng.integers(4))
     if k == 0:
-        out = scanning.scan(lambda r, h: tr.tanh(h * 0.5 + r), [x], [start], go_backwards=backwards)
+        out = sg.scan(lambda r, h: sg.tanh(h * 0.5 + r), [x], [start], go_backwards=backwards)
         return [(out, Note(False, 1.0))]
     if k == 1:
         other = m.value("f")
-        step: Any = lambda r, h, o: (tr.sin(h + r), r * 2 + reductions.sum(o))
-        a, b = scanning.scan(step, [x], [start, None], [cast(other, x.dtype)])
+        step: Any = lambda r, h, o: (sg.sin(h + r), r * 2 + sg.sum(o))
+        a, b = sg.scan(step, [x], [start, None], [sg.cast(other, x.dtype)])
         bound = 2 * m.notes[x].bound + m.notes[other].bound * max(1, m.elements(other))
         return [(a, Note(False, 1.0)), (b, Note(False, bound))]
     if k == 2:
-        both: Any = lambda r, h, c: (ar.maximum(h, r), c + 1)
-        a, b = scanning.scan(both, [x], [start, constant(0)], go_backwards=backwards)
+        both: Any = lambda r, h, c: (sg.maximum(h, r), c + 1)
+        a, b = sg.scan(both, [x], [start, sg.constant(0)], go_backwards=backwards)
         return [*same(m, a, x), (b, Note(True, 64.0))]
     first = row if row is not None else start
-    taps: Any = lambda r, q, p: tr.tanh(r + q * 0.5 - p * 0.25)
-    init = joining.stack([first, start])
-    out = scanning.scan(taps, [x], [{"initial": init, "taps": [-1, -2]}])
+    taps: Any = lambda r, q, p: sg.tanh(r + q * 0.5 - p * 0.25)
+    init = sg.stack([first, start])
+    out = sg.scan(taps, [x], [{"initial": init, "taps": [-1, -2]}])
     return [(out[-1] if m.number(x.shape[0]) and isinstance(x.shape[0], int) else out, Note(False, 1.0))]
 
 
 @operation(3)
 def branched(m: Maker) -> Made:
-    flag = reductions.any(m.value("b")) if m.chance(0.6) else m.value("iuf", exact=True).sum() > 0
+    flag = sg.any(m.value("b")) if m.chance(0.6) else m.value("iuf", exact=True).sum() > 0
     x = m.value("f")
     y = m.pick([v for v in m.values if v.type == x.type])
     b = m.notes[x].bound + m.notes[y].bound
-    out = cond(flag, lambda: tr.tanh(x) + y, lambda: x * 2 - special.sigmoid(y))
+    out = sg.cond(flag, lambda: sg.tanh(x) + y, lambda: x * 2 - sg.sigmoid(y))
     return [(out, Note(False, 2 * b + 1))]
 
 
@@ -678,5 +655,5 @@ def derived(m: Maker) -> Made:
     y = m.value("f")
     if m.notes[y].bound > 100:
         raise NoFit
-    g = grad(reductions.sum(tr.sin(y)), x)
+    g = sg.grad(sg.sum(sg.sin(y)), x)
     return [(g, Note(False, 1e9))]

@@ -45,7 +45,18 @@ def rich_graph() -> Graph:
     tail = sg.reshape(again, (again.shape[0] * 3,))[1 : again.shape[0]]
     odd = x * constant(-0.0) + constant(float("nan")) - constant(float("inf"))
     ints = k + constant([-(2**31), 2**31 - 1], "int32")
-    outputs = [loss, looped, chosen, x @ large, middle[:3] + hostile, tail, odd, ints, x, constant(True)]
+    outputs = [
+        loss,
+        looped,
+        chosen,
+        x @ large,
+        middle[:3] + hostile,
+        tail,
+        odd,
+        ints,
+        x,
+        constant(True),
+    ]
     return Graph([x, again, hostile, k], outputs)
 
 

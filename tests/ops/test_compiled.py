@@ -17,11 +17,9 @@ from symgraph.errors import DTypeError
 from symgraph.ir.op import OPS
 from symgraph.ops.elementwise import Elementwise
 from tests.ops import evaluation
-from tests.ops.samples import SAMPLES, Sample
-from tests.ops.samples_shape import SAMPLES as SHAPE_SAMPLES
-from tests.ops.test_registry import operand_arrays, outputs_of
+from tests.ops.samples import Sample
+from tests.ops.test_registry import ALL, operand_arrays, outputs_of
 
-ALL = SAMPLES + SHAPE_SAMPLES
 GROUP = 24
 GROUPS = [ALL[k : k + GROUP] for k in range(0, len(ALL), GROUP)]
 # ulp of the vector functions; NumPy's own differ by as much from the exact value

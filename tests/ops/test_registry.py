@@ -1,6 +1,6 @@
 """Every op against NumPy: by its reference, by its lowering, and its derivative by differences.
 
-The rows of samples.py and samples_shape.py drive the tests; an op without a row fails.
+The rows of all samples*.py drive the tests; an op without a row fails.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import doctest
 import importlib
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,12 +21,17 @@ from symgraph.ops import operands
 from symgraph.ops.elementwise import Elementwise
 from symgraph.ops.reductions import sum as sum_of
 from tests.ops import evaluation
-from tests.ops.samples import ELEMENTWISE, SAMPLES, Sample
-from tests.ops.samples_shape import SAMPLES as SHAPE_SAMPLES
+from tests.ops.samples import ELEMENTWISE, Sample
 
-ROWS = [op for op in OPS.values() if isinstance(op, Elementwise)]
 CONSTANT = ("stop_gradient", "floor_divide")  # of declared derivative 0, though they vary
-ALL = SAMPLES + SHAPE_SAMPLES
+FAMILIES = [
+    importlib.import_module(f"tests.ops.{p.stem}")
+    for p in sorted(Path(__file__).parent.glob("samples*.py"))
+]
+ALL: list[Sample] = [s for f in FAMILIES for s in f.SAMPLES]
+for _family in FAMILIES:
+    ELEMENTWISE |= getattr(_family, "ELEMENTWISE", {})
+ROWS = [op for op in OPS.values() if isinstance(op, Elementwise)]
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.25, -2.5, 1e-30, 1e30, float("inf"), -float("inf"), float("nan"))
 
 

@@ -24,7 +24,7 @@ from symgraph.ops.nn import softmax
 from symgraph.ops.operands import SizeValue
 from symgraph.ops.reductions import max as max_
 from symgraph.ops.reductions import sum as sum_
-from symgraph.ops.shape import BroadcastTo, ExpandDims
+from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, Transpose
 from symgraph.passes.adapter import TENSORS
 from symgraph.rewrite.engine import Record, rewrite
 from symgraph.rewrite.pattern import Attr, Number, OpPattern, Wild, parts
@@ -402,6 +402,12 @@ def _views():
     yield where(BroadcastTo((2, 3))(s) < 0, x, y), [x, y, s]
 
 
+def _fills():
+    x = Input(TensorType("float64", ()), "x")
+    for view in (ExpandDims((1,)), Transpose((1, 0)), Reshape((6, 1))):
+        yield view(BroadcastTo((2, 3))(x)), [x]
+
+
 def _constants():
     x = constant([0.5, -1.0, np.nan])
     yield exp(x), []
@@ -413,6 +419,7 @@ def _constants():
 # Left sides for rules that look further than their pattern says.
 EXAMPLES = {
     "below_views": _views,
+    "view_of_one_number": _fills,
     "operands_broadcast_themselves": _views,
     "value": _constants,
     "log(exp(x) / ": _shifted_softmaxes,

@@ -1,0 +1,1 @@
+"""Graphs over a further leading axis: vmap, vectorize and the rules of the ops."""

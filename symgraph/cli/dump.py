@@ -1,0 +1,124 @@
+"""`symgraph dump SUBJECT`: a program at one of its stages, in one of the formats."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from symgraph import stages
+from symgraph.cli.console import json_text, printable, write
+from symgraph.cli.main import FORMATS
+from symgraph.cli.problems import SubjectError
+from symgraph.cli.program_json import program_json
+from symgraph.cli.subject import definition
+from symgraph.codegen import llvm
+from symgraph.drawing.dot import dot
+from symgraph.drawing.html import html
+from symgraph.drawing.program_scene import program_scene
+from symgraph.drawing.scene import Scene
+from symgraph.drawing.svg import svg
+from symgraph.drawing.tensor_scene import tensor_scene
+from symgraph.function import Definition
+from symgraph.ir.export import to_json
+from symgraph.ir.graph import Graph
+from symgraph.ir.text import graph_text, tree_text
+from symgraph.loops.program import Program
+from symgraph.loops.text import kernel_text, kernels, program_text
+
+_SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".svg": "svg",
+             ".html": "html", ".htm": "html"}  # fmt: skip
+_PICTURES: dict[str, Callable[[Scene], str]] = {"dot": dot, "svg": svg, "html": html}
+_NOT = {
+    "program": ("tree",), "loops": ("tree",), "scheduled": ("tree",),
+    "llvm": ("tree", *_PICTURES), "asm": ("tree", *_PICTURES),
+}  # fmt: skip
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the subject's stage, or write it to a file."""
+    form = arguments.format or _SUFFIXES.get(Path(arguments.output or "").suffix.lower(), "text")
+    stage = arguments.stage
+    if form in _NOT.get(stage, ()):
+        able = ", ".join(f for f in FORMATS if f not in _NOT[stage])
+        raise SubjectError(f"dump: stage {stage} has no format {form}", hint=f"it has {able}")
+    text = shown(arguments.subject, stage, form, arguments.origins)
+    if arguments.output and arguments.output != "-":
+        Path(arguments.output).write_text(text if text.endswith("\n") else text + "\n", "utf-8")
+    else:
+        write(text)
+    return 0
+
+
+def shown(subject: str, stage: str, form: str, origins: bool = False) -> str:
+    """The text of a stage in a format."""
+    d, words = definition(subject)
+    if stage == "graph":
+        return _graph(subject, stage, form, d, words, d.graph, origins)
+    optimized = stages.optimized_graph(d)
+    if stage == "optimized":
+        return _graph(subject, stage, form, d, words, optimized, origins)
+    program = stages.lower(d, optimized, scheduled=stage != "loops")
+    if stage in ("program", "loops", "scheduled"):
+        return _program(subject, stage, form, d, words, program)
+    low = stages.emit(d, optimized, program)
+    if form == "json":
+        modules = {**low.kernels, "function": low.main}
+        if stage == "asm":
+            modules = {name: llvm.assembly(text) for name, text in modules.items()}
+        return _json(subject, stage, {"modules": modules})
+    return low.assembly() if stage == "asm" else low.text
+
+
+def _json(subject: str, stage: str, content: dict[str, Any]) -> str:
+    return json_text("dump", {"subject": subject, "stage": stage, **content})
+
+
+def _graph(
+    subject: str,
+    stage: str,
+    form: str,
+    d: Definition,
+    words: list[str],
+    graph: Graph,
+    origins: bool,
+) -> str:
+    if form == "text":
+        return graph_text(graph, origins=origins)
+    if form == "tree":
+        parts = zip(words, graph.outputs, strict=True)
+        if len(words) == 1:
+            return tree_text(graph.outputs)
+        return "\n".join(f"{printable(word)}:\n{tree_text([v])}" for word, v in parts)
+    if form == "json":
+        return _json(subject, stage, {"results": words, "graph": to_json(graph)})
+    return _PICTURES[form](tensor_scene(graph, words, f"{d.name}: {stage}"))
+
+
+def _program(
+    subject: str, stage: str, form: str, d: Definition, words: list[str], program: Program
+) -> str:
+    if form == "text":
+        if stage == "program":
+            return program_text(program).partition("\n\n")[0]
+        return "\n\n".join(map(kernel_text, kernels(program)))
+    if form == "json":
+        return _json(subject, stage, {"program": program_json(program, loops=stage != "program")})
+    scene = program_scene(program, buffer_words(d, words, program), stage != "program",
+                          f"{d.name}: {stage}")  # fmt: skip
+    return _PICTURES[form](scene)
+
+
+def buffer_words(d: Definition, words: list[str], program: Program) -> dict[str, str]:
+    """The user's words for the buffers of a program."""
+    given = {
+        "input": [v.name or "input" for v in d.arguments],
+        "shared": [s.label() for s in d.shared],
+        "output": words,
+    }
+    return {
+        b.name: given[b.role][b.position]
+        for b in program.buffers.values()
+        if b.position < len(given.get(b.role, ())) and not b.alias
+    }

@@ -1,0 +1,357 @@
+"""Calls of LAPACK routines (and the triangular solve of BLAS) through addresses in the table.
+
+LAPACK is column-major. What it factorises in place is a buffer that a kernel has filled before:
+for Cholesky the matrix itself, whose lower triangle in rows is an upper one in columns; otherwise
+the transposed matrix. Workspaces are buffers of the Program. Integers are passed by address as 64
+bits, of which a library with 32-bit integers reads the low half (little-endian).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from symgraph.codegen.literals import constant, llvm_type
+from symgraph.codegen.tables import Table
+from symgraph.codegen.values import Values
+from symgraph.codegen.writer import FunctionWriter, Value
+from symgraph.loops.compute import elements
+from symgraph.loops.program import Buffer, Call
+from symgraph.loops.statements import Size
+
+LETTERS = {"float32": "s", "float64": "d"}
+SMALL = 12  # up to this many unknowns a triangular system is solved in line
+
+
+class Writer:
+    """Writes one Call over a batch of matrices; ``operands`` are the step's (address, buffer)."""
+
+    def __init__(
+        self, fn: FunctionWriter, table: Table, values: Values,
+        operands: Sequence[tuple[Value, Buffer]],
+    ) -> None:  # fmt: skip
+        self.fn, self.table, self.values, self.operands = fn, table, values, operands
+
+    def shape(self, k: int) -> tuple[Size, ...]:
+        return self.operands[k][1].shape
+
+    def dtype(self, k: int) -> str:
+        return self.operands[k][1].dtype
+
+    # arguments ------------------------------------------------------------------------------------
+
+    def routine(self, name: str, k: int) -> Value:
+        """The address of a routine for the dtype of operand k."""
+        return self.table.load(self.fn, "blas", LETTERS[self.dtype(k)] + name)
+
+    def letter(self, text: str) -> Value:
+        return self.place("i8", str(ord(text)))
+
+    def place(self, kind: str, value: Value) -> Value:
+        slot = self.fn.slot(kind, 1, 8)
+        self.fn.raw(f"store {kind} {value}, ptr {slot}")
+        return slot
+
+    def integer(self, size: Size) -> Value:
+        return self.place("i64", self.values.uniform(size))
+
+    def leading(self, size: Size) -> Value:
+        """A leading dimension or a workspace size: at least 1."""
+        value = self.values.uniform(size)
+        if value.isdigit():
+            return self.place("i64", str(max(1, int(value))))
+        self.fn.declare("i64", "llvm.smax.i64", ["i64", "i64"])
+        return self.place("i64", self.fn.val(f"call i64 @llvm.smax.i64(i64 {value}, i64 1)"))
+
+    def call(self, address: Value, *words: Value) -> None:
+        self.fn.raw(f"call void {address}({', '.join(f'ptr {w}' for w in words)})")
+
+    def checked(self, address: Value, info: Value, *words: Value) -> Value:
+        """Call a routine whose last argument is info; whether it reported a failure, as i1.
+
+        A 32-bit info fills the low half of the zeroed slot, so the low half is what counts.
+        """
+        self.fn.raw(f"store i64 0, ptr {info}")
+        self.call(address, *words, info)
+        return self.fn.fresh(f"icmp ne i32 {self.fn.fresh(f'load i32, ptr {info}')}, 0")
+
+    # the batch ------------------------------------------------------------------------------------
+
+    def batch(
+        self, cores: Sequence[int], turn: Callable[[list[Value]], Value | None], guard: int
+    ) -> Value:
+        """``turn(addresses)`` for each leading index; whether one of them failed, as i1.
+
+        ``cores`` are the axes of each operand that belong to one turn, -1 for a workspace, which
+        all share. Nothing is called while operand ``guard`` is empty.
+        """
+        fn, values = self.fn, self.values
+        first = next(k for k, core in enumerate(cores) if core >= 0)
+        shape = self.shape(first)
+        count = values.uniform(elements(shape[: len(shape) - cores[first]]))
+        steps = [
+            values.uniform(elements(self.shape(k)[len(self.shape(k)) - core :] if core else ()))
+            if core >= 0 else None
+            for k, core in enumerate(cores)
+        ]  # fmt: skip
+        size = values.uniform(elements(self.shape(guard)))
+
+        def one(i: Value, carried: list[Value]) -> list[Value]:
+            places = [self.element(k, i, step) for k, step in enumerate(steps)]
+            failed = turn(places)
+            return [carried[0] if failed is None else fn.fresh(f"or i1 {carried[0]}, {failed}")]
+
+        def some() -> list[Value]:
+            with values.inside():
+                return fn.loop(0, count, 1, [("i1", "false")], one)
+
+        if size.isdigit():
+            return some()[0] if size != "0" else "false"
+        full = fn.val(f"icmp ne i64 {size}, 0")
+        return fn.if_(full, some, lambda: ["false"], ["i1"])[0]
+
+    def element(self, k: int, i: Value, step: Value | None) -> Value:
+        """The address of matrix number i of an operand."""
+        base, buffer = self.operands[k]
+        if step is None or i == "0":
+            return base
+        offset = self.fn.val(f"mul i64 {i}, {step}")
+        return self.fn.val(f"getelementptr {llvm_type(buffer.dtype)}, ptr {base}, i64 {offset}")
+
+
+# routines -----------------------------------------------------------------------------------------
+
+
+def _potrf(w: Writer, params: dict[str, Any]) -> Value:
+    """Operands a, l: l holds the lower triangle of a and becomes the factor."""
+    n = w.shape(1)[-1]
+    routine, info = w.routine("potrf", 1), w.place("i64", "0")
+    words = [w.letter("U"), w.integer(n)]
+    lead = w.leading(n)
+    kind, nan = llvm_type(w.dtype(1)), constant(w.dtype(1), 1, float("nan"))
+    count = w.values.uniform(elements((n, n)))
+
+    def fill(place: Value) -> None:
+        def one(i: Value, _: list[Value]) -> list[Value]:
+            at = w.fn.val(f"getelementptr {kind}, ptr {place}, i64 {i}")
+            w.fn.raw(f"store {kind} {nan}, ptr {at}")
+            return []
+
+        w.fn.loop(0, count, 1, [], one)
+
+    def turn(at: list[Value]) -> Value | None:
+        failed = w.checked(routine, info, *words, at[1], lead)
+        if params["on_failure"] == "raise":
+            return failed
+        w.fn.if_(failed, lambda: fill(at[1]), likely=False)
+        return None
+
+    return w.batch((2, 2), turn, 1)
+
+
+def _trsm(w: Writer, params: dict[str, Any]) -> Value:
+    """Operands a, b, x: x holds b and becomes the solution; fails on a 0 in the diagonal.
+
+    x^T op(a)^T = b^T in columns, where the memory of a is a^T. One column goes as a vector.
+    """
+    n, k = w.shape(2)[-2:]
+    turned = params["trans"] != (k == 1)
+    flags = [w.letter("U" if params["low"] else "L"), w.letter("T" if turned else "N")]
+    flags.append(w.letter("U" if params["unit"] else "N"))
+    size, lead_a, lead_x = w.integer(n), w.leading(n), w.leading(k)
+    if k == 1:
+        routine, one = w.routine("trsv", 2), w.place("i64", "1")
+    else:
+        routine, one = w.routine("trsm", 2), w.place(
+            llvm_type(w.dtype(2)), constant(w.dtype(2), 1, 1.0)
+        )  # fmt: skip
+        side, columns = w.letter("R"), w.integer(k)
+    rows, width = w.values.uniform(n), w.values.uniform(k)
+    small = w.fn.val(f"icmp ule i64 {rows}, {SMALL}")
+
+    def turn(at: list[Value]) -> Value | None:
+        failed = None if params["unit"] else _zero_on_diagonal(w, at[0], rows)
+
+        def library() -> None:
+            if k == 1:
+                w.call(routine, *flags, size, at[0], lead_a, at[2], one)
+            else:
+                w.call(routine, side, *flags, columns, size, one, at[0], lead_a, at[2], lead_x)
+
+        w.fn.if_(small, lambda: _substitute(w, params, at[0], at[2], rows, width), library)
+        return failed
+
+    return w.batch((2, 2, 2), turn, 2)
+
+
+def _substitute(
+    w: Writer, params: dict[str, Any], a: Value, x: Value, n: Value, width: Value
+) -> None:
+    """Substitution by plain loops, for systems so small that a library call takes longer."""
+    fn, kind = w.fn, llvm_type(w.dtype(2))
+    forward = params["low"] != params["trans"]
+
+    def at(base: Value, row: Value, column: Value, length: Value) -> Value:
+        place = fn.val(f"add i64 {fn.val(f'mul i64 {row}, {length}')}, {column}")
+        return fn.val(f"getelementptr {kind}, ptr {base}, i64 {place}")
+
+    def element(i: Value, j: Value) -> Value:
+        place = at(a, j, i, n) if params["trans"] else at(a, i, j, n)
+        return fn.fresh(f"load {kind}, ptr {place}")
+
+    def turned(i: Value) -> Value:
+        return i if forward else fn.val(f"sub i64 {fn.val(f'sub i64 {n}, 1')}, {i}")
+
+    def row(step: Value, _: list[Value]) -> list[Value]:
+        i = turned(step)
+
+        def column(c: Value, _: list[Value]) -> list[Value]:
+            place = at(x, i, c, width)
+
+            def before(earlier: Value, carried: list[Value]) -> list[Value]:
+                j = turned(earlier)
+                known = fn.fresh(f"load {kind}, ptr {at(x, j, c, width)}")
+                product = fn.fresh(f"fmul {kind} {element(i, j)}, {known}")
+                return [fn.fresh(f"fsub {kind} {carried[0]}, {product}")]
+
+            start = fn.fresh(f"load {kind}, ptr {place}")
+            value = fn.loop(0, step, 1, [(kind, start)], before)[0]
+            if not params["unit"]:
+                value = fn.fresh(f"fdiv {kind} {value}, {element(i, i)}")
+            fn.raw(f"store {kind} {value}, ptr {place}")
+            return []
+
+        fn.loop(0, width, 1, [], column)
+        return []
+
+    fn.loop(0, n, 1, [], row)
+
+
+def _zero_on_diagonal(w: Writer, matrix: Value, n: Value) -> Value:
+    """Whether an element of the diagonal is 0, as i1."""
+    fn, kind = w.fn, llvm_type(w.dtype(0))
+    step = fn.val(f"add i64 {n}, 1")
+
+    def one(i: Value, carried: list[Value]) -> list[Value]:
+        at = fn.val(f"getelementptr {kind}, ptr {matrix}, i64 {fn.val(f'mul i64 {i}, {step}')}")
+        zero = fn.fresh(f"fcmp oeq {kind} {fn.fresh(f'load {kind}, ptr {at}')}, 0.0")
+        return [fn.fresh(f"or i1 {carried[0]}, {zero}")]
+
+    return fn.loop(0, n, 1, [("i1", "false")], one)[0]
+
+
+def _getrf(w: Writer, params: dict[str, Any]) -> Value:
+    """Operands t, pivots: t holds the matrix by columns and becomes its factors."""
+    n, m = w.shape(0)[-2:]
+    routine, info = w.routine("getrf", 0), w.place("i64", "0")
+    words = [w.integer(m), w.integer(n)]
+    lead = w.leading(m)
+    count = w.values.uniform(w.shape(1)[-1])
+
+    def turn(at: list[Value]) -> None:
+        w.fn.raw(f"store i64 0, ptr {at[1]}")
+        w.checked(routine, info, *words, at[0], lead, at[1])  # info > 0: singular, and factorised
+        _count_pivots_from_zero(w.fn, at[1], count)
+
+    return w.batch((2, 1), turn, 0)
+
+
+def _count_pivots_from_zero(fn: FunctionWriter, place: Value, count: Value) -> None:
+    """Pivots as 64-bit integers from 0, of whatever width the library wrote them from 1.
+
+    Two 32-bit pivots in the first word make it large. Going downwards no pivot is overwritten
+    before it is read.
+    """
+    first = fn.fresh(f"load i64, ptr {place}")
+    narrow = fn.fresh(f"icmp ugt i64 {first}, 4294967295")
+    shift = fn.fresh(f"select i1 {narrow}, i64 2, i64 3")
+
+    def one(i: Value, _: list[Value]) -> list[Value]:
+        from_end = fn.fresh(f"sub i64 {count}, {i}")
+        k = fn.fresh(f"sub i64 {from_end}, 1")
+        source = fn.fresh(f"getelementptr i8, ptr {place}, i64 {fn.fresh(f'shl i64 {k}, {shift}')}")
+        low = fn.fresh(f"zext i32 {fn.fresh(f'load i32, ptr {source}')} to i64")
+        target = fn.fresh(f"getelementptr i64, ptr {place}, i64 {k}")
+        fn.raw(f"store i64 {fn.fresh(f'sub i64 {low}, 1')}, ptr {target}")
+        return []
+
+    fn.loop(0, count, 1, [], one)
+
+
+def _geqrf(w: Writer, params: dict[str, Any]) -> Value:
+    """Operands t, work, tau: t holds the matrix by columns and becomes reflectors and r."""
+    n, m = w.shape(0)[-2:]
+    routine, info = w.routine("geqrf", 0), w.place("i64", "0")
+    words = [w.integer(m), w.integer(n)]
+    lead, room = w.leading(m), w.leading(w.shape(1)[0])
+
+    def turn(at: list[Value]) -> None:
+        w.checked(routine, info, *words, at[0], lead, at[2], at[1], room)
+
+    return w.batch((2, -1, 1), turn, 0)
+
+
+def _orgqr(w: Writer, params: dict[str, Any]) -> Value:
+    """Operands tau, work, q: q holds reflectors by columns and becomes orthonormal columns."""
+    columns, m = w.shape(2)[-2:]
+    routine, info = w.routine("orgqr", 2), w.place("i64", "0")
+    words = [w.integer(m), w.integer(columns), w.integer(w.shape(0)[-1])]
+    lead, room = w.leading(m), w.leading(w.shape(1)[0])
+
+    def turn(at: list[Value]) -> None:
+        w.checked(routine, info, *words, at[2], lead, at[0], at[1], room)
+
+    return w.batch((1, -1, 2), turn, 2)
+
+
+def _syevd(w: Writer, params: dict[str, Any]) -> Value:
+    """Operands t, work, integers, w: the lower triangle of t is read, t becomes eigenvectors."""
+    n = w.shape(0)[-1]
+    routine, info = w.routine("syevd", 0), w.place("i64", "0")
+    words = [w.letter("V" if params["vectors"] else "N"), w.letter("L"), w.integer(n)]
+    lead, room, integers = w.leading(n), w.leading(w.shape(1)[0]), w.leading(w.shape(2)[0])
+
+    def turn(at: list[Value]) -> Value:
+        return w.checked(
+            routine, info, *words, at[0], lead, at[3], at[1], room, at[2], integers
+        )  # fmt: skip
+
+    return w.batch((2, -1, -1, 1), turn, 0)
+
+
+def _gesdd(w: Writer, params: dict[str, Any]) -> Value:
+    """Operands t, work, integers, u, v, s: t is by columns, u and v become the factors by columns
+    (they are not touched, and may be anything, for job N)."""
+    n, m = w.shape(0)[-2:]
+    routine, info = w.routine("gesdd", 0), w.place("i64", "0")
+    words = [w.letter(params["job"]), w.integer(m), w.integer(n)]
+    lead, room = w.leading(m), w.leading(w.shape(1)[0])
+    if params["job"] == "N":
+        lead_u = lead_v = w.leading(1)
+        cores = (2, -1, -1, -1, -1, 1)
+    else:
+        lead_u, lead_v = w.leading(w.shape(3)[-1]), w.leading(w.shape(4)[-1])
+        cores = (2, -1, -1, 2, 2, 1)
+
+    def turn(at: list[Value]) -> Value:
+        t, work, integers, u, v, s = at
+        return w.checked(
+            routine, info, *words, t, lead, s, u, lead_u, v, lead_v, work, room, integers
+        )
+
+    return w.batch(cores, turn, 0)
+
+
+ROUTINES: dict[str, Callable[[Writer, dict[str, Any]], Value]] = {
+    "potrf": _potrf, "trsm": _trsm, "getrf": _getrf, "geqrf": _geqrf, "orgqr": _orgqr,
+    "syevd": _syevd, "gesdd": _gesdd,
+}  # fmt: skip
+
+
+def emit_call(
+    fn: FunctionWriter, table: Table, values: Values, step: Call,
+    operands: Sequence[tuple[Value, Buffer]],
+) -> Value:  # fmt: skip
+    """Write a Call step of routine "lapack"; the result says whether it failed, as i1."""
+    params = dict(step.params)
+    return ROUTINES[params["name"]](Writer(fn, table, values, operands), params)

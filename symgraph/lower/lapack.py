@@ -1,0 +1,235 @@
+"""The steps of factorisations: kernels that lay matrices out for LAPACK, and the calls.
+
+A call that fails runs the op's NumPy reference through a callback, which raises the error with all
+that it can tell; where the results are only parts of what the user gets, a plain failure is raised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from symgraph.ir.graph import Apply, Graph, Input
+from symgraph.ir.graph import apply as make
+from symgraph.ir.types import Size, TensorType
+from symgraph.loops.compute import index_axes
+from symgraph.loops.program import Call, Copy, Failure, Step
+from symgraph.loops.statements import Let, Stmt, Store
+from symgraph.lower.build import Builder
+from symgraph.lower.kernels import kernel, nest
+from symgraph.scalar import Expr, as_expr, as_size, call, const, load, var
+from symgraph.scalar import functions as F
+
+BLOCK = 64  # columns that LAPACK's blocked algorithms want workspace for
+
+
+# pieces -------------------------------------------------------------------------------------------
+
+
+def _fill(
+    b: Builder, target: str, sources: Sequence[str], origins: tuple[Any, ...],
+    element: Callable[..., Expr],
+) -> Step:  # fmt: skip
+    """A kernel target[batch, i, j] = element(i, j, *read), where read[k](i, j) loads from source
+    number k of the same batch."""
+    shape = b.buffers[target].shape
+    axes = index_axes(len(shape))
+
+    def reader(k: int) -> Callable[[Expr, Expr], Expr]:
+        dtype = b.buffers[sources[k]].dtype
+        return lambda i, j: load(f"p{k}", (*axes[:-2], i, j), dtype)
+
+    value = element(axes[-2], axes[-1], *map(reader, range(len(sources))))
+    body = nest(axes, shape, (Store(f"p{len(sources)}", axes, value),), "vector")
+    return kernel(b, [*sources, target], "i" * len(sources) + "o", body, origins)
+
+
+def _turn(b: Builder, target: str, source: str, origins: tuple[Any, ...]) -> Step:
+    """target = the transposed source."""
+    return _fill(b, target, [source], origins, lambda i, j, x: x(j, i))
+
+
+def _like(b: Builder, name: str, core: Sequence[Size], drop: int = 2) -> str:
+    """A temporary with the dtype and the batch of a buffer and these last axes."""
+    held = b.buffers[name]
+    return b.scratch(TensorType(held.dtype, (*held.shape[: len(held.shape) - drop], *core)))
+
+
+def _work(b: Builder, dtype: str, size: Expr | int) -> str:
+    return b.scratch(TensorType(dtype, (as_size(as_expr(size) + 1),)))
+
+
+def _least(a: Size, b: Size) -> Expr:
+    if isinstance(a, int) and isinstance(b, int):
+        return const(min(a, b))
+    return as_expr(a) if a is b else call("minimum", as_expr(a), as_expr(b))
+
+
+def reference(b: Builder, apply: Apply) -> Graph:
+    """The node alone, for a callback; its inputs have the sizes that the program knows."""
+    held = [b.buffers[b.buffer(v)] for v in apply.inputs]
+    inputs = [Input(TensorType(h.dtype, h.shape), f"x{k}") for k, h in enumerate(held)]
+    return Graph(inputs, make(apply.op, inputs, apply.origins).outputs)
+
+
+def _not_converged(apply: Apply) -> Failure:
+    what = f"{apply.op.name}: the iteration did not converge"
+    return Failure("SG302", what, "the matrix may hold NaN or infinities", apply.origins)
+
+
+def _call(name: str, buffers: Sequence[str], origins: tuple[Any, ...], **params: Any) -> Call:
+    return Call("lapack", tuple(buffers), (("name", name), *params.items()), origins)
+
+
+# routines -----------------------------------------------------------------------------------------
+
+
+def cholesky(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """The lower triangle of what is factorised goes where the factor will be."""
+    a, out = b.buffer(apply.inputs[0]), b.buffer(apply.output)
+
+    def low(i: Expr, j: Expr, x: Callable[[Expr, Expr], Expr]) -> Expr:
+        value = F.mul(F.add(x(i, j), x(j, i)), 0.5) if params["symmetrize"] else x(i, j)
+        return F.select(F.le(j, i), value, 0.0)
+
+    more: dict[str, Any] = {"on_failure": params["on_failure"]}
+    if params["on_failure"] == "raise":
+        more["graph"] = reference(b, apply)
+    steps = [
+        _fill(b, out, [a], apply.origins, low),
+        _call("potrf", [a, out], apply.origins, **more),
+    ]
+    b.add_steps([a], [out], steps, needs)
+
+
+def triangular_solve(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    a, right = (b.buffer(v) for v in apply.inputs)
+    out = b.buffer(apply.output)
+    if not params["unit"]:
+        params = {**params, "graph": reference(b, apply)}
+    steps: list[Step] = [
+        Copy(out, right), _call("trsm", [a, right, out], apply.origins, **params)
+    ]  # fmt: skip
+    b.add_steps([a, right], [out], steps, needs)
+
+
+def lu_factor(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    a, (lu, pivots) = b.buffer(apply.inputs[0]), [b.buffer(v) for v in apply.outputs]
+    turned = _like(b, a, b.buffers[a].shape[:-3:-1])
+    steps = [
+        _turn(b, turned, a, apply.origins),
+        _call("getrf", [turned, pivots], apply.origins),
+        _turn(b, lu, turned, apply.origins),
+    ]
+    b.add_steps([a], [lu, pivots], steps, needs)
+
+
+def permutation(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """out = 0, 1, 2 ...; then one swap after another."""
+    pivots, out = b.buffer(apply.inputs[0]), b.buffer(apply.output)
+    shape, swaps = b.buffers[out].shape, b.buffers[pivots].shape[-1]
+    axes = index_axes(len(shape))
+    batch, k = axes[:-1], axes[-1]
+    start = nest(axes, shape, (Store("p1", axes, k),))
+    here = as_expr(swaps) - 1 - k if params["inverse"] else k
+    j, first = var("_other"), var("_first")
+    swap: tuple[Stmt, ...] = (
+        Let(j, load("p0", (*batch, here), "int64")),
+        Let(first, load("p1", (*batch, here), "int64")),
+        Store("p1", (*batch, here), load("p1", (*batch, j), "int64")),
+        Store("p1", (*batch, j), first),
+    )
+    body = (*start, *nest(axes, (*shape[:-1], swaps), swap))
+    b.add_steps([pivots], [out], [kernel(b, [pivots, out], "io", body, apply.origins)], needs)
+
+
+def qr(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    a, outs = b.buffer(apply.inputs[0]), [b.buffer(v) for v in apply.outputs]
+    m, n = b.buffers[a].shape[-2:]
+    reflectors = _least(m, n)
+    turned = _like(b, a, (n, m))
+    tau = _like(b, a, (as_size(reflectors),))
+    work = _work(b, b.buffers[a].dtype, BLOCK * (as_expr(m) + n))
+
+    def upper(i: Expr, j: Expr, t: Callable[[Expr, Expr], Expr]) -> Expr:
+        inside = F.le(i, j)  # the transposed matrix has a row j for each column of r
+        return F.select(inside, t(j, F.select(inside, i, const(0))), 0.0)
+
+    steps = [
+        _turn(b, turned, a, apply.origins),
+        _call("geqrf", [turned, work, tau], apply.origins),
+        _fill(b, outs[-1], [turned], apply.origins, upper),
+    ]
+    if params["with_q"]:
+        columns = b.buffers[outs[0]].shape[-1]
+        q = _like(b, a, (columns, m))
+        if params["complete"]:
+
+            def held(i: Expr, j: Expr, t: Callable[[Expr, Expr], Expr]) -> Expr:
+                inside = F.lt(i, reflectors)
+                return F.select(inside, t(F.select(inside, i, const(0)), j), 0.0)
+        else:
+
+            def held(i: Expr, j: Expr, t: Callable[[Expr, Expr], Expr]) -> Expr:
+                return t(i, j)
+
+        steps += [
+            _fill(b, q, [turned], apply.origins, held),
+            _call("orgqr", [tau, work, q], apply.origins),
+            _turn(b, outs[0], q, apply.origins),
+        ]
+    b.add_steps([a], outs, steps, needs)
+
+
+def svd(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    a, outs = b.buffer(apply.inputs[0]), [b.buffer(v) for v in apply.outputs]
+    dtype, (m, n) = b.buffers[a].dtype, b.buffers[a].shape[-2:]
+    k, total = _least(m, n), as_expr(m) + n
+    turned = _like(b, a, (n, m))
+    # LAPACK's lower bounds, plus room for blocks of columns
+    work = _work(b, dtype, 4 * k * k + 7 * k + (BLOCK + 1) * total)
+    integers = _work(b, "int64", 8 * k)
+    steps = [_turn(b, turned, a, apply.origins)]
+    more: dict[str, Any] = {"job": params["job"], "failure": _not_converged(apply)}
+    if params["job"] == "N":
+        buffers = [turned, work, integers, work, work, outs[0]]
+        steps.append(_call("gesdd", buffers, apply.origins, **more))
+    else:
+        u, s, v = outs
+        factors = [_like(b, a, b.buffers[x].shape[:-3:-1]) for x in (u, v)]
+        # of an empty matrix nothing is computed, and full factors are identities
+        steps += [_fill(b, x, [], apply.origins, _identity(dtype)) for x in factors]
+        steps.append(_call("gesdd", [turned, work, integers, *factors, s], apply.origins, **more))
+        steps += [_turn(b, x, t, apply.origins) for x, t in zip((u, v), factors, strict=True)]
+    b.add_steps([a], outs, steps, needs)
+
+
+def _identity(dtype: str) -> Callable[[Expr, Expr], Expr]:
+    return lambda i, j: F.select(F.eq(i, j), const(1.0, dtype), 0.0)
+
+
+def eigh(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    a, outs = b.buffer(apply.inputs[0]), [b.buffer(v) for v in apply.outputs]
+    held = b.buffers[a]
+    n = as_expr(held.shape[-1])
+    turned = _like(b, a, held.shape[:-3:-1])
+    size = 2 * n * n + (6 + BLOCK) * n if params["vectors"] else (2 + BLOCK) * n
+    work, integers = _work(b, held.dtype, size), _work(b, "int64", 3 + 5 * n)
+
+    def symmetric(i: Expr, j: Expr, x: Callable[[Expr, Expr], Expr]) -> Expr:
+        return F.mul(F.add(x(i, j), x(j, i)), 0.5) if params["symmetrize"] else x(j, i)
+
+    more = {"vectors": params["vectors"], "failure": _not_converged(apply)}
+    steps = [
+        _fill(b, turned, [a], apply.origins, symmetric),
+        _call("syevd", [turned, work, integers, outs[0]], apply.origins, **more),
+    ]
+    if params["vectors"]:
+        steps.append(_turn(b, outs[1], turned, apply.origins))
+    b.add_steps([a], outs, steps, needs)
+
+
+LAPACK: dict[str, Callable[..., None]] = {
+    "cholesky": cholesky, "triangular_solve": triangular_solve, "lu_factor": lu_factor,
+    "permutation": permutation, "qr": qr, "svd": svd, "eigh": eigh,
+}  # fmt: skip

@@ -1,0 +1,176 @@
+"""Routines along an axis: running folds, linear recurrences, searching, sorting, common divisors.
+
+Each is a loop nest of the loop language (sort is a call of native code), written once for every
+target. The axis runs serially; where it is not the last one, the last one goes as vectors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symgraph import dtypes
+from symgraph.ir.graph import Apply
+from symgraph.ir.types import Size, TensorType
+from symgraph.loops.compute import Operand, index_axes
+from symgraph.loops.program import Call
+from symgraph.loops.statements import If, Let, Stmt, Store
+from symgraph.lower.build import Builder
+from symgraph.lower.kernels import kernel, nest
+from symgraph.scalar import Expr, as_expr, const, load, load_if, var
+from symgraph.scalar import functions as F
+
+STEPS = 40  # bits of a position: more elements than any memory holds
+
+
+# running folds ------------------------------------------------------------------------------------
+
+
+def _logaddexp(a: Expr, b: Expr) -> Expr:
+    """log(exp(a) + exp(b)), right for infinities: equal operands are taken apart."""
+    high, low = F.maximum(a, b), F.minimum(a, b)
+    usual = F.add(high, F.log1p(F.exp(F.sub(low, high))))
+    return F.select(F.eq(a, b), F.add(a, 0.6931471805599453), usual)
+
+
+def _extreme(number: Callable[..., Expr], truth: Callable[..., Expr]) -> Callable[..., Expr]:
+    return lambda a, b: (truth if a.dtype == "bool" else number)(a, b)
+
+
+COMBINE: dict[str, Callable[[Expr, Expr], Expr]] = {
+    "add": F.add, "mul": F.mul, "logaddexp": _logaddexp,
+    "maximum": _extreme(F.maximum, F.or_), "minimum": _extreme(F.minimum, F.and_),
+}  # fmt: skip
+
+
+class _Line:
+    """The loop nest along an axis: ``at`` are the indices of the element whose turn it is,
+    ``prior`` those of the one before, ``later`` whether there is one before."""
+
+    def __init__(self, shape: list[Size], axis: int, reverse: bool) -> None:
+        self.axes = list(index_axes(len(shape)))
+        self.shape, self.axis = shape, axis
+        turn = self.axes[axis]
+        here = as_expr(shape[axis]) - 1 - turn if reverse else turn
+        before = here + 1 if reverse else here - 1
+        self.at = tuple(here if k == axis else a for k, a in enumerate(self.axes))
+        self.prior = tuple(before if k == axis else a for k, a in enumerate(self.axes))
+        self.later = F.lt(const(0), turn)
+
+    def loops(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        last = len(self.axes) - 1
+        others = [k for k in range(last + 1) if k != self.axis]
+        vector = [others.pop()] if others and others[-1] == last else []
+        order = [*others, self.axis, *vector]
+        kind = "vector" if vector else "serial"
+        return nest([self.axes[k] for k in order], [self.shape[k] for k in order], body, kind)
+
+
+def cumulative(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """out[k] = combine(out[k-1], x[k]) along the axis, starting with x[0]."""
+    x, out = b.buffer(apply.inputs[0]), b.buffer(apply.output)
+    line = _Line(list(b.buffers[x].shape), params["axis"], params["reverse"])
+    dtype = b.buffers[out].dtype
+    value = load("p0", line.at, dtype)
+    carried = load_if("p1", line.later, line.prior, dtype)
+    combined = COMBINE[params["combiner"]](carried, value)
+    if params["combiner"] != "add":  # 0, which load_if gives at the first element, is not neutral
+        combined = F.select(line.later, combined, value)
+    body = line.loops((Store("p1", line.at, combined),))
+    b.add_steps([x], [out], [kernel(b, [x, out], "io", body, apply.origins)], needs)
+
+
+def recurrence(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """out[k] = a[k] * out[k-1] + x[k] along the axis, starting with x[0]."""
+    names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
+    line = _Line(list(b.buffers[names[1]].shape), params["axis"], params["reverse"])
+    dtype = b.buffers[names[2]].dtype
+    a, x = load("p0", line.at, dtype), load("p1", line.at, dtype)
+    carried = load_if("p2", line.later, line.prior, dtype)
+    value = F.select(line.later, F.add(F.mul(a, carried), x), x)
+    body = line.loops((Store("p2", line.at, value),))
+    b.add_steps(names[:2], names[2:], [kernel(b, names, "iio", body, apply.origins)], needs)
+
+
+# searching ----------------------------------------------------------------------------------------
+
+
+def less(a: Expr, b: Expr) -> Expr:
+    """a < b in the order of sorting, where NaN is greater than all."""
+    if not dtypes.is_float(a.dtype):
+        return F.lt(a, b) if a.dtype != "bool" else F.and_(F.not_(a), b)
+    return F.or_(F.lt(a, b), F.and_(F.isnan(b), F.not_(F.isnan(a))))
+
+
+def searchsorted(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """The place of each value in a sorted row, found bit by bit from the highest: the position
+    grows by 2**k where the element before the new position still comes first."""
+    names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
+    a, v = (b.buffers[n] for n in names[:2])
+    axes = list(index_axes(len(v.shape)))
+    n = a.shape[-1]
+    lead = tuple(axes[: len(a.shape) - 1])
+    bits = n.bit_length() if isinstance(n, int) else STEPS
+    turn = var("_k")
+    at = tuple(axes)
+    place = load("p2", at, "int64")
+    moved = place + F.shl(const(1), bits - 1 - turn)
+    inside = F.le(moved, as_expr(n))
+    element = load_if("p0", inside, (*lead, moved - 1), a.dtype)
+    value = load("p1", at, v.dtype)
+    first = F.not_(less(value, element)) if params["right"] else less(element, value)
+    step = Store("p2", at, F.select(F.and_(inside, first), moved, place))
+    extents = list(v.shape)
+    start = nest(axes, extents, (Store("p2", at, const(0)),), "vector")
+    search = nest([turn], [bits], nest(axes, extents, (step,), "vector"))
+    made = kernel(b, names, "iio", start + search, apply.origins)
+    b.add_steps(names[:2], names[2:], [made], needs)
+
+
+# sorting ------------------------------------------------------------------------------------------
+
+
+def sort(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """Rows sorted by native code (codegen/sort_llvm.py), with room for the keys of one row."""
+    names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
+    x = b.buffers[names[0]]
+    n = x.shape[-1]
+    word = TensorType(f"uint{8 * dtypes.itemsize(x.dtype)}", (n,))
+    rooms = [b.scratch(word), b.scratch(word)]
+    if params["positions"]:
+        rooms.append(b.scratch(TensorType("int64", (n,))))
+    call = Call("sort", (names[0], *rooms, names[1]), tuple(params.items()), apply.origins)
+    b.add_steps(names[:1], [*rooms, names[1]], [call], needs)
+
+
+# divisors -----------------------------------------------------------------------------------------
+
+
+def gcd(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """Euclid's algorithm on each pair: (a, b) becomes (b, a mod b) until b is 0. Numbers of w bits
+    take at most 1.45 w turns (Lame), those of Fibonacci."""
+    names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
+    dtype = b.buffers[names[2]].dtype
+    room = b.scratch(apply.output.type)
+    axes = list(index_axes(apply.output.ndim))
+    x, y = (Operand(f"p{k}", dtype, b.buffers[names[k]].shape).at_broadcast(axes) for k in (0, 1))
+    signed = dtypes.kind(dtype) == "i"
+    at = tuple(axes)
+    first, second = load("p2", at, dtype), load("p3", at, dtype)
+    rest = var("_rest", dtype)
+    remainder = F.mod(first, second)  # of operands that are not negative but for the least integer
+    turn: tuple[Stmt, ...] = (
+        Let(rest, F.abs_(remainder) if signed else remainder),
+        Store("p2", at, second),
+        Store("p3", at, rest),
+    )
+    again = If(F.ne(second, 0), turn)
+    turns = int(1.45 * 8 * dtypes.itemsize(dtype)) + 2
+    body = (
+        Store("p2", at, F.abs_(x) if signed else x),
+        Store("p3", at, F.abs_(y) if signed else y),
+        *nest([var("_k")], [turns], (again,)),
+    )
+    buffers = [*names, room]
+    made = kernel(b, buffers, "iioo", nest(axes, list(apply.output.shape), body), apply.origins)
+    b.add_steps(names[:2], [names[2], room], [made], needs)
