@@ -40,7 +40,8 @@ from symgraph.function import (
     StructuredFunction,
 )
 from symgraph.ir.graph import Constant, Graph, Input, Variable, rebuild
-from symgraph.ir.hashing import large_constants, structural_hash
+from symgraph.ir.hashing import inner_graphs, large_constants, structural_hash
+from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
 from symgraph.ir.shared import Shared
 from symgraph.ops.operands import as_variable
@@ -327,9 +328,29 @@ def _statistics(clock: list[float], cached: bool, size: int) -> dict[str, Any]:
     return out
 
 
+def _all_ops(graph: Graph) -> set[Op]:
+    """The ops of a graph and of the graphs inside it."""
+    found: set[Op] = set()
+    waiting = [graph]
+    while waiting:
+        for op in {node.op for node in waiting.pop().toposort()} - found:
+            found.add(op)
+            waiting.extend(inner_graphs(op))
+    return found
+
+
+def _is_foreign(op: Op) -> bool:
+    """Whether an op, or the expression of an elementwise row, was written outside symgraph."""
+    written = getattr(op, "body", None) if op.elementwise else type(op)
+    return not str(getattr(written, "__module__", "")).startswith("symgraph.")
+
+
 def cache_key(d: Definition) -> Key | None:
     """Everything that the finished artefact depends on, by name; None when an op holds something
-    without a form outside this process, such as a Python function."""
+    without a form outside this process, such as a Python function, or is the user's own: its code
+    is not part of the key, so an edit of it would find the old artefact."""
+    if any(_is_foreign(op) for op in _all_ops(d.graph)):
+        return None
     try:
         graph = structural_hash(d.graph)
     except VerifyError:

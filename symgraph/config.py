@@ -45,12 +45,13 @@ class ConfigError(SymgraphError, AttributeError, ValueError):
     Fails::
 
         with sg.config.change(threads=2):
-            f(np.ones(3))
+            f = sg.compile([x], x + 1)
 
     Mended::
 
+        x = sg.vector("x")
         with sg.config.change(num_threads=2):
-            f(np.ones(3))
+            f = sg.compile([x], x + 1)
     """
 
     code = "SG801"

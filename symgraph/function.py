@@ -92,7 +92,8 @@ def _as_array(v: Input, value: Any, name: str) -> np.ndarray:
         raise _unfit(
             v, name, f"has {array.ndim} dimension{'s' * (array.ndim != 1)} (shape {array.shape})"
         )
-    return np.array(array, wanted, order="C", copy=None, subok=False)
+    array = np.array(array, wanted, order="C", copy=None, subok=False)
+    return array if array.flags.aligned else array.copy()
 
 
 def _converted(v: Input, value: Any, array: np.ndarray, name: str) -> np.ndarray:
@@ -284,6 +285,8 @@ class InterpretedFunction(Compiled):
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         d = self.definition
+        if d.inputs.container == "nested":
+            args = tuple(d.inputs.flatten_arguments(args, d.name))
         arrays = bind_arguments(d, args, keywords)
         env = bind_sizes(d, arrays)
         check_sizes(d, env)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from symgraph.errors import ArgumentError
@@ -24,6 +24,9 @@ class Structure:
         is_leaf = leaf or (lambda x: isinstance(x, Variable))
         self.form = self._read(nest, is_leaf)
         self.count = len(self.leaves)
+
+    def __reduce__(self) -> Any:
+        return _empty, (self.form, self.count)
 
     def _read(self, nest: Any, is_leaf: Any) -> Any:
         if nest is not None and is_leaf(nest):
@@ -48,16 +51,7 @@ class Structure:
 
     def pack(self, values: Sequence[Any]) -> Any:
         """The nest with these leaves."""
-        it = iter(values)
-
-        def build(form: Any) -> Any:
-            if form is None:
-                return next(it)
-            kind, keys, parts = form
-            built = [build(p) for p in parts]
-            return dict(zip(keys, built, strict=True)) if kind is dict else kind(built)
-
-        return build(self.form)
+        return _packed(self.form, iter(values))
 
     def as_list(self, native: Any) -> list[Any]:
         """What a native call returned, as a list of leaves."""
@@ -84,3 +78,19 @@ class Structure:
             raise ArgumentError(f"{name} takes {len(parts)} arguments, got {len(args)}")
         pairs = enumerate(zip(args, parts, strict=False))
         return [x for k, (a, p) in pairs for x in self.flatten(a, p, f"argument {k} of {name}")]
+
+
+def _empty(form: Any, count: int) -> Structure:
+    """A structure whose leaves are held elsewhere: by the graph that it was made with."""
+    s = Structure([])
+    s.form, s.count = form, count
+    return s
+
+
+def _packed(form: Any, values: Iterator[Any]) -> Any:
+    # No closure that calls itself: such a cycle would keep the arrays until the garbage collector.
+    if form is None:
+        return next(values)
+    kind, keys, parts = form
+    built = [_packed(p, values) for p in parts]
+    return dict(zip(keys, built, strict=True)) if kind is dict else kind(built)

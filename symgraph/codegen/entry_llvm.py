@@ -357,8 +357,9 @@ class _Entry:
     def _release_gil(self) -> Value:
         """The saved thread state where the work is large and no shared variable is written."""
         fn, signature = self.fn, self.signature
-        if signature.updates:
-            return ""  # updates of one function must not interleave
+        free = any(isinstance(s, Expr) for port in signature.shared for s in port.shape)
+        if signature.updates or free:
+            return ""  # updates must not interleave; set_value may give other memory meanwhile
         work = const(0)
         for port in (*signature.inputs, *signature.outputs):
             work = work + as_expr(elements(port.shape))

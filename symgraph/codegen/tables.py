@@ -14,7 +14,8 @@ FIXED = (
     "PyList_New", "PyList_SetItem",
     "PyObject_Vectorcall", "Py_IncRef", "Py_DecRef", "PyFloat_Type", "numpy.float64",
     "PyEval_SaveThread", "PyEval_RestoreThread", "PyLong_FromLongLong", "slow", "fail",
-    "fail_memory", "arena_malloc", "arena_free", "pool_malloc", "pool_free", "pool_state", "pool_handler",
+    "fail_memory", "arena_malloc", "arena_free",
+    "pool_malloc", "pool_free", "pool_state", "pool_handler",
 )  # fmt: skip
 
 

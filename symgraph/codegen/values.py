@@ -1,8 +1,8 @@
 """Scalar expressions inside loops as LLVM values: uniform ones as scalars, others as lanes.
 
 Legend: *lane* is the index of the loop that runs as vectors; a value of one lane is the same for
-all lanes. The address of a load is a polynomial of the indices: its coefficient at the lane index says
-whether to read one element for all lanes (0), neighbours (1), or to gather.
+all lanes. The address of a load is a polynomial of the indices: its coefficient at the lane index
+says whether to read one element for all lanes (0), neighbours (1), or to gather.
 """
 
 from __future__ import annotations

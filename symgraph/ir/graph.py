@@ -63,6 +63,9 @@ class Variable(Operators):
     def __repr__(self) -> str:
         return f"<{self.label()}: {self.type.text()}>"
 
+    def __reduce__(self) -> Any:
+        return _only_output, (Graph((), (self,)),)
+
 
 class Input(Variable):
     """A free variable: bound when a compiled function is called."""
@@ -79,6 +82,9 @@ class Input(Variable):
     def _own_origins(self) -> tuple[provenance.Origin, ...]:
         return self.origins
 
+    def __reduce__(self) -> Any:
+        return _input, (self.type, self.name, self.default, self.origins)
+
 
 class Constant(Variable):
     """A tensor whose value is part of the graph; ``data`` is a read-only array."""
@@ -89,6 +95,9 @@ class Constant(Variable):
     def __init__(self, data: np.ndarray) -> None:
         super().__init__(TensorType(str(data.dtype), data.shape), None, 0)
         self.data = data
+
+    def __reduce__(self) -> Any:
+        return constant, (self.data,)
 
 
 _constants: weakref.WeakValueDictionary[Any, Constant] = weakref.WeakValueDictionary()
@@ -137,6 +146,8 @@ class Apply:
     def __repr__(self) -> str:
         return f"<{self.op!r} of {', '.join(i.label() for i in self.inputs)}>"
 
+    def __reduce__(self) -> Any:
+        return _owner, (self.outputs[0],)
 
 
 _applies: weakref.WeakValueDictionary[Any, Apply] = weakref.WeakValueDictionary()
@@ -218,6 +229,45 @@ class Graph:
         seen = {v: None for node in self.toposort() for v in node.inputs if v.owner is None}
         seen.update({v: None for v in self.outputs if v.owner is None})
         return list(seen)
+
+    def __reduce__(self) -> Any:
+        """Flat rows, so that pickling does not recurse into a deep graph."""
+        place: dict[Variable, int] = {}
+        leaves = list(dict.fromkeys([*self.inputs, *self.leaves()]))
+        place.update({v: k for k, v in enumerate(leaves)})
+        rows = []
+        for node in self.toposort():
+            names = {k: o.name for k, o in enumerate(node.outputs) if o.name}
+            rows.append((node.op, [place[i] for i in node.inputs], node.origins, names))
+            place.update({o: len(place) + k for k, o in enumerate(node.outputs)})
+        ends = [place[v] for v in self.inputs], [place[v] for v in self.outputs]
+        return _graph_of_rows, (leaves, rows, *ends)
+
+
+def _graph_of_rows(
+    leaves: list[Variable], rows: list[Any], inputs: list[int], outputs: list[int]
+) -> Graph:
+    made = list(leaves)
+    for op, operands, origins, names in rows:
+        node = apply(op, [made[k] for k in operands], origins)
+        for k, name in names.items():
+            node.outputs[k].name = node.outputs[k].name or name
+        made += node.outputs
+    return Graph([made[k] for k in inputs], [made[k] for k in outputs])
+
+
+def _only_output(graph: Graph) -> Variable:
+    return graph.outputs[0]
+
+
+def _owner(v: Variable) -> Apply | None:
+    return v.owner
+
+
+def _input(type: TensorType, name: str | None, default: Any, origins: tuple[Any, ...]) -> Input:
+    v = Input(type, name, default)
+    v.origins = origins
+    return v
 
 
 def toposort(outputs: Iterable[Variable]) -> list[Apply]:

@@ -20,9 +20,9 @@ from symgraph.ir.graph import Constant, Graph, Input, Variable, apply, constant
 from symgraph.ir.op import OPS, Op
 from symgraph.ir.shared import Shared
 from symgraph.ir.text import RESERVED, digest
-from symgraph.ir.types import Size, TensorType, fresh_size
+from symgraph.ir.types import Size, TensorType
 from symgraph.ir.verify import types_agree, verify
-from symgraph.scalar import SCALAR_OPS, Expr, as_expr, as_size, call, const, node, var
+from symgraph.scalar import SCALAR_OPS, Expr, as_expr, as_size, call, const, fresh_size, node, var
 
 _TOKEN = re.compile(
     r"""(?P<space>(?:[ \t\r\n]+|\#[^\n]*)+)

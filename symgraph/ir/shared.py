@@ -10,7 +10,7 @@ import numpy as np
 
 from symgraph import dtypes, provenance
 from symgraph.errors import DTypeError, ShapeError
-from symgraph.ir.graph import Variable
+from symgraph.ir.graph import Graph, Variable
 from symgraph.ir.types import TensorType, tensor_type
 
 
@@ -66,8 +66,23 @@ class Shared(Variable):
         else:
             self._install(np.array(new, dtypes.numpy_dtype(self.dtype), order="C"))
 
+    def __reduce__(self) -> Any:
+        later = None if self.default_update is None else Graph((), (self.default_update,))
+        return _restored, (self._array, self.type, self.name, self.origins), later
+
+    def __setstate__(self, later: Graph) -> None:
+        (self.default_update,) = later.outputs
+
     def __repr__(self) -> str:
         return f"<shared {self.label()}: {self.type.text()}>"
+
+
+def _restored(
+    array: np.ndarray, type: TensorType, name: str | None, origins: tuple[Any, ...]
+) -> Shared:
+    s = Shared(np.array(array, order="C"), type, name)
+    s.origins = origins
+    return s
 
 
 def shared(

@@ -8,18 +8,16 @@ anything.
 
 from __future__ import annotations
 
-import itertools
 import threading
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.errors import AxisError, ShapeError
-from symgraph.scalar import Expr, as_size, var
+from symgraph.scalar import Expr, as_size, fresh_size, var
 
 Size = int | Expr
 Shape = tuple[Size, ...]
-_fresh = itertools.count()
 
 
 class TensorType(NamedTuple):
@@ -53,11 +51,6 @@ class SizeCheck(NamedTuple):
     left: Expr | int
     right: Expr | int
     what: str
-
-
-def fresh_size() -> Expr:
-    """A new unnamed size, for ``None`` in a shape."""
-    return var(f"?{next(_fresh)}")
 
 
 def tensor_type(dtype: object, shape: Sequence[object] = ()) -> TensorType:

@@ -11,6 +11,8 @@ broadcast axes is the business of autodiff.
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -98,21 +100,21 @@ class Elementwise(Op, abstract=True):
     def __init__(
         self, name: str, *, doc: str, dtype: DTypeRule, reference: Callable[..., Any],
         lower: Callable[..., Expr], arity: int, vjp: Callable[..., Any] | None,
-        nondifferentiable: str, result: str, domain: tuple[Any, ...],
+        nondifferentiable: str, result: str, domain: tuple[Any, ...], module: str,
     ) -> None:  # fmt: skip
         self._values = (name,)
         self._hash = hash((Elementwise, name))
         self.__doc__ = doc
         self.__name__ = name
         self.rule, self.body, self.arity = dtype, lower, arity
-        self.result, self.domain = result, domain
+        self.result, self.domain, self.home = result, domain, module
         self.reference = reference  # type: ignore[misc]
         if vjp is not None:
             self.vjp = vjp  # type: ignore[misc]
         self.nondifferentiable = nondifferentiable  # type: ignore[misc]
 
     def __reduce__(self) -> Any:
-        return row_named, (self.name,)
+        return row_named, (self.name, self.home)
 
     def __repr__(self) -> str:
         return self.name
@@ -160,8 +162,10 @@ class Elementwise(Op, abstract=True):
         return apply(self, inputs).outputs[0]
 
 
-def row_named(name: str) -> Elementwise:
-    """The row of that name; pickled rows are found again by it."""
+def row_named(name: str, module: str) -> Elementwise:
+    """The row of that name, defined by that module; pickled rows are found again by it."""
+    if name not in OPS:
+        importlib.import_module(module)
     return OPS[name]  # type: ignore[no-any-return]
 
 
@@ -198,6 +202,7 @@ def elementwise(
     row = Elementwise(
         name, doc=doc, dtype=dtype, reference=reference, lower=lower, arity=arity, vjp=vjp,
         nondifferentiable=nondifferentiable, result=result, domain=domain,
+        module=sys._getframe(1).f_globals["__name__"],
     )  # fmt: skip
     OPS[name] = row
     return row

@@ -73,4 +73,3 @@ logaddexp = elementwise(
     vjp=lambda g, y, a, b: (_share(g, a, b), _share(g, b, a)),
     example="logaddexp(-float('inf'), 1.0) -> 1.0",
 )  # fmt: skip
-

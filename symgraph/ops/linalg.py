@@ -17,6 +17,7 @@ from symgraph.ops.cast import to_dtype
 from symgraph.ops.creation import iota
 from symgraph.ops.decompositions import *  # noqa: F403
 from symgraph.ops.joining import concatenate, stack
+from symgraph.ops.matrix import diagonal as _diagonal
 from symgraph.ops.matrix import matmul, promoted
 from symgraph.ops.matrix import trace as _trace
 from symgraph.ops.matrix_functions import *  # noqa: F403
@@ -49,6 +50,16 @@ def matrix_transpose(x: Any) -> Variable:
     if x.ndim < 2:
         raise RankError(f"matrix_transpose: needs a matrix, got {x.type.text()}")
     return swapaxes(x, -1, -2)
+
+
+def diagonal(x: Any, offset: int = 0) -> Variable:
+    """A diagonal of the last two axes, along a new last axis (``sg.diagonal``: of the first two).
+
+    >>> import symgraph as sg
+    >>> sg.linalg.diagonal([[1, 2], [3, 4]], 1).eval().tolist()
+    [2]
+    """
+    return _diagonal(x, offset, -2, -1)
 
 
 def trace(x: Any, offset: int = 0) -> Variable:

@@ -201,8 +201,8 @@ def softmax_cross_entropy(logits: Any, labels: Any, axis: int = -1) -> Variable:
     a label that is no class.
 
     >>> import symgraph as sg
-    >>> sg.nn.softmax_cross_entropy([[0.0, 1000.0], [0.0, 1000.0]], [1, 0]).eval().tolist()
-    [0.0, 1000.0]
+    >>> sg.nn.softmax_cross_entropy([[0.0, 1000.0], [1000.0, 1.0]], [0, 1]).eval().tolist()
+    [1000.0, 999.0]
     """
     logits, labels = _floats(logits), as_variable(labels)
     axis = normalize_axis(axis, logits.ndim, "softmax_cross_entropy: axis")

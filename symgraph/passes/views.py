@@ -168,6 +168,8 @@ def _below_views(root: Variable) -> Variable | None:
     if any(view is None or view.op != first.op for view in views):
         return None
     below = [v.owner.inputs[0] if v.ndim else v for v in node.inputs]  # type: ignore[union-attr]
+    if len({v.ndim for v in below if v.ndim}) > 1:
+        return None  # the same axes of operands of other ranks are other axes
     return first.op(node.op(*below))  # type: ignore[no-any-return]
 
 

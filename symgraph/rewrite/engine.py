@@ -51,9 +51,7 @@ class Adapter(Protocol):
         """``new`` with exactly the type of ``old``; None when that cannot be shown, RewriteError
         when the dtypes differ."""
 
-    def creating_with(
-        self, origins: Callable[[], tuple[Any, ...]]
-    ) -> AbstractContextManager[None]:
+    def creating_with(self, origins: Callable[[], tuple[Any, ...]]) -> AbstractContextManager[None]:
         """While open, new nodes get these origins; they are computed when the first is made."""
 
 

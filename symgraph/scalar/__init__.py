@@ -1,7 +1,17 @@
 """Scalar expressions: the one language of sizes, indices and kernel bodies."""
 
 from symgraph.scalar import text as _text  # noqa: F401  (gives Expr its printer)
-from symgraph.scalar.expr import Expr, as_expr, call, const, load, load_if, node, var
+from symgraph.scalar.expr import (
+    Expr,
+    as_expr,
+    call,
+    const,
+    fresh_size,
+    load,
+    load_if,
+    node,
+    var,
+)
 from symgraph.scalar.polynomial import as_size, coefficient, depends, key, polynomial, product
 from symgraph.scalar.table import SCALAR_OPS
 from symgraph.scalar.walk import (
@@ -18,6 +28,6 @@ from symgraph.scalar.walk import (
 
 __all__ = [
     "SCALAR_OPS", "Expr", "as_expr", "as_size", "call", "coefficient", "const", "depends",
-    "evaluate", "evaluate_size", "guard", "key", "load", "load_if", "loads", "node", "polynomial",
-    "postorder", "product", "rebuild", "substitute", "transform", "var", "variables",
+    "evaluate", "evaluate_size", "fresh_size", "guard", "key", "load", "load_if", "loads", "node",
+    "polynomial", "postorder", "product", "rebuild", "substitute", "transform", "var", "variables",
 ]  # fmt: skip

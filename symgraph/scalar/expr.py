@@ -11,6 +11,8 @@ expressions build the canonical polynomial (scalar.polynomial), so equal sizes a
 
 from __future__ import annotations
 
+import itertools
+import os
 import struct
 import weakref
 from typing import Any, Union
@@ -119,15 +121,46 @@ def _to_rows(e: Expr) -> list[Any]:
         stack.pop()
         if top not in place:
             place[top] = len(rows)
-            rows.append((top.op, tuple(place[a] for a in top.args), top.dtype, top.attr))
+            attr = top.attr
+            if top.op == "var" and attr[0] == "?":
+                attr = (_process(), attr)
+            rows.append((top.op, tuple(place[a] for a in top.args), top.dtype, attr))
     return rows
 
 
 def _from_rows(rows: list[Any]) -> Expr:
     made: list[Expr] = []
     for op, args, dtype, attr in rows:
-        made.append(node(op, tuple(made[k] for k in args), dtype, attr))
+        operands = tuple(made[k] for k in args)
+        if op == "var" and isinstance(attr, tuple):
+            attr = _name_here(*attr)
+        if dtype == "int64" and op in ("add", "sub", "mul"):  # its order depends on the names
+            made.append(_arith(op, *operands))
+        else:
+            made.append(node(op, operands, dtype, attr))
     return made[-1]
+
+
+_unnamed = itertools.count()
+_token = os.urandom(8)
+_foreign: dict[tuple[Any, str], str] = {}
+
+
+def fresh_size() -> Expr:
+    """A new size without a name."""
+    return var(f"?{next(_unnamed)}")
+
+
+def _process() -> tuple[bytes, int]:
+    return _token, os.getpid()  # a forked child goes on counting by itself
+
+
+def _name_here(process: tuple[bytes, int], name: str) -> str:
+    """The name in this process of an unnamed size of another one: the number may be taken here."""
+    if process == _process():
+        return name
+    found: str = _foreign.setdefault((process, name), f"?{next(_unnamed)}")
+    return found
 
 
 def _attr_key(attr: Any) -> Any:

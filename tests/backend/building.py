@@ -62,7 +62,9 @@ class Interpreted:
         return results[:count]
 
 
-def outcome(function: Any, d: Definition, calls: Sequence[Sequence[Any]], start: list[Any]) -> Outcome:
+def outcome(
+    function: Any, d: Definition, calls: Sequence[Sequence[Any]], start: list[Any]
+) -> Outcome:
     """What calls in a row return and leave in the shared variables, or the class of the error."""
     for s, value in zip(d.shared, start, strict=True):
         s.set_value(value)
@@ -126,6 +128,9 @@ def check_case(case: Case, ways: Sequence[tuple[bool, bool]] = ((True, True),)) 
 def described(case: Case, seed: int) -> str:
     """The graph of a case and the shapes of its arrays."""
     d = definition(case)
-    shapes = ", ".join(f"{x.label()}: {a.dtype}{list(a.shape)}" for x, a in zip(case.inputs, case.calls[0], strict=True))
+    shapes = ", ".join(
+        f"{x.label()}: {a.dtype}{list(a.shape)}"
+        for x, a in zip(case.inputs, case.calls[0], strict=True)
+    )
     updates = ", ".join(s.label() for s in d.updates)
     return f"seed {seed}; {shapes}; updates: {updates or 'none'}\n{graph_text(d.graph)}"

@@ -1,8 +1,8 @@
 """Random well-typed graphs: a seed gives a graph and arrays for its inputs.
 
 An operation is chosen, applied to values made before, and dropped where the type rules refuse it.
-Operations that jump (floor, argmax, comparisons, casts to integers) read *exact* values alone: those
-that are computed without rounding, so that every way to compute them gives the same bits.
+Operations that jump (floor, argmax, comparisons, casts to integers) read *exact* values alone:
+those that are computed without rounding, so that every way to compute them gives the same bits.
 """
 
 from __future__ import annotations
@@ -196,7 +196,9 @@ class Maker:
     def updates(self) -> list[tuple[Shared, Variable]]:
         out = []
         for s in self.states:
-            same = [v for v in self.values if v.dtype == s.dtype and v.shape == s.shape and v is not s]
+            same = [
+                v for v in self.values if v.dtype == s.dtype and v.shape == s.shape and v is not s
+            ]
             same = [v for v in same if self.notes[v].bound <= 8 or not dtypes.is_float(s.dtype)]
             # the note of the state holds for the second call too
             same = [v for v in same if self.notes[v].exact or not self.notes[s].exact]
@@ -220,7 +222,7 @@ def number_of(size: Expr, sizes: dict[str, int]) -> int:
     return int(evaluate_size(size, sizes))
 
 
-# operations -----------------------------------------------------------------------------------------
+# operations ---------------------------------------------------------------------------------------
 
 Made = list[tuple[Variable, Note]]
 OPERATIONS: dict[str, tuple[Callable[[Maker], Made], float]] = {}
@@ -247,7 +249,8 @@ SMOOTH: list[tuple[Callable[..., Any], Callable[[float], float]]] = [
     (sg.cos, lambda b: 1.0), (sg.erf, lambda b: 1.0), (sg.atan, lambda b: 1.6),
     (lambda x: sg.exp(-sg.abs(x)), lambda b: 1.0), (sg.softplus, lambda b: b + 1.0),
     (lambda x: sg.log1p(sg.abs(x)), lambda b: b), (lambda x: sg.log(sg.abs(x) + 1), lambda b: b),
-    (lambda x: sg.sqrt(sg.abs(x) + 1), lambda b: b + 1), (sg.nn.gelu, lambda b: b), (sg.nn.silu, lambda b: b),
+    (lambda x: sg.sqrt(sg.abs(x) + 1), lambda b: b + 1), (sg.nn.gelu, lambda b: b),
+    (sg.nn.silu, lambda b: b),
     (lambda x: 1 / (sg.abs(x) + 1), lambda b: 1.0), (lambda x: x / 3, lambda b: b),
     (lambda x: sg.rsqrt(x * x + 1), lambda b: 1.0), (lambda x: x.clip(-1, 1), lambda b: 1.0),
     (lambda x: sg.power(sg.abs(x) + 0.5, 0.3), lambda b: b + 1), (sg.asinh, lambda b: b),
@@ -388,8 +391,14 @@ def reduced(m: Maker) -> Made:
     if k == 5:
         f = m.pick((sg.var, sg.std))
         # a standard deviation near zero is all rounding
-        return [(f(x + 0.0, axes, keepdims=keep) if f is sg.var else
-                 sg.sqrt(sg.var(x, axes, keepdims=keep) + 1), Note(False, 4 * b * b + 1))]
+        return [
+            (
+                f(x + 0.0, axes, keepdims=keep)
+                if f is sg.var
+                else sg.sqrt(sg.var(x, axes, keepdims=keep) + 1),
+                Note(False, 4 * b * b + 1),
+            )
+        ]
     x = sg.cast(m.value("f"), "float64")
     return [(sg.logsumexp(x, axes, keepdims=keep), Note(False, m_bound(m, x) + 12))]
 
@@ -553,7 +562,11 @@ def written(m: Maker) -> Made:
         places = x.at[i % n]
     else:
         places = x.at[m.pick((slice(1, None), slice(None, None, 2), slice(None, -1)))]
-    v = sg.cast(v, x.dtype) if not dtypes.is_float(v.dtype) or dtypes.is_float(x.dtype) else x[:1].sum()
+    v = (
+        sg.cast(v, x.dtype)
+        if not dtypes.is_float(v.dtype) or dtypes.is_float(x.dtype)
+        else x[:1].sum()
+    )
     noted = m.notes.get(v, m.notes[x])
     f = places.add if m.chance(0.5) else places.set
     return [(f(v), Note(m.notes[x].exact and noted.exact, b))]
@@ -636,7 +649,9 @@ def scanned(m: Maker) -> Made:
     taps: Any = lambda r, q, p: sg.tanh(r + q * 0.5 - p * 0.25)
     init = sg.stack([first, start])
     out = sg.scan(taps, [x], [{"initial": init, "taps": [-1, -2]}])
-    return [(out[-1] if m.number(x.shape[0]) and isinstance(x.shape[0], int) else out, Note(False, 1.0))]
+    return [
+        (out[-1] if m.number(x.shape[0]) and isinstance(x.shape[0], int) else out, Note(False, 1.0))
+    ]
 
 
 @operation(3)

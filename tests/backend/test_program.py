@@ -122,7 +122,12 @@ def test_an_update_waits_for_its_last_reader() -> None:
 
 def test_swapped_shared_variables() -> None:
     a, b = sg.shared(np.ones(3), "a"), sg.shared(np.zeros(3), "b")
-    for updates in ({a: b, b: a * 2}, {b: a * 2, a: b}, {a: b, b: a}, {a: b.reshape((3,)), b: a + 1}):
+    for updates in (
+        {a: b, b: a * 2},
+        {b: a * 2, a: b},
+        {a: b, b: a},
+        {a: b.reshape((3,)), b: a + 1},
+    ):
         check(defined([], [a + b], updates))
 
 

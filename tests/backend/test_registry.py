@@ -78,7 +78,7 @@ class Rows:
                 close(a, b, f"{name} at {[x.shape for x in arrays]}")
 
 
-# elementwise rows -----------------------------------------------------------------------------------
+# elementwise rows ---------------------------------------------------------------------------------
 
 
 def elementwise_rows(dtype: str) -> list[Elementwise]:
@@ -134,7 +134,7 @@ def test_broadcasts(dtype: str) -> None:
     ])  # fmt: skip
 
 
-# reductions and what is built on them ---------------------------------------------------------------
+# reductions and what is built on them -------------------------------------------------------------
 
 FOLDS = ("sum", "prod", "all", "any", "count_nonzero", "mean", "var")
 CHOICES = ("max", "min", "argmax", "argmin")
@@ -198,7 +198,7 @@ def test_rows_in_one_pass(known: tuple[int, int] | None) -> None:
     made.check([[values("float64", s, k)] for k, s in enumerate([known] if known else some)])
 
 
-# views and moves --------------------------------------------------------------------------------------
+# views and moves ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("known", [None, (3, 17), (17, 33)], ids=str)

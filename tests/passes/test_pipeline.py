@@ -193,7 +193,6 @@ def _softmax(x):
     return sg.exp(x) / sg.sum(sg.exp(x))
 
 
-
 @pytest.mark.parametrize(
     "write, at, true",
     [
@@ -357,3 +356,10 @@ def test_types_are_kept_for_constants_of_any_dtype():
     for dtype in ("float32", "int8", "uint16"):
         x = Input(TensorType(dtype, (2,)), "x")
         assert optimized(sg.add(x, 0) * 1, x) is x
+
+
+def test_the_same_new_axis_of_operands_of_other_rank_is_another_axis() -> None:
+    rows, line = sg.matrix("rows", shape=(2, 3)), sg.vector("line", shape=(3,))
+    function = sg.compile([rows, line], sg.equal(sg.expand_dims(rows, 1), sg.expand_dims(line, 1)))
+    a, b = np.arange(6.0).reshape(2, 3) % 3, np.arange(3.0)
+    assert np.array_equal(function(a, b), a[:, None, :] == b[:, None])
