@@ -14,11 +14,12 @@ from symgraph.errors import ArgumentError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ops import decompositions, matrix_functions, solving, spectral, triangular
 from symgraph.ops.cast import to_dtype
+from symgraph.ops.contraction import tensordot  # noqa: F401  (offered here too)
 from symgraph.ops.creation import iota
 from symgraph.ops.decompositions import *  # noqa: F403
 from symgraph.ops.joining import concatenate, stack
 from symgraph.ops.matrix import diagonal as _diagonal
-from symgraph.ops.matrix import matmul, promoted
+from symgraph.ops.matrix import matmul, outer, promoted, vecdot  # noqa: F401  (offered here too)
 from symgraph.ops.matrix import trace as _trace
 from symgraph.ops.matrix_functions import *  # noqa: F403
 from symgraph.ops.operands import as_variable
