@@ -7,6 +7,7 @@ sizes, to one that wastes at most half of it. All slots lie in one arena, taken 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import NamedTuple
 
 from symgraph import dtypes
@@ -118,14 +119,14 @@ def _in_place(
             places.setdefault(e.attr, set()).add(e.args if e.op == "load" else e.args[1:])
     stores = {s.buffer: s.indices for s in body if isinstance(s, Store)}
     bound = list(zip(step.kernel.params, step.buffers, strict=True))
-    names = [b for _, b in bound]
+    names = Counter(step.buffers)
     pairs: list[tuple[str, str]] = []
     for p, target in bound:
         fresh = p.name in stores and p.name not in places and target not in placed
         if not fresh or not _is_temp(program, target) or program.buffers[target].alias:
             continue
         for q, source in bound:
-            taken = any(source == s for s, _ in pairs) or names.count(source) > 1
+            taken = any(source == s for s, _ in pairs) or names[source] > 1
             if source not in dying or taken or program.buffers[source].alias:
                 continue
             if _same_place(p, q, stores, places):
