@@ -341,8 +341,8 @@ def _all_ops(graph: Graph) -> set[Op]:
 
 def _is_foreign(op: Op) -> bool:
     """Whether an op, or the expression of an elementwise row, was written outside symgraph."""
-    written = getattr(op, "body", None) if op.elementwise else type(op)
-    return not str(getattr(written, "__module__", "")).startswith("symgraph.")
+    home = str(getattr(op, "home", type(op).__module__))
+    return not home.startswith("symgraph.")
 
 
 def cache_key(d: Definition) -> Key | None:
