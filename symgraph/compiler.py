@@ -47,6 +47,7 @@ from symgraph.ir.shared import Shared
 from symgraph.ops.operands import as_variable
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.digest import hexdigest
+from symgraph.scalar import Expr, variables
 from symgraph.structure import Structure
 
 MODES = ("run", "debug", "interpret")
@@ -81,6 +82,8 @@ def compile(
     """
     if target != "cpu":
         raise TargetError(f"unknown target {target!r}", hint='this build compiles for target="cpu"')
+    if not isinstance(name, str):
+        raise ArgumentError(f"the name of a function is text, not {name!r:.60}")
     if mode not in MODES:
         raise ArgumentError(f"unknown mode {mode!r}", hint=f"modes are {', '.join(MODES)}")
     d = define(inputs, outputs, updates, givens, name, on_unused_input, {"mode": mode})
@@ -91,6 +94,7 @@ def build_function(d: Definition) -> Any:
     """The callable of a definition, by its mode."""
     mode = d.options["mode"]
     if mode == "interpret":
+        _check_told(d)
         return InterpretedFunction(d)
     function: Any = native_function(d)
     if d.outputs.container == "nested" or d.inputs.container == "nested":
@@ -168,15 +172,19 @@ def _variables(nest: Any) -> Any:
     return as_variable(nest)
 
 
-def _pairs(mapping: Any) -> list[tuple[Any, Any]]:
+def _pairs(mapping: Any, what: str) -> list[tuple[Any, Any]]:
     if mapping is None:
         return []
-    return list(mapping.items()) if isinstance(mapping, Mapping) else list(mapping)
+    found = list(mapping.items()) if isinstance(mapping, Mapping) else list(mapping)
+    for pair in found:
+        if not isinstance(pair, tuple | list) or len(pair) != 2:
+            raise ArgumentError(f"{what} are a dict or pairs of old and new, not {pair!r:.60}")
+    return found
 
 
 def _update_pairs(updates: Any) -> list[tuple[Shared, Variable]]:
     out: list[tuple[Shared, Variable]] = []
-    for target, value in _pairs(updates):
+    for target, value in _pairs(updates, "updates"):
         if not isinstance(target, Shared):
             raise UpdateError(f"updates need shared variables as keys, not {target!r}")
         if target in {s for s, _ in out}:
@@ -229,7 +237,7 @@ def _with_defaults(
 
 def _given_pairs(givens: Any) -> dict[Variable, Variable]:
     out: dict[Variable, Variable] = {}
-    for old, new in _pairs(givens):
+    for old, new in _pairs(givens, "givens"):
         if not isinstance(old, Variable):
             raise ArgumentError(f"givens replace variables, not {old!r}")
         replacement = as_variable(new)
@@ -252,6 +260,32 @@ def _check_bound(graph: Graph, leaves: list[Variable], inputs: set[Any], name: s
                 operands=[(v.label(), v.type.text(), v.origin)],
                 hint=f"add {v.label()} to the inputs, or replace it by givens",
             )
+
+
+def _check_told(d: Definition) -> None:
+    """Every size that the graph speaks of is the size of an axis of an input or shared variable."""
+    leaves = [*d.arguments, *d.shared]
+    told = {s for v in leaves for s in v.shape if isinstance(s, Expr) and s.op == "var"}
+    places: list[tuple[Any, str, Any]] = [(v.shape, v.label(), v.origin) for v in leaves]
+    places += [
+        ((n.op._values, *(o.shape for o in n.outputs)), n.op.name, n.origin)
+        for n in d.graph.toposort()
+    ]
+    for held, what, origin in places:
+        lost = next((s for s in _sizes_in(held) if s not in told), None)
+        if lost is not None:
+            name = "a size" if str(lost).startswith("?") else f"the size {lost}"
+            raise UnboundVariableError(
+                f"{d.name}: {what} depends on {name}, which is not the size of any input",
+                origin=origin,
+                hint="add an input or shared variable with an axis of just this size",
+            )
+
+
+def _sizes_in(value: Any) -> list[Expr]:
+    if isinstance(value, Expr):
+        return variables(value)
+    return [s for v in value for s in _sizes_in(v)] if isinstance(value, tuple) else []
 
 
 def _check_used(
@@ -293,6 +327,7 @@ def native_function(d: Definition) -> Function:
 
 def _compiled(d: Definition, clock: list[float]) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The cold way, loaded when it is first needed: half of the package's import time is in it."""
+    _check_told(d)
     stages = importlib.import_module("symgraph.stages")
     optimized = stages.optimized_graph(d)
     clock.append(time.perf_counter())

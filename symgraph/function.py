@@ -8,6 +8,7 @@ converted or refused with a message, and go in again.
 from __future__ import annotations
 
 import ctypes
+import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,7 +16,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symgraph import callbacks, dtypes
-from symgraph.errors import CODES, ArgumentError, InputValueError, SymgraphError, VerifyError
+from symgraph.errors import (
+    CODES,
+    ArgumentError,
+    IndexOutOfRange,
+    InputValueError,
+    SymgraphError,
+    VerifyError,
+)
 from symgraph.executor import Loaded
 from symgraph.ir.graph import Graph, Input, Variable
 from symgraph.ir.interpret import interpret
@@ -100,7 +108,7 @@ def _converted(v: Input, value: Any, array: np.ndarray, name: str) -> np.ndarray
     """Python numbers and lists take the declared dtype when they fit; arrays when none is lost."""
     wanted = dtypes.numpy_dtype(v.dtype)
     if array.dtype.kind not in "biuf":
-        raise _unfit(v, name, f"has dtype {array.dtype}")
+        raise _unfit(v, name, _strange(value, array))
     plain = not isinstance(value, np.ndarray | np.generic)
     if array.size == 0 and plain:
         return array.astype(wanted)
@@ -115,6 +123,15 @@ def _converted(v: Input, value: Any, array: np.ndarray, name: str) -> np.ndarray
             raise _unfit(v, name, "holds values out of range")
         return cast
     raise _unfit(v, name, f"has dtype {array.dtype}", f"convert it: array.astype({v.dtype!r})")
+
+
+def _strange(value: Any, array: np.ndarray) -> str:
+    """What is wrong with a value that is no array of numbers."""
+    if isinstance(value, int):
+        return "is out of range"
+    if isinstance(value, Variable):
+        return "is a tensor without a value"
+    return f"has dtype {array.dtype}" if isinstance(value, np.ndarray) else f"is {value!r:.40}"
 
 
 def _unfit(v: Input, name: str, problem: str, hint: str = "") -> InputValueError:
@@ -157,7 +174,7 @@ def bind_sizes(d: Definition, arrays: Sequence[np.ndarray]) -> dict[str, int]:
 
 
 def _shown(size: Expr) -> str:
-    return "the unnamed size" if str(size).startswith("?") else str(size)
+    return "the unnamed size" if _is_unnamed(size) else str(size)
 
 
 def _wrong_size(v: Any, name: str, axis: int, held: int, wanted: str) -> InputValueError:
@@ -172,20 +189,32 @@ def check_sizes(d: Definition, env: Mapping[str, int]) -> None:
     for check in d.checks:
         left, right = evaluate_size(check.left, env), evaluate_size(check.right, env)
         if left != right:
-            raise _failed_check(d, check, left, right)
+            raise _failed_check(d, check, (left, right), env)
 
 
-def _failed_check(d: Definition, check: SizeCheck, left: int, right: int) -> SymgraphError:
-    from_node = next((a for a in d.graph.toposort() if check in a.checks), None)
-    operands = [] if from_node is None else [
-        (i.label(), i.type.text(), i.origin) for i in from_node.inputs
-    ]  # fmt: skip
-    origin = from_node.origins[0] if from_node is not None and from_node.origins else None
-    return InputValueError(
-        f"{check.what}: {check.left} = {left} and {check.right} = {right}",
-        origin=origin,
-        operands=operands,
+def _failed_check(
+    d: Definition, check: SizeCheck, found: tuple[int, int], env: Mapping[str, int]
+) -> SymgraphError:
+    node = next((a for a in d.graph.toposort() if check in a.checks), None)
+    what = _UNNAMED.sub(lambda m: str(env.get(m[0], m[0])), check.what)
+    below = isinstance(check.left, Expr) and check.left.op == "minimum" and check.right == 0
+    if not below:  # an equation of two sizes; else what it says is all
+        pairs = zip((check.left, check.right), found, strict=True)
+        named = [str(n) if _is_unnamed(s) else f"{s} = {n}" for s, n in pairs]
+        what = f"{what}: {' and '.join(named)}"
+    kind = IndexOutOfRange if below and what.startswith("index") else InputValueError
+    return kind(
+        what,
+        origin=node.origins[0] if node is not None and node.origins else None,
+        operands=[(i.label(), i.type.text(), i.origin) for i in node.inputs] if node else [],
     )
+
+
+_UNNAMED = re.compile(r"\?\d+")
+
+
+def _is_unnamed(size: Size) -> bool:
+    return isinstance(size, int) or _UNNAMED.search(str(size)) is not None
 
 
 class Compiled:

@@ -112,5 +112,7 @@ def _update_checks(d: Definition, count: int) -> tuple[tuple[Any, Any, str], ...
 
 def _failure_record(d: Definition, failure: Any) -> dict[str, Any]:
     wanted = set(failure.origins)
-    node = next((k for k, a in enumerate(d.graph.toposort()) if wanted & set(a.origins)), None)
+    found = [(k, a) for k, a in enumerate(d.graph.toposort()) if wanted & set(a.origins)]
+    asking = [k for k, a in found if hasattr(a.op, "requires")]  # others share the user's line
+    node = next(iter([*asking, *(k for k, _ in found)]), None)
     return {"code": failure.code, "what": failure.what, "hint": failure.hint, "node": node}

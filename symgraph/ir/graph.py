@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symgraph import dtypes, provenance
-from symgraph.errors import SymgraphError
+from symgraph.errors import ArgumentError, SymgraphError
 from symgraph.ir import op as _op
 from symgraph.ir.op import Op
 from symgraph.ir.operators import Operators
@@ -84,6 +84,13 @@ class Input(Variable):
 
     def __reduce__(self) -> Any:
         return _input, (self.type, self.name, self.default, self.origins)
+
+
+def checked_name(name: Any) -> str | None:
+    """A name that a user gives, text or None; raises ArgumentError for anything else."""
+    if name is not None and not isinstance(name, str):
+        raise ArgumentError(f"the name of a variable is text, not {name!r:.60}")
+    return name
 
 
 class Constant(Variable):

@@ -110,3 +110,11 @@ class Operators:
 
     def __bool__(self) -> bool:
         return LANGUAGE["truth"](self)  # type: ignore[no-any-return]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        LANGUAGE["assign"](self)
+
+    def _number(self) -> Any:
+        return LANGUAGE["number"](self)
+
+    __index__ = __int__ = __float__ = __complex__ = _number

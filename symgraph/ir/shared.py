@@ -10,7 +10,7 @@ import numpy as np
 
 from symgraph import dtypes, provenance
 from symgraph.errors import DTypeError, ShapeError
-from symgraph.ir.graph import Graph, Variable
+from symgraph.ir.graph import Graph, Variable, checked_name
 from symgraph.ir.types import TensorType, tensor_type
 
 
@@ -102,4 +102,4 @@ def shared(
         isinstance(s, int) and s != n for s, n in zip(declared.shape, array.shape, strict=True)
     ):
         raise ShapeError(f"shared value has shape {array.shape}, declared {declared.text()}")
-    return Shared(array, declared, name)
+    return Shared(array, declared, checked_name(name))

@@ -14,7 +14,7 @@ import numpy as np
 
 from symgraph import dtypes
 from symgraph.errors import ArgumentError, RankError
-from symgraph.ir.graph import Input, Variable
+from symgraph.ir.graph import Input, Variable, checked_name
 from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType, tensor_type
 from symgraph.loops.compute import Compute, Operand, pointwise
@@ -40,7 +40,7 @@ def tensor(
     """An input of a function to be compiled. A size in ``shape`` is an int, a name (the same name
     is the same size everywhere), an expression of sizes or None for one of its own.
 
-    ``default`` is the value when a call gives none. Raises DTypeError, ShapeError.
+    ``default`` is the value when a call gives none. Raises DTypeError, ShapeError, ArgumentError.
 
     >>> import symgraph as sg
     >>> sg.tensor("x", dtype="float32", shape=("batch", 784))
@@ -48,7 +48,7 @@ def tensor(
     """
     if isinstance(shape, int | str | Expr):
         shape = (shape,)
-    return Input(tensor_type(dtype, shape), name, default)
+    return Input(tensor_type(dtype, shape), checked_name(name), default)
 
 
 def scalar(name: str | None = None, dtype: Any = "float64", default: Any = None) -> Input:

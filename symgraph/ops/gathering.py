@@ -13,6 +13,7 @@ import numpy as np
 
 from symgraph.errors import IndexOutOfRange, ShapeError
 from symgraph.ir.graph import Apply, Constant, Variable
+from symgraph.ir.hashing import is_large
 from symgraph.ir.op import Op
 from symgraph.ir.types import Shape, TensorType, broadcast_shapes, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
@@ -233,7 +234,7 @@ def in_range(x: Variable, axes: tuple[int, ...], idx: tuple[Variable, ...]) -> l
     found = []
     for axis, index in zip(axes, idx, strict=True):
         n = x.shape[axis]
-        if isinstance(index, Constant) and isinstance(n, int):
+        if isinstance(index, Constant) and isinstance(n, int) and not is_large(index):
             if ((index.data >= -n) & (index.data < n)).all():
                 continue
         if _counts_below(index, n):
@@ -242,7 +243,8 @@ def in_range(x: Variable, axes: tuple[int, ...], idx: tuple[Variable, ...]) -> l
             flag = (as_variable(n) > 0) | equal(as_variable(product(index.shape)), 0)
         else:
             flag = reductions.all((index >= -n) & (index < n))
-        what = f"index out of range for axis {axis} of size {n} of {x.label()}"
+        # no names: the code and its messages serve every program of this structure
+        what = f"index out of range for axis {axis}" + (f" of size {n}" if isinstance(n, int) else "")
         found.append((flag, IndexOutOfRange.code, what, "indices run from -size to size - 1"))
     return found
 

@@ -61,3 +61,23 @@ def truth(x: Variable) -> bool:
         operands=[(x.label(), x.type.text(), x.origin)],
         hint="use sg.where or sg.cond instead of if, & and | instead of and and or",
     )
+
+
+@in_language("number")
+def number(x: Variable) -> Any:
+    """``float(x)``, ``int(x)``, ``range(x)``: refused, as :func:`truth`. Raises ArgumentError."""
+    raise ArgumentError(
+        f"{x.label()} is no number while the graph is built",
+        operands=[(x.label(), x.type.text(), x.origin)],
+        hint="compile it, or ask for its value by .eval(); sizes are ints, names or x.shape[0]",
+    )
+
+
+@in_language("assign")
+def assign(x: Variable) -> Any:
+    """``x[i] = v``: refused, since tensors do not change. Raises ArgumentError."""
+    raise ArgumentError(
+        f"{x.label()} cannot be changed in place: a tensor of a graph is a value",
+        operands=[(x.label(), x.type.text(), x.origin)],
+        hint="x.at[i].set(v) and x.at[i].add(v) give a changed copy",
+    )

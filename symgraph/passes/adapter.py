@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
 from symgraph import dtypes
 from symgraph.errors import RewriteError, SymgraphError
 from symgraph.ir.graph import Apply, Constant, Variable, apply, constant, creating_with
+from symgraph.ir.hashing import is_large
 from symgraph.ir.op import OPS
 from symgraph.ops.nn import softmax
 from symgraph.ops.reductions import logsumexp
@@ -30,7 +31,7 @@ class Tensors:
     """What patterns and rules need to know of tensors; see rewrite.engine.Adapter."""
 
     def is_constant(self, value: Variable) -> bool:
-        return isinstance(value, Constant)
+        return known(value)
 
     def number(self, value: Variable) -> bool | int | float | None:
         return number(value)
@@ -77,13 +78,19 @@ class Tensors:
 TENSORS = Tensors()
 
 
+def known(value: Variable) -> TypeGuard[Constant]:
+    """Whether it is a constant whose value code may depend on: large ones are data, and the code
+    made for them serves others of the same type."""
+    return isinstance(value, Constant) and not is_large(value)
+
+
 def number(value: Variable) -> bool | int | float | None:
     """The number that every element of a constant equals, None for all other values.
 
     >>> number(constant([2.0, 2.0])), number(constant([1, 2]))
     (2.0, None)
     """
-    if not isinstance(value, Constant) or not value.data.size:
+    if not known(value) or not value.data.size:
         return None
     flat = value.data.reshape(-1)
     first = flat[0]
@@ -109,7 +116,7 @@ def folded(value: Variable) -> Variable:
     node = value.owner
     if node is None or len(node.outputs) != 1:
         return value
-    if not all(isinstance(i, Constant) for i in node.inputs):
+    if not all(map(known, node.inputs)):
         return value
     found = evaluated(node)
     return value if found is None else found

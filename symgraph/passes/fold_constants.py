@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from symgraph.ir.graph import Constant, Variable
-from symgraph.passes.adapter import evaluated
+from symgraph.passes.adapter import evaluated, known
 from symgraph.rewrite.pattern import match_op, wild
 from symgraph.rewrite.rules import EXACT, RuleSet, rule_function
 
@@ -12,12 +12,12 @@ _CHEAPER_AS_CODE = frozenset(("broadcast_to", "iota", "arange", "eye", "full"))
 
 
 def _value(root: Variable) -> Constant | None:
-    """all operands are constants and the value is small"""
+    """all operands are small constants and the value is small"""
     node = root.owner
     if node is None or len(node.outputs) != 1 or node.op.name in _CHEAPER_AS_CODE:
         return None
     for v in node.inputs:
-        if not isinstance(v, Constant):
+        if not known(v):
             return None
     return evaluated(node)
 
