@@ -244,7 +244,9 @@ def in_range(x: Variable, axes: tuple[int, ...], idx: tuple[Variable, ...]) -> l
         else:
             flag = reductions.all((index >= -n) & (index < n))
         # no names: the code and its messages serve every program of this structure
-        what = f"index out of range for axis {axis}" + (f" of size {n}" if isinstance(n, int) else "")
+        what = f"index out of range for axis {axis}" + (
+            f" of size {n}" if isinstance(n, int) else ""
+        )
         found.append((flag, IndexOutOfRange.code, what, "indices run from -size to size - 1"))
     return found
 

@@ -166,7 +166,8 @@ class InRange(Op):
     def requires(self, x: Variable) -> list[tuple[Variable, str, str, str]]:
         """All labels must be in range."""
         good = all_(logical_and(greater_equal(x, 0), less(x, as_variable(self.size))))
-        return [(good, "SG301", f"a label is not one of {self.size} classes", "they count from 0")]
+        count = self.size if isinstance(self.size, int) else "the"
+        return [(good, "SG301", f"a label is not one of {count} classes", "they count from 0")]
 
     def lower(self, out: TensorType, x: Operand) -> Compute:
         return pointwise(out.shape, lambda *i: x(*i))
