@@ -71,6 +71,7 @@ class _Entry:
         self.sizes: dict[Expr, Value] = {}
         self.later: list[tuple[Value, Expr]] = []
         self.made: list[Value] = []
+        self.drops: list[str] = []
 
     def write(self) -> None:
         fn = self.fn
@@ -88,6 +89,7 @@ class _Entry:
         self._size_conditions()
         outputs = [self._output(port) for port in self.signature.outputs]
         self._run(data, outputs)
+        self._drop_blocks()
         fn.block(self.slow)
         callee, slow = self._api("PyObject_Vectorcall"), self._api("slow")
         result = fn.fresh(f"call ptr {callee}(ptr {slow}, ptr %args, i64 {count}, ptr %kw)")
@@ -302,11 +304,23 @@ class _Entry:
             self.fn.raw(f"call void {self._api('Py_DecRef')}(ptr {made})")
 
     def _drop_all_on_null(self, made: Value) -> None:
-        def fail() -> None:
-            self._drop_all()
-            self.fn.ret("ptr", "null")
+        """Leave with the exception that is set when there is no object."""
+        fn, count = self.fn, len(self.made)
+        while len(self.drops) <= count:
+            self.drops.append(fn.label(f"drop{len(self.drops)}"))
+        ok = fn.label("made")
+        fn.cond_br(fn.fresh(f"icmp ne ptr {made}, null"), ok, self.drops[count], likely=True)
+        fn.block(ok)
 
-        self.fn.if_(self.fn.fresh(f"icmp eq ptr {made}, null"), fail, likely=False)
+    def _drop_blocks(self) -> None:
+        """Block k drops the output made last of k, then goes on to block k - 1."""
+        for k in reversed(range(len(self.drops))):
+            self.fn.block(self.drops[k])
+            if k == 0:
+                self.fn.ret("ptr", "null")
+            else:
+                self.fn.raw(f"call void {self._api('Py_DecRef')}(ptr {self.made[k - 1]})")
+                self.fn.br(self.drops[k - 1])
 
     # running --------------------------------------------------------------------------------------
 

@@ -103,9 +103,10 @@ def check_case(case: Case, ways: Sequence[tuple[bool, bool]] = ((True, True),)) 
     wanted = outcome(Interpreted(d, d.graph), d, case.calls, start)
     optimized = Interpreted(d, stages.optimized_graph(d))
     lenient = outcome(optimized, d, case.calls, start)
-    found = {} if wanted[0] else {"interpreted after the passes": lenient}
-    if not wanted[0]:
-        lenient = wanted
+    found = {}
+    # some rules are right over the reals only, not for NaN and infinities
+    if not wanted[0] and not case.special:
+        found["interpreted after the passes"], lenient = lenient, wanted
     for passes, scheduled in ways:
         name = f"compiled {'with' if passes else 'without'} passes, "
         name += "scheduled" if scheduled else "unscheduled"

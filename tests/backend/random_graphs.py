@@ -25,6 +25,7 @@ KNOWN = (1, 2, 3, 5, 8, 17)
 FLOATS, INTS = ("float64", "float32"), ("int64", "int32", "int8", "uint8", "uint32", "int16")
 LARGEST = float(1 << 18)  # exact values stay below, so that float32 holds them
 ELEMENTS = 60_000
+SPECIAL = (float("nan"), float("inf"), -float("inf"), -0.0, 0.0)
 
 
 class Note(NamedTuple):
@@ -41,6 +42,7 @@ class Case(NamedTuple):
     outputs: list[Variable]
     updates: list[tuple[Shared, Variable]]
     calls: list[list[np.ndarray]]
+    special: bool  # whether arrays hold NaN, infinities and negative zeros
 
 
 class Maker:
@@ -48,6 +50,7 @@ class Maker:
 
     def __init__(self, seed: int, steps: int) -> None:
         self.rng = np.random.default_rng(seed)
+        self.special = self.chance(0.15)
         self.sizes = {name: self.pick(SIZES) for name in ("n", "m", "k")}
         self.notes: dict[Variable, Note] = {}
         self.values: list[Variable] = []
@@ -110,8 +113,13 @@ class Maker:
             return self.rng.random(size) < 0.5
         low = 0 if dtypes.kind(dtype) == "u" else -4
         if exact or not dtypes.is_float(dtype):
-            return np.asarray(self.rng.integers(low, 5, size)).astype(dtype)
-        return np.asarray(self.rng.uniform(-2, 2, size)).astype(dtype)
+            made = np.asarray(self.rng.integers(low, 5, size)).astype(dtype)
+        else:
+            made = np.asarray(self.rng.uniform(-2, 2, size)).astype(dtype)
+        if self.special and dtypes.is_float(dtype):
+            strange = self.rng.choice(SPECIAL, made.shape).astype(dtype)
+            made = np.where(self.rng.random(made.shape) < 0.15, strange, made)
+        return made
 
     def input(self, name: str) -> None:
         dtype, dims = self.new_type()
@@ -188,7 +196,7 @@ class Maker:
             outputs.append(self.pick(self.values))
         calls = [[self.array(x.dtype, self.dims(x), self.notes[x].exact) for x in self.inputs]
                  for _ in range(2)]  # fmt: skip
-        return Case(self.inputs, outputs, self.updates(), calls)
+        return Case(self.inputs, outputs, self.updates(), calls, self.special)
 
     def dims(self, x: Variable) -> tuple[Any, ...]:
         return tuple(s if isinstance(s, int) else str(s) for s in x.shape)
@@ -370,6 +378,8 @@ def converted(m: Maker) -> Made:
         raise NoFit
     # a float outside an integer's range has no defined value
     if dtypes.is_float(x.dtype) and dtypes.is_int(to):
+        if m.special:
+            raise NoFit
         room = min(float(dtypes.max_value(to)), float(-dtypes.min_value(to)))
         if m.notes[x].bound > room:
             raise NoFit
