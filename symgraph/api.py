@@ -40,6 +40,7 @@ from symgraph.ops.differences import *
 from symgraph.ops.elementwise import *
 from symgraph.ops.exponential import *
 from symgraph.ops.functions import *
+from symgraph.ops.graph_surgery import *
 from symgraph.ops.grids import *
 from symgraph.ops.indexing import *
 from symgraph.ops.joining import *

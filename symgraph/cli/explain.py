@@ -1,4 +1,4 @@
-"""`symgraph explain CODE`: the manual page of an error."""
+"""`symgraph explain CODE`: the manual page of an error. With --port, see port.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import difflib
 
 from symgraph import config
-from symgraph.cli import problems
+from symgraph.cli import port, problems
 from symgraph.cli.console import table, write, write_json
 from symgraph.errors import CODES, explain
 
@@ -16,6 +16,8 @@ _ALSO = (config.ConfigError, problems.SubjectError)
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the page of a code, or all codes in a line each."""
+    if arguments.port:
+        return port.run(arguments)
     code = arguments.code
     if code is None:
         rows = [(c, cls.__name__, _summary(c)) for c, cls in sorted(CODES.items())]

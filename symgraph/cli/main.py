@@ -52,8 +52,11 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _add_dump(commands)
     _add_cache(commands)
-    one = _command(commands, "explain", "the manual page of an error code")
+    one = _command(commands, "explain", "the manual page of an error code; words of Theano")
     one.add_argument("code", nargs="?", metavar="CODE", help="as SG101; without it all are listed")
+    one.add_argument(
+        "--port", metavar="FILE", help="what to write for the names of a Theano or PyTensor script"
+    )
     one = _command(commands, "ops", "the operations of the tensor graph")
     one.add_argument("pattern", nargs="?", metavar="WORD", help="only those whose name contains it")
     _command(commands, "doctor", "check this installation")

@@ -1,0 +1,1 @@
+"""Doors for other libraries: their graphs, and their words."""
