@@ -7,7 +7,7 @@ VERSIONS := 3.11 3.12 3.13
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-cuda lint format types golden bench docs size matrix clean
+.PHONY: help run test test-all test-cuda fuzz lint format types golden bench docs reference size matrix clean
 
 help: ## show this list
 	@printf 'usage: make TARGET [ARGS="more arguments"]\n\n'
@@ -31,6 +31,9 @@ test-all: .venv/.stamp ## all tests but those that need a GPU
 test-cuda: .venv/.stamp ## the tests that need an NVIDIA GPU
 	$(PYTEST) -m gpu $(ARGS)
 
+fuzz: .venv/.stamp ## compare all ways to compute N random graphs (N=50000); S=7 shows and reduces one
+	$(PY) -m tests.fuzz $(if $(S),--seed $(S) --reduce,--count $(or $(N),5000) --workers 2 --save out/fuzz) $(ARGS)
+
 lint: .venv/.stamp ## style and layout (make format mends most of it)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
@@ -51,6 +54,12 @@ bench: .venv/.stamp ## the benchmarks beside their peers, as far as these are in
 
 docs: .venv/.stamp ## run every example of the README, the pages under docs/ and the docstrings
 	$(PYTEST) tests/test_docs.py $(ARGS)
+
+reference: .venv/.stamp ## write the generated pages again: docs/reference/, features, NumPy's and Theano's names
+	$(PY) -m benchmarks.reference --write
+	$(PY) -m benchmarks.features --write
+	$(PY) -m benchmarks.numpy_coverage --write
+	$(PY) -m benchmarks.theano_coverage --write
 
 size: ## lines and functions per directory, and what is over budget
 	@$(PYTHON) benchmarks/size.py $(ARGS)

@@ -38,6 +38,7 @@ _REASONS = {
         asarray_chkfinite real_if_close""",
     "Python callables over elements or iterators: a graph has no elements yet": """fromiter
         frompyfunc mask_indices""",
+    "the order of contraction is the compiler's business": "einsum_path",
     "the matrix class, which NumPy itself advises against": "asmatrix",
 }
 EXCLUDED = {name: reason for reason, names in _REASONS.items() for name in names.split()}

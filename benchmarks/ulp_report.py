@@ -210,7 +210,7 @@ def speed(function: Callable[..., Array], name: str, dtype: str) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("names", nargs="*", default=list(vmath.FUNCTIONS))
+    parser.add_argument("names", nargs="*", default=[*REFERENCE])
     parser.add_argument("--samples", type=int, default=100_000)
     parser.add_argument("--lanes", type=int, default=0)
     parser.add_argument("--no-speed", action="store_true")

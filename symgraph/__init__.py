@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from symgraph.api import __all__ as __all__
 
 __version__ = "0.1.0"
+# namespaces that are not among the names of api.py: loaded when asked for
+_LATER = ("integrate", "optim", "optimize")
 
 
 class _Package(ModuleType):
@@ -37,6 +39,8 @@ class _Package(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") and name != "__all__":  # Python's own questions
             raise AttributeError(f"module 'symgraph' has no attribute {name!r}")
+        if name in _LATER:  # what they make has the methods of all other tensors
+            importlib.import_module("symgraph.api")
         if name != "scalar" and PathFinder.find_spec(f"symgraph.{name}", self.__path__):
             return importlib.import_module(f"symgraph.{name}")
         api = importlib.import_module("symgraph.api")
@@ -55,7 +59,7 @@ class _Package(ModuleType):
             super().__setattr__(name, value)
 
     def __dir__(self) -> list[str]:
-        return sorted({*self.__dict__, *self.__all__})
+        return ["__version__", *_LATER, *self.__all__]
 
 
 sys.modules[__name__].__class__ = _Package

@@ -7,6 +7,7 @@ operation needs no line here.
 
 from __future__ import annotations
 
+import importlib as _importlib
 import math
 from typing import Any, TextIO
 
@@ -24,28 +25,35 @@ from symgraph.ir.save import load, save
 from symgraph.ir.shared import Shared, shared
 from symgraph.ir.text import tree_text as _tree_text
 from symgraph.ir.types import TensorType
-from symgraph.ops import linalg, nn, random
+from symgraph.ops import fft, linalg, nn, random, signal, sparse
+from symgraph.ops import special_functions as special
 from symgraph.ops.arithmetic import *
 from symgraph.ops.assembling import *
 from symgraph.ops.cast import *
 from symgraph.ops.comparison import *
+from symgraph.ops.complex_numbers import *
 from symgraph.ops.contraction import *
 from symgraph.ops.control import *
 from symgraph.ops.counting import *
 from symgraph.ops.creation import *
 from symgraph.ops.cumulative import *
 from symgraph.ops.custom import *
+from symgraph.ops.data_sizes import *
 from symgraph.ops.debugging import *
 from symgraph.ops.differences import *
+from symgraph.ops.eigen import roots
 from symgraph.ops.elementwise import *
 from symgraph.ops.exponential import *
 from symgraph.ops.functions import *
+from symgraph.ops.gradient_gates import *
 from symgraph.ops.graph_surgery import *
 from symgraph.ops.grids import *
 from symgraph.ops.indexing import *
 from symgraph.ops.joining import *
 from symgraph.ops.looping import *
 from symgraph.ops.matrix import *
+from symgraph.ops.nests import *
+from symgraph.ops.nonzeros import *
 from symgraph.ops.numbers import *
 from symgraph.ops.numpy_names import *
 from symgraph.ops.padding import *
@@ -55,9 +63,11 @@ from symgraph.ops.quantiles import *
 from symgraph.ops.reductions import *
 from symgraph.ops.scanning import *
 from symgraph.ops.selecting import *
+from symgraph.ops.sets import *
 from symgraph.ops.shape import *
 from symgraph.ops.sorting import *
 from symgraph.ops.special import *
+from symgraph.ops.stable_forms import *
 from symgraph.ops.statistics import *
 from symgraph.ops.trigonometric import *
 from symgraph.ops.windows import *
@@ -77,6 +87,13 @@ def dprint(*outputs: Any, types: bool = True, file: TextIO | None = None) -> Non
       const<float64>(1.0) : float64
     """
     print(_tree_text(outputs, types), file=file)
+
+
+def __getattr__(name: str) -> Any:
+    """The namespaces that are loaded when they are asked for."""
+    if name in ("integrate", "optim", "optimize"):
+        return _importlib.import_module(f"symgraph.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 _PRIVATE = ("Any", "TextIO", "annotations", "math")

@@ -33,24 +33,26 @@ from symgraph.errors import (
 from symgraph.executor import Loaded, cached_object, link
 from symgraph.function import (
     Compiled,
-    DebugFunction,
     Definition,
     Function,
     InterpretedFunction,
     StructuredFunction,
 )
-from symgraph.ir.graph import Constant, Graph, Input, Variable, rebuild
+from symgraph.ir import made_sizes
+from symgraph.ir.graph import Constant, Graph, Input, Variable
 from symgraph.ir.hashing import inner_graphs, large_constants, structural_hash
 from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
 from symgraph.ir.shared import Shared
+from symgraph.ops import retyping
+from symgraph.ops.nests import container_class, parts_of
 from symgraph.ops.operands import as_variable
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.digest import hexdigest
 from symgraph.scalar import Expr, variables
 from symgraph.structure import Structure
 
-MODES = ("run", "debug", "interpret")
+MODES = ("run", "debug", "nan", "interpret")
 
 
 def compile(
@@ -63,6 +65,7 @@ def compile(
     mode: str = "run",
     name: str = "function",
     on_unused_input: str = "raise",
+    exclude: Sequence[str] = (),
 ) -> Any:
     """Compile expressions into a function of ``inputs``.
 
@@ -70,7 +73,10 @@ def compile(
     ``outputs``: one variable, or a list, tuple or dict, returned in the same structure as NumPy
     arrays; ``updates``: new values of shared variables, stored when the call has succeeded;
     ``givens``: variables to replace by others before compiling; ``mode``: "run" (native code),
-    "debug" (native code checked against the interpreter at every call), "interpret" (NumPy).
+    "debug" (every rewrite, kernel and result is checked against the interpreter at every call),
+    "nan" (native code; a result with NaN or infinities raises NonFiniteError, which names where
+    they began), "interpret" (NumPy); ``exclude``: passes and rules to leave out, by name: a rule's
+    name is its equation (`symgraph explain --rules` lists all).
 
     Raises ArgumentError, UnboundVariableError and UpdateError for what cannot be a function.
 
@@ -86,23 +92,68 @@ def compile(
         raise ArgumentError(f"the name of a function is text, not {name!r:.60}")
     if mode not in MODES:
         raise ArgumentError(f"unknown mode {mode!r}", hint=f"modes are {', '.join(MODES)}")
-    d = define(inputs, outputs, updates, givens, name, on_unused_input, {"mode": mode})
+    options = {"mode": mode, **({"exclude": _excluded(exclude)} if exclude else {})}
+    d = define(inputs, outputs, updates, givens, name, on_unused_input, options)
     return build_function(d)
+
+
+def _excluded(names: Sequence[str]) -> tuple[str, ...]:
+    """The names, sorted. Raises ArgumentError for one that is no pass and no rule."""
+    found = tuple(sorted([names] if isinstance(names, str) else names))
+    importlib.import_module("symgraph.passes.pipeline").steps_without(found)
+    return found
 
 
 def build_function(d: Definition) -> Any:
     """The callable of a definition, by its mode."""
     mode = d.options["mode"]
+    if made_sizes.in_graph(d.graph):  # a definition that was read has other names of such sizes
+        checks = dict.fromkeys(c for n in d.graph.sized_toposort() for c in n.checks)
+        d = d._replace(checks=tuple(checks))
     if mode == "interpret":
         _check_told(d)
+        if made_sizes.in_graph(d.graph):
+            importlib.import_module("symgraph.segments").simplified(d)  # refuses what cannot run
         return InterpretedFunction(d)
-    function: Any = native_function(d)
-    if d.outputs.container == "nested" or d.inputs.container == "nested":
-        function = StructuredFunction(d, function)
-    return DebugFunction(d, function) if mode == "debug" else function
+    if mode == "nan":
+        nonfinite = importlib.import_module("symgraph.checking.nonfinite")
+        flat = nonfinite.flattened(d)
+        return nonfinite.NanFunction(d, _native(flat))
+    function = _structured(d, _native(d))
+    if mode != "debug":
+        return function
+    return importlib.import_module("symgraph.checking.debug").DebugFunction(d, function)
 
 
 Compiled.rebuild = staticmethod(build_function)
+
+
+def _native(d: Definition) -> Any:
+    """Machine code for a definition: one function, or parts where a size depends on data."""
+    if not made_sizes.in_graph(d.graph):
+        return _checked(d)
+    segments = importlib.import_module("symgraph.segments")
+    simple = segments.simplified(d)
+    if not segments.has_parts(simple.graph):  # nobody needs the size
+        return _checked(simple)
+    parts = segments.cut(simple)
+    return segments.Parted(d, parts, [_checked(p.definition) for p in parts])
+
+
+def _checked(d: Definition) -> Any:
+    """A native function, in debug mode with the checks of what the compiler did."""
+    function = native_function(d)
+    if d.options["mode"] != "debug":
+        return function
+    return importlib.import_module("symgraph.checking.debug").CheckedFunction(
+        d, function, native_function
+    )
+
+
+def _structured(d: Definition, function: Any) -> Any:
+    """The function for nested inputs and outputs, which a function in parts has by itself."""
+    nested = "nested" in (d.outputs.container, d.inputs.container)
+    return StructuredFunction(d, function) if nested and not function.packs else function
 
 
 # define -------------------------------------------------------------------------------------------
@@ -113,7 +164,7 @@ def define(
     options: Mapping[str, Any],
 ) -> Definition:  # fmt: skip
     """Check what the user wants and write it as one graph."""
-    if isinstance(inputs, Variable):
+    if isinstance(inputs, Variable) or container_class(inputs) is not None:
         inputs = [inputs]
     into = _named_inputs(inputs)
     out = Structure([] if outputs is None else _variables(outputs))
@@ -121,18 +172,18 @@ def define(
     values = [*out.leaves, *(v for _, v in pairs)]
     replaced = _given_pairs(givens)
     if replaced:
-        values = rebuild(values, replaced)
+        values = retyping.replaced(values, replaced)
     count = len(out.leaves)
     pairs = [(s, v) for (s, _), v in zip(pairs, values[count:], strict=True)]
     pairs = _with_defaults(pairs, values)
     values = [*values[:count], *(v for _, v in pairs)]
     graph = Graph(into.leaves, values)
-    leaves = graph.leaves()
+    leaves = graph.leaves(sized=True)
     _check_bound(graph, leaves, set(into.leaves), name)
     if unused != "ignore":
-        _check_used(into.leaves, leaves, values, unused)
+        _check_used(into, leaves, values, unused)
     shared = dict.fromkeys([v for v in leaves if isinstance(v, Shared)] + [s for s, _ in pairs])
-    checks = dict.fromkeys(c for node in graph.toposort() for c in node.checks)
+    checks = dict.fromkeys(c for node in graph.sized_toposort() for c in node.checks)
     return Definition(
         name, graph, tuple(shared), tuple(s for s, _ in pairs), tuple(checks), into, out, options
     )
@@ -164,6 +215,8 @@ def _named_inputs(inputs: Any) -> Structure:
 
 def _variables(nest: Any) -> Any:
     """The same nest with numbers and arrays made constants."""
+    if container_class(nest) is not None:
+        return nest
     if isinstance(nest, dict):
         return {k: _variables(v) for k, v in nest.items()}
     if isinstance(nest, list | tuple):
@@ -179,7 +232,17 @@ def _pairs(mapping: Any, what: str) -> list[tuple[Any, Any]]:
     for pair in found:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
             raise ArgumentError(f"{what} are a dict or pairs of old and new, not {pair!r:.60}")
-    return found
+    return [p for old, new in found for p in _part_pairs(old, new, what)]
+
+
+def _part_pairs(old: Any, new: Any, what: str) -> list[tuple[Any, Any]]:
+    """A container and its new value as pairs of their parts, without those that stay."""
+    if container_class(old) is None:
+        return [(old, new)]
+    if container_class(new) is not container_class(old):
+        raise ArgumentError(f"{what}: {old!r} cannot become {new!r:.60}")
+    pairs = list(zip(parts_of(old), parts_of(new), strict=True))
+    return [(a, b) for a, b in pairs if a is not b]
 
 
 def _update_pairs(updates: Any) -> list[tuple[Shared, Variable]]:
@@ -223,7 +286,7 @@ def _with_defaults(
     out, seen, start = list(pairs), {s for s, _ in pairs}, list(values)
     while True:
         found = [
-            v for v in Graph((), start).leaves()
+            v for v in Graph((), start).leaves(sized=True)
             if isinstance(v, Shared) and v.default_update is not None and v not in seen
         ]  # fmt: skip
         if not found:
@@ -253,7 +316,7 @@ def _given_pairs(givens: Any) -> dict[Variable, Variable]:
 def _check_bound(graph: Graph, leaves: list[Variable], inputs: set[Any], name: str) -> None:
     for v in leaves:
         if isinstance(v, Input) and v not in inputs:
-            user = next((n for n in graph.toposort() if any(i is v for i in n.inputs)), None)
+            user = next((n for n in graph.sized_toposort() if any(i is v for i in n.inputs)), None)
             raise UnboundVariableError(
                 f"{name}: an output depends on {v.label()}, which is not among the inputs",
                 origin=user.origins[0] if user is not None and user.origins else v.origin,
@@ -266,11 +329,10 @@ def _check_told(d: Definition) -> None:
     """Every size that the graph speaks of is the size of an axis of an input or shared variable."""
     leaves = [*d.arguments, *d.shared]
     told = {s for v in leaves for s in v.shape if isinstance(s, Expr) and s.op == "var"}
+    order = d.graph.sized_toposort()
+    told |= {getattr(n.op, n.op.makes) for n in order if n.op.makes}
     places: list[tuple[Any, str, Any]] = [(v.shape, v.label(), v.origin) for v in leaves]
-    places += [
-        ((n.op._values, *(o.shape for o in n.outputs)), n.op.name, n.origin)
-        for n in d.graph.toposort()
-    ]
+    places += [((n.op._values, *(o.shape for o in n.outputs)), n.op.name, n.origin) for n in order]
     for held, what, origin in places:
         lost = next((s for s in _sizes_in(held) if s not in told), None)
         if lost is not None:
@@ -289,10 +351,16 @@ def _sizes_in(value: Any) -> list[Expr]:
 
 
 def _check_used(
-    inputs: Sequence[Input], leaves: list[Variable], values: Sequence[Variable], unused: str
+    inputs: Structure, leaves: list[Variable], values: Sequence[Variable], unused: str
 ) -> None:
     reached = set(leaves) | set(values)
-    lost = [v.label() for v in inputs if v not in reached]
+    lost = []
+    for whole, places in inputs.containers:  # of which one part is enough
+        parts = [inputs.leaves[k] for k in places]
+        if not any(v in reached for v in parts):
+            lost.append(getattr(whole, "name", None) or type(whole).__name__)
+        reached.update(parts)
+    lost += [v.label() for v in inputs.leaves if v not in reached]
     if lost and unused == "raise":
         raise ArgumentError(
             f"no output depends on the input{'s' * (len(lost) > 1)} {', '.join(lost)}",
@@ -368,7 +436,7 @@ def _all_ops(graph: Graph) -> set[Op]:
     found: set[Op] = set()
     waiting = [graph]
     while waiting:
-        for op in {node.op for node in waiting.pop().toposort()} - found:
+        for op in {node.op for node in waiting.pop().sized_toposort()} - found:
             found.add(op)
             waiting.extend(inner_graphs(op))
     return found
@@ -395,7 +463,7 @@ def cache_key(d: Definition) -> Key | None:
         "graph": graph,
         "updates": json.dumps([positions[s] for s in d.updates]),
         "outputs": d.outputs.container,
-        "mode": str(d.options["mode"]),
+        "mode": " ".join([str(d.options["mode"]), *d.options.get("exclude", ())]),
         "host": llvm.host_fingerprint(),
         "compiler": compiler_digest(),
     })  # fmt: skip
@@ -430,10 +498,9 @@ def evaluate(variable: Variable, values: Mapping[Variable, Any] | None = None) -
     array(3.)
     """
     given = dict(values or {})
-    inputs = [v for v in given if isinstance(v, Input)]
-    function = compile(inputs, variable, on_unused_input="ignore", givens={
-        k: v for k, v in given.items() if not isinstance(k, Input)
-    }, name="eval")  # fmt: skip
+    inputs = [v for v in given if isinstance(v, Input) or container_class(v) is not None]
+    others = [(k, v) for k, v in given.items() if not any(k is i for i in inputs)]
+    function = compile(inputs, variable, on_unused_input="ignore", givens=others, name="eval")
     return function(*(given[v] for v in inputs))
 
 
@@ -441,5 +508,5 @@ def stage_definition(outputs: Any, name: str = "expression", mode: str = "run") 
     """A definition whose inputs are all free variables of the expressions: for `symgraph dump`."""
     nest = [outputs] if isinstance(outputs, Variable) else outputs
     flat = Structure(_variables(nest)).leaves
-    free = [v for v in Graph((), flat).leaves() if isinstance(v, Input)]
+    free = [v for v in Graph((), flat).leaves(sized=True) if isinstance(v, Input)]
     return define(free, nest, None, None, name, "ignore", {"mode": mode})

@@ -240,7 +240,7 @@ class _Settings(ModuleType):
             super().__delattr__(name)
 
     def __dir__(self) -> list[str]:
-        return sorted({*super().__dir__(), *SETTINGS})
+        return sorted(["ConfigError", "change", "get", "reset", *SETTINGS])
 
 
 sys.modules[__name__].__class__ = _Settings

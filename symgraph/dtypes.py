@@ -6,6 +6,14 @@ array of their kind or a higher one.
 
     >>> promote("int8", "uint8"), promote("float32", 2.5), promote("int8", 2.5)
     ('int16', 'float32', 'float64')
+
+NumPy has no bfloat16; arrays of it are those of the package ml_dtypes, and it promotes as in JAX:
+with float16 to float32 (neither holds the other), with any integer to bfloat16. NumPy would go to a
+float that holds every integer, but who computes in bfloat16 has chosen 8 bits of precision already,
+and a mask, a count or a label must not widen a network without notice.
+
+    >>> promote("bfloat16", "float16"), promote("bfloat16", "int64"), promote("bfloat16", 2.5)
+    ('float32', 'bfloat16', 'bfloat16')
 """
 
 from __future__ import annotations
@@ -17,13 +25,25 @@ import numpy as np
 
 from symgraph.errors import DTypeError, OutOfRangeError
 
-PythonScalar = bool | int | float
-DTypeLike = Any  # a name, a NumPy dtype or scalar type, or one of Python's bool, int, float
+DTypeLike = Any  # a name, a NumPy dtype or scalar type, or Python's bool, int, float, complex
 
 
 class _Row(NamedTuple):
-    kind: str  # b bool, i signed, u unsigned, f float
+    kind: str  # b bool, i signed, u unsigned, f float, c complex
     itemsize: int
+    digits: int = 0  # of a float: the bits of its significand behind the leading one
+    exponent: int = 0  # and the exponent of its greatest number
+
+
+class FloatLimits(NamedTuple):
+    """What `np.finfo` says of a float (which knows no bfloat16)."""
+
+    bits: int
+    digits: int  # of the significand behind the leading one
+    eps: float  # the distance from 1 to the next number
+    smallest_normal: float
+    smallest_subnormal: float
+    max: float
 
 
 _TABLE: dict[str, _Row] = {
@@ -36,36 +56,44 @@ _TABLE: dict[str, _Row] = {
     "uint16": _Row("u", 2),
     "uint32": _Row("u", 4),
     "uint64": _Row("u", 8),
-    "float32": _Row("f", 4),
-    "float64": _Row("f", 8),
+    "float16": _Row("f", 2, 10, 15),
+    "bfloat16": _Row("f", 2, 7, 127),
+    "float32": _Row("f", 4, 23, 127),
+    "float64": _Row("f", 8, 52, 1023),
+    "complex64": _Row("c", 8),
+    "complex128": _Row("c", 16),
 }
 ALL = tuple(_TABLE)
 BOOLS = tuple(d for d in ALL if _TABLE[d].kind == "b")
 INTS = tuple(d for d in ALL if _TABLE[d].kind in "iu")
 FLOATS = tuple(d for d in ALL if _TABLE[d].kind == "f")
+COMPLEX = tuple(d for d in ALL if _TABLE[d].kind == "c")
+NARROW = ("float16", "bfloat16")  # floats that are stored, never computed in: see loops/narrow.py
+REALS = (*BOOLS, *INTS, *FLOATS)
 
-_KIND_ORDER = "buif"  # u before i: unsigned may become signed but not the reverse
+_KIND_ORDER = "buifc"  # u before i: unsigned may become signed but not the reverse
 _FLOAT_SIZE_FOR_INT = {1: 2, 2: 4, 4: 8, 8: 8}  # bytes of the float NumPy takes for an integer
-_WEAK_DEFAULT = {bool: "bool", int: "int64", float: "float64"}
+_WEAK_KIND = {int: "i", float: "f", complex: "c"}
+_WEAK_DEFAULT = {bool: "bool", int: "int64", float: "float64", complex: "complex128"}
 
 _by_spec: dict[Any, str] = {d: d for d in ALL}
 _by_spec.update(_WEAK_DEFAULT)
 _pairs: dict[tuple[str, str], str] = {}
-_numpy: dict[str, np.dtype[Any]] = {d: np.dtype(d) for d in ALL}
+_numpy: dict[str, np.dtype[Any]] = {d: np.dtype(d) for d in ALL if d != "bfloat16"}
 
 
 # looking at one dtype -----------------------------------------------------------------------------
 
 
 def as_dtype(spec: DTypeLike) -> str:
-    """The canonical name of anything NumPy understands as a dtype. Python's bool, int and float
-    mean bool, int64 and float64.
+    """The canonical name of anything NumPy understands as a dtype, and of "bfloat16". Python's
+    bool, int, float and complex mean bool, int64, float64 and complex128.
 
     Raises DTypeError for dtypes that symgraph does not have (objects, strings, dates, foreign byte
     order).
 
-    >>> as_dtype("f4"), as_dtype(np.int16), as_dtype(bool)
-    ('float32', 'int16', 'bool')
+    >>> as_dtype("f4"), as_dtype(np.int16), as_dtype(bool), as_dtype("c8")
+    ('float32', 'int16', 'bool', 'complex64')
     """
     try:
         found = _by_spec.get(spec)
@@ -95,8 +123,27 @@ def _from_numpy(spec: DTypeLike) -> str:
 
 
 def numpy_dtype(d: str) -> np.dtype[Any]:
-    """The NumPy dtype of a canonical name."""
-    return _numpy[d]
+    """The NumPy dtype of a canonical name; bfloat16 is that of the package ml_dtypes.
+
+    Raises DTypeError for bfloat16 where ml_dtypes is not installed.
+    """
+    found = _numpy.get(d)
+    return _bfloat16(d) if found is None else found
+
+
+def _bfloat16(d: str) -> np.dtype[Any]:
+    if d != "bfloat16":
+        raise KeyError(d)
+    try:
+        import ml_dtypes
+    except ImportError:
+        raise DTypeError(
+            "NumPy has no bfloat16; its arrays come from the package ml_dtypes",
+            hint='pip install "symgraph-compiler[bfloat16]"',
+        ) from None
+    made: np.dtype[Any] = np.dtype(ml_dtypes.bfloat16)
+    _numpy[d] = made
+    return made
 
 
 def itemsize(d: str) -> int:
@@ -105,12 +152,63 @@ def itemsize(d: str) -> int:
 
 
 def kind(d: str) -> str:
-    """`b` bool, `i` signed integer, `u` unsigned integer, `f` float."""
+    """`b` bool, `i` signed integer, `u` unsigned integer, `f` float (bfloat16 too, of which NumPy
+    says `V`), `c` complex."""
     return _TABLE[d].kind
 
 
+def kind_of(dtype: np.dtype[Any]) -> str:
+    """The kind of an array's dtype; empty for one that symgraph does not have."""
+    return _TABLE[dtype.name].kind if dtype.name in _TABLE else ""
+
+
 def is_float(d: str) -> bool:
+    """A real float; complex is none."""
     return _TABLE[d].kind == "f"
+
+
+def is_complex(d: str) -> bool:
+    return _TABLE[d].kind == "c"
+
+
+def is_inexact(d: str) -> bool:
+    """Float or complex."""
+    return _TABLE[d].kind in "fc"
+
+
+def is_narrow(d: str) -> bool:
+    """A float of two bytes: stored narrow, computed in float32."""
+    return d in NARROW
+
+
+def real_of(d: str) -> str:
+    """The dtype of the real part: half of a complex dtype, any other dtype itself.
+
+    >>> real_of("complex64"), real_of("int8")
+    ('float32', 'int8')
+    """
+    return f"float{4 * _TABLE[d].itemsize}" if _TABLE[d].kind == "c" else d
+
+
+def complex_of(d: str) -> str:
+    """The complex dtype in which a dtype meets Python's complex numbers.
+
+    >>> complex_of("float32"), complex_of("float16"), complex_of("int8")
+    ('complex64', 'complex64', 'complex128')
+    """
+    return promote(d, complex)
+
+
+def limits(d: str) -> FloatLimits:
+    """The limits of a float dtype, and those of the parts of a complex one.
+
+    >>> limits("float16").max, limits("bfloat16").eps
+    (65504.0, 0.0078125)
+    """
+    _, size, digits, e = _TABLE[real_of(d)]
+    normal = math.ldexp(1.0, 1 - e)
+    eps = math.ldexp(1.0, -digits)
+    return FloatLimits(8 * size, digits, eps, normal, normal * eps, math.ldexp(2.0 - eps, e))
 
 
 def is_int(d: str) -> bool:
@@ -122,20 +220,21 @@ def is_bool(d: str) -> bool:
     return _TABLE[d].kind == "b"
 
 
-def min_value(d: str) -> PythonScalar:
-    """The least element, the neutral element of `max`: minus infinity for floats."""
+def min_value(d: str) -> bool | int | float:
+    """The least element, the neutral element of `max`: minus infinity for floats (complex numbers
+    have no order)."""
     row = _TABLE[d]
-    if row.kind == "f":
+    if row.kind in "fc":
         return -math.inf
     if row.kind == "b":
         return False
     return -(1 << (8 * row.itemsize - 1)) if row.kind == "i" else 0
 
 
-def max_value(d: str) -> PythonScalar:
+def max_value(d: str) -> bool | int | float:
     """The greatest element, the neutral element of `min`: infinity for floats."""
     row = _TABLE[d]
-    if row.kind == "f":
+    if row.kind in "fc":
         return math.inf
     if row.kind == "b":
         return True
@@ -148,14 +247,14 @@ def max_value(d: str) -> PythonScalar:
 def promote(*operands: Any) -> str:
     """The dtype in which operands meet, by the rules of NumPy 2 (`np.result_type`).
 
-    An operand is a dtype or a Python scalar. Python scalars are weak: the types `int` and `float`
-    stand for any value, a value is also checked against the range of the result. Python's bool is
-    as strong as the dtype bool.
+    An operand is a dtype or a Python scalar. Python scalars are weak: the types `int`, `float` and
+    `complex` stand for any value, a value is also checked against the range of the result. Python's
+    bool is as strong as the dtype bool.
 
     Raises DTypeError for what is neither, OutOfRangeError for an integer that does not fit.
 
-    >>> promote("uint8", "int8"), promote("float32", int), promote("uint64", "int64")
-    ('int16', 'float32', 'float64')
+    >>> promote("uint8", "int8"), promote("float32", int), promote("float32", 1j)
+    ('int16', 'float32', 'complex64')
     """
     if not operands:
         raise DTypeError("promote: no operands")
@@ -164,31 +263,37 @@ def promote(*operands: Any) -> str:
     integers: list[int] = []
     for operand in operands:
         scalar_type = operand if isinstance(operand, type) else type(operand)
-        if scalar_type is int or scalar_type is float:
-            weak_kind = max(weak_kind, "f" if scalar_type is float else "i", key=_KIND_ORDER.index)
+        if scalar_type is int or scalar_type is float or scalar_type is complex:
+            weak_kind = max(weak_kind, _WEAK_KIND[scalar_type], key=_KIND_ORDER.index)
             if scalar_type is int and operand is not int:
                 integers.append(operand)
         elif scalar_type is bool:
             strong.append("bool")
         else:
             strong.append(as_dtype(operand))
-    d = _promote_strong(strong) if strong else "bool"
-    if weak_kind == "f" and _TABLE[d].kind != "f":
-        d = "float64"
-    elif weak_kind == "i" and d == "bool":
-        d = "int64"
+    d = _with_weak(_promote_strong(strong) if strong else "bool", weak_kind)
     for value in integers:
         check_in_range(value, d)
     return d
+
+
+def _with_weak(d: str, weak_kind: str) -> str:
+    """The dtype of an array that met a Python scalar of a kind."""
+    kind = _TABLE[d].kind
+    if weak_kind == "c" and kind != "c":
+        return "complex64" if kind == "f" and _TABLE[d].itemsize < 8 else "complex128"
+    if weak_kind == "f" and kind not in "fc":
+        return "float64"
+    return "int64" if weak_kind == "i" and d == "bool" else d
 
 
 def _promote_strong(dtypes: list[str]) -> str:
     # Integers meet each other only where no float takes part: promotion is not associative, and
     # NumPy lets the highest kind meet each operand (int16, uint16 and float32 give float32, though
     # int16 and uint16 give int32 and that with float32 gives float64).
-    floats = [d for d in dtypes if _TABLE[d].kind == "f"]
-    result = floats[0] if floats else dtypes[0]
-    for d in dtypes:
+    inexact = [d for d in dtypes if _TABLE[d].kind in "fc"]
+    result = (inexact or dtypes)[0]
+    for d in (*inexact, *dtypes):
         result = promote_pair(result, d)
     return result
 
@@ -209,8 +314,13 @@ def promote_pair(a: str, b: str) -> str:
 def _join(a: str, b: str) -> str:
     low, high = sorted((a, b), key=lambda d: (_KIND_ORDER.index(kind(d)), itemsize(d)))
     p, q = _TABLE[low], _TABLE[high]
-    if p.kind == q.kind or p.kind == "b":
+    if p.kind == "b" or (high == "bfloat16" and p.kind in "iu"):
         return high
+    if q.kind == "c":
+        part = p.itemsize // 2 if p.kind == "c" else itemsize(_join(low, "float32"))
+        return f"complex{16 * max(q.itemsize // 2, part)}"
+    if p.kind == q.kind:
+        return high if p.itemsize < q.itemsize else "float32"  # float16 and bfloat16
     if q.kind == "f":
         return f"float{8 * max(q.itemsize, _FLOAT_SIZE_FOR_INT[p.itemsize])}"
     if q.itemsize > p.itemsize:  # unsigned and a wider signed
@@ -228,7 +338,7 @@ def check_in_range(value: int, d: str) -> None:
             f"the integer {value} does not fit into {d} ({min_value(d)} to {max_value(d)})",
             hint="cast the other operand to a wider dtype first",
         )
-    if row.kind == "f" and abs(value) >> 1024:
+    if row.kind in "fc" and abs(value) >> 1024:
         raise OutOfRangeError(f"the integer {value} is too large for {d}")
 
 

@@ -325,6 +325,28 @@ class LinAlgError(SymgraphError, ValueError):
     code = "SG302"
 
 
+class NonFiniteError(SymgraphError, FloatingPointError):
+    """With mode="nan", a result of a call is NaN or infinite. The error names the operation where
+    that began: the first whose operands are finite and whose result is not, with the operands at
+    that element, and the step inside a loop. When an argument or a shared variable already holds
+    the NaN or infinity, it names that one. Shared variables are as they were before the call.
+
+    Fails::
+
+        x = sg.vector("x")
+        f = sg.compile([x], sg.sum(sg.log(x)), mode="nan")
+        f(np.array([1.0, -1.0]))
+
+    Mended::
+
+        x = sg.vector("x")
+        f = sg.compile([x], sg.sum(sg.log(sg.maximum(x, 1e-6))), mode="nan")
+        f(np.array([1.0, -1.0]))
+    """
+
+    code = "SG304"
+
+
 # derivatives, passes, files, targets --------------------------------------------------------------
 
 
@@ -367,6 +389,20 @@ class VerifyError(SymgraphError):
     code = "SG502"
 
 
+class DebugError(VerifyError):
+    """With mode="debug", a value of compiled code or of an optimized graph is not what the
+    operations mean. Shared variables are as they were before the call.
+
+    The message names what is guilty: a rewrite rule with its file and line, the kernel, routine or
+    loop whose native code is wrong with the operations in it, or, when no such part is, the output.
+
+    This is a mistake in symgraph, or in the rule or the operation that you added. Please report it
+    with the message; mode="interpret" runs the program without rules and without native code.
+    """
+
+    code = "SG503"
+
+
 class GraphFileError(SymgraphError, ValueError):
     """A saved graph, or the text of one, is malformed, damaged or of an unknown version. Nothing
     from it has been executed.
@@ -397,6 +433,11 @@ class TargetError(SymgraphError):
 
 
 # the manual page of a code ------------------------------------------------------------------------
+
+
+def __dir__() -> list[str]:
+    kinds = {"SymgraphError", *(c.__name__ for c in CODES.values())}
+    return ["CODES", "examples", "explain", *(n for n in globals() if n in kinds)]
 
 
 def explain(code: str) -> str:

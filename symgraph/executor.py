@@ -17,9 +17,10 @@ import numpy as np
 from symgraph import dtypes
 from symgraph.codegen import llvm, pool_ir
 from symgraph.errors import TargetError
-from symgraph.runtime import abi, blas, elf, pool
+from symgraph.runtime import abi, blas, elf, pool, special_functions
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.digest import digest
+from symgraph.scalar.special import LIBRARY
 
 
 class Loaded(NamedTuple):
@@ -114,6 +115,8 @@ def link(
             table[k] = constants[int(key)].ctypes.data
         elif kind == "blas":
             table[k] = blas.blas_routine(key).address
+        elif kind == "special":
+            table[k] = special_functions.special_function(key, LIBRARY[key].arity)
         else:
             raise TargetError(f"unknown word {kind} {key} in a function's table")
     return Loaded(code.address("entry"), table, code, tuple(kept))

@@ -21,11 +21,14 @@ from symgraph.errors import (
     ArgumentError,
     IndexOutOfRange,
     InputValueError,
+    ShapeError,
     SymgraphError,
     VerifyError,
 )
 from symgraph.executor import Loaded
+from symgraph.ir import made_sizes
 from symgraph.ir.graph import Graph, Input, Variable
+from symgraph.ir.hashing import inner_graphs
 from symgraph.ir.interpret import interpret
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, SizeCheck
@@ -88,10 +91,25 @@ def bind_arguments(
     return [_as_array(v, given[n], n) for v, n in zip(d.arguments, names, strict=True)]
 
 
+def flat_arguments(
+    d: Definition, args: Sequence[Any], keywords: Mapping[str, Any]
+) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """The leaves of nested arguments; a container that is given by its name becomes leaves too."""
+    if d.inputs.container != "nested":
+        return args, keywords
+    if keywords:
+        rest, names = dict(keywords), d.names()
+        named = {names[k]: v for k, v in d.inputs.named_parts(rest).items()}
+        keywords = {**rest, **named}
+    return d.inputs.flatten_arguments(args, d.name), keywords
+
+
 def _as_array(v: Input, value: Any, name: str) -> np.ndarray:
     wanted = dtypes.numpy_dtype(v.dtype)
     try:
         array = np.asarray(value)
+    except ArgumentError:  # of a tensor, or a list with one
+        raise _unfit(v, name, "is a tensor without a value") from None
     except ValueError as error:
         raise _unfit(v, name, f"is no array: {error}") from None
     if array.dtype != wanted:
@@ -107,16 +125,15 @@ def _as_array(v: Input, value: Any, name: str) -> np.ndarray:
 def _converted(v: Input, value: Any, array: np.ndarray, name: str) -> np.ndarray:
     """Python numbers and lists take the declared dtype when they fit; arrays when none is lost."""
     wanted = dtypes.numpy_dtype(v.dtype)
-    if array.dtype.kind not in "biuf":
+    own = dtypes.kind_of(array.dtype)
+    if not own:
         raise _unfit(v, name, _strange(value, array))
     plain = not isinstance(value, np.ndarray | np.generic)
     if array.size == 0 and plain:
         return array.astype(wanted)
-    order = "biuf"
+    order = "biufc"
     lossless = np.can_cast(array.dtype, wanted, "safe")
-    weak = plain and order.index(array.dtype.kind) <= order.index(
-        wanted.kind if wanted.kind in order else "f"
-    )
+    weak = plain and order.index(own) <= order.index(dtypes.kind(v.dtype))
     if lossless or weak:
         cast = array.astype(wanted)
         if wanted.kind in "iu" and not np.array_equal(cast, array):
@@ -129,8 +146,6 @@ def _strange(value: Any, array: np.ndarray) -> str:
     """What is wrong with a value that is no array of numbers."""
     if isinstance(value, int):
         return "is out of range"
-    if isinstance(value, Variable):
-        return "is a tensor without a value"
     return f"has dtype {array.dtype}" if isinstance(value, np.ndarray) else f"is {value!r:.40}"
 
 
@@ -187,22 +202,42 @@ def _wrong_size(v: Any, name: str, axis: int, held: int, wanted: str) -> InputVa
 def check_sizes(d: Definition, env: Mapping[str, int]) -> None:
     """Test the conditions of the graph on its sizes; raises an error at the user's line."""
     for check in d.checks:
+        if made_sizes.made((check.left, check.right)):
+            continue  # depends on data: tested when the size is known
         left, right = evaluate_size(check.left, env), evaluate_size(check.right, env)
         if left != right:
             raise _failed_check(d, check, (left, right), env)
 
 
+def check_updates(d: Definition, env: Mapping[str, int]) -> None:
+    """Test that new values of shared variables have their sizes; raises ShapeError."""
+    values = d.graph.outputs[len(d.graph.outputs) - len(d.updates) :]
+    for s, v in zip(d.updates, values, strict=True):
+        for axis, (a, b) in enumerate(zip(s.shape, v.shape, strict=True)):
+            have, new = evaluate_size(a, env), evaluate_size(b, env)
+            if have != new:
+                raise ShapeError(
+                    f"update of {s.label()}: axis {axis} has size {new}, expected {have}",
+                    origin=v.origin,
+                    operands=[(x.label(), x.type.text(), x.origin) for x in (v, s)],
+                )
+
+
 def _failed_check(
     d: Definition, check: SizeCheck, found: tuple[int, int], env: Mapping[str, int]
 ) -> SymgraphError:
-    node = next((a for a in d.graph.toposort() if check in a.checks), None)
+    graphs = [d.graph, *([d.options["whole"].graph] if "whole" in d.options else [])]
+    node = next((a for g in graphs for a in g.sized_toposort() if check in a.checks), None)
     what = _UNNAMED.sub(lambda m: str(env.get(m[0], m[0])), check.what)
     below = isinstance(check.left, Expr) and check.left.op == "minimum" and check.right == 0
     if not below:  # an equation of two sizes; else what it says is all
         pairs = zip((check.left, check.right), found, strict=True)
         named = [str(n) if _is_unnamed(s) else f"{s} = {n}" for s, n in pairs]
         what = f"{what}: {' and '.join(named)}"
-    kind = IndexOutOfRange if below and what.startswith("index") else InputValueError
+    made = d.options.get("made", ())  # sizes that no argument has: the values are at fault
+    computed = any(n in made for n in made_sizes.names((check.left, check.right)))
+    kind: Any = ShapeError if computed else InputValueError
+    kind = IndexOutOfRange if below and what.startswith("index") else kind
     return kind(
         what,
         origin=node.origins[0] if node is not None and node.origins else None,
@@ -223,6 +258,7 @@ class Compiled:
     definition: Definition
     rebuild: Callable[..., Any]
     statistics: dict[str, Any]
+    packs = False  # whether a call takes and returns nests by itself
 
     @property
     def name(self) -> str:
@@ -273,7 +309,9 @@ class Function(Compiled, NativeBase):
         arrays = bind_arguments(d, args, keywords)
         same = not keywords and len(args) == len(arrays)
         if same and all(a is b for a, b in zip(arrays, args, strict=True)):
-            check_sizes(d, bind_sizes(d, arrays))  # names what the entry refused
+            env = bind_sizes(d, arrays)
+            check_sizes(d, env)  # names what the entry refused
+            check_updates(d, env)
             raise VerifyError(f"{d.name}: the native entry refused arguments that are right")
         return self(*arrays)  # type: ignore[operator]
 
@@ -295,10 +333,17 @@ def placed(d: Definition, record: Mapping[str, Any], error: BaseException) -> Ba
 
 
 def _place(d: Definition, record: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-    """Origin and operands of the node that a failure's record names."""
-    nodes = d.graph.toposort()
-    at = record.get("node")
-    node = nodes[at] if at is not None and at < len(nodes) else None
+    """Origin and operands of the node that a failure's record names, maybe inside a loop."""
+    graph, path = d.graph, list(record["path"])
+    node = None
+    while path:
+        nodes = graph.toposort()
+        if path[0] >= len(nodes):
+            return None, []
+        node = nodes[path[0]]
+        if len(path) > 1:
+            graph = inner_graphs(node.op)[path[1]]
+        path = path[2:]
     if node is None:
         return None, []
     operands = [(i.label(), i.type.text(), i.origin) for i in node.inputs]
@@ -314,9 +359,7 @@ class InterpretedFunction(Compiled):
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         d = self.definition
-        if d.inputs.container == "nested":
-            args = tuple(d.inputs.flatten_arguments(args, d.name))
-        arrays = bind_arguments(d, args, keywords)
+        arrays = bind_arguments(d, *flat_arguments(d, args, keywords))
         env = bind_sizes(d, arrays)
         check_sizes(d, env)
         state = {s: s.get_value(borrow=True) for s in d.shared}
@@ -327,46 +370,6 @@ class InterpretedFunction(Compiled):
         return d.outputs.pack([np.asarray(r) for r in results[:count]])
 
 
-class DebugFunction(InterpretedFunction):
-    """mode="debug": every call runs compiled code and the interpreter and compares them."""
-
-    def __init__(self, d: Definition, compiled: Callable[..., Any]) -> None:
-        super().__init__(d)
-        self.compiled = compiled
-
-    def __call__(self, *args: Any, **keywords: Any) -> Any:
-        d = self.definition
-        before = [s.get_value() for s in d.updates]
-        native = d.outputs.flatten(self.compiled(*args, **keywords))
-        after = [s.get_value() for s in d.updates]
-        for s, value in zip(d.updates, before, strict=True):
-            s.set_value(value)
-        result = super().__call__(*args, **keywords)
-        expected = [*d.outputs.flatten(result), *(s.get_value() for s in d.updates)]
-        for k, (a, b) in enumerate(zip([*native, *after], expected, strict=True)):
-            if not _close(a, b):
-                what = (
-                    f"output {k}"
-                    if k < len(native)
-                    else f"update of {d.updates[k - len(native)].label()}"
-                )
-                raise VerifyError(
-                    f"{d.name}: {what} differs between compiled code and the interpreter by "
-                    f"{float(np.nanmax(np.abs(np.subtract(a, b, dtype='float64')))):.3g}"
-                )
-        return result
-
-
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
-    if a.dtype != b.dtype or a.shape != b.shape:
-        return False
-    if a.dtype.kind != "f":
-        return bool(np.array_equal(a, b))
-    tolerance = {2: 1e-2, 4: 1e-4}.get(a.dtype.itemsize, 1e-8)
-    scale = float(np.max(np.abs(b[np.isfinite(b)]), initial=1.0))
-    return bool(np.allclose(a, b, rtol=tolerance, atol=tolerance * scale, equal_nan=True))
-
-
 class StructuredFunction(Compiled):
     """A function whose inputs or outputs are nested: flattens, calls, packs."""
 
@@ -375,5 +378,5 @@ class StructuredFunction(Compiled):
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
         d = self.definition
-        flat = d.inputs.flatten_arguments(args, d.name)
-        return d.outputs.pack(d.outputs.as_list(self.inner(*flat, **keywords)))
+        flat, named = flat_arguments(d, args, keywords)
+        return d.outputs.pack(d.outputs.as_list(self.inner(*flat, **named)))

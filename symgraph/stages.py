@@ -16,13 +16,15 @@ from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
 from symgraph.codegen.program_llvm import ProgramModule
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.function import Definition
-from symgraph.ir.graph import Graph
-from symgraph.ir.hashing import large_constants
+from symgraph.ir.graph import Apply, Graph
+from symgraph.ir.hashing import inner_graphs, large_constants
 from symgraph.ir.types import SizeCheck
+from symgraph.loops.legalize import legalize
 from symgraph.loops.memory import plan
 from symgraph.loops.program import Program
 from symgraph.lower.build import Builder, context
 from symgraph.lower.routines import realise
+from symgraph.lower.widening import widen_routines
 from symgraph.passes.pipeline import optimize
 
 
@@ -51,18 +53,25 @@ class Lowered(NamedTuple):
 
 def optimized_graph(d: Definition, record: Any = None) -> Graph:
     """The graph after the passes of passes/pipeline.py."""
-    return optimize(d.graph, d.options.get("mode", "run"), record)
+    mode, exclude = d.options.get("mode", "run"), d.options.get("exclude", ())
+    return optimize(d.graph, mode, record, exclude)
 
 
 def lower(d: Definition, optimized: Graph, scheduled: bool = True) -> Program:
     """The Program of an optimized graph; the last outputs are the updates."""
+    return planned(d, optimized, scheduled)[1]
+
+
+def planned(d: Definition, optimized: Graph, scheduled: bool = True) -> tuple[Builder, Program]:
+    """The Program with what made it, which knows the variable behind each buffer."""
     constants = {c: k for k, c in enumerate(large_constants(d.graph))}
     ctx = context(d.checks, constants, scheduled)
+    optimized = widen_routines(optimized)
     count = len(optimized.outputs) - len(d.updates)
     graph = Graph(optimized.inputs, optimized.outputs[:count])
     builder = Builder(graph, d.name, d.shared, ctx)
     pairs = zip(d.updates, optimized.outputs[count:], strict=True)
-    return builder.build(list(pairs), realise)
+    return builder, builder.build(list(pairs), realise)
 
 
 def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
@@ -70,7 +79,8 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
     host = llvm.host()
     module = ModuleWriter(host.features)
     programs = ProgramModule(module, host.vector_bits, host.features)
-    main = programs.emit(program)
+    legal = legalize(program)
+    main = programs.emit(legal)
     count = len(optimized.outputs) - len(d.updates)
     signature = Signature(
         tuple(Port(v.dtype, v.shape) for v in optimized.inputs),
@@ -78,12 +88,13 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
         tuple(Port(v.dtype, v.shape) for v in d.shared),
         program.sizes,
         tuple(_unnamed(c) for c in d.checks) + _update_checks(d, count),
-        plan(program).total(),
+        plan(legal).total(),
         bool(d.updates),
         d.outputs.container if d.outputs.container != "nested" else "tuple",
     )
     emit_entry(module, programs.table, signature, main)
-    failures = [_failure_record(d, f) for f in programs.failures]
+    places = _Places(d.graph) if programs.failures else None
+    failures = [places.record(f) for f in programs.failures] if places else []
     return Lowered(
         optimized,
         program,
@@ -110,9 +121,25 @@ def _update_checks(d: Definition, count: int) -> tuple[tuple[Any, Any, str], ...
     return tuple(out)
 
 
-def _failure_record(d: Definition, failure: Any) -> dict[str, Any]:
-    wanted = set(failure.origins)
-    found = [(k, a) for k, a in enumerate(d.graph.toposort()) if wanted & set(a.origins)]
-    asking = [k for k, a in found if hasattr(a.op, "requires")]  # others share the user's line
-    node = next(iter([*asking, *(k for k, _ in found)]), None)
-    return {"code": failure.code, "what": failure.what, "hint": failure.hint, "node": node}
+class _Places:
+    """The nodes of a graph and of the graphs inside it by origin: (path, node), where a path is the
+    number of a node, and for each level further in the number of the graph and of a node there."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.of: dict[Any, list[tuple[tuple[int, ...], Apply]]] = {}
+        self._enter(graph, ())
+
+    def _enter(self, graph: Graph, path: tuple[int, ...]) -> None:
+        for k, node in enumerate(graph.toposort()):
+            for origin in node.origins:
+                self.of.setdefault(origin, []).append(((*path, k), node))
+            for j, inner in enumerate(inner_graphs(node.op)):
+                self._enter(inner, (*path, k, j))  # as deep as loops are nested
+
+    def record(self, failure: Any) -> dict[str, Any]:
+        """What a function keeps of a failure."""
+        found = [pair for o in failure.origins for pair in self.of.get(o, ())]
+        asking = [p for p, a in found if hasattr(a.op, "requires")]  # others share the user's line
+        path = min(asking or [p for p, _ in found], key=lambda p: (len(p), p), default=())
+        fields = {"code": failure.code, "what": failure.what, "hint": failure.hint}
+        return {**fields, "path": list(path)}

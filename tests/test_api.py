@@ -23,6 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 def namespaces() -> list[ModuleType]:
     """Where public names are found: symgraph itself, symgraph.nn and its like."""
     inner = [v for n in sg.__all__ if isinstance(v := getattr(sg, n), ModuleType)]
+    inner.append(sg.nn.initializers)
     return [sg, *(m for m in inner if m.__name__.startswith("symgraph.ops."))]
 
 

@@ -25,7 +25,10 @@ def run(name: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("name", "promised"), [("digits_softmax", 0.95), ("digits_mlp", 0.97)])
+PROMISES = [("digits_softmax", 0.95), ("digits_mlp", 0.97), ("digits_lenet", 0.97)]
+
+
+@pytest.mark.parametrize(("name", "promised"), PROMISES)
 def test_digits(name: str, promised: float, tmp_path: Path) -> None:
     first = run(name, tmp_path)
     (accuracy,) = re.findall(r"accuracy  ([\d.]+) on the held-out images", first)
@@ -36,3 +39,16 @@ def test_digits(name: str, promised: float, tmp_path: Path) -> None:
     assert f"accuracy  {accuracy} " in again
     ElementTree.parse(tmp_path / "out" / f"{name}.svg")
     assert (tmp_path / "out" / f"{name}.html").read_text("utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_pagerank(tmp_path: Path) -> None:
+    printed = run("pagerank", tmp_path)
+    (residual,) = re.findall(r"residual  (\S+) by SciPy", printed)
+    assert float(residual) < 1e-9
+    best, target = (re.findall(p, printed)[0] for p in (r"best pages (\d+):", r"-> (\d+):"))
+    assert best == target  # its rank comes by the links to it
+
+
+def test_numbers(tmp_path: Path) -> None:
+    (accuracy,) = re.findall(r"accuracy  ([\d.]+) of what", run("numbers_lstm", tmp_path))
+    assert float(accuracy) >= 0.75

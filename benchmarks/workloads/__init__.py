@@ -9,7 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from peers import Contender
 
-FAMILIES = ("calls", "elementwise", "rows", "sums", "dense", "tables", "training", "recurrent")
+FAMILIES = (
+    "calls", "elementwise", "rows", "sums", "dense", "images", "tables", "training", "recurrent",
+    "sparse",
+)  # fmt: skip
 
 
 class Workload(NamedTuple):

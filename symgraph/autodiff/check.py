@@ -14,6 +14,7 @@ from symgraph.ir.graph import Graph, Input
 from symgraph.ir.interpret import interpret
 from symgraph.ir.types import TensorType
 from symgraph.ops import reductions
+from symgraph.ops.cast import to_dtype
 from symgraph.ops.operands import as_variable
 
 __all__ = ["GradientCheck", "verify_grad"]
@@ -34,9 +35,10 @@ def verify_grad(
 ) -> GradientCheck:  # fmt: skip
     """Check the derivative of ``fn``, a function of variables, at ``values``.
 
-    Outputs are weighted by random numbers and summed. Each float input is moved along random
-    directions of length about 1; the slope by central differences of fourth order (in float64,
-    Abramowitz and Stegun 25.3.22) is compared with the gradient. Integer inputs stay as they are.
+    Outputs are weighted by random numbers and summed, of complex ones the real part. Each float or
+    complex input is moved along random directions of length about 1; the slope by central
+    differences of fourth order (in float64, Abramowitz and Stegun 25.3.22) is compared with the
+    gradient. Integer inputs stay as they are.
     Returns the worst direction; raises GradientError when its error, relative to the size of the
     slope plus that of the value, is above ``rtol``.
 
@@ -49,12 +51,12 @@ def verify_grad(
     inputs = [Input(TensorType(str(a.dtype), a.shape), f"x{k}") for k, a in enumerate(arrays)]
     outputs = fn(*inputs)
     outputs = outputs if isinstance(outputs, tuple | list) else [outputs]
-    real = [as_variable(y) for y in outputs if dtypes.is_float(y.dtype)]
-    moved = [k for k, a in enumerate(arrays) if a.dtype == "float64"]
+    real = [as_variable(y) for y in outputs if dtypes.is_inexact(y.dtype)]
+    moved = [k for k, a in enumerate(arrays) if a.dtype in ("float64", "complex128")]
     if not real or not moved:
         raise ArgumentError("verify_grad: there is no float input or no float output")
     shapes = [np.shape(y) for y in interpret(Graph(inputs, real), arrays)]
-    weighted = (y * rng.uniform(0.5, 1.5, s) for y, s in zip(real, shapes, strict=True))
+    weighted = (_weighted(y, s, rng) for y, s in zip(real, shapes, strict=True))
     cost: Any = sum(map(reductions.sum, weighted))
     gradients = interpret(Graph(inputs, grad(cost, [inputs[k] for k in moved])), arrays)
     graph = Graph(inputs, [cost])
@@ -63,8 +65,10 @@ def verify_grad(
     for k, g in zip(moved, gradients, strict=True):
         for _ in range(directions):
             d = rng.normal(size=arrays[k].shape) / max(1.0, float(np.sqrt(arrays[k].size)))
+            if arrays[k].dtype.kind == "c":
+                d = d * np.exp(2j * np.pi * rng.uniform(size=arrays[k].shape))
             expected = _slope(graph, arrays, k, d, step)
-            found = float(np.sum(g * d))
+            found = float(np.sum(g * d).real)
             error = abs(found - expected) / (abs(expected) + step * size + 1e-9)
             if worst is None or not error <= worst.error:
                 worst = GradientCheck(error, found, expected, k)
@@ -78,9 +82,19 @@ def verify_grad(
     return worst
 
 
+def _weighted(y: Any, shape: tuple[int, ...], rng: np.random.Generator) -> Any:
+    """Random multiples of the elements, of complex ones the real part."""
+    weights = rng.uniform(0.5, 1.5, shape)
+    if not dtypes.is_complex(y.dtype):
+        return y * weights
+    return to_dtype(y * (weights + 1j * rng.uniform(0.5, 1.5, shape)), "float64")
+
+
 def _widened(value: Any) -> np.ndarray:
     array = np.asarray(value)
-    return array.astype("float64") if array.dtype.kind == "f" else array
+    if array.dtype.kind == "c":
+        return array.astype("complex128")
+    return array.astype("float64") if dtypes.kind_of(array.dtype) == "f" else array
 
 
 def _slope(graph: Graph, arrays: list[Any], k: int, d: Any, step: float) -> float:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.autodiff.reverse import as_list, grad, like, or_zeros, reverse_pass
+from symgraph.autodiff.forward import forward_pass
+from symgraph.autodiff.reverse import as_list, check_wrt, grad, like, or_zeros, reverse_pass
 from symgraph.errors import ArgumentError, GradientError
-from symgraph.ir.graph import Input, Variable
+from symgraph.ir.graph import Variable
+from symgraph.ir.operators import LANGUAGE
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import equal
 from symgraph.ops.creation import iota
+from symgraph.ops.operands import as_variable
 from symgraph.ops.scanning import scan
-from symgraph.ops.shape import broadcast_to, reshape
+from symgraph.ops.shape import broadcast_to, moveaxis, reshape
 from symgraph.scalar import product
 
-__all__ = ["hessian", "hvp", "jacobian", "jvp"]
+__all__ = ["hessian", "hvp", "jacobian", "jvp", "linearize"]
 
 
 def jvp(outputs: Any, inputs: Any, tangents: Any) -> Any:
-    """The Jacobian-vector product: the derivative of the outputs along ``tangents`` of the inputs.
-
-    It is the transpose of the transpose: a vjp is linear in its cotangent, and the vjp of that map
-    is the jvp. The structure of ``outputs`` is returned.
+    """The Jacobian-vector product: the derivative of the outputs along ``tangents`` of the inputs,
+    in forward mode, so through :func:`while_loop` too. The structure of ``outputs`` is returned.
 
     >>> import symgraph as sg
     >>> x = sg.vector("x")
@@ -33,14 +34,24 @@ def jvp(outputs: Any, inputs: Any, tangents: Any) -> Any:
     ys, xs, ts = as_list(outputs), as_list(inputs), as_list(tangents)
     if len(xs) != len(ts):
         raise ArgumentError(f"jvp: {len(xs)} inputs and {len(ts)} tangents")
-    seeds = [Input(y.type) if dtypes.is_float(y.dtype) else None for y in ys]
-    pulled = reverse_pass(ys, seeds, xs)
-    rows = zip(pulled, ts, xs, strict=True)
-    pairs = [(p, _as_tangent(t, x)) for p, t, x in rows if p is not None]
-    real = [s for s in seeds if s is not None]
-    found = iter(reverse_pass([p for p, _ in pairs], [t for _, t in pairs], real))
-    pushed = [None if s is None else next(found) for s in seeds]
-    return like(outputs, or_zeros(pushed, ys))
+    for x in xs:
+        check_wrt(x, "jvp")
+    moved = {x: _as_tangent(t, x) for x, t in zip(xs, ts, strict=True)}
+    return like(outputs, or_zeros(forward_pass(ys, moved), ys))
+
+
+def linearize(outputs: Any, inputs: Any) -> Callable[..., Any]:
+    """The derivative of the outputs at the inputs as a linear function: ``f(*tangents)`` is
+    ``jvp(outputs, inputs, tangents)``. What does not depend on the tangents is computed once,
+    however often the function is used in a graph.
+
+    >>> import symgraph as sg
+    >>> x = sg.scalar("x")
+    >>> along = sg.linearize(sg.sin(x), x)
+    >>> (along(1.0) + along(2.0)).eval({x: 0.0}).item()
+    3.0
+    """
+    return lambda *tangents: jvp(outputs, as_list(inputs), list(tangents))
 
 
 def _as_tangent(t: Any, x: Variable) -> Variable:
@@ -48,8 +59,8 @@ def _as_tangent(t: Any, x: Variable) -> Variable:
 
 
 def hvp(cost: Variable, wrt: Any, vectors: Any) -> Any:
-    """The product of the Hessian of a scalar cost with ``vectors``: the gradient of
-    ``sum(grad(cost) * vectors)``, without building the matrix. Returns the structure of ``wrt``.
+    """The product of the Hessian of a scalar cost with ``vectors``: the derivative of the gradient
+    along them, without building the matrix (Pearlmutter 1994). Returns the structure of ``wrt``.
 
     >>> import symgraph as sg
     >>> x = sg.vector("x")
@@ -58,42 +69,73 @@ def hvp(cost: Variable, wrt: Any, vectors: Any) -> Any:
     """
     xs = as_list(wrt)
     first = grad(cost, xs, disconnected="zero")
-    vs = [_as_tangent(v, x) for v, x in zip(as_list(vectors), xs, strict=True)]
-    return like(wrt, or_zeros(reverse_pass(first, vs, xs), xs))
+    pairs = zip(xs, as_list(vectors), strict=True)
+    moved = {x: _as_tangent(v, x) for x, v in pairs}
+    return like(wrt, or_zeros(forward_pass(first, moved), xs))
 
 
-def jacobian(outputs: Variable, wrt: Any) -> Any:
+def jacobian(outputs: Any, wrt: Any, mode: str = "reverse", vectorize: bool = True) -> Any:
     """All derivatives of a tensor: the shape of ``outputs``, then that of ``wrt``.
 
-    One reverse pass for each element of the outputs, in a loop that computes the forward values
-    once. Raises GradientError for integers. Returns the structure of ``wrt``.
+    ``mode`` is "reverse", one pass for each element of the outputs, or "forward", one for each
+    element of wrt: take the side that has fewer. The passes run all at once, as one batch; with
+    ``vectorize=False`` one after the other in a native loop, which needs less memory. Raises
+    GradientError for integers. Returns the structure of ``wrt``.
 
     >>> import symgraph as sg
     >>> x = sg.vector("x", shape=(2,))
     >>> sg.jacobian(x * x, x).eval({x: [1.0, 2.0]}).tolist()
     [[2.0, 0.0], [0.0, 4.0]]
     """
-    y, xs = outputs, as_list(wrt)
-    if not dtypes.is_float(y.dtype) or any(not dtypes.is_float(x.dtype) for x in xs):
-        raise GradientError("jacobian: only floats have derivatives")
+    if mode not in ("reverse", "forward"):
+        raise ArgumentError(f'jacobian: mode is "reverse" or "forward", not {mode!r}')
+    y, xs = as_variable(outputs), as_list(wrt)
+    for x in xs:
+        check_wrt(x, "jacobian")
+    if not dtypes.is_float(y.dtype):
+        raise GradientError(f"jacobian: the outputs are {y.dtype}; only floats have derivatives")
+    if mode == "forward":
+        return like(wrt, [_columns(y, x, vectorize) for x in xs])
     if y.ndim == 0:
         return grad(y, wrt, disconnected="zero")
-    count = product(y.shape)
-
-    def row(k: Variable) -> list[Variable]:
-        unit = to_dtype(equal(iota(count), k), y.dtype)
-        return or_zeros(reverse_pass([y], [reshape(unit, y.shape)], xs), xs)
-
-    rows: Sequence[Variable] = scan(row, iota(count))
+    rows = _for_units(y, lambda unit: or_zeros(reverse_pass([y], [unit], xs), xs), vectorize)
     return like(wrt, [reshape(r, (*y.shape, *x.shape)) for r, x in zip(rows, xs, strict=True)])
 
 
-def hessian(cost: Variable, wrt: Variable) -> Variable:
-    """All second derivatives of a scalar cost: the shape of ``wrt`` twice.
+def _columns(y: Variable, x: Variable, vectorize: bool) -> Variable:
+    """The Jacobian by tangents of x, whose axes come last."""
+    if x.ndim == 0:
+        unit = broadcast_to(to_dtype(1, x.dtype), ())
+        return or_zeros(forward_pass([y], {x: unit}), [y])[0]
+    (found,) = _for_units(x, lambda unit: or_zeros(forward_pass([y], {x: unit}), [y]), vectorize)
+    last = moveaxis(found, 0, -1)
+    return reshape(last, (*y.shape, *x.shape))
+
+
+def _for_units(
+    like_this: Variable, derivative: Callable[[Variable], list[Variable]], vectorize: bool
+) -> Sequence[Variable]:
+    """The derivatives for all unit tensors of a variable's type, along a leading axis."""
+    count, dtype, shape = product(like_this.shape), like_this.dtype, like_this.shape
+
+    def of(k: Variable) -> list[Variable]:
+        return derivative(reshape(to_dtype(equal(iota(count), k), dtype), shape))
+
+    batched = LANGUAGE["vmap"](of) if vectorize else None
+    rows: Any = batched(iota(count)) if batched else scan(of, iota(count))
+    return rows if isinstance(rows, list) else [rows]
+
+
+def hessian(cost: Variable, wrt: Any, vectorize: bool = True) -> Any:
+    """All second derivatives of a scalar cost: the shape of ``wrt`` twice. Of several variables a
+    nest of blocks: ``h[i][j]`` for the i-th and the j-th. Forward derivatives of the gradient.
 
     >>> import symgraph as sg
     >>> x = sg.vector("x", shape=(2,))
     >>> sg.hessian(x[0] * x[0] * x[1], x).eval({x: [1.0, 3.0]}).tolist()
     [[6.0, 2.0], [2.0, 0.0]]
     """
-    return jacobian(grad(cost, wrt), wrt)  # type: ignore[no-any-return]
+    xs = as_list(wrt)
+    first = grad(cost, xs, disconnected="zero" if len(xs) > 1 else "raise")
+    blocks = [jacobian(g, wrt, "forward", vectorize) for g in first]
+    return like(wrt, blocks)

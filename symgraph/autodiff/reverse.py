@@ -12,16 +12,18 @@ from typing import Any
 
 from symgraph import dtypes
 from symgraph.errors import ArgumentError, GradientError
-from symgraph.ir.graph import Apply, Variable, constant, creating_with, toposort
+from symgraph.ir.graph import Apply, Constant, Variable, constant, creating_with, toposort
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape
 from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
+from symgraph.ops.comparison import logical_and, logical_not, where
+from symgraph.ops.nests import inexact_parts, with_inexact_parts
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, broadcast_to, is_one
 from symgraph.ops.slicing import zeros
 
-__all__ = ["grad", "value_and_grad", "vjp"]
+__all__ = ["grad", "subgraph_grad", "value_and_grad", "vjp"]
 
 
 class Reverse:
@@ -43,7 +45,7 @@ class Reverse:
         order = toposort(outputs)
         reached = self.reached(order)
         for node in reversed(order):
-            wanted = [v in reached and dtypes.is_float(v.dtype) for v in node.inputs]
+            wanted = [v in reached and dtypes.is_inexact(v.dtype) for v in node.inputs]
             if any(wanted) and not node.op.nondifferentiable:
                 self._pull(node, wanted)
 
@@ -56,20 +58,53 @@ class Reverse:
         return reached
 
     def _pull(self, node: Apply, wanted: list[bool]) -> None:
-        g = tuple(self.sums.get(y) for y in node.outputs)
+        g = tuple(None if y in self.constants else self.sums.get(y) for y in node.outputs)
         if all(v is None for v in g):
             return
         for y in node.outputs:
             if y not in self.wrt:
                 self.sums.pop(y, None)
         with creating_with(node.origins):
-            found = _rule(node, wanted, g)
+            found = _rule_behind_choice(node, wanted, g)
             for v, w, contribution in zip(node.inputs, wanted, found, strict=True):
                 if w and contribution is not None:
                     self.add(v, contribution)
 
 
-def _rule(node: Apply, wanted: list[bool], g: tuple[Any, ...]) -> Sequence[Variable | None]:
+def _rule_behind_choice(
+    node: Apply, wanted: list[bool], g: tuple[Any, ...]
+) -> Sequence[Variable | None]:
+    """The rule; a cotangent that is zero but where a condition holds (what `where` gives for a
+    branch) keeps this form through elementwise ops. So an infinite slope of a branch that was not
+    chosen is not multiplied by zero, which would be NaN, but never chosen."""
+    if not node.op.elementwise or len(g) != 1:
+        return apply_rule(node, wanted, g)
+    inner, mask = g[0], None
+    while (choice := _choice(inner)) is not None:
+        flag, inner = choice
+        mask = flag if mask is None else logical_and(mask, flag)
+    found = apply_rule(node, wanted, (inner,))
+    if mask is None:
+        return found
+    return [None if f is None else where(mask, f, 0) for f in found]
+
+
+def _choice(g: Variable) -> tuple[Variable, Variable] | None:
+    """(condition, value) of a cotangent that is `value` where the condition holds, else zero."""
+    node = g.owner
+    if node is None or node.op.name != "where":
+        return None
+    flag, a, b = node.inputs
+    if _is_zero(b):
+        return flag, a
+    return (logical_not(flag), b) if _is_zero(a) else None
+
+
+def _is_zero(v: Variable) -> bool:
+    return isinstance(v, Constant) and v.ndim == 0 and not v.data
+
+
+def apply_rule(node: Apply, wanted: list[bool], g: tuple[Any, ...]) -> Sequence[Variable | None]:
     """What the op's rule gives; ops that own graphs compute only what is wanted."""
     op: Any = node.op
     if hasattr(op, "partial_vjp"):
@@ -111,7 +146,7 @@ def reverse_pass(
     """The cotangents of ``wrt``, None where the outputs do not depend on it."""
     work = Reverse(wrt)
     for y, g in zip(outputs, cotangents, strict=True):
-        if g is not None and dtypes.is_float(y.dtype):
+        if g is not None and dtypes.is_inexact(y.dtype):
             work.add(y, g)
     work.run(outputs)
     return [work.sums.get(v) for v in wrt]
@@ -123,6 +158,7 @@ def reverse_pass(
 def grad(
     cost: Variable | None, wrt: Any, known_grads: Mapping[Variable, Any] | None = None,
     consider_constant: Sequence[Variable] = (), disconnected: str = "raise",
+    holomorphic: bool = False,
 ) -> Any:  # fmt: skip
     """The gradient of a scalar ``cost`` with respect to ``wrt``: one variable, or a list, tuple or
     dict of them (any variables of the graph, shared ones too); the same structure is returned.
@@ -130,6 +166,12 @@ def grad(
     ``known_grads`` gives cotangents of further variables (then the cost may be None);
     ``consider_constant`` are variables that nothing flows through; ``disconnected`` is "raise" or
     "zero" for variables that the cost does not depend on.
+
+    With respect to a complex variable z = x + iy the gradient of a real cost is df/dx - i df/dy, as
+    in JAX: the direction of steepest descent is minus its conjugate. ``holomorphic=True`` takes a
+    complex cost and gives its complex derivative df/dz, which exists for holomorphic functions of
+    complex variables. Real variables have real gradients.
+
     Raises GradientError for a cost that is no float scalar and for disconnected variables.
 
     >>> import symgraph as sg
@@ -141,14 +183,19 @@ def grad(
         raise ArgumentError(f'grad: disconnected is "raise" or "zero", not {disconnected!r}')
     variables = as_list(wrt)
     for v in variables:
-        _check_wrt(v)
+        check_wrt(v)
+        if holomorphic and not dtypes.is_complex(v.dtype):
+            raise GradientError(
+                f"grad: df/dz by {v.label()}, which is real", operands=[_operand(v)],
+                hint="holomorphic=True is for complex variables",
+            )  # fmt: skip
     work = Reverse(variables, consider_constant)
     outputs = []
     for v, g in (known_grads or {}).items():
         work.add(v, as_variable(g))
         outputs.append(v)
     if cost is not None:
-        _check_cost(cost)
+        _check_cost(cost, holomorphic)
         work.add(cost, constant(1, cost.dtype))
         outputs.append(cost)
     work.run(outputs)
@@ -188,9 +235,31 @@ def vjp(outputs: Any, inputs: Any, cotangents: Any) -> Any:
     if len(ys) != len(gs):
         raise ArgumentError(f"vjp: {len(ys)} outputs and {len(gs)} cotangents")
     for x in xs:
-        _check_wrt(x)
+        check_wrt(x)
     full = [broadcast_to(to_dtype(g, y.dtype), y.shape) for y, g in zip(ys, gs, strict=True)]
     return like(inputs, or_zeros(reverse_pass(ys, full, xs), xs))
+
+
+def subgraph_grad(
+    wrt: Any, end: Sequence[Variable], start: Mapping[Variable, Any] | None = None,
+    cost: Variable | None = None,
+) -> tuple[Any, list[Variable]]:  # fmt: skip
+    """Derivatives of one part of a graph: from ``start``, cotangents of some of its values, or a
+    scalar ``cost``, back to ``wrt``, and to the values ``end`` at which the part begins and beyond
+    which nothing flows. Returns (gradients in the structure of wrt, cotangents of end); the latter
+    are the ``start`` of the part before.
+
+    >>> import symgraph as sg
+    >>> x, a, b = sg.scalar("x"), sg.scalar("a"), sg.scalar("b")
+    >>> hidden = sg.tanh(a * x)
+    >>> slope_b, back = sg.subgraph_grad(b, [hidden], cost=(b * hidden) ** 2)
+    >>> slope_a, _ = sg.subgraph_grad(a, [x], start={hidden: back[0]})
+    >>> slope_a.eval({x: 0.0, a: 1.0, b: 2.0}).item()
+    0.0
+    """
+    wanted, ends = as_list(wrt), list(end)
+    found = grad(cost, [*wanted, *ends], start, consider_constant=ends, disconnected="zero")
+    return like(wrt, found[: len(wanted)]), found[len(wanted) :]
 
 
 def or_zeros(found: Sequence[Variable | None], xs: Sequence[Variable]) -> list[Variable]:
@@ -202,13 +271,19 @@ def or_zeros(found: Sequence[Variable | None], xs: Sequence[Variable]) -> list[V
 
 
 def as_list(value: Any) -> list[Any]:
+    """The tensors of a list, tuple or dict; of a container in it what has derivatives."""
     if isinstance(value, Mapping):
-        return list(value.values())
-    return list(value) if isinstance(value, tuple | list) else [value]
+        value = list(value.values())
+    items = value if isinstance(value, tuple | list) else [value]
+    return [v for item in items for v in inexact_parts(item)]
 
 
 def like(structure: Any, values: list[Any]) -> Any:
     """The values in the structure of what was given."""
+    several = isinstance(structure, Mapping | tuple | list)
+    items = structure.values() if isinstance(structure, Mapping) else structure
+    rest = iter(values)
+    values = [with_inexact_parts(s, rest) for s in (items if several else [structure])]
     if isinstance(structure, Mapping):
         return dict(zip(structure, values, strict=True))
     if isinstance(structure, tuple):
@@ -220,17 +295,18 @@ def _operand(v: Variable) -> tuple[Any, ...]:
     return (v.label(), v.type.text(), v.origin)
 
 
-def _check_wrt(v: Any) -> None:
+def check_wrt(v: Any, what: str = "grad") -> None:
+    """Raises for what has no derivatives."""
     if not isinstance(v, Variable):
-        raise ArgumentError(f"grad: wrt is a variable, not {type(v).__name__}")
-    if not dtypes.is_float(v.dtype):
+        raise ArgumentError(f"{what}: wrt is a variable, not {type(v).__name__}")
+    if not dtypes.is_inexact(v.dtype):
         raise GradientError(
-            f"grad: {v.label()} is {v.dtype}; only floats have derivatives",
+            f"{what}: {v.label()} is {v.dtype}; only floats have derivatives",
             operands=[_operand(v)], hint='declare it with dtype "float32" or "float64"',
         )  # fmt: skip
 
 
-def _check_cost(cost: Any) -> None:
+def _check_cost(cost: Any, holomorphic: bool) -> None:
     if not isinstance(cost, Variable):
         raise ArgumentError(f"grad: the cost is a tensor of the graph, not {type(cost).__name__}")
     if cost.ndim:
@@ -238,7 +314,13 @@ def _check_cost(cost: Any) -> None:
             f"grad: the cost is no scalar but {cost.type.text()}", operands=[_operand(cost)],
             hint="take sg.sum or sg.mean of it, or use sg.vjp or sg.jacobian",
         )  # fmt: skip
-    if not dtypes.is_float(cost.dtype):
+    if dtypes.is_complex(cost.dtype):
+        if not holomorphic:
+            raise GradientError(
+                "grad: the cost is complex", operands=[_operand(cost)],
+                hint="take .real, .imag or sg.abs of it, or say holomorphic=True for its df/dz",
+            )  # fmt: skip
+    elif not dtypes.is_float(cost.dtype):
         raise GradientError(f"grad: the cost is {cost.dtype}", operands=[_operand(cost)],
                             hint="only floats have derivatives")  # fmt: skip
 
@@ -264,14 +346,14 @@ def _disconnected(v: Variable, outputs: Sequence[Variable], work: Reverse) -> Gr
 
 def _why_blocked(node: Apply, affected: set[Variable]) -> str:
     """Why no cotangent passes a node that an affected float enters, "" when it may pass."""
-    if not any(v in affected and dtypes.is_float(v.dtype) for v in node.inputs):
+    if not any(v in affected and dtypes.is_inexact(v.dtype) for v in node.inputs):
         return ""
     if node.op.nondifferentiable:
         return node.op.nondifferentiable
-    if not any(dtypes.is_float(y.dtype) for y in node.outputs):
+    if not any(dtypes.is_inexact(y.dtype) for y in node.outputs):
         return f"its result is {node.outputs[0].dtype}"
-    wanted = [v in affected and dtypes.is_float(v.dtype) for v in node.inputs]
-    g = tuple(zeros(y.type) if dtypes.is_float(y.dtype) else None for y in node.outputs)
-    found = _rule(node, wanted, g)
+    wanted = [v in affected and dtypes.is_inexact(v.dtype) for v in node.inputs]
+    g = tuple(zeros(y.type) if dtypes.is_inexact(y.dtype) else None for y in node.outputs)
+    found = apply_rule(node, wanted, g)
     passes = any(w and f is not None for w, f in zip(wanted, found, strict=True))
     return "" if passes else "its derivative is zero everywhere"

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from symgraph.errors import ShapeError
 from symgraph.ir.graph import Apply, Graph, Input, Variable, apply, creating_with, toposort
 from symgraph.ir.types import Size, TensorType
 from symgraph.ops.control import Scan, results
@@ -60,6 +61,13 @@ class Batch:
         if not any(x.batched for x in given):
             fresh = apply(node.op, [x.v for x in given], node.origins)
             return [Value(v, False) for v in fresh.outputs]
+        if node.op.makes:
+            raise ShapeError(
+                f"vmap: {node.op.name} would give a result of another size for each element",
+                origin=node.origin,
+                operands=[(i.label(), i.type.text(), i.origin) for i in node.inputs],
+                hint="give it a fixed size (size=, fill_value=), or take sg.where and a fold",
+            )
         found = RULES.get(node.op.name) or self.general(node.op) or by_rows
         return found(self, node, given)
 

@@ -20,12 +20,13 @@ from symgraph.scalar import as_expr, as_size
 # Ops that act on the last axes (or on all elements alike) and let leading axes be.
 LEADING = frozenset(
     "diagonal diagonal_embed in_range print cholesky lu_factor permutation permute_rows qr qr_r svd"
-    " svdvals eigh eigvalsh det cofactors log_abs_det pinv expm solution triangular_solve".split()
+    " svdvals eigh eigvalsh eig eigvals schur qz det cofactors log_abs_det pinv expm solution"
+    " triangular_solve".split()
 )
 # Ops with a parameter ``axis`` or ``axes`` that counts from the first axis.
 SHIFTED = frozenset(
     "expand_dims squeeze flip concatenate repeat sort argsort roll window_view window_sum cumsum"
-    " cumprod cummax cummin cumlogsumexp linear_recurrence".split()
+    " cumprod cummax cummin cumlogsumexp linear_recurrence fft rfft irfft dct".split()
 )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from symgraph.batching import convolution as _convolution  # noqa: F401  (registers its rules)
 from symgraph.batching import loops as _loops  # noqa: F401  (registers its rules)
+from symgraph.batching import sparse as _sparse  # noqa: F401  (registers its rules)
 from symgraph.batching.engine import Batch, Value
 from symgraph.batching.rules import general
 from symgraph.errors import ArgumentError, RankError, ShapeError
 from symgraph.ir.graph import Graph, Input, Variable
+from symgraph.ir.operators import in_language
 from symgraph.ir.types import Size, normalize_axis
 from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable
@@ -19,6 +22,7 @@ from symgraph.ops.shape import BroadcastTo, is_one, moveaxis, squeeze
 __all__ = ["vectorize", "vectorize_graph", "vmap"]
 
 
+@in_language("vmap")
 def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callable[..., Any]:
     """The function of batches: ``fn``, a function of tensors, applied to every example at once.
 

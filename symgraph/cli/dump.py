@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from symgraph import stages
+from symgraph import segments, stages
 from symgraph.cli.console import json_text, printable, write
 from symgraph.cli.main import FORMATS
 from symgraph.cli.problems import SubjectError
@@ -21,6 +22,7 @@ from symgraph.drawing.scene import Scene
 from symgraph.drawing.svg import svg
 from symgraph.drawing.tensor_scene import tensor_scene
 from symgraph.function import Definition
+from symgraph.ir import made_sizes
 from symgraph.ir.export import to_json
 from symgraph.ir.graph import Graph
 from symgraph.ir.text import graph_text, tree_text
@@ -54,6 +56,43 @@ def run(arguments: argparse.Namespace) -> int:
 def shown(subject: str, stage: str, form: str, origins: bool = False) -> str:
     """The text of a stage in a format."""
     d, words = definition(subject)
+    if stage != "graph" and made_sizes.in_graph(d.graph):
+        simple = segments.simplified(d)
+        if segments.has_parts(simple.graph):
+            return _parts(subject, stage, form, origins, segments.cut(simple))
+        d = simple
+    return _shown(subject, stage, form, origins, d, words)
+
+
+def _parts(subject: str, stage: str, form: str, origins: bool, parts: list[segments.Part]) -> str:
+    """A stage of a program in parts: each by itself, with what runs between them."""
+    if form in _PICTURES:
+        raise SubjectError(
+            f"dump: {subject} is a program in {len(parts)} parts, which has no picture",
+            hint="its stage graph has, and text, tree and json show the parts",
+        )
+    shown = []
+    for part in parts:
+        d = part.definition
+        words = [v.label() for v in part.gives]
+        shown.append((part, _shown(subject, stage, form, origins, d, words)))
+    if form == "json":
+        found = [
+            {"part": json.loads(text), "then": [n.op.name for n in part.makers]}
+            for part, text in shown
+        ]
+        return _json(subject, stage, {"parts": found})
+    lines = []
+    for part, text in shown:
+        between = [f"# then {n.op.name} of {n.inputs[0].label()}" for n in part.makers]
+        lines += [f"# part {part.definition.name}", text, *between]
+    return "\n".join(lines)
+
+
+def _shown(
+    subject: str, stage: str, form: str, origins: bool, d: Definition, words: list[str]
+) -> str:
+    """The text of a stage of one native program."""
     if stage == "graph":
         return _graph(subject, stage, form, d, words, d.graph, origins)
     optimized = stages.optimized_graph(d)

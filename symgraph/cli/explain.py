@@ -1,9 +1,11 @@
-"""`symgraph explain CODE`: the manual page of an error. With --port, see port.py."""
+"""`symgraph explain CODE`: the manual page of an error. With --port, see port.py, with
+--rules rules.py."""
 
 from __future__ import annotations
 
 import argparse
 import difflib
+import importlib
 
 from symgraph import config
 from symgraph.cli import port, problems
@@ -18,6 +20,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the page of a code, or all codes in a line each."""
     if arguments.port:
         return port.run(arguments)
+    if arguments.rules:
+        status: int = importlib.import_module("symgraph.cli.rules").run(arguments)
+        return status
     code = arguments.code
     if code is None:
         rows = [(c, cls.__name__, _summary(c)) for c, cls in sorted(CODES.items())]

@@ -57,6 +57,7 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument(
         "--port", metavar="FILE", help="what to write for the names of a Theano or PyTensor script"
     )
+    one.add_argument("--rules", action="store_true", help="the rewrite rules, those with CODE")
     one = _command(commands, "ops", "the operations of the tensor graph")
     one.add_argument("pattern", nargs="?", metavar="WORD", help="only those whose name contains it")
     _command(commands, "doctor", "check this installation")

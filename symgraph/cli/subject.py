@@ -13,10 +13,11 @@ from pathlib import Path
 from types import ModuleType, TracebackType
 from typing import Any
 
-from symgraph import api, compiler
+from symgraph import api, compiler, segments
 from symgraph.cli.problems import SubjectError
 from symgraph.errors import SymgraphError
 from symgraph.function import Compiled, Definition
+from symgraph.ir import made_sizes
 from symgraph.ir.graph import Graph, Variable
 from symgraph.ir.save import load
 from symgraph.provenance import Location, Origin
@@ -50,8 +51,12 @@ def definition(text: str) -> tuple[Definition, list[str]]:
 
 
 def cache_key_of(text: str) -> Key:
-    """The key under which a subject's compiled function is stored."""
-    key = compiler.cache_key(definition(text)[0])
+    """The key under which a subject's compiled function is stored; of several parts the last."""
+    d, _ = definition(text)
+    if made_sizes.in_graph(d.graph):
+        simple = segments.simplified(d)
+        d = segments.cut(simple)[-1].definition if segments.has_parts(simple.graph) else simple
+    key = compiler.cache_key(d)
     if key is None:
         raise SubjectError(f"{text} holds an operation whose code cannot be kept on disk")
     return key
@@ -77,7 +82,8 @@ def _paths(form: Any, prefix: str) -> Iterator[str]:
     if form is None:
         yield prefix or "result"
         return
-    _, keys, parts = form
+    kind, keys, parts = form
+    keys = keys if kind is dict else ()  # of a container they are what it wants to remember
     for k, part in zip(keys or range(len(parts)), parts, strict=True):
         step = f".{k}" if keys and prefix else str(k) if keys else f"[{k}]"
         yield from _paths(part, prefix + step if prefix or keys else f"output {k}")

@@ -14,7 +14,7 @@ from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer, Call
 from symgraph.loops.statements import Size
 
-GEMM = {"float32": "sgemm", "float64": "dgemm"}
+GEMM = {"float32": "sgemm", "float64": "dgemm", "complex64": "cgemm", "complex128": "zgemm"}
 
 
 def emit_call(
@@ -25,14 +25,17 @@ def emit_call(
     if step.routine != "matmul":
         raise ValueError(f"unknown routine {step.routine}")
     params = dict(step.params)
-    _matmul(fn, table, values, operands, params["ta"], params["tb"])
+    _matmul(
+        fn, table, values, operands, params["ta"], params["tb"], params.get("accumulate", False)
+    )
 
 
 def _matmul(
     fn: FunctionWriter, table: Table, values: Values, operands: list[tuple[Value, Buffer]],
-    ta: bool, tb: bool,
+    ta: bool, tb: bool, accumulate: bool,
 ) -> None:  # fmt: skip
-    """C[..., m, n] = op(A)[..., m, k] op(B)[..., k, n], one gemm for each leading index."""
+    """C[..., m, n] = op(A)[..., m, k] op(B)[..., k, n], one gemm for each leading index; added to C
+    when it accumulates."""
     (a, abuf), (b, bbuf), (c, cbuf) = operands
     m, n = cbuf.shape[-2:]
     k = abuf.shape[-2] if ta else abuf.shape[-1]
@@ -43,7 +46,8 @@ def _matmul(
     lda = _integer(fn, values, abuf.shape[-1], at_least_one=True)
     ldb = _integer(fn, values, bbuf.shape[-1], at_least_one=True)
     ldc = _integer(fn, values, n, at_least_one=True)
-    one, zero = (_scalar(fn, kind, constant(cbuf.dtype, 1, x)) for x in (1.0, 0.0))
+    factors = (1.0, 1.0 if accumulate else 0.0)
+    one, old = (_scalar(fn, kind, constant(cbuf.dtype, 1, x)) for x in factors)
     batch = values.uniform(elements(cbuf.shape[:-2]))
     steps = [values.uniform(elements(x.shape[-2:])) for x in (abuf, bbuf, cbuf)]
 
@@ -53,7 +57,7 @@ def _matmul(
             offset = "0" if i == "0" else fn.val(f"mul i64 {i}, {step}")
             places.append(fn.val(f"getelementptr {kind}, ptr {base}, i64 {offset}"))
         words = [letters[tb], letters[ta], *ints, one, places[1], ldb, places[0], lda]
-        words += [zero, places[2], ldc]
+        words += [old, places[2], ldc]
         fn.raw(f"call void {address}({', '.join(f'ptr {w}' for w in words)})")
         return []
 

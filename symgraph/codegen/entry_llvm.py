@@ -158,11 +158,19 @@ class _Entry:
         wanted = abi.CARRAY & ~abi.WRITEABLE
         flags = fn.val(f"and i32 {self._field('i32', o, abi.A_FLAGS)}, {wanted}")
         conditions = [
-            fn.val(f"icmp eq i64 {word}, {abi.descr_word(dtypes.numpy_dtype(port.dtype))}"),
+            fn.val(f"icmp eq i64 {word}, {self._descr_word(port.dtype)}"),
             fn.val(f"icmp eq i32 {self._field('i32', o, abi.A_ND)}, {len(port.shape)}"),
             fn.val(f"icmp eq i32 {flags}, {wanted}"),
         ]
         return conditions, self._field("ptr", o, abi.A_DATA)
+
+    def _descr_word(self, dtype: str) -> Value:
+        """What the word at D_KIND of an array's dtype must be. It is a constant but for bfloat16,
+        whose type number each process gives out anew: there it is read off the dtype itself."""
+        if dtype != "bfloat16":
+            return str(abi.descr_word(dtypes.numpy_dtype(dtype)))
+        descr = self.table.load(self.fn, "descr", dtype, self.context)
+        return self.fn.val(f"and i64 {self._field('i64', descr, abi.D_KIND)}, {abi.DESCR_MASK}")
 
     def _float_or_array(self, o: Value, is_float: Value) -> Value:
         """The address of a Python float's value, or of a 0-d array's element."""

@@ -1,37 +1,44 @@
 """A kernel of the loop language as one LLVM function, with explicit vectors.
 
 The vector loop runs in full vectors and once more under a mask for the rest. A vector fold keeps
-one accumulator per lane and combines the lanes in a fixed tree at the end; long float sums add
-blocks of lanes into a compensated total, so that the error does not grow with the length.
+one accumulator per lane and combines the lanes in a fixed tree at the end; long float sums, along
+lanes and down columns alike, add blocks into a compensated total, so that the error does not grow
+with the length.
 What does not change inside a loop is computed before it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import zip_longest
 
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
+from symgraph.codegen.library_llvm import library_functions, parameter
 from symgraph.codegen.literals import constant, lane_numbers, llvm_type
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import identity
 from symgraph.loops.statements import Fold, For, If, Kernel, Let, Stmt, Store, expressions, walk
 from symgraph.scalar import Expr, as_expr, postorder, var
+from symgraph.scalar.special import SPECIAL
 from symgraph.scalar.table import SCALAR_OPS
 
-BLOCK = 32  # vectors added one after another before they join the compensated total
+BLOCK = 16  # vectors added one after another before they join the compensated total: NumPy's too
+_SUMS, _PAIRS = ("add", "complex_add"), ("complex_add", "complex_mul")
 LIGHT = 14  # expression nodes up to which a fold is light enough to run four accumulators
 _SLOW = frozenset(
     "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
     " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
-)
+) | set(SPECIAL)
 
 
 def emit_kernel(module: ModuleWriter, kernel: Kernel, vector_bits: int) -> FunctionWriter:
-    """The function ``kernel(ptr params..., i64 sizes...)`` added to the module."""
+    """The function ``kernel(ptr params..., i64 sizes..., ptr library functions...)`` added to the
+    module."""
     params = [("ptr", p.name, "") for p in kernel.params]
     params += [("i64", f"n{k}", "") for k in range(len(kernel.sizes))]
+    params += [("ptr", parameter(name), "") for name in library_functions(kernel)]
     fn = module.function("kernel", params, "void", "", "nounwind")
     shapes = {p.name: p.shape for p in kernel.params}
     stored = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
@@ -49,7 +56,14 @@ class _Loops:
         self.stored = values.stored
 
     def body(self, statements: Sequence[Stmt]) -> None:
-        for s in statements:
+        done: Stmt | None = None
+        for s, following in zip_longest(statements, statements[1:]):
+            if s is done:
+                continue
+            if isinstance(s, Store) and isinstance(following, Store):
+                if self.values.store_both(s, following):
+                    done = following
+                    continue
             match s:
                 case For():
                     self._for(s)
@@ -145,7 +159,9 @@ class _Loops:
     def _start(self, s: Fold, lanes: int) -> list[tuple[str, Value]]:
         neutral = identity(s.combiner, s.names[0].dtype)
         start = [(llvm_type(s.names[0].dtype, lanes), constant(s.names[0].dtype, lanes, neutral))]
-        if len(s.names) == 2:  # the position of nothing comes after every other
+        if s.combiner in _PAIRS:
+            start.append((start[0][0], constant(s.names[1].dtype, lanes, 0.0)))
+        elif len(s.names) == 2:  # the position of nothing comes after every other
             last = dtypes.max_value("int64")
             start.append((llvm_type("int64", lanes), constant("int64", lanes, last)))
         return start
@@ -160,7 +176,10 @@ class _Loops:
                 self.body(s.body)
                 return self._combine(s, lanes, carried, [self.values.wide(v) for v in s.values])
 
-        finals = self.fn.loop(0, extent, 1, self._start(s, lanes), turn)
+        if _long_sum(s, extent, 1):
+            finals = self._compensated(s, extent, 1, lanes, lambda i, _, c: turn(i, c))
+        else:
+            finals = self.fn.loop(0, extent, 1, self._start(s, lanes), turn)
         for name, value in zip(s.names, finals, strict=True):
             self.values.bind(name, (value, lanes))
 
@@ -178,24 +197,24 @@ class _Loops:
                 ]
             return self._combine(s, lanes, carried, new)
 
-        long = not extent.isdigit() or int(extent) > 2 * BLOCK * lanes
-        if s.combiner == "add" and dtypes.is_float(s.names[0].dtype) and long:
-            finals = self._compensated(s, extent, lanes, block)
+        if _long_sum(s, extent, lanes):
+            finals = self._compensated(s, extent, lanes, lanes, block)
         else:
             finals = self._vectors(extent, lanes, start, block)
         for name, value in zip(s.names, self._across(s, lanes, finals), strict=True):
             self.values.bind(name, (value, 1))
 
     def _compensated(
-        self, s: Fold, extent: Value, lanes: int,
+        self, s: Fold, extent: Value, lanes: int, width: int,
         block: Callable[[Value, Value | None, list[Value]], list[Value]],
     ) -> list[Value]:  # fmt: skip
-        """Sums of BLOCK vectors, added with the rounding error carried along (Knuth's two-sum)."""
+        """Sums of BLOCK vectors, added with the rounding error carried along (Knuth's two-sum);
+        ``lanes`` turns are taken at once, by values of ``width`` lanes."""
         fn = self.fn
-        kind = llvm_type(s.names[0].dtype, lanes)
-        zero = constant(s.names[0].dtype, lanes, 0.0)
+        kind = llvm_type(s.names[0].dtype, width)
+        zero = constant(s.names[0].dtype, width, 0.0)
         step = BLOCK * lanes
-        whole = fn.val(f"and i64 {extent}, {-lanes}")
+        whole = extent if lanes == 1 else fn.val(f"and i64 {extent}, {-lanes}")
 
         def add(total: Value, error: Value, x: Value) -> list[Value]:
             new = fn.val(f"fadd {kind} {total}, {x}")
@@ -205,39 +224,56 @@ class _Loops:
             rest = fn.val(f"fsub {kind} {x}, {part}")
             return [new, fn.val(f"fadd {kind} {error}, {fn.val(f'fadd {kind} {lost}, {rest}')}")]
 
+        count = len(s.names)
+        zeros = [(kind, zero)] * count
+
+        def join(carried: list[Value], parts: list[Value]) -> list[Value]:
+            """One more block: totals and errors alternate."""
+            pairs = zip(carried[::2], carried[1::2], parts, strict=True)
+            return [v for total, error, x in pairs for v in add(total, error, x)]
+
         def blocks(i: Value, carried: list[Value]) -> list[Value]:
             end = fn.val(f"add i64 {i}, {step}")
             fn.declare("i64", "llvm.smin.i64", ["i64", "i64"])
             end = fn.val(f"call i64 @llvm.smin.i64(i64 {end}, i64 {whole})")
-            (part,) = fn.loop(i, end, lanes, [(kind, zero)], lambda k, c: block(k, None, c))
-            return add(carried[0], carried[1], part)
+            return join(carried, fn.loop(i, end, lanes, zeros, lambda k, c: block(k, None, c)))
 
-        total, error = fn.loop(0, whole, step, [(kind, zero), (kind, zero)], blocks)
+        sums = fn.loop(0, whole, step, zeros * 2, blocks)
 
         def tail() -> list[Value]:
             left = fn.val(f"sub i64 {extent}, {whole}")
             wide = llvm_type("int64", lanes)
             limit = scalars.splat(fn, left, "int64", lanes)
             mask = fn.val(f"icmp slt {wide} {lane_numbers(lanes)}, {limit}")
-            (part,) = block(whole, mask, [zero])
-            return add(total, error, part)
+            return join(sums, block(whole, mask, [zero] * count))
 
-        more = fn.val(f"icmp slt i64 {whole}, {extent}")
-        total, error = fn.if_(more, tail, lambda: [total, error], [kind, kind])
+        if lanes > 1:
+            more = fn.val(f"icmp slt i64 {whole}, {extent}")
+            sums = fn.if_(more, tail, lambda: sums, [kind] * (2 * count))
         # An infinite total has a NaN error: the total alone is the answer then.
-        sane = fn.val(f"fcmp ord {kind} {error}, {zero}")
-        flags = llvm_type("bool", lanes)
-        error = fn.val(f"select {flags} {sane}, {kind} {error}, {kind} {zero}")
-        return [fn.val(f"fadd {kind} {total}, {error}")]
+        flags = llvm_type("bool", width)
+        found = []
+        for total, error in zip(sums[::2], sums[1::2], strict=True):
+            sane = fn.val(f"fcmp ord {kind} {error}, {zero}")
+            kept = fn.val(f"select {flags} {sane}, {kind} {error}, {kind} {zero}")
+            found.append(fn.val(f"fadd {kind} {total}, {kept}"))
+        return found
 
     def _combine(self, s: Fold, lanes: int, old: list[Value], new: list[Value]) -> list[Value]:
         kind = s.names[0].dtype
-        if len(old) == 1:
-            op = s.combiner
-            return [
-                scalars.emit(self.fn, self.module, op, kind, lanes, [old[0], new[0]], [kind] * 2)
-            ]
-        return self._better(s, lanes, old, new)
+
+        def op(name: str, a: Value, b: Value) -> Value:
+            return scalars.emit(self.fn, self.module, name, kind, lanes, [a, b], [kind] * 2)
+
+        if s.combiner == "complex_add":
+            return [op("add", a, b) for a, b in zip(old, new, strict=True)]
+        if s.combiner == "complex_mul":
+            (a, b), (c, d) = old, new
+            real = op("sub", op("mul", a, c), op("mul", b, d))
+            return [real, op("add", op("mul", a, d), op("mul", b, c))]
+        if len(old) == 2:
+            return self._better(s, lanes, old, new)
+        return [op(s.combiner, old[0], new[0])]
 
     def _better(self, s: Fold, lanes: int, old: list[Value], new: list[Value]) -> list[Value]:
         """The pair (value, position) that wins: NaN first, then the extreme, then the earlier."""
@@ -335,6 +371,12 @@ class _Loops:
         for a in candidates if root in moving else [root]:
             if a not in moving and (a.op in SCALAR_OPS or a.op == "load") and _safe(a):
                 self.values.emit(a)
+
+
+def _long_sum(s: Fold, extent: Value, lanes: int) -> bool:
+    """Whether it adds so many floats that the rounding errors would show."""
+    long = not extent.isdigit() or int(extent) > 2 * BLOCK * lanes
+    return s.combiner in _SUMS and dtypes.is_float(s.names[0].dtype) and long
 
 
 def _safe(e: Expr) -> bool:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from symgraph import dtypes
 from symgraph.codegen.literals import constant, llvm_type
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
@@ -19,7 +20,8 @@ from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer, Call
 from symgraph.loops.statements import Size
 
-LETTERS = {"float32": "s", "float64": "d"}
+LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
+_COMPLEX_NAMES = {"orgqr": "ungqr"}  # orthogonal and unitary
 SMALL = 12  # up to this many unknowns a triangular system is solved in line
 
 
@@ -42,7 +44,9 @@ class Writer:
 
     def routine(self, name: str, k: int) -> Value:
         """The address of a routine for the dtype of operand k."""
-        return self.table.load(self.fn, "blas", LETTERS[self.dtype(k)] + name)
+        dtype = self.dtype(k)
+        name = _COMPLEX_NAMES.get(name, name) if dtypes.is_complex(dtype) else name
+        return self.table.load(self.fn, "blas", LETTERS[dtype] + name)
 
     def letter(self, text: str) -> Value:
         return self.place("i8", str(ord(text)))
@@ -178,6 +182,9 @@ def _trsm(w: Writer, params: dict[str, Any]) -> Value:
             else:
                 w.call(routine, side, *flags, columns, size, one, at[0], lead_a, at[2], lead_x)
 
+        if dtypes.is_complex(w.dtype(2)):
+            library()
+            return failed
         w.fn.if_(small, lambda: _substitute(w, params, at[0], at[2], rows, width), library)
         return failed
 
@@ -234,10 +241,19 @@ def _zero_on_diagonal(w: Writer, matrix: Value, n: Value) -> Value:
 
     def one(i: Value, carried: list[Value]) -> list[Value]:
         at = fn.val(f"getelementptr {kind}, ptr {matrix}, i64 {fn.val(f'mul i64 {i}, {step}')}")
-        zero = fn.fresh(f"fcmp oeq {kind} {fn.fresh(f'load {kind}, ptr {at}')}, 0.0")
+        zero = _is_zero(fn, w.dtype(0), fn.fresh(f"load {kind}, ptr {at}"))
         return [fn.fresh(f"or i1 {carried[0]}, {zero}")]
 
     return fn.loop(0, n, 1, [("i1", "false")], one)[0]
+
+
+def _is_zero(fn: FunctionWriter, dtype: str, value: Value) -> Value:
+    if not dtypes.is_complex(dtype):
+        return fn.fresh(f"fcmp oeq {llvm_type(dtype)} {value}, 0.0")
+    part, kind = llvm_type(dtypes.real_of(dtype)), llvm_type(dtype)
+    parts = [fn.fresh(f"extractvalue {kind} {value}, {k}") for k in (0, 1)]
+    flags = [fn.fresh(f"fcmp oeq {part} {p}, 0.0") for p in parts]
+    return fn.fresh(f"and i1 {flags[0]}, {flags[1]}")
 
 
 def _getrf(w: Writer, params: dict[str, Any]) -> Value:

@@ -1,7 +1,8 @@
 """How dtypes and Python numbers are spelt in LLVM text.
 
 In registers bool is i1; in memory it is a byte. A value of one lane is a scalar, of more a vector.
-Signed and unsigned integers share a type: the instruction decides.
+Signed and unsigned integers share a type: the instruction decides. The narrow floats are their bits
+(codegen/narrow_llvm.py converts them).
 """
 
 from __future__ import annotations
@@ -9,6 +10,10 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from typing import NamedTuple
+
+import numpy as np
+
+from symgraph import dtypes
 
 
 class Element(NamedTuple):
@@ -29,8 +34,13 @@ ELEMENTS: dict[str, Element] = {
     "uint16": Element("i16", "u", 16),
     "uint32": Element("i32", "u", 32),
     "uint64": Element("i64", "u", 64),
+    "float16": Element("i16", "f", 16),
+    "bfloat16": Element("i16", "f", 16),
     "float32": Element("float", "f", 32),
     "float64": Element("double", "f", 64),
+    # in memory only: kernels see the parts, routines take addresses
+    "complex64": Element("[2 x float]", "c", 64),
+    "complex128": Element("[2 x double]", "c", 128),
 }
 
 
@@ -67,13 +77,14 @@ def suffix(dtype: str, lanes: int = 1) -> str:
     >>> suffix("float32", 16), suffix("uint8"), suffix("bool", 8)
     ('v16f32', 'i8', 'v8i1')
     """
-    letter = "f" if ELEMENTS[dtype].kind == "f" else "i"
-    name = f"{letter}{ELEMENTS[dtype].bits}"
+    llvm, _, bits = ELEMENTS[dtype]
+    name = f"{'i' if llvm[0] == 'i' else 'f'}{bits}"
     return name if lanes == 1 else f"v{lanes}{name}"
 
 
-def element_literal(dtype: str, value: bool | int | float) -> str:
-    """One lane. Floats are written as bits, so that nothing is rounded on the way; integers wrap.
+def element_literal(dtype: str, value: bool | int | float | complex) -> str:
+    """One lane. Floats are written as bits, so that nothing is rounded on the way; integers wrap;
+    complex numbers are arrays of their parts.
 
     >>> element_literal("float64", 0.1), element_literal("uint8", 255), element_literal("bool", 1)
     ('0x3FB999999999999A', '-1', 'true')
@@ -81,7 +92,14 @@ def element_literal(dtype: str, value: bool | int | float) -> str:
     _, kind, bits = ELEMENTS[dtype]
     if kind == "b":
         return "true" if value else "false"
-    if kind == "f":
+    if kind == "c":
+        part, z = dtypes.real_of(dtype), complex(value)
+        parts = (f"{ELEMENTS[part].llvm} {element_literal(part, x)}" for x in (z.real, z.imag))
+        return f"[{', '.join(parts)}]"
+    assert not isinstance(value, complex)
+    if dtypes.is_narrow(dtype):
+        value = int(np.asarray(value, dtypes.numpy_dtype(dtype)).view("int16"))
+    elif kind == "f":
         x = float(value)
         if bits == 32:
             x = struct.unpack("<f", _float32(x))[0]  # LLVM wants a float32 as the equal double

@@ -13,6 +13,7 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.codegen import blas_llvm, lapack_llvm
 from symgraph.codegen.kernel_llvm import emit_kernel
+from symgraph.codegen.library_llvm import library_functions
 from symgraph.codegen.sort_llvm import emit_sort
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
@@ -164,6 +165,8 @@ class _Function:
         address = self.shared.table.load(self.fn, "kernel", self.shared.kernel(kernel))
         words = [f"ptr {self.pointers[b]}" for b in step.buffers]
         words += [f"i64 {self.values.uniform(var(s))}" for s in kernel.sizes]
+        for name in library_functions(kernel):
+            words.append(f"ptr {self.shared.table.load(self.fn, 'special', name)}")
         self.fn.raw(f"call void {address}({', '.join(words)})")
 
     def _python(self, step: Call) -> None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from symgraph.codegen import vmath
+from symgraph import dtypes
+from symgraph.codegen import library_llvm, vmath
 from symgraph.codegen.literals import (
     ELEMENTS,
     constant,
@@ -21,7 +22,9 @@ from symgraph.codegen.literals import (
     suffix,
     vector,
 )
+from symgraph.codegen.narrow_llvm import rounded, widened
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.scalar.special import LIBRARY
 
 __all__ = [
     "constant",
@@ -63,7 +66,11 @@ def emit(
     """
     if op in vmath.FUNCTIONS and dtype in vmath.DTYPES:
         return vmath.call(fn, module, op, dtype, lanes, list(args))
+    if op in LIBRARY and dtype in vmath.DTYPES:
+        return library_llvm.call(fn, module, op, dtype, lanes, list(args))
     handler = _HANDLERS.get(op)
+    if op not in _BITS and any(map(dtypes.is_narrow, arg_dtypes)):
+        handler = None  # loops/narrow.py has not been run
     value = handler(_Operation(fn, module, op, dtype, lanes, args, arg_dtypes)) if handler else None
     if value is None:
         raise ValueError(f"scalar operation {op} is not defined for {', '.join(arg_dtypes)}")
@@ -387,6 +394,8 @@ def _cast(o: _Operation) -> Value:
     _, kind, bits = ELEMENTS[o.result]
     if o.result == o.dtype:
         return x
+    if dtypes.is_narrow(o.dtype) or dtypes.is_narrow(o.result):
+        return _narrow_cast(o, x)
     if kind == "b":
         return o.two("fcmp une" if o.kind == "f" else "icmp ne", x, o.c(0))
     if o.kind == "f":
@@ -399,6 +408,20 @@ def _cast(o: _Operation) -> Value:
         return x
     word = "trunc" if bits < o.bits else "sext" if o.kind == "i" else "zext"
     return o.convert(word, x, o.type, target)
+
+
+def _narrow_cast(o: _Operation, x: Value) -> Value:
+    """To and from float16 and bfloat16: through float32, but for a float64 (see narrow_llvm)."""
+    source = o.dtype
+    if dtypes.is_narrow(source):
+        x, source = widened(o.fn, o.module, x, source, o.lanes), "float32"
+    through = o.result
+    if dtypes.is_narrow(through):
+        through = source if source == "float64" else "float32"
+    x = emit(o.fn, o.module, "cast", through, o.lanes, [x], [source])
+    if through == o.result:
+        return x
+    return rounded(o.fn, o.module, x, through, o.result, o.lanes)
 
 
 def _float_to_int(o: _Operation, x: Value, kind: str, bits: int) -> Value:
@@ -435,6 +458,8 @@ def _bitcast(o: _Operation) -> Value:
         return o.two("icmp ne", o.args[0], o.c(0))
     return o.convert("bitcast", o.args[0], o.type, target)
 
+
+_BITS = frozenset(("cast", "bitcast", "select"))  # what works on values of any dtype
 
 _HANDLERS: dict[str, _Handler] = {
     "add": _by_kind(f="fadd", i="add", b="or"),

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from symgraph import dtypes
 from symgraph.codegen.literals import ELEMENTS, memory_type
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer, Call
 
+_INFINITY = {
+    "float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF0000000000000,
+}  # fmt: skip
 SHORT = 48  # up to here insertion is faster than counting bytes
 
 
@@ -41,6 +45,7 @@ class _Rows:
     """Writes the function that sorts all rows of one dtype."""
 
     def __init__(self, dtype: str, positions: bool) -> None:
+        self.dtype = dtype
         self.kind = ELEMENTS[dtype].kind
         self.bits = 8 if dtype == "bool" else ELEMENTS[dtype].bits
         self.key = f"i{self.bits}"
@@ -109,7 +114,7 @@ class _Rows:
             return raw
         if self.kind == "i":
             return fn.fresh(f"xor {t} {raw}, {self._top}")
-        infinity = {16: 0x7C00, 32: 0x7F800000, 64: 0x7FF0000000000000}[self.bits]
+        infinity = _INFINITY[self.dtype]
         size = fn.fresh(f"and {t} {raw}, {~self._top}")
         if self.positions:
             zero = fn.fresh(f"icmp eq {t} {size}, 0")
@@ -126,7 +131,7 @@ class _Rows:
             return key
         if self.kind == "i":
             return fn.fresh(f"xor {t} {key}, {self._top}")
-        nan = {16: 0x7E00, 32: 0x7FC00000, 64: 0x7FF8000000000000}[self.bits]
+        nan = _INFINITY[self.dtype] | 1 << (dtypes.limits(self.dtype).digits - 1)
         sign = fn.fresh(f"ashr {t} {key}, {self.bits - 1}")
         mask = fn.fresh(f"xor {t} {sign}, -1")
         raw = fn.fresh(f"xor {t} {key}, {fn.fresh(f'or {t} {mask}, {self._top}')}")

@@ -31,7 +31,8 @@ class Table:
         self.slots: dict[tuple[str, str], int] = {("api", n): k for k, n in enumerate(FIXED)}
 
     def slot(self, kind: str, key: str) -> int:
-        """The word of an address: kind is api, descr, shared, constant or blas."""
+        """The word of an address: kind is api, descr, shared, constant, kernel, python, blas or
+        special (functions of runtime/special_functions.py)."""
         return self.slots.setdefault((kind, key), len(self.slots))
 
     def load(self, fn: FunctionWriter, kind: str, key: str, table: Value = "%table") -> Value:

@@ -15,8 +15,8 @@ from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.literals import constant, lane_numbers, llvm_type, memory_type, suffix
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
-from symgraph.loops.statements import Size
-from symgraph.scalar import Expr, as_expr, coefficient, const, postorder, variables
+from symgraph.loops.statements import Size, Store
+from symgraph.scalar import Expr, as_expr, coefficient, const, node, postorder, variables
 
 Lanes = tuple[Value, int]  # a value and its number of lanes: 1, or that of the vector loop
 
@@ -134,13 +134,18 @@ class Values:
 
     def step_of(self, position: Expr) -> int | None:
         """By how many elements the position moves from lane to lane: 0, 1, or None for other."""
+        step = self._stride(position)
+        return step if step in (0, 1) else None
+
+    def _stride(self, position: Expr) -> int | None:
+        """The same for any constant number of elements."""
         if self.lane is None:
             return 0
         varies = any(v is not self.lane and self._lanes_of(v) > 1 for v in variables(position))
         step = None if varies else coefficient(position, self.lane)
         if step is None or _reads_lane(position, self.lane):
             return None if varies or _depends(position, self.lane) else 0
-        return step.value if step.is_const and step.value in (0, 1) else None
+        return step.value if step.is_const else None
 
     def _lanes_of(self, v: Expr) -> int:
         return self.known[v][1] if v in self.known else 1
@@ -156,14 +161,17 @@ class Values:
             return base
         return self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
 
-    def linear_at_first_lane(self, position: Expr) -> Value:
+    def linear_at_first_lane(self, position: Expr, step: int = 1) -> Value:
         """The position with the lane index removed, plus the loop's base: one add per access."""
         assert self.lane is not None
-        rest = self.uniform(position - self.lane)
-        return self.base if rest == "0" else self.fn.val(f"add i64 {rest}, {self.base}")
+        rest = self.uniform(position - self.lane * step)
+        base = self.base if step == 1 else self.fn.val(f"mul i64 {self.base}, {step}")
+        return base if rest == "0" else self.fn.val(f"add i64 {rest}, {base}")
 
     def _load(self, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None) -> Lanes:
         buffer, dtype = e.attr, e.dtype
+        if self._are_pairs(buffer, indices):
+            return self._load_pairs(e, indices, cond)
         position = self.linear(buffer, indices)
         step = self.step_of(position)
         read = self.fn.fresh if buffer in self.stored else self.fn.val
@@ -175,8 +183,66 @@ class Values:
         mask = self._live(cond)
         if step == 1:
             where = self.address(buffer, position, dtype)
-            return self._vector_load(read, where, dtype, mask)
+            return self._vector_load(read, where, dtype, mask, self.lanes)
         return self._gather(read, buffer, position, dtype, mask)
+
+    # Pairs of numbers that lie side by side, such as the parts of complex numbers: those of all
+    # lanes are one wide load, taken apart by shuffles, or put together for one wide store.
+
+    def _are_pairs(self, buffer: str, indices: tuple[Expr, ...]) -> bool:
+        """Whether the last axis holds two elements and the lanes run through the pairs."""
+        if self.lane is None or not indices or self.shapes[buffer][-1] != 2:
+            return False
+        return indices[-1].is_const and self._stride(self.linear(buffer, indices)) == 2
+
+    def _pairs_place(self, buffer: str, indices: tuple[Expr, ...], dtype: str) -> Value:
+        start = self.linear(buffer, (*indices[:-1], const(0)))
+        first = self.linear_at_first_lane(start, 2)
+        base = self.pointers[buffer]
+        return self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
+
+    def _load_pairs(self, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None) -> Lanes:
+        """The wanted element of each lane's pair; the other one is known from now on."""
+        dtype, lanes = e.dtype, self.lanes
+        read = self.fn.fresh if e.attr in self.stored else self.fn.val
+        where = self._pairs_place(e.attr, indices, dtype)
+        both = self._vector_load(read, where, dtype, self._twice(self._live(cond)), 2 * lanes)[0]
+        kind = llvm_type(dtype, 2 * lanes)
+        for k in (0, 1):
+            picks = ", ".join(f"i32 {2 * n + k}" for n in range(lanes))
+            words = f"{kind} {both}, {kind} poison, <{lanes} x i32> <{picks}>"
+            part = node(e.op, (*e.args[:-1], const(k)), dtype, e.attr)
+            self.known[part] = self.fn.val(f"shufflevector {words}"), lanes
+        return self.known[e]
+
+    def _twice(self, mask: Value | None) -> Value | None:
+        """Each flag for both elements of a pair."""
+        if mask is None:
+            return None
+        picks = ", ".join(f"i32 {k // 2}" for k in range(2 * self.lanes))
+        flags = llvm_type("bool", self.lanes)
+        words = f"{flags} {mask}, {flags} poison, <{2 * self.lanes} x i32> <{picks}>"
+        return self.fn.val(f"shufflevector {words}")
+
+    def store_both(self, a: Store, b: Store) -> bool:
+        """Two stores as one wide one, when they write the two elements of each lane's pair."""
+        ends = [s.indices[-1] for s in (a, b) if s.indices]
+        neighbours = a.buffer == b.buffer and a.indices[:-1] == b.indices[:-1]
+        if not neighbours or b.value.op not in ("var", "const") or len(ends) < 2:
+            return False
+        if ends[0] is not const(0) or ends[1] is not const(1):
+            return False
+        if not self._are_pairs(a.buffer, a.indices):
+            return False
+        dtype, lanes = a.value.dtype, self.lanes
+        parts = [scalars.to_memory(self.fn, self.wide(s.value), dtype, lanes) for s in (a, b)]
+        kind = memory_type(dtype, lanes)
+        picks = ", ".join(f"i32 {n // 2 + n % 2 * lanes}" for n in range(2 * lanes))
+        words = f"{kind} {parts[0]}, {kind} {parts[1]}, <{2 * lanes} x i32> <{picks}>"
+        held = self.fn.val(f"shufflevector {words}")
+        where = self._pairs_place(a.buffer, a.indices, dtype)
+        self._vector_store(held, where, dtype, 2 * lanes, self._twice(self.mask))
+        return True
 
     def _memory_value(self, value: Value, dtype: str, lanes: int) -> Lanes:
         return scalars.from_memory(self.fn, value, dtype, lanes), lanes
@@ -194,7 +260,7 @@ class Values:
 
     def _guarded_scalar(self, buffer: str, position: Expr, dtype: str, cond: Value) -> Lanes:
         kind = memory_type(dtype)
-        zero = "0.0" if dtypes.is_float(dtype) else "0"
+        zero = constant(dtype, 1, 0) if dtype != "bool" else "0"
 
         def read() -> list[Value]:
             with self.inside():
@@ -204,17 +270,31 @@ class Values:
         (value,) = self.fn.if_(cond, read, lambda: [zero], [kind])
         return self._memory_value(value, dtype, 1)
 
-    def _vector_load(self, read: Any, where: Value, dtype: str, mask: Value | None) -> Lanes:
-        kind, align = memory_type(dtype, self.lanes), dtypes.itemsize(dtype)
+    def _vector_load(
+        self, read: Any, where: Value, dtype: str, mask: Value | None, lanes: int
+    ) -> Lanes:
+        kind, align = memory_type(dtype, lanes), dtypes.itemsize(dtype)
         if mask is None:
-            return self._memory_value(
-                read(f"load {kind}, ptr {where}, align {align}"), dtype, self.lanes
-            )
-        name = f"llvm.masked.load.{_suffix(dtype, self.lanes)}.p0"
-        flags = llvm_type("bool", self.lanes)
+            value = read(f"load {kind}, ptr {where}, align {align}")
+            return self._memory_value(value, dtype, lanes)
+        name = f"llvm.masked.load.{_suffix(dtype, lanes)}.p0"
+        flags = llvm_type("bool", lanes)
         self.fn.declare(kind, name, ["ptr", "i32", flags, kind])
         args = f"ptr {where}, i32 {align}, {flags} {mask}, {kind} zeroinitializer"
-        return self._memory_value(read(f"call {kind} @{name}({args})"), dtype, self.lanes)
+        return self._memory_value(read(f"call {kind} @{name}({args})"), dtype, lanes)
+
+    def _vector_store(
+        self, held: Value, where: Value, dtype: str, lanes: int, mask: Value | None
+    ) -> None:
+        kind, align = memory_type(dtype, lanes), dtypes.itemsize(dtype)
+        if mask is None:
+            self.fn.raw(f"store {kind} {held}, ptr {where}, align {align}")
+            return
+        flags = llvm_type("bool", lanes)
+        name = f"llvm.masked.store.{_suffix(dtype, lanes)}.p0"
+        self.fn.declare("void", name, [kind, "ptr", "i32", flags])
+        args = f"{kind} {held}, ptr {where}, i32 {align}, {flags} {mask}"
+        self.fn.raw(f"call void @{name}({args})")
 
     def _gather(
         self, read: Any, buffer: str, position: Expr, dtype: str, mask: Value | None
@@ -248,17 +328,14 @@ class Values:
             self.fn.raw(f"store {memory_type(dtype)} {held}, ptr {where}")
             return
         held = scalars.to_memory(self.fn, self.wide(value), dtype, self.lanes)
-        kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
         if step == 1:
             where = self.address(buffer, position, dtype)
-            if self.mask is None:
-                self.fn.raw(f"store {kind} {held}, ptr {where}, align {align}")
-                return
-            name, target = f"llvm.masked.store.{_suffix(dtype, self.lanes)}.p0", "ptr"
-        else:
-            where = self._places(buffer, position, dtype)
-            name = f"llvm.masked.scatter.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
-            target = f"<{self.lanes} x ptr>"
+            self._vector_store(held, where, dtype, self.lanes, self.mask)
+            return
+        kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
+        where = self._places(buffer, position, dtype)
+        name = f"llvm.masked.scatter.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
+        target = f"<{self.lanes} x ptr>"
         self.fn.declare("void", name, [kind, target, "i32", flags])
         live = self.mask or "splat (i1 true)"
         args = f"{kind} {held}, {target} {where}, i32 {align}, {flags} {live}"

@@ -112,7 +112,7 @@ def uses(source: str, filename: str = "<script>") -> list[Use]:
     for spelled, full, line, answer in _found(tree, meanings):
         found.setdefault((spelled, full), ([], answer))[0].append(line)
     made = [Use(s, f, tuple(sorted(set(lines))), a) for (s, f), (lines, a) in found.items()]
-    return sorted(made, key=lambda u: (u.lines[0], u.spelled))
+    return sorted(made, key=lambda u: (u.lines[0], u.spelled.startswith("."), u.spelled))
 
 
 def _meanings(tree: ast.AST) -> dict[str, str]:

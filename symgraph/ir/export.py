@@ -96,7 +96,7 @@ class _Table:
     """The keys of a graph's leaves (inputs first) and nodes."""
 
     def __init__(self, graph: Graph) -> None:
-        order = toposort(graph.outputs)
+        order = toposort(graph.outputs, sized=True)
         leaves = dict.fromkeys(graph.inputs)
         leaves.update({v: None for node in order for v in node.inputs if v.owner is None})
         leaves.update({v: None for v in graph.outputs if v.owner is None})

@@ -15,10 +15,12 @@ import numpy as np
 
 from symgraph import dtypes, provenance
 from symgraph.errors import ArgumentError, SymgraphError
+from symgraph.ir import made_sizes
 from symgraph.ir import op as _op
 from symgraph.ir.op import Op
 from symgraph.ir.operators import Operators
 from symgraph.ir.types import Shape, SizeCheck, TensorType, collecting_checks
+from symgraph.scalar import fresh_size
 
 
 class Variable(Operators):
@@ -208,10 +210,23 @@ def apply(op: Op, inputs: Sequence[Variable], origins: tuple[Any, ...] | None = 
     node.origins = origins
     node.outputs = tuple(Variable(t, node, k) for k, t in enumerate(types))
     _applies[key] = node
+    if op.makes:
+        made_sizes.register(node)
     return node
 
 
+def making(op: Op, inputs: Sequence[Variable]) -> Apply:
+    """The node of an op whose result has a size that depends on data: the size gets a name, one
+    for each op and inputs, whatever stands in the op's parameter for it.
+
+    Its name is part of the op, so that a graph which is written anew keeps it.
+    """
+    found: Apply | None = made_sizes.known(op, inputs)
+    return found or apply(op.replace(**{op.makes: fresh_size()}), inputs)
+
+
 _op._apply = apply
+_resized: Any = None  # ir.resizing fills this in
 
 
 class Graph:
@@ -231,32 +246,50 @@ class Graph:
         """All nodes, each after the nodes it reads, in a deterministic order."""
         return toposort(self.outputs)
 
-    def leaves(self) -> list[Variable]:
-        """Inputs, constants and shared variables that the outputs reach, in order of first use."""
-        seen = {v: None for node in self.toposort() for v in node.inputs if v.owner is None}
+    def sized_toposort(self) -> list[Apply]:
+        """All nodes, of a whole program: also those that only tell a size, before those that speak
+        of it."""
+        return toposort(self.outputs, sized=True)
+
+    def leaves(self, sized: bool = False) -> list[Variable]:
+        """Inputs, constants and shared variables that the outputs reach, in order of first use;
+        ``sized``: also those that only tell a size."""
+        order = toposort(self.outputs, sized)
+        seen = {v: None for node in order for v in node.inputs if v.owner is None}
         seen.update({v: None for v in self.outputs if v.owner is None})
         return list(seen)
 
     def __reduce__(self) -> Any:
         """Flat rows, so that pickling does not recurse into a deep graph."""
         place: dict[Variable, int] = {}
-        leaves = list(dict.fromkeys([*self.inputs, *self.leaves()]))
+        order = toposort(self.outputs, sized=True)
+        reads = [v for node in order for v in node.inputs if v.owner is None]
+        ends = [v for v in self.outputs if v.owner is None]
+        leaves = list(dict.fromkeys([*self.inputs, *reads, *ends]))
         place.update({v: k for k, v in enumerate(leaves)})
         rows = []
-        for node in self.toposort():
+        for node in order:
             names = {k: o.name for k, o in enumerate(node.outputs) if o.name}
             rows.append((node.op, [place[i] for i in node.inputs], node.origins, names))
             place.update({o: len(place) + k for k, o in enumerate(node.outputs)})
-        ends = [place[v] for v in self.inputs], [place[v] for v in self.outputs]
-        return _graph_of_rows, (leaves, rows, *ends)
+        here = [place[v] for v in self.inputs], [place[v] for v in self.outputs]
+        return _graph_of_rows, (leaves, rows, *here)
 
 
 def _graph_of_rows(
     leaves: list[Variable], rows: list[Any], inputs: list[int], outputs: list[int]
 ) -> Graph:
     made = list(leaves)
+    sizes: dict[Any, Any] = {}  # a graph that is read has its own names of sizes that data tell
     for op, operands, origins, names in rows:
-        node = apply(op, [made[k] for k in operands], origins)
+        own = _resized(op, sizes)
+        given = [made[k] for k in operands]
+        if op.makes:
+            with creating_with(origins):
+                node = making(own, given)
+            sizes[getattr(op, op.makes)] = getattr(node.op, op.makes)
+        else:
+            node = apply(own, given, origins)
         for k, name in names.items():
             node.outputs[k].name = node.outputs[k].name or name
         made += node.outputs
@@ -277,8 +310,13 @@ def _input(type: TensorType, name: str | None, default: Any, origins: tuple[Any,
     return v
 
 
-def toposort(outputs: Iterable[Variable]) -> list[Apply]:
-    """Nodes below the variables, producers first; iterative, so depth does not matter."""
+def toposort(outputs: Iterable[Variable], sized: bool = False) -> list[Apply]:
+    """Nodes below the variables, producers first; iterative, so depth does not matter.
+
+    ``sized`` puts the nodes whose results have a size that depends on data before all nodes whose
+    parameters speak of it: for whole programs, not for the graphs inside ops.
+    """
+    needs = made_sizes.needs if sized and made_sizes.exist() else None
     order: list[Apply] = []
     done: set[Apply] = set()
     stack: list[tuple[Apply, bool]] = [
@@ -294,6 +332,8 @@ def toposort(outputs: Iterable[Variable]) -> list[Apply]:
             for v in reversed(node.inputs):
                 if v.owner is not None and v.owner not in done:
                     stack.append((v.owner, False))
+            if needs is not None:
+                stack += [(m, False) for m in needs(node) if m not in done]
     return order
 
 

@@ -35,7 +35,7 @@ def structural_hash(graph: Graph) -> str:
     >>> structural_hash(Graph((a,), (a,))) == structural_hash(Graph((b,), (b,)))
     True
     """
-    text = _Encoder(graph).graph(graph)
+    text = _Encoder(graph).graph(graph, whole=True)
     return hexdigest(f"{VERSION}\n{text}".encode("utf-8", "surrogatepass"))
 
 
@@ -73,7 +73,7 @@ def _data_leaves(graph: Graph) -> list[Variable]:
         if g in seen:
             return
         seen.add(g)
-        for node in toposort(g.outputs):
+        for node in toposort(g.outputs, sized=g is graph):
             visit(node.inputs)
             for inner in inner_graphs(node.op):
                 scan(inner)  # as deep as loops are nested
@@ -97,7 +97,7 @@ class _Encoder:
         self.graphs: dict[Graph, str] = {}
         self.kinds: dict[TensorType, str] = {}
 
-    def graph(self, graph: Graph) -> str:
+    def graph(self, graph: Graph, whole: bool = False) -> str:
         """One line for each input, leaf and node."""
         ids: dict[Variable, int] = {}
         lines: list[str] = []
@@ -105,7 +105,7 @@ class _Encoder:
             ids[v] = len(ids)
             lines.append("input " + self.type(v.type))
         ops = self.ops
-        for node in toposort(graph.outputs):
+        for node in toposort(graph.outputs, sized=whole):
             for v in node.inputs:
                 if v not in ids:
                     ids[v] = len(ids)

@@ -6,7 +6,7 @@ parameters that hold symbolic sizes are bound to numbers before the op's referen
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,7 +60,7 @@ def interpret(
     env = dict(sizes or {})
     bind_sizes([*zip(graph.inputs, arrays, strict=True), *state.items()], env)
     with np.errstate(all="ignore"):
-        return [np.array(a) for a in _Machine(state).run(graph, arrays, env)]
+        return [np.array(a) for a in Machine(state).run(graph, arrays, env)]
 
 
 def _input(v: Variable, value: Any) -> np.ndarray:
@@ -121,8 +121,11 @@ def _solve(size: Expr, actual: int, env: Env) -> None:
 
 
 def bind_op(op: Op, env: Mapping[str, int]) -> Op:
-    """The op with the sizes among its parameters replaced by numbers."""
-    values = tuple(_bind(v, env) for v in op._values)
+    """The op with the sizes among its parameters replaced by numbers; a size that it makes is not
+    known yet."""
+    values = tuple(
+        v if n == op.makes else _bind(v, env) for n, v in zip(op.fields, op._values, strict=True)
+    )
     if all(a is b for a, b in zip(values, op._values, strict=True)):
         return op
     return op.replace(**dict(zip(op.fields, values, strict=True)))
@@ -152,7 +155,7 @@ class _Step(NamedTuple):
     dead: tuple[Variable, ...]
 
 
-class _Machine:
+class Machine:
     """Runs graphs; the order of each (also of inner ones, run many times) is found once."""
 
     def __init__(self, state: Mapping[Shared, np.ndarray]) -> None:
@@ -163,7 +166,7 @@ class _Machine:
         memory: dict[Variable, np.ndarray] = dict(zip(graph.inputs, arrays, strict=True))
         plan = self.plans.get(graph)
         if plan is None:
-            plan = self.plans[graph] = _plan(graph)
+            plan = self.plans[graph] = _plan(graph, whole=not self.plans)
         for node, symbolic, dead in plan:
             inputs = [self._value(v, memory) for v in node.inputs]
             if node.checks:
@@ -193,9 +196,9 @@ class _Machine:
             if hasattr(op, "inner"):
                 results = op.reference(self._inner(env), *inputs)
             else:
-                results = op.reference(*inputs)
+                results = op.reference(*_widened(op, inputs))
         except SymgraphError as error:
-            if node.origin is not None:
+            if node.origin is not None and not hasattr(op, "inner"):  # whose nodes have said it
                 error.origin = node.origin
             raise
         except IndexError as error:
@@ -206,39 +209,71 @@ class _Machine:
             raise
         several = isinstance(results, tuple | list)
         arrays = [np.asarray(r) for r in (results if several else (results,))]
+        if op.widens and any(dtypes.is_narrow(v.dtype) for v in node.outputs):
+            arrays = [_narrowed(v.dtype, a) for v, a in zip(node.outputs, arrays, strict=False)]
         if len(arrays) != len(node.outputs):
             raise VerifyError(f"{op.name}: {len(arrays)} results for {len(node.outputs)} outputs")
         for v, a in zip(node.outputs, arrays, strict=True):
             _agree(node, v.type, a, env)
         return arrays
 
-    def _inner(self, env: Env) -> Callable[[Graph, Sequence[Any]], list[np.ndarray]]:
-        def run(graph: Graph, arrays: Sequence[Any]) -> list[np.ndarray]:
-            given = [np.asarray(a) for a in arrays]
-            own = dict(env)
-            bind_sizes(list(zip(graph.inputs, given, strict=True)), own)
-            return self.run(graph, given, own)
-
-        return run
+    def _inner(self, env: Env) -> Inner:
+        return Inner(self, env)
 
 
-def _plan(graph: Graph) -> list[_Step]:
-    order = toposort(graph.outputs)
+class Inner:
+    """What the reference of an op with graphs is given to run them: the sizes outside are known."""
+
+    def __init__(self, machine: Machine, env: Env) -> None:
+        self.machine, self.env = machine, env
+
+    def __call__(self, graph: Graph, arrays: Sequence[Any]) -> list[np.ndarray]:
+        given = [np.asarray(a) for a in arrays]
+        return self.machine.run(graph, given, self._sizes(graph, given))
+
+    def _sizes(self, graph: Graph, arrays: Sequence[np.ndarray]) -> Env:
+        own = dict(self.env)
+        bind_sizes(list(zip(graph.inputs, arrays, strict=True)), own)
+        return own
+
+    def empty(self, graph: Graph, arrays: Sequence[Any]) -> list[np.ndarray]:
+        """Arrays of no rows of the types that the graph's outputs would have; nothing is run."""
+        own = self._sizes(graph, [np.asarray(a) for a in arrays])
+        return [
+            np.zeros((0, *(evaluate_size(s, own) for s in v.shape)), dtypes.numpy_dtype(v.dtype))
+            for v in graph.outputs
+        ]
+
+
+def _widened(op: Op, arrays: list[np.ndarray]) -> list[np.ndarray]:
+    """What an op's reference is given: float32 in the place of narrow floats."""
+    if not op.widens:
+        return arrays
+    return [a.astype("float32") if dtypes.is_narrow(str(a.dtype)) else a for a in arrays]
+
+
+def _narrowed(dtype: str, array: np.ndarray) -> np.ndarray:
+    same = not dtypes.is_narrow(dtype) or str(array.dtype) != "float32"
+    return array if same else array.astype(dtypes.numpy_dtype(dtype))
+
+
+def _plan(graph: Graph, whole: bool) -> list[_Step]:
+    order = toposort(graph.outputs, sized=whole)
     last: dict[Variable, Apply] = {v: node for node in order for v in (*node.outputs, *node.inputs)}
     kept = {*graph.outputs, *graph.inputs}
     dead: dict[Apply, list[Variable]] = {node: [] for node in order}
     for v, node in last.items():
         if v.owner is not None and v not in kept:
             dead[node].append(v)
-    symbolic = {op: _holds_size(op._values) for op in {node.op for node in order}}
+    symbolic = {op: holds_size(op._values) for op in {node.op for node in order}}
     return [_Step(n, symbolic[n.op], tuple(dead[n])) for n in order]
 
 
-def _holds_size(value: Any) -> bool:
+def holds_size(value: Any) -> bool:
     if isinstance(value, tuple):
-        return any(map(_holds_size, value))
+        return any(map(holds_size, value))
     if isinstance(value, slice):
-        return _holds_size((value.start, value.stop, value.step))
+        return holds_size((value.start, value.stop, value.step))
     return isinstance(value, Expr)
 
 
@@ -246,7 +281,8 @@ def _check(node: Apply, env: Env) -> None:
     for left, right, what in node.checks:
         a, b = evaluate_size(left, env), evaluate_size(right, env)
         if a != b:
-            names = "" if str(left) == str(a) and str(right) == str(b) else f" ({left} and {right})"
+            told = f"{left} and {right}"
+            names = "" if told == f"{a} and {b}" or "?" in told else f" ({told})"
             raise ShapeError(
                 f"{what}: {a} and {b}{names}",
                 origin=node.origin,

@@ -31,6 +31,8 @@ class Op:
     ``infer(*types)`` returns one TensorType or a tuple; ``reference(*arrays)`` the arrays by NumPy;
     ``vjp(g, y, *inputs)`` one cotangent (or None) per input, as graphs; for an op with several
     outputs ``g`` and ``y`` are tuples. ``elementwise`` says that shapes broadcast.
+    ``widens`` says that float16 and bfloat16 are computed in float32: ``reference`` and ``lower``
+    are given float32 in their place, and what they make is rounded once.
     """
 
     __slots__ = ("_hash", "_values")
@@ -39,6 +41,8 @@ class Op:
     name: ClassVar[str] = ""
     nondifferentiable: ClassVar[str] = ""
     elementwise: ClassVar[bool] = False
+    widens: ClassVar[bool] = True
+    makes: ClassVar[str] = ""  # the parameter that names the size of the result, where data say it
     abstract: ClassVar[bool] = True
 
     infer: ClassVar[Callable[..., Any]]

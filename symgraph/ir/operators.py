@@ -24,6 +24,8 @@ def in_language(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]
 
 def _binary(name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
     def left(self: Any, other: Any) -> Any:
+        if getattr(other, "outranks_tensors", False):  # its reflected operator knows both
+            return NotImplemented
         return LANGUAGE[name](self, other)
 
     def right(self: Any, other: Any) -> Any:
@@ -80,7 +82,18 @@ class Operators:
     transpose = _method("transpose_method")
     swapaxes, squeeze, repeat = _method("swapaxes"), _method("squeeze"), _method("repeat")
     astype, clip, round, dot = (_method(n) for n in ("cast", "clip", "round", "dot"))
+    conj = conjugate = _method("conj")
     eval = _method("eval")
+
+    @property
+    def real(self) -> Any:
+        """The real part; real tensors are their own."""
+        return LANGUAGE["real"](self)
+
+    @property
+    def imag(self) -> Any:
+        """The imaginary part; zeros for real tensors."""
+        return LANGUAGE["imag"](self)
 
     @property
     def T(self) -> Any:
@@ -110,6 +123,9 @@ class Operators:
 
     def __bool__(self) -> bool:
         return LANGUAGE["truth"](self)  # type: ignore[no-any-return]
+
+    def __array__(self, *args: Any, **kwargs: Any) -> Any:
+        return LANGUAGE["as_array"](self)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         LANGUAGE["assign"](self)

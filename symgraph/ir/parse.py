@@ -448,7 +448,7 @@ class _Parser:
             self.fail("the shape of a constant is known")
         count = int(np.prod(shape, dtype=object))
         if self.skip("bits"):
-            data = np.frombuffer(bytes.fromhex(self.string()), t.dtype)
+            data = np.frombuffer(bytes.fromhex(self.string()), dtypes.numpy_dtype(t.dtype))
         else:
             data = self.elements(t.dtype, bool(shape))
         if data.size != count:
@@ -466,10 +466,17 @@ class _Parser:
             if not self.skip(","):
                 self.take("]")
                 break
-        return np.array(found, dtype)
+        return np.array(found, dtypes.numpy_dtype(dtype))
 
     def element(self, dtype: str) -> Any:
         kind = dtypes.numpy_dtype(dtype).type
+        if dtypes.is_complex(dtype):
+            self.take("(")
+            real = self.element(dtypes.real_of(dtype))
+            self.take(",")
+            imag = self.element(dtypes.real_of(dtype))
+            self.take(")")
+            return kind(complex(real, imag))
         if dtypes.is_int(dtype):
             return kind(self.integer())
         sign = -1.0 if self.skip("-") else 1.0

@@ -1,6 +1,7 @@
 """Graphs in files: one zip with a header, the text of the graph, and arrays in NumPy's format.
 
-    header.json           format, version, the words of constants, shared variables and defaults
+    header.json           format, version, the words of constants, shared variables and defaults,
+                          and which arrays are bfloat16: they are kept as uint16
     graph.txt             ir.text
     constants/0.npy ...   values of the constants that the text only names
     shared/0.npy ...      values of the shared variables when the graph was saved
@@ -74,6 +75,10 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
 def _write(file: IO[bytes], text: str, groups: dict[str, dict[str, np.ndarray]]) -> None:
     header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     header |= {group: list(arrays) for group, arrays in groups.items()}
+    header["bfloat16"] = [
+        f"{group}/{k}" for group, arrays in groups.items()
+        for k, array in enumerate(arrays.values()) if str(array.dtype) == "bfloat16"
+    ]  # fmt: skip
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as members:
         members.writestr(zipfile.ZipInfo("header.json", _DATE), json.dumps(header, indent=1))
         members.writestr(zipfile.ZipInfo("graph.txt", _DATE), text)
@@ -81,6 +86,8 @@ def _write(file: IO[bytes], text: str, groups: dict[str, dict[str, np.ndarray]])
             for k, array in enumerate(arrays.values()):
                 entry = zipfile.ZipInfo(f"{group}/{k}.npy", _DATE)
                 dense = np.ascontiguousarray(array).reshape(array.shape)  # 0-d stays 0-d
+                if f"{group}/{k}" in header["bfloat16"]:
+                    dense = dense.view("uint16")
                 with members.open(entry, "w", force_zip64=True) as member:
                     npy.write_array(member, dense, allow_pickle=False)
 
@@ -128,6 +135,8 @@ def _arrays(members: zipfile.ZipFile, header: dict[str, Any], group: str) -> dic
     for k, word in enumerate(header[group]):
         member = io.BytesIO(members.read(f"{group}/{k}.npy"))  # read whole: the checksum is tested
         array = npy.read_array(member, allow_pickle=False)
+        if f"{group}/{k}" in header.get("bfloat16", ()) and array.dtype == "uint16":
+            array = array.view(dtypes.numpy_dtype("bfloat16"))
         if str(array.dtype) not in dtypes.ALL:
             raise GraphFileError(f"{group}/{k}.npy has the unsupported dtype {array.dtype}")
         found[str(word)] = array

@@ -67,6 +67,7 @@ class GraphPrinter:
         self.types, self.origins = types, origins
         self.lines: list[str] = []
         self.words: dict[Variable, str] = {}
+        self.outside: list[list[tuple[Variable, str]]] = []  # words hidden by those of inner graphs
         self.taken: set[str] = set()
         self.count = self.count_constants = 0
         self.sizes: dict[Expr, Expr] = {}
@@ -78,19 +79,20 @@ class GraphPrinter:
     # lines
 
     def _graph(self, graph: Graph, indent: str, head: str) -> None:
+        self.outside.append([])
         inputs = ", ".join(f"{self._bind(v)}: {self.type(v.type)}" for v in graph.inputs)
         self.lines.append(f"{indent}{head}graph({inputs}) {{")
-        for node in toposort(graph.outputs):
+        for node in toposort(graph.outputs, sized=not indent):
             self._declare(node.inputs, indent + "  ")
             self._node(node, indent + "  ")
         self._declare(graph.outputs, indent + "  ")
         self.lines.append(f"{indent}  return {', '.join(map(self._use, graph.outputs))}".rstrip())
         self.lines.append(indent + "}")
+        self.words.update(reversed(self.outside.pop()))
 
     def _node(self, node: Apply, indent: str) -> None:
         inputs = ", ".join([self._use(v) for v in node.inputs])
-        inner = bool(inner_graphs(node.op))
-        if inner:
+        if any(isinstance(v, Graph) for v in node.op._values):
             left = self._op_with_graphs(node, indent)
         else:
             op = self.ops.get(node.op)
@@ -126,6 +128,8 @@ class GraphPrinter:
 
     def _bind(self, v: Variable) -> str:
         """A new name for the variable, with the user's name quoted behind it if it cannot be it."""
+        if v in self.words:
+            self.outside[-1].append((v, self.words[v]))
         name = v.name
         if name and name not in self.taken and is_plain(name):
             self.taken.add(name)
@@ -231,18 +235,24 @@ def constant_text(data: np.ndarray) -> str:
     """
     shape = f"[{', '.join(map(str, data.shape))}]" if data.ndim else ""
     dtype = str(data.dtype)
-    parts = [_number(x) for x in data.ravel()]
-    again = np.array([dtypes.numpy_dtype(dtype).type(_python(p)) for p in parts], data.dtype)
+    flat = data.ravel()
+    if data.dtype.kind == "c":  # (real, imaginary)
+        flat = flat.view(dtypes.real_of(dtype))
+    kind = dtypes.numpy_dtype(dtypes.real_of(dtype)).type
+    parts = [_number(x) for x in flat]
+    again = np.array([kind(_python(p)) for p in parts], flat.dtype)
     if again.tobytes() != data.tobytes():  # NaNs with a payload or a sign
         return f"const<{dtype}{shape}>(bits {json.dumps(data.tobytes().hex())})"
+    if data.dtype.kind == "c":
+        parts = [f"({x}, {y})" for x, y in zip(parts[::2], parts[1::2], strict=True)]
     inner = f"[{', '.join(parts)}]" if data.ndim else parts[0]
     return f"const<{dtype}{shape}>({inner})"
 
 
 def _number(x: Any) -> str:
-    if x.dtype.kind != "f":
+    if x.dtype.kind not in "fV":
         return repr(x.item())
-    text = str(x)  # the shortest digits that this dtype reads back
+    text = str(x)  # the shortest digits that this dtype reads back (six of bfloat16 always do)
     return text if any(c in text for c in ".en") else text + ".0"
 
 

@@ -88,6 +88,7 @@ def elements(shape: Sequence[Size]) -> Size:
 # combiner -> number of carried values; their meaning is in IDENTITY and loops.interpreter.
 COMBINERS = {
     "add": 1, "mul": 1, "maximum": 1, "minimum": 1, "and": 1, "or": 1, "argmax": 2, "argmin": 2,
+    "complex_add": 2, "complex_mul": 2,
 }  # fmt: skip
 
 
@@ -97,9 +98,9 @@ def identity(combiner: str, dtype: str) -> float | int | bool:
     >>> identity("maximum", "float32"), identity("add", "int8")
     (-inf, 0)
     """
-    if combiner in ("add", "or"):
+    if combiner in ("add", "or", "complex_add"):
         return False if dtype == "bool" else 0
-    if combiner in ("mul", "and"):
+    if combiner in ("mul", "and", "complex_mul"):
         return True if dtype == "bool" else 1
     largest = combiner in ("minimum", "argmin")
     if dtypes.is_float(dtype):

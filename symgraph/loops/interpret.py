@@ -15,6 +15,7 @@ import numpy as np
 from symgraph import dtypes
 from symgraph.errors import CODES, ShapeError, SymgraphError, VerifyError
 from symgraph.loops.compute import identity
+from symgraph.loops.narrow import widen
 from symgraph.loops.program import (
     Branch,
     Buffer,
@@ -59,6 +60,7 @@ def run_kernel(kernel: Kernel, buffers: Mapping[str, np.ndarray], sizes: Sizes) 
                 f"{kernel.name}: {p.name} is {p.dtype}{list(shape)}, "
                 f"given {buffers[p.name].dtype}{list(buffers[p.name].shape)}"
             )
+    kernel = widen(kernel)  # which says what arithmetic of narrow floats means
     machine = _Kernel(dict(buffers), {n: np.int64(sizes[n]) for n in kernel.sizes})
     with np.errstate(all="ignore"):
         try:
@@ -70,7 +72,7 @@ def run_kernel(kernel: Kernel, buffers: Mapping[str, np.ndarray], sizes: Sizes) 
 def fresh(dtype: str, shape: Sequence[int]) -> np.ndarray:
     """New memory with contents that no program should depend on."""
     kind = dtypes.numpy_dtype(dtype)
-    if kind.kind == "f":
+    if dtypes.is_inexact(dtype):
         return np.full(shape, np.nan, kind)
     count = int(np.prod(shape, dtype=np.int64))
     raw = np.frombuffer(b"\xa5" * (count * kind.itemsize), "uint8").copy()
@@ -191,6 +193,10 @@ def combine(combiner: str, a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
     position."""
     if combiner in _UFUNC:
         return [_UFUNC[combiner](a[0], b[0])]
+    if combiner == "complex_add":
+        return [a[0] + b[0], a[1] + b[1]]
+    if combiner == "complex_mul":
+        return [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]]
     better = np.greater if combiner == "argmax" else np.less
     nan_a, nan_b = np.not_equal(a[0], a[0]), np.not_equal(b[0], b[0])
     tie = np.equal(a[0], b[0]) | (nan_a & nan_b)

@@ -117,7 +117,10 @@ def _in_place(
     for e in postorder(roots):
         if e.op in ("load", "load_if"):
             places.setdefault(e.attr, set()).add(e.args if e.op == "load" else e.args[1:])
-    stores = {s.buffer: s.indices for s in body if isinstance(s, Store)}
+    stores: dict[str, set[tuple[Expr, ...]]] = {}
+    for s in body:
+        if isinstance(s, Store):
+            stores.setdefault(s.buffer, set()).add(s.indices)
     bound = list(zip(step.kernel.params, step.buffers, strict=True))
     names = Counter(step.buffers)
     pairs: list[tuple[str, str]] = []
@@ -144,12 +147,12 @@ def _reads_come_first(body: tuple[Stmt, ...]) -> bool:
 
 
 def _same_place(
-    p: Param, q: Param, stores: dict[str, tuple[Expr, ...]],
+    p: Param, q: Param, stores: dict[str, set[tuple[Expr, ...]]],
     places: dict[str, set[tuple[Expr, ...]]],
 ) -> bool:  # fmt: skip
     """Whether q is read exactly where p is written, with equal layouts."""
     same = p.dtype == q.dtype and p.shape == q.shape and q.name not in stores
-    return same and places.get(q.name) == {stores[p.name]}
+    return same and places.get(q.name) == stores[p.name]
 
 
 def _is_temp(program: Program, name: str) -> bool:

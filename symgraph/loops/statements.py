@@ -7,9 +7,11 @@
            | Alloc(buffer, dtype, shape) | Barrier
 
 Indices are int64 variables running from 0 to extent - 1. All buffers are dense, last axis fastest.
-``Fold`` is a loop that carries one value (two for argmax and argmin): it starts at the combiner's
-identity, combines the yielded values each turn and leaves its names bound afterwards. A ``vector``
-Fold may combine in any fixed tree order. An ``Alloc`` lives until the end of the enclosing body.
+``Fold`` is a loop that carries one value (two for argmax and argmin, and for complex_add and
+complex_mul, which loops/complexes.py makes: the parts of a complex number): it starts at the
+combiner's identity, combines the yielded values each turn and leaves its names bound afterwards. A
+``vector`` Fold may combine in any fixed tree order. An ``Alloc`` lives until the end of the
+enclosing body.
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ from symgraph.loops.compute import COMBINERS, elements
 from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Require, Row, Run, Step
 from symgraph.loops.statements import Alloc, Fold, For, If, Kernel, Let, Size, Stmt, Store
 from symgraph.scalar import SCALAR_OPS, Expr, postorder
+from symgraph.scalar.expr import result_dtype
 
 KINDS = ("serial", "vector")
 ROLES = ("input", "output", "shared", "constant", "temp")
@@ -154,7 +155,7 @@ class _KernelVerifier:
         if e.dtype not in dtypes.ALL:
             self.fail(f"{e} has the unknown dtype {e.dtype}")
         if e.op == "const":
-            if e.args or not isinstance(e.attr, bool | int | float):
+            if e.args or not isinstance(e.attr, bool | int | float | complex):
                 self.fail(f"malformed constant {e}")
             return
         row = SCALAR_OPS.get(e.op)
@@ -169,7 +170,8 @@ class _KernelVerifier:
         elif e.op == "bitcast":
             good = dtypes.itemsize(kinds[0]) == dtypes.itemsize(e.dtype)
         else:
-            result = {"same": kinds[0], "bool": "bool", "attr": e.dtype}[row.result]
+            attr = row.result == "attr"
+            result = e.dtype if attr else result_dtype(row.result, kinds[0])
             good = len(set(kinds)) == 1 and result == e.dtype
         if not good:
             self.fail(f"{e.op} of {', '.join(kinds)} does not give {e.dtype}: {e}")

@@ -159,7 +159,7 @@ class Builder:
         ))  # fmt: skip
         inputs = tuple(self.names[v] for v in self.graph.inputs)
         used = {n for s in steps for n in touched(s)} | {*inputs, *outputs}
-        used |= {self.buffers[n].alias for n in used if self.buffers[n].alias}
+        used |= {name for n in used for name in self._names_of_memory(n)}
         kept = {n: b for n, b in self.buffers.items() if n in used or b.role in ("input", "shared")}
         return Program(self.name, inputs, outputs, kept, _sizes(kept, steps), (), tuple(steps))
 
@@ -222,6 +222,14 @@ class Builder:
         while self.buffers[name].alias:
             name = self.buffers[name].alias
         return name
+
+    def _names_of_memory(self, name: str) -> list[str]:
+        """The buffers whose memory a buffer shares, up to the one that owns it."""
+        found = []
+        while self.buffers[name].alias:
+            name = self.buffers[name].alias
+            found.append(name)
+        return found
 
     def _in_place(self, order: list[int], target: str, source: str, at_end: list[str]) -> bool:
         """Whether the kernel that makes ``source`` may write it over ``target``: nothing reads the

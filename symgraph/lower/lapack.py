@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from symgraph import dtypes
 from symgraph.ir.graph import Apply, Graph, Input
 from symgraph.ir.graph import apply as make
 from symgraph.ir.types import Size, TensorType
@@ -81,6 +82,10 @@ def _call(name: str, buffers: Sequence[str], origins: tuple[Any, ...], **params:
     return Call("lapack", tuple(buffers), (("name", name), *params.items()), origins)
 
 
+def _conjugate(x: Expr) -> Expr:
+    return F.conj(x) if dtypes.is_complex(x.dtype) else x
+
+
 # routines -----------------------------------------------------------------------------------------
 
 
@@ -89,7 +94,8 @@ def cholesky(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     a, out = b.buffer(apply.inputs[0]), b.buffer(apply.output)
 
     def low(i: Expr, j: Expr, x: Callable[[Expr, Expr], Expr]) -> Expr:
-        value = F.mul(F.add(x(i, j), x(j, i)), 0.5) if params["symmetrize"] else x(i, j)
+        both = F.add(x(i, j), _conjugate(x(j, i)))
+        value = F.mul(both, 0.5) if params["symmetrize"] else x(i, j)
         return F.select(F.le(j, i), value, 0.0)
 
     more: dict[str, Any] = {"on_failure": params["on_failure"]}

@@ -13,6 +13,7 @@ from typing import Any
 
 from symgraph.ir.graph import Apply, Constant, Graph, Variable
 from symgraph.loops.compute import Compute, Operand, Reduction
+from symgraph.lower.widening import lowered
 from symgraph.scalar import (
     Expr,
     const,
@@ -24,6 +25,7 @@ from symgraph.scalar import (
     substitute,
     transform,
 )
+from symgraph.scalar.special import SPECIAL
 
 CHEAP = 2  # the cost up to which a value is computed again for each consumer
 CHEAP_BROADCAST = 3  # ... for each element that broadcasting makes of it
@@ -37,11 +39,12 @@ _DEAR = frozenset(
     "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
     " acosh atanh sigmoid softplus erf erfc".split()
 )
+_DEAREST = frozenset(SPECIAL)
 
 
 def cost(op: str) -> int:
     """A rough price of one scalar op, in additions."""
-    return 20 if op in _DEAR else _COSTS.get(op, 1)
+    return 20 if op in _DEAR else 50 if op in _DEAREST else _COSTS.get(op, 1)
 
 
 class Root:
@@ -156,7 +159,7 @@ class Inliner:
             for v in apply.inputs
         ]
         (out,) = apply.outputs
-        raw: Compute = apply.op.lower(out.type, *operands)  # type: ignore[attr-defined]
+        raw = lowered(apply.op, out.type, operands)
         shape = tuple(self.simplify(s) for s in raw.shape)
         reduction = raw.reduction
         if reduction is not None:

@@ -14,9 +14,10 @@ from symgraph.ir.types import Size, TensorType
 from symgraph.loops.compute import Operand, index_axes
 from symgraph.loops.program import ENDLESS, Branch, Call, Copy, Loop, Program, Row, Step
 from symgraph.loops.statements import Store
-from symgraph.lower import lapack, sequences
+from symgraph.lower import convolution, lapack, sequences, sparse
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel, nest
+from symgraph.lower.widening import widen_routines
 from symgraph.scalar import Expr, as_expr, as_size, const, load
 from symgraph.scalar import functions as F
 
@@ -99,7 +100,7 @@ ROUTINES: dict[str, Callable[..., None]] = {
     "python": _python, "matmul": _matmul, "reshape": _reshape, "scatter": _scatter,
     "barrier": _barrier, "cumulative": sequences.cumulative, "recurrence": sequences.recurrence,
     "searchsorted": sequences.searchsorted, "sort": sequences.sort, "gcd": sequences.gcd,
-    **lapack.LAPACK,
+    **lapack.LAPACK, **convolution.ROUTINES, **sparse.ROUTINES,
 }  # fmt: skip
 
 
@@ -107,7 +108,7 @@ ROUTINES: dict[str, Callable[..., None]] = {
 
 
 def _program(b: Builder, graph: Graph, name: str) -> Program:
-    inner = Builder(graph, name, (), b.ctx)
+    inner = Builder(widen_routines(graph), name, (), b.ctx)
     return inner.build((), realise)
 
 

@@ -45,7 +45,8 @@ COMBINE: dict[str, Callable[[Expr, Expr], Expr]] = {
 
 class _Line:
     """The loop nest along an axis: ``at`` are the indices of the element whose turn it is,
-    ``prior`` those of the one before, ``later`` whether there is one before."""
+    ``prior`` those of the one before, ``later`` whether there is one before; ``across`` are the
+    indices of the other axes."""
 
     def __init__(self, shape: list[Size], axis: int, reverse: bool) -> None:
         self.axes = list(index_axes(len(shape)))
@@ -56,6 +57,8 @@ class _Line:
         self.at = tuple(here if k == axis else a for k, a in enumerate(self.axes))
         self.prior = tuple(before if k == axis else a for k, a in enumerate(self.axes))
         self.later = F.lt(const(0), turn)
+        self.across = tuple(a for k, a in enumerate(self.axes) if k != axis)
+        self.across_shape = tuple(n for k, n in enumerate(shape) if k != axis)
 
     def loops(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
         last = len(self.axes) - 1
@@ -72,12 +75,46 @@ def cumulative(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]
     line = _Line(list(b.buffers[x].shape), params["axis"], params["reverse"])
     dtype = b.buffers[out].dtype
     value = load("p0", line.at, dtype)
+    if params["combiner"] == "add" and dtypes.is_float(dtype):
+        wide = dtype != "float64"
+        room = TensorType("float64", line.across_shape)
+        rooms = [b.scratch(room) for _ in range(1 if wide else 2)]
+        body = line.loops((_widened if wide else _compensated)(line, value))
+        made = kernel(b, [x, out, *rooms], "io" + "o" * len(rooms), body, apply.origins)
+        b.add_steps([x], [out, *rooms], [made], needs)
+        return
     carried = load_if("p1", line.later, line.prior, dtype)
     combined = COMBINE[params["combiner"]](carried, value)
     if params["combiner"] != "add":  # 0, which load_if gives at the first element, is not neutral
         combined = F.select(line.later, combined, value)
     body = line.loops((Store("p1", line.at, combined),))
     b.add_steps([x], [out], [kernel(b, [x, out], "io", body, apply.origins)], needs)
+
+
+def _widened(line: _Line, value: Expr) -> tuple[Stmt, ...]:
+    """One more term of a running sum of float32: p2 has the sum in float64."""
+    total = F.add(load_if("p2", line.later, line.across, "float64"), F.cast(value, "float64"))
+    new = var("_total", "float64")
+    rounded = F.cast(new, value.dtype)
+    return Let(new, total), Store("p1", line.at, rounded), Store("p2", line.across, new)
+
+
+def _compensated(line: _Line, value: Expr) -> tuple[Stmt, ...]:
+    """One more term of a running sum: p2 has the rounded sum and p3 the rounding errors so far
+    (Knuth's two-sum), so that the error does not grow with the length. Beyond an infinity the
+    error is NaN and left out."""
+    dtype = value.dtype
+    total, error = (load_if(room, line.later, line.across, dtype) for room in ("p2", "p3"))
+    new, part, lost, kept = (var(name, dtype) for name in ("_total", "_part", "_lost", "_error"))
+    return (
+        Let(new, F.add(total, value)),
+        Let(part, F.sub(new, total)),
+        Let(lost, F.add(F.sub(total, F.sub(new, part)), F.sub(value, part))),
+        Let(kept, F.add(error, lost)),
+        Store("p1", line.at, F.add(new, F.select(F.isnan(kept), const(0.0, dtype), kept))),
+        Store("p2", line.across, new),
+        Store("p3", line.across, kept),
+    )
 
 
 def recurrence(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:

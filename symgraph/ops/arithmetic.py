@@ -14,6 +14,7 @@ from symgraph.ir.op import OPS
 from symgraph.ir.operators import in_language
 from symgraph.ops.cast import cast
 from symgraph.ops.comparison import equal, greater, less, less_equal, logical_and, where
+from symgraph.ops.complex_parts import conjugate_part, real_part
 from symgraph.ops.elementwise import (
     elementwise,
     not_bool,
@@ -37,7 +38,11 @@ __all__ = [
 
 def _by_kind(floats: Any, others: Any) -> Any:
     """A lowering that depends on whether the operands are floats."""
-    return lambda x, *rest: (floats if dtypes.is_float(x.dtype) else others)(x, *rest)
+    return lambda x, *rest: (floats if dtypes.is_inexact(x.dtype) else others)(x, *rest)
+
+
+def _complex(x: Variable) -> bool:
+    return dtypes.is_complex(x.dtype)
 
 
 def _itself(x: Expr) -> Expr:
@@ -48,27 +53,27 @@ def _itself(x: Expr) -> Expr:
 
 add = elementwise(
     "add", "a + b; on bools, or.",
-    dtype=same, arity=2, reference=np.add, lower=functions.add,
+    dtype=same, on_complex=True, arity=2, reference=np.add, lower=functions.add,
     vjp=lambda g, y, a, b: (g, g), example="add([1, 2], 0.5) -> [1.5, 2.5]",
 )  # fmt: skip
 subtract = elementwise(
     "subtract", "a - b; integers wrap around.",
-    dtype=not_bool, arity=2, reference=np.subtract, lower=functions.sub,
+    dtype=not_bool, on_complex=True, arity=2, reference=np.subtract, lower=functions.sub,
     vjp=lambda g, y, a, b: (g, negative(g)), example="subtract([1, 2], 0.5) -> [0.5, 1.5]",
 )  # fmt: skip
 multiply = elementwise(
     "multiply", "a * b; on bools, and.",
-    dtype=same, arity=2, reference=np.multiply, lower=functions.mul,
+    dtype=same, on_complex=True, arity=2, reference=np.multiply, lower=functions.mul,
     vjp=lambda g, y, a, b: (g * b, g * a), example="multiply([1, 2], 0.5) -> [0.5, 1.0]",
 )  # fmt: skip
 negative = elementwise(
     "negative", "-x; unsigned integers wrap around.",
-    dtype=not_bool, reference=np.negative, lower=functions.neg,
+    dtype=not_bool, on_complex=True, reference=np.negative, lower=functions.neg,
     vjp=lambda g, y, x: (negative(g),), example="negative([1, -2]) -> [-1, 2]",
 )  # fmt: skip
 square = elementwise(
     "square", "x * x.",
-    dtype=number, reference=np.square, lower=lambda x: functions.mul(x, x),
+    dtype=number, on_complex=True, reference=np.square, lower=lambda x: functions.mul(x, x),
     vjp=lambda g, y, x: (2 * g * x,), example="square([3, -2]) -> [9, 4]",
 )  # fmt: skip
 
@@ -77,7 +82,7 @@ square = elementwise(
 
 divide = elementwise(
     "divide", "a / b in floats; all integers are divided as float64.",
-    dtype=to_float64, arity=2, reference=np.true_divide, lower=functions.div,
+    dtype=to_float64, on_complex=True, arity=2, reference=np.true_divide, lower=functions.div,
     vjp=lambda g, y, a, b: (g / b, negative(g * y / b)), domain=((-3, 3), (0.5, 3)),
     example="divide([1, 3], 2) -> [0.5, 1.5]",
 )  # fmt: skip
@@ -103,7 +108,7 @@ def _reciprocal(x: Any) -> Any:
 
 reciprocal = elementwise(
     "reciprocal", "1 / x in floats (NumPy truncates integers instead).",
-    dtype=to_float64, reference=_reciprocal,
+    dtype=to_float64, on_complex=True, reference=_reciprocal,
     lower=lambda x: functions.div(1, x), vjp=lambda g, y, x: (negative(g * y * y),),
     domain=(0.5, 3), example="reciprocal([2.0, 4.0]) -> [0.5, 0.25]",
 )  # fmt: skip
@@ -113,7 +118,7 @@ reciprocal = elementwise(
 
 
 def _power_reference(a: Any, b: Any) -> Any:
-    row = "pow" if np.result_type(a).kind == "f" else "ipow"
+    row = "pow" if np.result_type(a).kind in "fc" else "ipow"
     return SCALAR_OPS[row].reference(a, b)
 
 
@@ -138,7 +143,7 @@ _power = elementwise(
 Integers wrap around; where a dynamic integer exponent is negative the result is the truncated
 quotient 1 // a**-b (0, 1 or -1). The derivative by the base is 0 where b is 0, the one by the
 exponent is 0 where a is 0 and NaN where a is negative.""",
-    dtype=number, arity=2, reference=_power_reference,
+    dtype=number, on_complex=True, arity=2, reference=_power_reference,
     lower=_by_kind(functions.pow_, functions.ipow), vjp=_power_vjp, domain=((0.2, 3), (-2, 3)),
 )  # fmt: skip
 
@@ -167,17 +172,19 @@ def power(a: Any, b: Any) -> Variable:
 
 
 def _is_float(operand: Any) -> bool:
-    return dtypes.is_float(operand) if isinstance(operand, str) else type(operand) is float
+    if isinstance(operand, str):
+        return dtypes.is_inexact(operand)
+    return type(operand) in (float, complex)
 
 
 sqrt = elementwise(
     "sqrt", "The square root; NaN below 0.",
-    dtype=to_float, reference=np.sqrt, lower=functions.sqrt,
+    dtype=to_float, on_complex=True, reference=np.sqrt, lower=functions.sqrt,
     vjp=lambda g, y, x: (0.5 * g / y,), domain=(0.1, 9), example="sqrt([4.0, 9.0]) -> [2.0, 3.0]",
 )  # fmt: skip
 rsqrt = elementwise(
     "rsqrt", "1 / sqrt(x).",
-    dtype=to_float, reference=lambda x: _reciprocal(np.sqrt(x)),
+    dtype=to_float, on_complex=True, reference=lambda x: _reciprocal(np.sqrt(x)),
     lower=lambda x: functions.div(1, functions.sqrt(x)),
     vjp=lambda g, y, x: (-0.5 * g * y / x,), domain=(0.1, 9), example="rsqrt([4.0]) -> [0.5]",
 )  # fmt: skip
@@ -198,29 +205,48 @@ def hypot(a: Any, b: Any) -> Variable:
     return where(infinite, math.inf, usual)
 
 
-def cbrt(x: Any) -> Variable:
-    """The real cube root, also of negative numbers: sign(x) * |x| ** (1/3).
+def _cbrt(x: Expr) -> Expr:
+    """The power by the rounded 1/3, and one step of Newton's for the digits that this costs."""
+    root = functions.copysign(functions.pow_(functions.abs_(x), 1.0 / 3.0), x)
+    square_of_root = root * root
+    residual = functions.fma(square_of_root, root, -x)
+    better = root - functions.div(residual, square_of_root * 3.0)
+    return functions.select(functions.isfinite(better), better, root)
 
-    >>> import symgraph as sg
-    >>> sg.cbrt([-1.0, 0.0]).eval().tolist()
-    [-1.0, 0.0]
-    """
-    x = as_variable(x)
-    return sign(x) * power(absolute(x), 1 / 3)
+
+cbrt = elementwise(
+    "cbrt", "The real cube root, also of negative numbers.",
+    dtype=to_float, reference=np.cbrt, lower=_cbrt,
+    vjp=lambda g, y, x: (g / (3 * square(y)),), domain=(0.2, 9),
+    example="cbrt([-1.0, 8.0]) -> [-1.0, 2.0]",
+)  # fmt: skip
 
 
 # sign ---------------------------------------------------------------------------------------------
 
 absolute = elementwise(
     "absolute", "The magnitude |x|. Its derivative at 0 is 0.",
-    dtype=same, reference=np.absolute, lower=functions.abs_,
-    vjp=lambda g, y, x: (g * sign(x),), example="absolute([-1.5, 2.0]) -> [1.5, 2.0]",
+    dtype=same, on_complex=True, result="part", reference=np.absolute, lower=functions.abs_,
+    vjp=lambda g, y, x: (g * (conjugate_part(sign(x)) if _complex(x) else sign(x)),),
+    example="absolute([-1.5, 2.0]) -> [1.5, 2.0]",
 )  # fmt: skip
 abs = absolute
+
+
+def _sign_vjp(g: Variable, y: Variable, x: Variable) -> tuple[Variable | None]:
+    """Of complex x the direction turns: (g - Re(g y) conj(y)) / |x|."""
+    if not _complex(x):
+        return (None,)
+    length = absolute(x)
+    along = real_part(g * y) * conjugate_part(y)
+    return ((g - along) / where(equal(length, 0), 1, length),)
+
+
 sign = elementwise(
-    "sign", "-1, 0 or 1; NaN for NaN. Its derivative is 0.",
-    dtype=not_bool, reference=np.sign, lower=functions.sign,
-    vjp=lambda g, y, x: (None,), example="sign([-1.5, 0.0]) -> [-1.0, 0.0]",
+    "sign",
+    """-1, 0 or 1; NaN for NaN. Its derivative is 0. Of complex numbers x / |x|, and 0 for 0.""",
+    dtype=not_bool, on_complex=True, reference=np.sign, lower=functions.sign,
+    vjp=_sign_vjp, example="sign([-1.5, 0.0]) -> [-1.0, 0.0]",
 )  # fmt: skip
 copysign = elementwise(
     "copysign", "The magnitude of a with the sign of b, whose sign of zero counts.",

@@ -10,6 +10,7 @@ import numpy as np
 
 from symgraph.errors import ArgumentError, IndexOutOfRange, RankError, ShapeError
 from symgraph.ir.graph import Constant, Variable
+from symgraph.ir.operators import LANGUAGE
 from symgraph.ir.types import Size, normalize_axis
 from symgraph.ir.types import broadcast_shapes as _broadcast_shapes
 from symgraph.ops.cast import to_dtype
@@ -339,11 +340,20 @@ def delete(x: Any, at: Any, axis: int | None = None) -> Variable:
     """
     x = ravel(x) if axis is None else as_variable(x)
     axis = normalize_axis(0 if axis is None else axis, x.ndim, "delete: axis")
+    if isinstance(at, Variable) and not isinstance(at, Constant):
+        rest = broadcast_to(to_dtype(True, "bool"), (x.shape[axis],)).at[at].set(False)
+        return LANGUAGE["compressed"](rest, x, axis)  # type: ignore[no-any-return]
     n = _known(x.shape[axis], "delete")
     where = at if isinstance(at, slice) else _constant(at, "delete")
     if not isinstance(where, slice) and where.size == 0:
         where = where.astype("int64")
-    return take(x, np.delete(np.arange(n), where), axis)
+    try:
+        kept = np.delete(np.arange(n), where)
+    except IndexError as error:
+        raise IndexOutOfRange(f"delete: {error}") from None
+    except ValueError as error:
+        raise ShapeError(f"delete: {error}") from None
+    return take(x, kept, axis)
 
 
 def _known(size: Size, name: str) -> int:
@@ -362,12 +372,16 @@ def _constant(value: Any, name: str) -> Any:
 
 def compress(condition: Any, x: Any, axis: int | None = None) -> Variable:
     """The slices of x along ``axis`` (elements of the flattened x when not given) at which the
-    constant vector ``condition`` is true; missing conditions are false.
+    vector ``condition`` is true; missing conditions are false.
 
     >>> import symgraph as sg
     >>> sg.compress([True, False, True], [1, 2, 3]).eval().tolist()
     [1, 3]
     """
+    if isinstance(condition, Variable) and not isinstance(condition, Constant):
+        x = ravel(x) if axis is None else as_variable(x)
+        axis = normalize_axis(0 if axis is None else axis, x.ndim, "compress: axis")
+        return LANGUAGE["compressed"](condition, x, axis)  # type: ignore[no-any-return]
     mask = np.asarray(_constant(condition, "compress"))
     if mask.ndim != 1:
         raise RankError(f"compress: the condition is a vector, not of {mask.ndim} dimensions")

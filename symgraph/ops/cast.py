@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symgraph import dtypes
+from symgraph.errors import DTypeError
 from symgraph.ir.graph import Variable, apply
 from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
@@ -23,8 +24,9 @@ __all__ = ["cast"]
 class Cast(Op):
     """The elements converted to ``dtype`` as NumPy's astype does.
 
-    Floats become integers by truncation, anything becomes bool by ``!= 0``, integers wrap.
-    Between floats the derivative passes; integers and bools carry none.
+    Floats become integers by truncation, anything becomes bool by ``!= 0``, integers wrap, of a
+    complex number the real part stays (the function ``cast`` refuses that; ``x.real`` says it).
+    Between floats and complex numbers the derivative passes; integers and bools carry none.
     """
 
     name = "cast"
@@ -35,10 +37,12 @@ class Cast(Op):
         return x.with_dtype(self.dtype)
 
     def reference(self, x: Any) -> Any:
-        return np.asarray(x).astype(dtypes.numpy_dtype(self.dtype))
+        x = np.asarray(x)
+        parts = x.dtype.kind == "c" and dtypes.kind(self.dtype) not in "bc"
+        return (x.real if parts else x).astype(dtypes.numpy_dtype(self.dtype))
 
     def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable | None]:
-        both = dtypes.is_float(x.dtype) and dtypes.is_float(self.dtype)
+        both = dtypes.is_inexact(x.dtype) and dtypes.is_inexact(self.dtype)
         return (to_dtype(g, x.dtype) if both else None,)
 
     def lower(self, out: TensorType, x: Operand) -> Compute:
@@ -51,11 +55,17 @@ def to_dtype(value: Any, dtype: str) -> Variable:
     return found if found is not None else apply(Cast(dtype), (as_variable(value),)).outputs[0]
 
 
+def computed_in(x: Variable) -> Variable:
+    """x as what sums of several steps are taken in: float32 for float16 and bfloat16, else x."""
+    return to_dtype(x, "float32") if dtypes.is_narrow(x.dtype) else x
+
+
 @in_language("cast")
 def cast(x: Any, dtype: Any) -> Variable:
     """x converted to another dtype, as ``x.astype(dtype)`` of NumPy; the same shape.
 
-    Raises DTypeError for an unknown dtype.
+    Raises DTypeError for an unknown dtype, and for complex numbers that would lose their imaginary
+    part.
 
     >>> import symgraph as sg
     >>> sg.cast([1.7, -1.7], "int32").eval().tolist()
@@ -63,6 +73,11 @@ def cast(x: Any, dtype: Any) -> Variable:
     """
     if is_pattern(x):
         return pattern_node("cast", (x,), {"dtype": dtype})  # type: ignore[no-any-return]
-    if type(x) in (bool, int, float):
-        x = as_variable(x)
-    return to_dtype(x, dtypes.as_dtype(dtype))
+    x, wanted = as_variable(x), dtypes.as_dtype(dtype)
+    if dtypes.is_complex(x.dtype) and dtypes.kind(wanted) not in "bc":
+        raise DTypeError(
+            f"cast: {x.dtype} to {wanted} would drop the imaginary part",
+            operands=[(x.label(), x.type.text(), x.origin)],
+            hint="x.real, x.imag and sg.abs(x) say which number is meant",
+        )
+    return to_dtype(x, wanted)

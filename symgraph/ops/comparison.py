@@ -25,7 +25,7 @@ from symgraph.scalar.table import SCALAR_OPS
 __all__ = [
     "bitwise_and", "bitwise_or", "bitwise_xor", "equal", "greater", "greater_equal", "invert",
     "isfinite", "isinf", "isnan", "left_shift", "less", "less_equal", "logical_and", "logical_not",
-    "logical_or", "logical_xor", "not_equal", "right_shift", "where",
+    "logical_or", "logical_xor", "not_equal", "right_shift",
 ]  # fmt: skip
 
 _STEP = "the result is a truth value"
@@ -46,12 +46,12 @@ _less_equal = elementwise(
 )  # fmt: skip
 _equal = elementwise(
     "equal", "Where a == b; NaN equals nothing.",
-    dtype=same, result="bool", arity=2, reference=np.equal, lower=functions.eq,
+    dtype=same, on_complex=True, result="bool", arity=2, reference=np.equal, lower=functions.eq,
     nondifferentiable=_STEP, example="equal([1, 2], 2) -> [False, True]",
 )  # fmt: skip
 _not_equal = elementwise(
     "not_equal", "Where a != b; NaN differs from everything.",
-    dtype=same, result="bool", arity=2, reference=np.not_equal, lower=functions.ne,
+    dtype=same, on_complex=True, result="bool", arity=2, reference=np.not_equal, lower=functions.ne,
     nondifferentiable=_STEP, example="not_equal([1, 2], 2) -> [True, False]",
 )  # fmt: skip
 
@@ -156,22 +156,22 @@ def not_equal(a: Any, b: Any) -> Variable:
 
 logical_and = elementwise(
     "logical_and", "Where both are true (not zero).",
-    dtype=truth, arity=2, reference=np.logical_and, lower=functions.and_,
+    dtype=truth, on_complex=True, arity=2, reference=np.logical_and, lower=functions.and_,
     nondifferentiable=_STEP, example="logical_and([1, 0], [True, True]) -> [True, False]",
 )  # fmt: skip
 logical_or = elementwise(
     "logical_or", "Where at least one is true (not zero).",
-    dtype=truth, arity=2, reference=np.logical_or, lower=functions.or_,
+    dtype=truth, on_complex=True, arity=2, reference=np.logical_or, lower=functions.or_,
     nondifferentiable=_STEP, example="logical_or([1, 0], [0, 0]) -> [True, False]",
 )  # fmt: skip
 logical_xor = elementwise(
     "logical_xor", "Where exactly one is true (not zero).",
-    dtype=truth, arity=2, reference=np.logical_xor, lower=functions.xor,
+    dtype=truth, on_complex=True, arity=2, reference=np.logical_xor, lower=functions.xor,
     nondifferentiable=_STEP, example="logical_xor([1, 1], [0, 1]) -> [True, False]",
 )  # fmt: skip
 logical_not = elementwise(
     "logical_not", "Where x is zero.",
-    dtype=truth, reference=np.logical_not, lower=functions.not_,
+    dtype=truth, on_complex=True, reference=np.logical_not, lower=functions.not_,
     nondifferentiable=_STEP, example="logical_not([1.5, 0.0]) -> [False, True]",
 )  # fmt: skip
 
@@ -215,17 +215,17 @@ right_shift = elementwise(
 
 isnan = elementwise(
     "isnan", "Where x is not a number; nowhere for integers.",
-    dtype=same, result="bool", reference=np.isnan, lower=functions.isnan,
+    dtype=same, on_complex=True, result="bool", reference=np.isnan, lower=functions.isnan,
     nondifferentiable=_STEP, example="isnan([0.0, float('nan')]) -> [False, True]",
 )  # fmt: skip
 isinf = elementwise(
     "isinf", "Where x is infinite, of either sign; nowhere for integers.",
-    dtype=same, result="bool", reference=np.isinf, lower=functions.isinf,
+    dtype=same, on_complex=True, result="bool", reference=np.isinf, lower=functions.isinf,
     nondifferentiable=_STEP, example="isinf([0.0, -float('inf')]) -> [False, True]",
 )  # fmt: skip
 isfinite = elementwise(
     "isfinite", "Where x is neither infinite nor NaN; everywhere for integers.",
-    dtype=same, result="bool", reference=np.isfinite, lower=functions.isfinite,
+    dtype=same, on_complex=True, result="bool", reference=np.isfinite, lower=functions.isfinite,
     nondifferentiable=_STEP, example="isfinite([0.0, float('inf')]) -> [True, False]",
 )  # fmt: skip
 
@@ -238,7 +238,8 @@ where = elementwise(
 
 The derivative of each element passes to the operand it came from and is exactly 0 for the other,
 so that a NaN or infinity there does not leak.""",
-    dtype=choice, arity=3, reference=SCALAR_OPS["select"].reference, lower=functions.select,
+    dtype=choice, on_complex=True, arity=3, reference=SCALAR_OPS["select"].reference,
+    lower=functions.select,
     vjp=lambda g, y, c, a, b: (None, where(c, g, 0), where(c, 0, g)),
     domain=((0, 2), (-3, 3), (-3, 3)), example="where([True, False], 1.0, -1.0) -> [1.0, -1.0]",
 )  # fmt: skip

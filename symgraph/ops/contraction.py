@@ -15,8 +15,8 @@ from symgraph.ir.graph import Variable
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape, Size, same_size
 from symgraph.ops import reductions
-from symgraph.ops.cast import to_dtype
-from symgraph.ops.matrix import diagonal, matmul, multiply_matrices, promoted, vecdot
+from symgraph.ops.cast import computed_in, to_dtype
+from symgraph.ops.matrix import diagonal, matmul, multiply_matrices, promoted
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import expand_dims, is_one, normalize_axes, reshape, squeeze, transpose
 from symgraph.scalar import product
@@ -54,6 +54,8 @@ def einsum(subscripts: str, *operands: Any) -> Variable:
     """
     xs = promoted(*operands) if operands else []
     inputs, output = _parse(subscripts, [x.ndim for x in xs])
+    dtype = xs[0].dtype
+    xs = [computed_in(x) for x in xs]
     sizes = _sizes(xs, inputs)
     terms = []
     for x, labels in zip(xs, inputs, strict=True):
@@ -66,7 +68,7 @@ def einsum(subscripts: str, *operands: Any) -> Variable:
         needed = set(output).union(*(t.labels for t in terms))
         terms.append(_contract(_reduced(a, needed | set(b.labels)),
                                _reduced(b, needed | set(a.labels)), needed))  # fmt: skip
-    return _ordered(_reduced(terms[0], set(output)), output)
+    return to_dtype(_ordered(_reduced(terms[0], set(output)), output), dtype)
 
 
 def _parse(subscripts: str, ranks: Sequence[int]) -> tuple[list[Labels], Labels]:
@@ -172,7 +174,7 @@ def _contract(a: Term, b: Term, needed: set[Label]) -> Term:
     left = tuple(n for n in a.labels if n not in shared)
     right = tuple(n for n in b.labels if n not in shared)
     labels = (*batch, *left, *right)
-    if not inner_ or not (left or right) or not dtypes.is_float(a.x.dtype):
+    if not inner_ or not (left or right) or not dtypes.is_inexact(a.x.dtype):
         every = (*labels, *inner_)
         return _reduced(Term(_aligned(a, every) * _aligned(b, every), every), needed)
     x, ta = _matrix(a, batch, left, inner_)
@@ -234,8 +236,8 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Variable:
         same_size(a.shape[i], b.shape[j], f"tensordot: sizes of axes {i} and {j} differ")
         right[j] = left[i]
     output = [n for n in left + right if not (n in left and n in right)]
-    result = _contract(Term(a, tuple(left)), Term(b, tuple(right)), set(output))
-    return _ordered(result, output)
+    terms = Term(computed_in(a), tuple(left)), Term(computed_in(b), tuple(right))
+    return to_dtype(_ordered(_contract(*terms, set(output)), output), a.dtype)
 
 
 @in_language("dot")
@@ -265,4 +267,4 @@ def inner(a: Any, b: Any) -> Variable:
     a, b = as_variable(a), as_variable(b)
     if not a.ndim or not b.ndim:
         return a * b  # type: ignore[no-any-return]
-    return vecdot(a, b) if a.ndim == b.ndim == 1 else tensordot(a, b, ([a.ndim - 1], [b.ndim - 1]))
+    return matmul(a, b) if a.ndim == b.ndim == 1 else tensordot(a, b, ([a.ndim - 1], [b.ndim - 1]))

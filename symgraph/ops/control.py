@@ -21,6 +21,7 @@ from symgraph.ir.types import Size, TensorType, same_size
 from symgraph.ops.comparison import where
 from symgraph.ops.joining import part_of
 from symgraph.ops.matrix import promoted
+from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable
 from symgraph.ops.sizes import smaller
 from symgraph.ops.slicing import Embed, zeros
@@ -74,10 +75,10 @@ class Scan(Op):
             here = [a[t] for a in arrays[self.carries : split]]
             out = run(self.body, [*state, *here, *arrays[split:]])
             state, rows[t] = list(out[: self.carries]), out[self.carries :]
-        if not rows:  # a step on zeros tells the shapes
+        if not rows:
             here = [np.zeros(a.shape[1:], a.dtype) for a in arrays[self.carries : split]]
-            out = run(self.body, [*state, *here, *arrays[split:]])[self.carries :]
-            return (*state, *(np.zeros((0, *o.shape), o.dtype) for o in out))
+            out = run.empty(self.body, [*state, *here, *arrays[split:]])  # type: ignore[attr-defined]
+            return (*state, *out[self.carries :])
         return (*state, *(np.stack(column) for column in zip(*rows, strict=True)))
 
     def vjp(self, g: Any, y: Any, *inputs: Variable) -> tuple[Any, ...]:
@@ -106,7 +107,7 @@ class ScanBackward:
     ) -> None:
         body, c, s = op.body, op.carries, op.carries + op.sequences
         self.op, self.inputs, self.g = op, inputs, g
-        real = [dtypes.is_float(v.dtype) for v in body.inputs]
+        real = [dtypes.is_inexact(v.dtype) for v in body.inputs]
         active = self._active([w and r for w, r in zip(wanted, real, strict=True)])
         self.carried = [k for k in range(c) if active[k] and real[k]]
         self.rows = [k for k in range(c, s) if active[k]]
@@ -250,7 +251,8 @@ class Cond(Op):
         """The cotangents of the ``wanted`` inputs: a Cond of the derivatives of both graphs."""
         g = g if isinstance(g, tuple) else (g,)
         given = [k for k, v in enumerate(g) if v is not None]
-        asked = [k for k, w in enumerate(wanted[1:]) if w and dtypes.is_float(inputs[k + 1].dtype)]
+        floats = [dtypes.is_inexact(v.dtype) for v in inputs[1:]]
+        asked = [k for k, w in enumerate(wanted[1:]) if w and floats[k]]
         pulled = [self._pull(branch, given, asked) for branch in (self.then, self.otherwise)]
         places = [k for k in asked if any(k in found for _, found in pulled)]
         if not places:
@@ -384,7 +386,7 @@ def close_over(
 def cond(pred: Any, then: Any, otherwise: Any, *operands: Any) -> Any:
     """``then`` where ``pred`` holds, else ``otherwise``; only the chosen one is computed.
 
-    Branches are functions of the operands, or expressions; each gives a tensor or a list of
+    Branches are functions of the operands, or expressions; each gives a tensor or a nest of
     tensors, of the same shapes in both. What both branches use is computed before.
     Raises ShapeError or DTypeError where the branches differ.
 
@@ -400,8 +402,8 @@ def cond(pred: Any, then: Any, otherwise: Any, *operands: Any) -> Any:
     if flag.dtype != "bool":
         flag = flag != 0
     values = [b(*operands) if callable(b) else b for b in (then, otherwise)]
-    single = not isinstance(values[0], tuple | list)
-    pair = [[v] if not isinstance(v, tuple | list) else list(v) for v in values]
+    (first, pack), (second, _) = map(flatten, values)
+    pair = first, second
     if len(pair[0]) != len(pair[1]):
         raise ShapeError(f"cond: the branches give {len(pair[0])} and {len(pair[1])} values")
     rows = [promoted(a, b) for a, b in zip(*pair, strict=True)]
@@ -413,8 +415,8 @@ def cond(pred: Any, then: Any, otherwise: Any, *operands: Any) -> Any:
     for outputs in branches:
         inner = {v: Input(v.type, v.name) for v in captured}
         graphs.append(Graph(inner.values(), rebuild(outputs, dict(inner))))
-    out = results(Cond(*graphs), [flag, *captured])
-    return out[0] if single else list(out)
+    found = pack(results(Cond(*graphs), [flag, *captured]))
+    return list(found) if isinstance(found, tuple) else found
 
 
 def _shared_by(branches: Sequence[Sequence[Variable]]) -> list[Variable]:

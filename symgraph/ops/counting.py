@@ -12,16 +12,18 @@ from symgraph.errors import ArgumentError, DTypeError, RankError, ShapeError
 from symgraph.ir.graph import Constant, Variable
 from symgraph.ir.types import Size, TensorType, same_size
 from symgraph.ops import reductions
+from symgraph.ops.arithmetic import maximum
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.creation import linspace
+from symgraph.ops.data_sizes import size_from
 from symgraph.ops.gathering import scatter
 from symgraph.ops.joining import concatenate
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import as_shape, expand_dims, ravel, reshape
 from symgraph.ops.slicing import fill, zeros
 from symgraph.ops.sorting import searchsorted
-from symgraph.scalar import as_expr, as_size, product
+from symgraph.scalar import Expr, as_expr, as_size, product
 
 __all__ = ["bincount", "histogram", "histogram2d", "histogram_bin_edges", "histogramdd"]
 
@@ -30,9 +32,9 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0, length: Any = None
     """How often each of 0, 1, ..., length - 1 occurs among the integers of the vector x, or the sum
     of the ``weights`` (as float64) of its occurrences.
 
-    The size of the result depends on the values in NumPy; here ``length`` says it, and an integer
-    outside is an error when the function runs. For a constant x it is found as NumPy does, from the
-    values and ``minlength``. Raises ArgumentError without either.
+    The size of the result is the greatest integer plus 1, at least ``minlength``: it depends on the
+    values (docs/sizes.md). ``length`` fixes it; an integer outside, as a negative one in any case,
+    is an error when the function runs. Raises RankError, DTypeError.
 
     >>> import symgraph as sg
     >>> sg.bincount([1, 3, 1]).eval().tolist()
@@ -49,12 +51,12 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0, length: Any = None
     if not dtypes.is_int(index.dtype) and index.dtype != "bool":
         raise DTypeError(f"bincount counts integers, not {index.dtype}")
     if length is None:
-        if not isinstance(index, Constant):
-            raise ArgumentError(
-                "bincount: the size of the result would depend on data", hint="give length="
-            )
-        found = int(index.data.max()) + 1 if index.data.size else 0
-        length = max(found, int(minlength))
+        if isinstance(index, Constant):
+            found = int(index.data.max()) + 1 if index.data.size else 0
+            length = max(found, int(minlength))
+        else:
+            padded = concatenate([cast(index, "int64"), to_dtype([-1], "int64")])
+            length = size_from(maximum(reductions.max(padded) + 1, minlength))
     (size,) = as_shape(length, "bincount")
     index = cast(index, "int64")
     index = where(index < 0, as_variable(size), index)  # out of range, not counted from the end
@@ -79,14 +81,17 @@ def histogram_bin_edges(x: Any, bins: Any = 10, range: Any = None, weights: Any 
 def _edges(x: Variable, bins: Any, bounds: Any) -> Variable:
     if isinstance(bins, str):
         raise ArgumentError("histogram: rules for the number of bins would depend on data")
-    given = None if isinstance(bins, int | np.integer) else as_variable(bins)
+    if isinstance(bins, Variable) and bins.ndim == 0:
+        bins = size_from(bins)
+    counted = isinstance(bins, int | np.integer | Expr)
+    given = None if counted else as_variable(bins)
     if given is not None and given.ndim == 1:
         if isinstance(given, Constant) and (given.data[:-1] > given.data[1:]).any():
             raise ArgumentError("histogram: the edges of bins rise")
         return given
     if given is not None:
         raise RankError("histogram: bins are an int or a vector of edges")
-    if bins < 1:
+    if not isinstance(bins, Expr) and bins < 1:
         raise ArgumentError("histogram: there is at least one bin")
     if bounds is not None:
         low, high = bounds
@@ -102,7 +107,7 @@ def _edges(x: Variable, bins: Any, bounds: Any) -> Variable:
         first, last = cast(reductions.min(x), kind), cast(reductions.max(x), kind)
     flat = equal(first, last)
     first, last = where(flat, first - 0.5, first), where(flat, last + 0.5, last)
-    return linspace(first, last, int(bins) + 1)
+    return linspace(first, last, bins + 1 if isinstance(bins, Expr) else int(bins) + 1)
 
 
 def _bins_of(x: Variable, edges: Variable) -> tuple[Variable, Variable]:

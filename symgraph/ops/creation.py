@@ -18,8 +18,10 @@ from symgraph.ir.graph import Input, Variable, checked_name
 from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType, tensor_type
 from symgraph.loops.compute import Compute, Operand, pointwise
+from symgraph.ops.arithmetic import ceil
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import equal, less_equal, where
+from symgraph.ops.data_sizes import size_from
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import BroadcastTo, ExpandDims
 from symgraph.ops.sizes import at_least_zero, ceil_div
@@ -95,14 +97,16 @@ def _of_rank(rank: int, x: Input) -> Input:
 
 
 def _shape(shape: Any) -> tuple[Size, ...]:
-    sizes = shape if isinstance(shape, tuple | list) else (shape,)
+    given = shape if isinstance(shape, tuple | list) else (shape,)
+    sizes = [size_from(s) if isinstance(s, Variable) else s for s in given]
     return tensor_type("bool", sizes).shape
 
 
 def full(shape: Any, value: Any, dtype: Any = None) -> Variable:
     """A tensor of the shape filled with ``value`` (which broadcasts), in its dtype unless given.
 
-    Sizes are ints, expressions of sizes or names. Raises ShapeError, DTypeError.
+    Sizes are ints, expressions of sizes, names or 0-d integer tensors. Raises ShapeError,
+    DTypeError.
 
     >>> import symgraph as sg
     >>> sg.full((2, 2), 7).eval().tolist()
@@ -200,8 +204,8 @@ def iota(size: Any, ndim: int = 1, axis: int = -1) -> Variable:
 def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Variable:
     """The numbers start, start + step, ... before stop; ``arange(stop)`` starts at 0.
 
-    Bounds are Python numbers or size expressions (int64); the length must be known as a size, so
-    tensors are refused. Raises ArgumentError.
+    Bounds are Python numbers, size expressions (int64) or 0-d tensors, of which the length then
+    depends (docs/sizes.md). Raises ArgumentError.
 
     >>> import symgraph as sg
     >>> sg.arange(3).eval().tolist(), sg.arange(5, 0, -2).eval().tolist()
@@ -209,6 +213,8 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Va
     """
     if stop is None:
         start, stop = 0, start
+    if any(isinstance(v, Variable) for v in (start, stop, step)):
+        return _tensor_range(start, stop, step, dtype)
     start, stop, step = _bound(start), _bound(stop), _bound(step)
     if not isinstance(step, Expr) and step == 0:
         raise ArgumentError("arange: the step is 0")
@@ -217,10 +223,27 @@ def arange(start: Any, stop: Any = None, step: Any = 1, dtype: Any = None) -> Va
     steps = iota(_length(start, stop, step))
     if found == "int64":
         return cast(_line(steps, start, step), kind)
-    if not dtypes.is_float(kind):
+    if not dtypes.is_inexact(kind):
         first, second = (int(v) for v in (start, start + step))  # as NumPy: both are converted
         return cast(_line(steps, first, second - first), kind)
     return cast(_line(cast(steps, "float64"), start, (start + step) - start), kind)
+
+
+def _tensor_range(start: Any, stop: Any, step: Any, dtype: Any) -> Variable:
+    """A range whose length tensors tell; a step of 0 gives an empty one."""
+    bounds = [as_variable(v) for v in (start, stop, step)]
+    for v in bounds:
+        if v.ndim:
+            raise RankError(f"arange: a bound is a scalar, got {v.type.text()}")
+    kind = "float64" if any(dtypes.is_float(v.dtype) for v in bounds) else "int64"
+    low, high, gap = (to_dtype(v, kind) for v in bounds)
+    whole = kind == "int64"
+    count = -((low - high) // gap) if whole else cast(ceil((high - low) / gap), "int64")
+    steps = iota(size_from(count))
+    if kind == "int64":
+        return cast(_line(steps, low, gap), kind if dtype is None else dtype)
+    line = _line(cast(steps, kind), low, (low + gap) - low)
+    return line if dtype is None else cast(line, dtype)
 
 
 def _line(steps: Variable, start: Any, step: Any) -> Variable:
@@ -235,15 +258,11 @@ def _is(value: Any, number: int) -> bool:
 def _bound(value: Any) -> Any:
     if isinstance(value, Expr):
         return as_size(value)
-    if isinstance(value, Variable):
-        raise ArgumentError(
-            "arange: a tensor as a bound would make the length depend on data",
-            hint="take a size such as x.shape[0], or mask a longer range",
-        )
     value = np.asarray(value)
-    if value.ndim or value.dtype.kind not in "biuf":
+    kind = dtypes.kind_of(value.dtype)
+    if value.ndim or kind not in ("b", "i", "u", "f"):
         raise ArgumentError("arange: bounds are numbers")
-    return float(value) if value.dtype.kind == "f" else int(value)
+    return float(value) if kind == "f" else int(value)
 
 
 def _length(start: Any, stop: Any, step: Any) -> Size:

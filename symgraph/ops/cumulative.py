@@ -12,6 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symgraph import dtypes
+from symgraph.errors import DTypeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
@@ -39,6 +40,11 @@ class Running(Op, abstract=True):
     ufunc: ClassVar[np.ufunc]
 
     def infer(self, x: TensorType) -> TensorType:
+        if dtypes.is_complex(x.dtype) and self.combiner not in ("add", "mul"):
+            raise DTypeError(
+                f"{self.name}: complex numbers have no order",
+                hint="take x.real, x.imag or sg.abs(x)",
+            )
         return x
 
     def reference(self, x: Any) -> Any:
@@ -277,4 +283,4 @@ def nancumprod(x: Any, axis: int | None = None, dtype: Any = None) -> Variable:
 
 def _filled(x: Any, value: int) -> Variable:
     x = as_variable(x)
-    return where(isnan(x), value, x) if dtypes.is_float(x.dtype) else x
+    return where(isnan(x), value, x) if dtypes.is_inexact(x.dtype) else x

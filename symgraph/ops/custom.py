@@ -30,6 +30,7 @@ class PythonOp(Op):
     ``derivative(g, y, *inputs)`` the cotangents."""
 
     name = "python_op"
+    widens = False  # the user's function gets the dtypes it has declared
     title: str
     function: Callable[..., Any]
     types_of: Infer

@@ -44,6 +44,7 @@ class Print(Op):
     """x itself; its value is printed with the ``label`` when it is computed."""
 
     name = "print"
+    widens = False  # what is shown has the dtype it has
     label: str
     summary: bool = False
 
@@ -140,7 +141,7 @@ def check_nan(x: Any, label: str | None = None, inf: bool = False) -> Variable:
     [0.0]
     """
     x = as_variable(x)
-    if not dtypes.is_float(x.dtype):
+    if not dtypes.is_inexact(x.dtype):
         return x
     good = isfinite(x) if inf else logical_not(isnan(x))
     what = "NaN or an infinite value" if inf else "NaN"

@@ -6,7 +6,9 @@ results for forward and reverse mode algorithmic differentiation" (2008), and Mu
 "Differentiation of the Cholesky decomposition" (2016).
 
 A matrix that must be symmetric is read as (a + a^T)/2, as in JAX, so that its gradient is symmetric
-and agrees with differences in every direction; ``symmetrize=False`` reads one triangle.
+and agrees with differences in every direction; ``symmetrize=False`` reads one triangle. Complex
+matrices are Hermitian there: of all that is transposed the conjugate is meant. Rules that are not
+holomorphic are written for the gradient df/dx + i df/dy, the conjugate of a cotangent.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from symgraph import dtypes
 from symgraph.errors import ArgumentError, GradientError, LinAlgError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
@@ -23,13 +26,16 @@ from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import where
+from symgraph.ops.complex_numbers import conj, real
 from symgraph.ops.creation import eye, iota, tril, triu, zeros_like
 from symgraph.ops.joining import concatenate, part_of
 from symgraph.ops.matrix import multiply_matrices
 from symgraph.ops.shape import expand_dims
 from symgraph.ops.sizes import nonnegative, smaller
 from symgraph.ops.triangular import (
+    LETTERS,
     TriangularSolve,
+    adjoint,
     first_failure,
     matrix_operand,
     square_size,
@@ -47,20 +53,26 @@ __all__ = ["cholesky", "lu", "lu_factor", "qr"]
 def symmetric_part(a: Any, symmetrize: bool) -> Any:
     """What a symmetric matrix is read as, in NumPy."""
     if symmetrize:
-        return (a + np.swapaxes(a, -1, -2)) / 2
+        return (a + np.swapaxes(a, -1, -2).conj()) / 2
     low = np.tril(a)
-    return low + np.swapaxes(np.tril(a, -1), -1, -2)
+    return low + np.swapaxes(np.tril(a, -1), -1, -2).conj()
 
 
 def symmetric_cotangent(s: Variable, symmetrize: bool) -> Variable:
     """The cotangent of a matrix of which the symmetric part, or the lower triangle, was read."""
     if symmetrize:
-        return (s + turned(s)) * 0.5
+        return (s + adjoint(s)) * 0.5
+    if dtypes.is_complex(s.dtype):  # of the diagonal the real part was read
+        return tril(s, -1) + tril(adjoint(s), -1) + where(_diagonal_of(s), real(s), 0.0)
     return tril(s) + tril(turned(s), -1)
 
 
 def _eye_like(x: Variable) -> Variable:
     return eye(x.shape[-2], x.shape[-1], dtype=x.dtype)
+
+
+def _diagonal_of(x: Variable) -> Variable:
+    return eye(x.shape[-2], x.shape[-1], dtype="bool")
 
 
 # Cholesky -----------------------------------------------------------------------------------------
@@ -97,10 +109,12 @@ class Cholesky(Op):
         return out
 
     def vjp(self, g: Variable, y: Variable, a: Variable) -> tuple[Variable]:
-        product = multiply_matrices(y, g, True)
-        halved = tril(product, -1) + where(_eye_like(product) > 0, product * 0.5, 0.0)
+        below = conj(y)
+        product = multiply_matrices(below, conj(g), True)
+        halved = tril(product, -1) + where(_diagonal_of(product), product * 0.5, 0.0)
         solve = TriangularSolve(True, True, False, "cholesky derivative")
-        return (symmetric_cotangent(turned(solve(y, turned(solve(y, halved)))), self.symmetrize),)
+        s = turned(solve(y, turned(solve(below, halved))))
+        return (symmetric_cotangent(conj(s), self.symmetrize),)
 
     def extern(self, a: TensorType) -> Routine:
         params = (("symmetrize", self.symmetrize), ("on_failure", self.on_failure))
@@ -121,7 +135,7 @@ def cholesky(
     a: Any, lower: bool = True, *, symmetrize: bool = True, on_failure: str = "raise"
 ) -> Variable:
     """The triangular factor of symmetric positive definite matrices [..., n, n]: a = l l^T, or with
-    ``lower=False`` the upper u of a = u^T u.
+    ``lower=False`` the upper u of a = u^T u (for complex Hermitian a: l l^H and u^H u).
 
     A matrix that is not positive definite raises LinAlgError (SG302) when the function runs, or
     with ``on_failure="nan"`` gives NaN. The symmetric part (a + a^T)/2 is factorised;
@@ -137,7 +151,7 @@ def cholesky(
     factor = Cholesky(bool(symmetrize), on_failure)
     if lower:
         return factor(a)  # type: ignore[no-any-return]
-    return turned(factor(a if symmetrize else turned(a)))
+    return adjoint(factor(a if symmetrize else adjoint(a)))
 
 
 # LU -----------------------------------------------------------------------------------------------
@@ -156,7 +170,7 @@ class LUFactor(Op):
         from scipy.linalg import lapack
 
         lu, pivots = np.array(a), np.empty((*a.shape[:-2], min(a.shape[-2:])), "int64")
-        factor = lapack.sgetrf if a.dtype == np.float32 else lapack.dgetrf
+        factor = getattr(lapack, LETTERS[str(a.dtype)] + "getrf")
         for place in np.ndindex(a.shape[:-2]) if a.size else ():
             lu[place], pivots[place], _ = factor(a[place])
         return lu, pivots
@@ -292,7 +306,7 @@ def lu(a: Any, permute_l: bool = False) -> tuple[Variable, ...]:
         return swap_rows(low, pivots, True), upper
     order = Permutation(a.shape[-2], False)(pivots)
     rows = iota(a.shape[-2], a.ndim, -2)
-    return to_dtype(expand_dims(order, -2) == rows, a.dtype), low, upper
+    return to_dtype(expand_dims(order, -2) == rows, dtypes.real_of(a.dtype)), low, upper
 
 
 # QR -----------------------------------------------------------------------------------------------
@@ -324,26 +338,28 @@ class QR(Op):
             what = "qr: the complete q has no derivative: its last columns are not determined"
             raise GradientError(what, hint='use mode="reduced"')
         q, r = y
-        gq, gr = (zeros_like(v) if h is None else h for h, v in zip(g, y, strict=True))
+        gq, gr = (zeros_like(v) if h is None else conj(h) for h, v in zip(g, y, strict=True))
         if surely_equal(n, k):
-            return (_qr_cotangent(q, r, gq, gr),)
+            return (conj(_qr_cotangent(q, r, gq, gr)),)
         # a = [x y], q u = x, r = [u, q^T y]: the columns beyond the square part
         last, glast = _columns_after(a, k), _columns_after(gr, k)
         first, gfirst = (part_of(v, v.ndim - 1, 0, k) for v in (r, gr))
-        gq = gq + multiply_matrices(last, glast, False, True)
+        gq = gq + multiply_matrices(last, conj(glast), False, True)
         ga = _qr_cotangent(q, first, gq, gfirst)
-        return (concatenate([ga, multiply_matrices(q, glast)], -1),)
+        return (conj(concatenate([ga, multiply_matrices(q, glast)], -1)),)
 
     def extern(self, a: TensorType) -> Routine:
         return Routine("qr", (("complete", self.complete), ("with_q", True)))
 
 
 def _qr_cotangent(q: Variable, r: Variable, gq: Variable, gr: Variable) -> Variable:
-    """For m >= n: (gq + q sym(m)) r^-T, m = r gr^T - gq^T q, sym copying the lower triangle."""
-    m = multiply_matrices(r, gr, False, True) - multiply_matrices(gq, q, True)
-    both = tril(m) + turned(tril(m, -1))
+    """For m >= n: (gq + q sym(m)) r^-H, m = r gr^H - gq^H q, sym copying the lower triangle (of
+    complex m the conjugate; the diagonal of r is real)."""
+    m = multiply_matrices(r, conj(gr), False, True) - multiply_matrices(conj(gq), q, True)
+    both = tril(m, -1) + where(_diagonal_of(m), real(m), 0.0) + adjoint(tril(m, -1))
     right = gq + multiply_matrices(q, both)
-    return turned(TriangularSolve(False, False, False, "qr derivative")(r, turned(right)))
+    solve = TriangularSolve(False, False, False, "qr derivative")
+    return turned(solve(conj(r), turned(right)))
 
 
 class QRTriangle(Op):

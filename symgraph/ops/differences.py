@@ -114,7 +114,7 @@ def gradient(x: Any, *spacing: Any, axis: Any = None, edge_order: int = 1) -> An
     [1.0, 1.5, 2.5, 3.0]
     """
     x = as_variable(x)
-    x = x if dtypes.is_float(x.dtype) else cast(x, "float64")
+    x = x if dtypes.is_inexact(x.dtype) else cast(x, "float64")
     axes = tuple(range(x.ndim)) if axis is None else normalize_axes(axis, x.ndim, "gradient")
     if edge_order not in (1, 2):
         raise ArgumentError("gradient: edge_order is 1 or 2")
@@ -131,7 +131,8 @@ def _slope(x: Variable, spacing: Any, axis: int, order: int) -> Variable:
     n = x.shape[axis]
     if isinstance(n, int) and n < order + 1:
         raise ShapeError(f"gradient: axis {axis} has {n} elements, {order + 1} are needed")
-    h = as_variable(spacing)
+    plain = isinstance(spacing, int | float)  # a Python number takes the precision of x
+    h = to_dtype(spacing, dtypes.real_of(x.dtype)) if plain else as_variable(spacing)
     inside = as_size(as_expr(n) - 2)
     left, middle, right = (part_of(x, axis, k, inside) for k in range(3))
     if h.ndim == 0:

@@ -27,6 +27,7 @@ from symgraph.ops.operands import as_variable, describe, promotable
 from symgraph.rewrite.pattern import is_pattern
 from symgraph.rewrite.pattern import node as pattern_node
 from symgraph.scalar import Expr
+from symgraph.scalar.expr import result_dtype
 
 __all__ = ["as_variable"]
 
@@ -57,7 +58,7 @@ def not_bool(*operands: Any) -> str:
 def to_float(*operands: Any) -> str:
     """A float: integers of 8 and 16 bits give float32, wider ones and bool float64."""
     found = dtypes.promote(*operands)
-    if dtypes.is_float(found):
+    if dtypes.is_inexact(found):
         return found
     return "float32" if dtypes.is_int(found) and dtypes.itemsize(found) <= 2 else "float64"
 
@@ -65,19 +66,19 @@ def to_float(*operands: Any) -> str:
 def to_float64(*operands: Any) -> str:
     """A float; all integers and bool give float64, as NumPy's division."""
     found = dtypes.promote(*operands)
-    return found if dtypes.is_float(found) else "float64"
+    return found if dtypes.is_inexact(found) else "float64"
 
 
 def integral(*operands: Any) -> str:
     """The promoted dtype; refuses floats."""
     found = dtypes.promote(*operands)
-    return "" if dtypes.is_float(found) else found
+    return "" if dtypes.is_inexact(found) else found
 
 
 def integer(*operands: Any) -> str:
     """The promoted integer dtype, bools count as int8; refuses floats."""
     found = number(*operands)
-    return "" if dtypes.is_float(found) else found
+    return "" if dtypes.is_inexact(found) else found
 
 
 def truth(*operands: Any) -> tuple[str, ...]:
@@ -100,7 +101,7 @@ class Elementwise(Op, abstract=True):
     def __init__(
         self, name: str, *, doc: str, dtype: DTypeRule, reference: Callable[..., Any],
         lower: Callable[..., Expr], arity: int, vjp: Callable[..., Any] | None,
-        nondifferentiable: str, result: str, domain: tuple[Any, ...], module: str,
+        nondifferentiable: str, result: str, domain: tuple[Any, ...], module: str, on_complex: bool,
     ) -> None:  # fmt: skip
         self._values = (name,)
         self._hash = hash((Elementwise, name))
@@ -108,6 +109,7 @@ class Elementwise(Op, abstract=True):
         self.__name__ = name
         self.rule, self.body, self.arity = dtype, lower, arity
         self.result, self.domain, self.home = result, domain, module
+        self.on_complex = on_complex
         self.reference = reference  # type: ignore[misc]
         if vjp is not None:
             self.vjp = vjp  # type: ignore[misc]
@@ -127,6 +129,8 @@ class Elementwise(Op, abstract=True):
         first = types[0].shape
         if any(t[1] != first for t in types):
             first = broadcast_shapes(*(t[1] for t in types), what=f"{self.name}: sizes differ")
+        if self.result in ("part", "complex"):
+            return TensorType(result_dtype(self.result, given[-1]), first)
         return TensorType(self.result or given[-1], first)
 
     def computes_in(self, operands: tuple[Any, ...]) -> tuple[str, ...]:
@@ -137,9 +141,12 @@ class Elementwise(Op, abstract=True):
         if len(operands) != self.arity:
             raise ArgumentError(f"{self.name} takes {self.arity} operands, got {len(operands)}")
         found = self.rule(*operands)
+        if not self.on_complex and found and dtypes.is_complex(_last(found)):
+            raise DTypeError(f"{self.name} is not defined for complex numbers", hint=_REAL_ONLY)
         if not found:
             names = ", ".join(o if isinstance(o, str) else type(o).__name__ for o in operands)
-            raise DTypeError(f"{self.name} is not defined for {names}", hint=_HINTS[self.rule])
+            hint = _HINTS.get(self.rule, "")
+            raise DTypeError(f"{self.name} is not defined for {names}", hint=hint)
         return (found,) * self.arity if isinstance(found, str) else found
 
     def lower(self, out: TensorType, *xs: Operand) -> Compute:
@@ -169,6 +176,11 @@ def row_named(name: str, module: str) -> Elementwise:
     return OPS[name]  # type: ignore[no-any-return]
 
 
+def _last(found: str | tuple[str, ...]) -> str:
+    return found if isinstance(found, str) else found[-1]
+
+
+_REAL_ONLY = "it is a function of real numbers: take x.real, x.imag or sg.abs(x) first"
 _HINTS: dict[Any, str] = {
     not_bool: "use sg.logical_xor, sg.logical_not or sg.cast to an integer",
     integral: "it works on integers and bools; sg.cast the operand first",
@@ -180,15 +192,17 @@ def elementwise(
     name: str, doc: str, *, dtype: DTypeRule, reference: Callable[..., Any],
     lower: Callable[..., Expr], arity: int = 1, vjp: Callable[..., Any] | None = None,
     nondifferentiable: str = "", result: str = "", domain: tuple[Any, ...] = (-3, 3),
-    example: str = "",
+    example: str = "", on_complex: bool = False,
 ) -> Elementwise:  # fmt: skip
     """Define and register an elementwise operation.
 
     ``dtype`` maps operand dtypes to the dtype computed in, ``result`` is the dtype of the result
-    when it is another one; ``reference`` and ``lower`` work on operands of the computing dtype;
+    when it is another one ("part": that of the parts, "complex": that of complex numbers made of
+    such parts); ``reference`` and ``lower`` work on operands of the computing dtype;
     ``vjp(g, y, *operands)`` gives cotangents (None: no derivative) or ``nondifferentiable`` the
     reason why there is none; ``domain`` is the range of test operands (or one range for each);
-    ``example`` is a call of the function and its value, with ``->`` between.
+    ``example`` is a call of the function and its value, with ``->`` between; ``on_complex`` says
+    that it takes complex numbers.
 
     Raises VerifyError for a name that is taken or a row without a derivative or reason.
     """
@@ -202,7 +216,7 @@ def elementwise(
     row = Elementwise(
         name, doc=doc, dtype=dtype, reference=reference, lower=lower, arity=arity, vjp=vjp,
         nondifferentiable=nondifferentiable, result=result, domain=domain,
-        module=sys._getframe(1).f_globals["__name__"],
+        module=sys._getframe(1).f_globals["__name__"], on_complex=on_complex,
     )  # fmt: skip
     OPS[name] = row
     return row

@@ -17,38 +17,43 @@ _LN2, _LN10 = math.log(2.0), math.log(10.0)
 
 exp = elementwise(
     "exp", "Natural exponential e**x.",
-    dtype=to_float, reference=np.exp, lower=functions.exp, vjp=lambda g, y, x: (g * y,),
+    dtype=to_float, on_complex=True, reference=np.exp, lower=functions.exp,
+    vjp=lambda g, y, x: (g * y,),
     domain=(-10, 10), example="exp([0.0, 1.0]) -> [1.0, 2.718281828459045]",
 )  # fmt: skip
 exp2 = elementwise(
     "exp2", "2**x.",
-    dtype=to_float, reference=np.exp2, lower=functions.exp2, vjp=lambda g, y, x: (g * y * _LN2,),
+    dtype=to_float, on_complex=True, reference=np.exp2, lower=functions.exp2,
+    vjp=lambda g, y, x: (g * y * _LN2,),
     domain=(-10, 10), example="exp2([0.0, 3.0]) -> [1.0, 8.0]",
 )  # fmt: skip
 expm1 = elementwise(
     "expm1", "e**x - 1, accurate near 0.",
-    dtype=to_float, reference=np.expm1, lower=functions.expm1,
+    dtype=to_float, on_complex=True, reference=np.expm1, lower=functions.expm1,
     # y + 1 would lose the digits of exp(x) where x is very negative
     vjp=lambda g, y, x: (g * exp(x),), domain=(-5, 5), example="expm1([0.0]) -> [0.0]",
 )  # fmt: skip
 log = elementwise(
     "log", "Natural logarithm; -inf at 0 and NaN below.",
-    dtype=to_float, reference=np.log, lower=functions.log, vjp=lambda g, y, x: (g / x,),
+    dtype=to_float, on_complex=True, reference=np.log, lower=functions.log,
+    vjp=lambda g, y, x: (g / x,),
     domain=(0.1, 9), example="log([1.0]) -> [0.0]",
 )  # fmt: skip
 log1p = elementwise(
     "log1p", "log(1 + x), accurate near 0.",
-    dtype=to_float, reference=np.log1p, lower=functions.log1p, vjp=lambda g, y, x: (g / (1 + x),),
+    dtype=to_float, on_complex=True, reference=np.log1p, lower=functions.log1p,
+    vjp=lambda g, y, x: (g / (1 + x),),
     domain=(-0.9, 5), example="log1p([0.0]) -> [0.0]",
 )  # fmt: skip
 log2 = elementwise(
     "log2", "Logarithm to base 2.",
-    dtype=to_float, reference=np.log2, lower=functions.log2, vjp=lambda g, y, x: (g / (x * _LN2),),
+    dtype=to_float, on_complex=True, reference=np.log2, lower=functions.log2,
+    vjp=lambda g, y, x: (g / (x * _LN2),),
     domain=(0.1, 9), example="log2([8.0]) -> [3.0]",
 )  # fmt: skip
 log10 = elementwise(
     "log10", "Logarithm to base 10.",
-    dtype=to_float, reference=np.log10, lower=functions.log10,
+    dtype=to_float, on_complex=True, reference=np.log10, lower=functions.log10,
     vjp=lambda g, y, x: (g / (x * _LN10),), domain=(0.1, 9), example="log10([100.0]) -> [2.0]",
 )  # fmt: skip
 

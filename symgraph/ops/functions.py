@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.errors import ArgumentError, GradientError
+from symgraph.errors import ArgumentError, GradientError, ShapeError
+from symgraph.ir import made_sizes
 from symgraph.ir.graph import Graph, Input, Variable, rebuild
 from symgraph.ir.op import Op
 from symgraph.ir.operators import LANGUAGE
@@ -19,7 +20,7 @@ from symgraph.loops.routine import Routine
 from symgraph.ops.control import check_inside, close_over, results, same_type
 from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable
-from symgraph.ops.retyping import with_sizes_of
+from symgraph.ops.retyping import replaced, with_sizes_of
 from symgraph.ops.slicing import zeros
 
 __all__ = ["checkpoint", "custom_jvp", "custom_vjp", "function_graph"]
@@ -65,7 +66,7 @@ class FunctionGraph(Op):
             return self._own(wanted, g, y, inputs)
         body = self.body
         given = [k for k, v in enumerate(g) if v is not None]
-        asked = [k for k, w in enumerate(wanted) if w and dtypes.is_float(inputs[k].dtype)]
+        asked = [k for k, w in enumerate(wanted) if w and dtypes.is_inexact(inputs[k].dtype)]
         seeds = [Input(body.outputs[k].type) for k in given]
         found = LANGUAGE["reverse_pass"](
             [body.outputs[k] for k in given], seeds, [body.inputs[k] for k in asked]
@@ -157,8 +158,22 @@ class Function:
         backward = None
         if self.rule is not None:
             backward = Graph([*own, *inner, *ys, *gs], found[len(outputs) :])
+        if made_sizes.in_graph(body):
+            return pack_out(self._in_place(body, backward, [*values, *captured]))
         op = FunctionGraph(self.title, body, len(own), self.inline, self.recompute, backward, wrt)
         return pack_out(results(op, [*values, *captured]))
+
+    def _in_place(
+        self, body: Graph, backward: Graph | None, values: Sequence[Variable]
+    ) -> list[Variable]:
+        """The body over the values: one that makes a size which depends on data cannot stay a
+        function, since the program learns the size between two of its parts."""
+        if backward is not None or not self.inline:
+            raise ShapeError(
+                f"{self.title}: a size that depends on data is made inside it",
+                hint="make it an ordinary function, or give a fixed size (size=, fill_value=)",
+            )
+        return replaced(body.outputs, dict(zip(body.inputs, values, strict=True)))
 
     def _cotangents(
         self, g: Any, y: Any, args: Sequence[Any], own: Sequence[Variable]
@@ -244,7 +259,7 @@ def _transposed(title: str, rule: Callable[..., Any]) -> Rule:
 
     def vjp(g: Any, y: Any, *inputs: Any) -> Any:
         leaves, pack = flatten(inputs)
-        tangents = [Input(v.type) if dtypes.is_float(v.dtype) else zeros(v.type) for v in leaves]
+        tangents = [Input(v.type) if dtypes.is_inexact(v.dtype) else zeros(v.type) for v in leaves]
         _, moved = rule(inputs, tuple(pack(tangents)))
         ys = [as_variable(v) for v in flatten(moved)[0]]
         found = LANGUAGE["reverse_pass"](ys, flatten(g)[0], tangents)

@@ -7,14 +7,16 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.errors import ArgumentError, DTypeError, IndexOutOfRange, RankError, ShapeError
+from symgraph.errors import ArgumentError, DTypeError, IndexOutOfRange, RankError
 from symgraph.ir.graph import Constant, Variable, constant
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape, Size, normalize_axis
+from symgraph.loops.compute import elements
 from symgraph.ops.arithmetic import (
     add,
     clip,
     divide,
+    floor_divide,
     maximum,
     minimum,
     multiply,
@@ -22,11 +24,21 @@ from symgraph.ops.arithmetic import (
     remainder,
 )
 from symgraph.ops.cast import to_dtype
-from symgraph.ops.comparison import where
+from symgraph.ops.comparison import less, where
+from symgraph.ops.data_sizes import flat_positions, size_from
 from symgraph.ops.gathering import Gather, TakeAlongAxis, scatter
 from symgraph.ops.operands import as_variable
-from symgraph.ops.shape import BroadcastTo, ExpandDims, Squeeze, broadcast_to, ravel, transpose
-from symgraph.ops.sizes import count_from_end
+from symgraph.ops.shape import (
+    BroadcastTo,
+    ExpandDims,
+    Reshape,
+    Squeeze,
+    as_int,
+    broadcast_to,
+    ravel,
+    transpose,
+)
+from symgraph.ops.sizes import at_least_zero, ceil_div, count_from_end
 from symgraph.ops.slicing import Embed, Slice, SliceUpdate, slice_of
 from symgraph.scalar import Expr, as_expr, as_size
 
@@ -69,7 +81,7 @@ def plan(x: Variable, key: Any) -> Plan:
         axis = len(parts)
         n = x.shape[axis]
         if isinstance(entry, slice):
-            parts.append(slice_of(entry, n))
+            parts.append(_span(entry, n))
             kept += 1
         elif isinstance(entry, Variable):
             _check_constant(entry, axis, n)
@@ -101,12 +113,82 @@ def _expand(key: Any, x: Variable) -> list[Any]:
             ellipsis = len(entries)
         else:
             entries.extend(_entry(entry))
-    used = sum(e is not None for e in entries)
+    used = sum(_axes_of(e) for e in entries)
     if used > x.ndim:
         raise RankError(f"too many indices: {used} for {x.ndim} dimension{'s' * (x.ndim != 1)}")
     where_ = len(entries) if ellipsis is None else ellipsis
     entries[where_:where_] = [slice(None)] * (x.ndim - used)
-    return entries
+    return _without_masks(entries, x.shape)
+
+
+def _axes_of(entry: Any) -> int:
+    """How many axes of the tensor an entry indexes."""
+    if isinstance(entry, Variable) and entry.dtype == "bool":
+        return entry.ndim
+    return int(entry is not None)
+
+
+def _without_masks(entries: list[Any], shape: Shape) -> list[Any]:
+    """The entries with index arrays, one for each axis, in the places of masks: their size is known
+    when the mask has been computed."""
+    found: list[Any] = []
+    axis = 0
+    for entry in entries:
+        count = _axes_of(entry)
+        if isinstance(entry, Variable) and entry.dtype == "bool":
+            if not count:
+                raise RankError(
+                    "a mask without axes stands alone in an index", hint="x[None][mask[None]]"
+                )
+            found += unravelled(entry, shape[axis : axis + count])
+        else:
+            found.append(entry)
+        axis += count
+    return found
+
+
+def unravelled(mask: Variable, shape: Shape) -> list[Variable]:
+    """For each axis of ``shape`` the positions of the true elements of a mask."""
+    flat = flat_positions(mask, shape)
+    if len(shape) == 1:
+        return [flat]
+    found: list[Variable] = []
+    stride: Size = 1
+    for n in reversed(shape):
+        at = flat if stride == 1 else floor_divide(flat, as_variable(stride))
+        found.append(remainder(at, as_variable(n)))
+        stride = as_size(as_expr(stride) * n)
+    return found[::-1]
+
+
+def _span(part: slice, n: Size) -> tuple[Size, int, Size]:
+    """(start, step, size) of a slice of an axis of size n; bounds that are tensors become sizes,
+    clamped as Python does."""
+    given = (part.start, part.stop)
+    if not any(isinstance(b, Variable) for b in given):
+        return slice_of(part, n)
+    step = 1 if part.step is None else as_int(part.step, "slice step")
+    if step == 0:
+        raise ArgumentError("slice step cannot be zero")
+    if step > 0:
+        first, end = (_edge(b, d, n, 0) for b, d in zip(given, (0, n), strict=True))
+        return first, step, at_least_zero(ceil_div(as_size(as_expr(end) - first), step))
+    last = as_size(as_expr(n) - 1)
+    first, end = (_edge(b, d, n, -1) for b, d in zip(given, (last, -1), strict=True))
+    return first, step, at_least_zero(ceil_div(as_size(as_expr(first) - end), -step))
+
+
+def _edge(bound: Any, default: Size, n: Size, low: int) -> Size:
+    """A bound of a slice as a size from ``low`` to n + low."""
+    if bound is None:
+        return default
+    at = as_variable(bound)
+    if at.ndim or not dtypes.is_int(at.dtype):
+        raise DTypeError(f"a slice bound is a 0-d integer, not {at.type.text()}")
+    at = to_dtype(at, "int64")
+    size = as_variable(n)
+    at = where(less(at, 0), maximum(at + size, low), minimum(at, size + low))
+    return as_size(as_expr(size_from(at - low)) + low)
 
 
 def _entry(entry: Any) -> list[Any]:
@@ -122,10 +204,7 @@ def _entry(entry: Any) -> list[Any]:
     index = as_variable(entry)
     if index.dtype == "bool":
         if not isinstance(index, Constant):
-            raise DTypeError(
-                "a mask computed by tensors selects a number of elements known only at run time",
-                hint="use sg.where(mask, x, 0), or x.at[mask].set(value)",
-            )
+            return [index]
         return [constant(found) for found in np.nonzero(index.data)]
     if not dtypes.is_int(index.dtype):
         raise DTypeError(f"an index is an integer, a slice or a mask, not {index.type.text()}")
@@ -185,20 +264,41 @@ def _rank(p: Plan) -> int:
 @in_language("getitem")
 def getitem(x: Any, key: Any) -> Variable:
     """``x[key]`` with NumPy's meaning: ints, slices, None, ellipsis, integer tensors and arrays,
-    constant masks.
+    masks.
 
-    Raises IndexOutOfRange at once where the size is known, else when the function runs.
+    A mask or a bound of a slice that is a tensor gives a size that is known when it has been
+    computed: a compiled function goes on in a further part then (docs/sizes.md). Raises
+    IndexOutOfRange at once where the size is known, else when the function runs.
 
     >>> import symgraph as sg
     >>> sg.constant([[1, 2, 3], [4, 5, 6]])[:, [2, 0]].eval().tolist()
     [[3, 1], [6, 4]]
     """
     x = as_variable(x)
+    if _is_mask(key):
+        return _selected(x, key)
     p = plan(x, key)
     out = _basic(x, p)
     if p.arrays:
         out = _arrays_to(Gather(p.gathered)(out, *p.arrays), p, _rank(p))
     return out
+
+
+def _selected(x: Variable, mask: Variable) -> Variable:
+    """``x[mask]``: the axes of the mask become one, which is read at the true elements."""
+    flat, positions = _joined(x, mask)
+    return Gather((0,))(flat, positions)  # type: ignore[no-any-return]
+
+
+def _joined(x: Variable, mask: Variable) -> tuple[Variable, Variable]:
+    """x with the axes of a mask as one, and the positions of the true elements on it."""
+    if mask.ndim > x.ndim:
+        raise RankError(f"too many indices: a mask of {mask.ndim} axes for {x.ndim}")
+    over = x.shape[: mask.ndim]
+    positions = flat_positions(mask, over)
+    if mask.ndim == 1:
+        return x, positions
+    return Reshape((elements(over), *x.shape[mask.ndim :]))(x), positions
 
 
 def take(x: Any, indices: Any, axis: int | None = None, mode: str = "raise") -> Variable:
@@ -328,7 +428,7 @@ class Places:
     def _combined(self, mode: str, value: Any) -> Variable:
         v = self._value(value)
         if _is_mask(self.key):
-            return where(_mask(self.x, self.key, v), COMBINE[mode](self.x, v), self.x)
+            return _masked(self.x, self.key, v, mode)
         return _changed(self.x, plan(self.x, self.key), v, mode)
 
     def _value(self, value: Any) -> Variable:
@@ -350,13 +450,22 @@ def _is_mask(key: Any) -> bool:
     return isinstance(key, Variable) and key.dtype == "bool" and not isinstance(key, Constant)
 
 
-def _mask(x: Variable, mask: Variable, v: Variable) -> Variable:
-    if v.ndim or mask.ndim > x.ndim:
-        raise ShapeError(
-            "at[mask]: with a mask computed by tensors the value is a scalar",
-            hint="sg.where(mask, values, x) takes values for every element",
-        )
-    return ExpandDims(tuple(range(mask.ndim, x.ndim)))(mask) if mask.ndim < x.ndim else mask
+def _masked(x: Variable, mask: Variable, v: Variable, mode: str) -> Variable:
+    """x with v set at, or combined with, the true elements of a mask: values that are the same for
+    all of them need no positions."""
+    rest = x.ndim - mask.ndim
+    if v.ndim > rest >= 0:
+        first = v.shape[0]
+        if v.ndim == rest + 1 and isinstance(first, int) and first == 1:
+            return _masked(x, mask, Squeeze((0,))(v), mode)
+        flat, positions = _joined(x, mask)
+        v = broadcast_to(v, (positions.shape[0], *flat.shape[1:]))
+        new = scatter(mode, (0,), flat, v, (positions,))
+        return new if mask.ndim == 1 else Reshape(x.shape)(new)  # type: ignore[no-any-return]
+    if rest < 0:
+        raise RankError(f"too many indices: a mask of {mask.ndim} axes for {x.ndim}")
+    test = ExpandDims(tuple(range(mask.ndim, x.ndim)))(mask) if rest else mask
+    return where(test, COMBINE[mode](x, v), x)  # type: ignore[no-any-return]
 
 
 COMBINE: dict[str, Any] = {

@@ -147,7 +147,7 @@ def hstack(xs: Sequence[Any]) -> Variable:
     """
     parts = [as_variable(x) for x in xs]
     parts = [p.reshape(1) if p.ndim == 0 else p for p in parts]
-    return concatenate(parts, 0 if parts[0].ndim == 1 else 1)
+    return concatenate(parts, 0 if not parts or parts[0].ndim == 1 else 1)
 
 
 def split(x: Any, parts: Any, axis: int = 0) -> list[Variable]:

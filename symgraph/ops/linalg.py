@@ -1,6 +1,7 @@
 """sg.linalg: linear algebra over the last two axes; leading axes are a batch.
 
-Matrices are float32 or float64 (integers become float64). Factorisations run in LAPACK inside the
+Matrices are float32, float64 or complex (integers become float64); what is said of symmetric
+matrices holds for complex Hermitian ones. Factorisations run in LAPACK inside the
 compiled program. What cannot be done (a singular system, a matrix that is not positive definite)
 raises LinAlgError (SG302) when the function runs.
 """
@@ -12,11 +13,12 @@ from typing import Any
 
 from symgraph.errors import ArgumentError, RankError, ShapeError
 from symgraph.ir.graph import Variable
-from symgraph.ops import decompositions, matrix_functions, solving, spectral, triangular
+from symgraph.ops import decompositions, eigen, matrix_functions, solving, spectral, triangular
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.contraction import tensordot  # noqa: F401  (offered here too)
 from symgraph.ops.creation import iota
 from symgraph.ops.decompositions import *  # noqa: F403
+from symgraph.ops.eigen import *  # noqa: F403
 from symgraph.ops.joining import concatenate, stack
 from symgraph.ops.matrix import diagonal as _diagonal
 from symgraph.ops.matrix import matmul, outer, promoted, vecdot  # noqa: F401  (offered here too)
@@ -31,11 +33,17 @@ from symgraph.ops.triangular import *  # noqa: F403
 from symgraph.scalar import as_expr, as_size
 
 __all__ = sorted([
-    *decompositions.__all__, *matrix_functions.__all__, *solving.__all__, *spectral.__all__,
+    *decompositions.__all__, *eigen.__all__, *matrix_functions.__all__, *solving.__all__,
+    *spectral.__all__,
     *triangular.__all__,
     "block_diag", "cross", "diagonal", "kron", "matmul", "matrix_transpose", "multi_dot", "outer",
     "tensordot", "trace", "vander", "vecdot",
 ])  # fmt: skip
+
+
+def __dir__() -> list[str]:
+    return __all__
+
 
 UNKNOWN = 64  # what a symbolic size counts when the order of products is chosen
 

@@ -15,7 +15,8 @@ from symgraph.ir.types import Size, TensorType, broadcast_shapes, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
 from symgraph.ops import reductions
-from symgraph.ops.cast import to_dtype
+from symgraph.ops.cast import computed_in, to_dtype
+from symgraph.ops.complex_parts import conjugate_part
 from symgraph.ops.operands import as_variable, describe, promotable
 from symgraph.ops.shape import (
     as_int,
@@ -73,7 +74,7 @@ def multiply_matrices(a: Variable, b: Variable, ta: bool = False, tb: bool = Fal
     Integers, bools and an inner size of 1 need no BLAS: they become a product and a sum that fuse.
     """
     single = is_one(a.shape[-2 if ta else -1])
-    if dtypes.is_float(a.dtype) and not single:
+    if dtypes.is_inexact(a.dtype) and not single:
         return MatMul(ta, tb)(a, b)  # type: ignore[no-any-return]
     left = swapaxes(a, -1, -2) if ta else a
     right = swapaxes(b, -1, -2) if tb else b
@@ -165,13 +166,13 @@ def matmul(a: Any, b: Any) -> Variable:
     if a.ndim == 0 or b.ndim == 0:
         raise RankError("matmul: an operand is a scalar", hint="use * for scalars")
     if a.ndim == b.ndim == 1:
-        return vecdot(a, b)
+        return _sum_of_products(a, b)
     _check_inner(a, b)
     if b.ndim == 1:
         return matmul(a, expand_dims(b, 1)).squeeze(-1)  # type: ignore[no-any-return]
     if a.ndim == 1:
         return matmul(expand_dims(a, 0), b).squeeze(-2)  # type: ignore[no-any-return]
-    if b.ndim == 2 and a.ndim > 2 and dtypes.is_float(a.dtype):
+    if b.ndim == 2 and a.ndim > 2 and dtypes.is_inexact(a.dtype):
         # one large product instead of a batch of small ones
         rows = reshape(a, (product(a.shape[:-1]), a.shape[-1]))
         return reshape(multiply_matrices(rows, b), (*a.shape[:-1], b.shape[-1]))
@@ -191,7 +192,8 @@ def _check_inner(a: Variable, b: Variable) -> None:
 
 
 def vecdot(a: Any, b: Any, axis: int = -1) -> Variable:
-    """The sum of products along an axis; the other axes broadcast.
+    """The sum of products along an axis; the other axes broadcast. Of complex operands the first
+    one is conjugated.
 
     >>> import symgraph as sg
     >>> sg.vecdot([1, 2], [3, 4]).eval().item()
@@ -200,11 +202,16 @@ def vecdot(a: Any, b: Any, axis: int = -1) -> Variable:
     a, b = promoted(a, b)
     if not a.ndim or not b.ndim:
         raise RankError("vecdot: an operand is a scalar")
-    left, right = moveaxis(a, axis, -1), moveaxis(b, axis, -1)
+    a = conjugate_part(a) if dtypes.is_complex(a.dtype) else a
+    return _sum_of_products(moveaxis(a, axis, -1), moveaxis(b, axis, -1))
+
+
+def _sum_of_products(left: Variable, right: Variable) -> Variable:
     same_size(left.shape[-1], right.shape[-1], "vecdot: sizes differ")
-    if a.dtype == "bool":
+    if left.dtype == "bool":
         return reductions.any(left & right, axis=-1)
-    return to_dtype(reductions.sum(left * right, axis=-1), a.dtype)
+    products = computed_in(left) * computed_in(right)
+    return to_dtype(reductions.sum(products, axis=-1), left.dtype)
 
 
 def outer(a: Any, b: Any) -> Variable:

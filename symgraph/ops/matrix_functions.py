@@ -18,9 +18,10 @@ from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
-from symgraph.ops.arithmetic import absolute, power, sign, sqrt
+from symgraph.ops.arithmetic import absolute, power, sign
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import where
+from symgraph.ops.complex_numbers import conj, real
 from symgraph.ops.creation import eye, iota, zeros_like
 from symgraph.ops.decompositions import LUFactor
 from symgraph.ops.exponential import log
@@ -30,12 +31,12 @@ from symgraph.ops.operands import as_variable
 from symgraph.ops.padding import pad
 from symgraph.ops.reductions import max as max_of
 from symgraph.ops.reductions import min as min_of
-from symgraph.ops.reductions import prod
+from symgraph.ops.reductions import prod, root
 from symgraph.ops.reductions import sum as sum_of
 from symgraph.ops.shape import as_int, broadcast_to, expand_dims, moveaxis, normalize_axes
 from symgraph.ops.solving import inv
 from symgraph.ops.spectral import Eigh, svd, svdvals
-from symgraph.ops.triangular import float_operand, matrix_operand, square_size, turned
+from symgraph.ops.triangular import adjoint, float_operand, matrix_operand, square_size, turned
 
 __all__ = [
     "cond", "det", "expm", "lstsq", "matrix_norm", "matrix_power", "matrix_rank", "norm", "pinv",
@@ -53,6 +54,7 @@ class Det(Op):
     name = "det"
 
     def infer(self, a: TensorType, value: TensorType) -> TensorType:
+        square_size(a, "det")
         return value
 
     def reference(self, a: Any, value: Any) -> Any:
@@ -82,7 +84,7 @@ class Cofactors(Op):
         u, s, vh = np.linalg.svd(a)
         others = np.where(np.eye(n, dtype=bool), 1, s[..., None, :]).prod(-1)
         flip = np.linalg.det(u) * np.linalg.det(vh)
-        return (((u * others[..., None, :]) @ vh) * flip[..., None, None]).astype(a.dtype)
+        return (((u * others[..., None, :]) @ vh).conj() * flip[..., None, None]).astype(a.dtype)
 
     def vjp(self, g: Variable, y: Variable, a: Variable) -> tuple[Variable]:
         turned_inverse = turned(inv(a))
@@ -100,6 +102,7 @@ class LogAbsDet(Op):
     name = "log_abs_det"
 
     def infer(self, a: TensorType, value: TensorType) -> TensorType:
+        square_size(a, "slogdet")
         return value
 
     def reference(self, a: Any, value: Any) -> Any:
@@ -165,15 +168,16 @@ class Pinv(Op):
 
     def vjp(self, g: Variable, y: Variable, a: Variable, p: Variable) -> tuple[Any, None]:
         def times(x: Variable, z: Variable, tx: bool = False, tz: bool = False) -> Variable:
-            return multiply_matrices(x, z, tx, tz)
+            return multiply_matrices(conj(x) if tx else x, conj(z) if tz else z, tx, tz)
 
+        g = conj(g)
         gp = times(g, y, True)  # g^T p
         pg = times(y, g, False, True)  # p g^T
         first = times(times(y, g, True), y, False, True)
         ppt = times(gp, y, False, True)
         second = ppt - times(a, times(y, ppt))
         third = times(times(y, pg, True), eye(a.shape[-1], dtype=a.dtype) - times(y, a))
-        return second + third - first, None
+        return conj(second + third - first), None
 
     def lower(self, out: TensorType, a: Operand, p: Operand) -> Compute:
         return pointwise(out.shape, lambda *i: p(*i))
@@ -182,13 +186,13 @@ class Pinv(Op):
 def _tolerance(a: Variable, rtol: Any) -> Any:
     """The relative size below which singular values count as 0."""
     if rtol is not None:
-        return as_variable(rtol).astype(a.dtype)
-    eps = float(np.finfo(dtypes.numpy_dtype(a.dtype)).eps)
+        return as_variable(rtol).astype(dtypes.real_of(a.dtype))
+    eps = dtypes.limits(a.dtype).eps
     m, n = a.shape[-2:]
     if isinstance(m, int) and isinstance(n, int):
-        return as_variable(eps * max(m, n), a.dtype)
+        return as_variable(eps * max(m, n), dtypes.real_of(a.dtype))
     longer = max_of(stack_sizes(m, n))
-    return longer.astype(a.dtype) * eps
+    return longer.astype(dtypes.real_of(a.dtype)) * eps
 
 
 def stack_sizes(m: Size, n: Size) -> Variable:
@@ -219,12 +223,12 @@ def pinv(a: Any, rcond: Any = None, hermitian: bool = False, *, rtol: Any = None
         v = u
     else:
         u, s, vh = svd(a, full_matrices=False)
-        v = turned(vh)
+        v = adjoint(vh)
     size = absolute(s)
     kept = size > cut * _largest(size)
     inverse = where(kept, 1 / where(kept, s, 1.0), 0.0)
-    p = multiply_matrices(v * expand_dims(inverse, -2), u, False, True)
-    return Pinv()((a + turned(a)) * 0.5 if hermitian else a, p)  # type: ignore[no-any-return]
+    p = multiply_matrices(v * expand_dims(inverse, -2), conj(u), False, True)
+    return Pinv()((a + adjoint(a)) * 0.5 if hermitian else a, p)  # type: ignore[no-any-return]
 
 
 def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Variable, Variable, Variable, Variable]:
@@ -243,7 +247,7 @@ def lstsq(a: Any, b: Any, rcond: Any = None) -> tuple[Variable, Variable, Variab
     x = matmul(pinv(a, rcond), b)
     s = svdvals(a)
     rest = b - matmul(a, x)
-    residuals = sum_of(rest * rest, -1 if b.ndim == 1 else -2)
+    residuals = sum_of(_squares(rest), -1 if b.ndim == 1 else -2)
     return x, residuals, matrix_rank(a, rtol=rcond), s
 
 
@@ -347,7 +351,7 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
     x = float_operand(x, "norm")
     if axis is None:
         if ord is None or (x.ndim == 2 and ord == "fro") or (x.ndim == 1 and ord == 2):
-            return sqrt(sum_of(x * x, keepdims=keepdims))
+            return root(sum_of(_squares(x), keepdims=keepdims))
         axis = tuple(range(x.ndim))
     axes = normalize_axes(axis, x.ndim, "norm")
     if len(axes) == 1:
@@ -355,6 +359,11 @@ def norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> V
     if len(axes) == 2:
         return _matrix_norm(x, "fro" if ord is None else ord, axes, keepdims)
     raise AxisError(f"norm: vectors have one axis and matrices two, not {len(axes)}")
+
+
+def _squares(x: Variable) -> Variable:
+    """The squares of the magnitudes."""
+    return real(x * conj(x))
 
 
 def _vector_norm(x: Variable, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Variable:
@@ -366,18 +375,18 @@ def _vector_norm(x: Variable, ord: Any, axes: tuple[int, ...], keepdims: bool) -
     if ord == -math.inf:
         return min_of(size, axes, keepdims=keepdims)
     if ord == 0:
-        return to_dtype(sum_of(x != 0, axes, keepdims=keepdims), x.dtype)
+        return to_dtype(sum_of(x != 0, axes, keepdims=keepdims), size.dtype)
     if ord == 1:
         return sum_of(size, axes, keepdims=keepdims)
     if ord == 2:
-        return sqrt(sum_of(x * x, axes, keepdims=keepdims))
+        return root(sum_of(_squares(x), axes, keepdims=keepdims))
     return power(sum_of(power(size, ord), axes, keepdims=keepdims), 1.0 / ord)
 
 
 def _matrix_norm(x: Variable, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Variable:
     rows, columns = axes
     if ord == "fro":
-        return sqrt(sum_of(x * x, axes, keepdims=keepdims))
+        return root(sum_of(_squares(x), axes, keepdims=keepdims))
     if ord in (1, -1, math.inf, -math.inf):
         inner, outer = (rows, columns) if abs(ord) == 1 else (columns, rows)
         sums = sum_of(absolute(x), inner, keepdims=True)

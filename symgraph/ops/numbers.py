@@ -18,6 +18,7 @@ from symgraph.ops import reductions
 from symgraph.ops.arithmetic import absolute, copysign, floor_divide, square, trunc
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import equal, isfinite, isinf, isnan, where
+from symgraph.ops.complex_numbers import complex
 from symgraph.ops.elementwise import elementwise, integer, number, same, to_float
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.trigonometric import sin
@@ -130,6 +131,7 @@ nextafter = elementwise(
     dtype=to_float, arity=2, reference=np.nextafter, lower=_nextafter, nondifferentiable=_STEP,
     example="nextafter(1.0, 2.0) -> 1.0000000000000002",
 )  # fmt: skip
+nextafter.widens = False  # type: ignore[misc]  # the next float is that of the dtype itself
 
 
 def spacing(x: Any) -> Variable:
@@ -390,7 +392,7 @@ def array_equal(a: Any, b: Any, equal_nan: bool = False) -> Variable:
     if a.ndim != b.ndim or any(m != n for m, n in known):
         return as_variable(False)
     found = equal(a, b)
-    if equal_nan and dtypes.is_float(a.dtype) and dtypes.is_float(b.dtype):
+    if equal_nan and dtypes.is_inexact(a.dtype) and dtypes.is_inexact(b.dtype):
         found = found | (isnan(a) & isnan(b))
     return reductions.all(found)
 
@@ -441,8 +443,10 @@ def nan_to_num(
     [1.0, 0.0]
     """
     x = as_variable(x)
+    if dtypes.is_complex(x.dtype):
+        return complex(*(nan_to_num(part, nan, posinf, neginf) for part in (x.real, x.imag)))
     if not dtypes.is_float(x.dtype):
         return x
-    big = float(np.finfo(dtypes.numpy_dtype(x.dtype)).max)
+    big = dtypes.limits(x.dtype).max
     high, low = (big if posinf is None else posinf), (-big if neginf is None else neginf)
     return where(isnan(x), nan, where(equal(x, math.inf), high, where(equal(x, -math.inf), low, x)))

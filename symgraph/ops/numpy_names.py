@@ -11,7 +11,7 @@ from symgraph import dtypes
 from symgraph.errors import ArgumentError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ops import reductions
-from symgraph.ops.arithmetic import power, remainder, round, trunc
+from symgraph.ops.arithmetic import maximum, power, remainder, round, sqrt, trunc
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import (
     bitwise_and,
@@ -22,11 +22,12 @@ from symgraph.ops.comparison import (
     right_shift,
     where,
 )
+from symgraph.ops.complex_numbers import conj
 from symgraph.ops.creation import iota
 from symgraph.ops.cumulative import cumprod as _cumprod
 from symgraph.ops.cumulative import cumsum
 from symgraph.ops.differences import diff
-from symgraph.ops.exponential import logaddexp
+from symgraph.ops.exponential import exp, logaddexp
 from symgraph.ops.grids import tril_indices, triu_indices
 from symgraph.ops.joining import concatenate, pad, vstack
 from symgraph.ops.linalg import cross, kron, matrix_transpose, vander
@@ -34,6 +35,7 @@ from symgraph.ops.matrix import diag, matmul, vecdot
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import as_int, expand_dims, ravel, reshape, squeeze
 from symgraph.ops.sorting import searchsorted, sort
+from symgraph.ops.special_bessel import i0, i0e
 from symgraph.ops.trigonometric import cos
 from symgraph.scalar import as_expr, as_size
 
@@ -41,8 +43,9 @@ __all__ = [
     "amax", "amin", "apply_over_axes", "around", "array", "asanyarray", "asarray", "bartlett",
     "bitwise_invert", "bitwise_left_shift", "bitwise_not", "bitwise_right_shift", "blackman",
     "bmat", "copy", "cross", "cumulative_prod", "cumulative_sum", "diag_indices_from", "diagflat",
-    "fix", "hamming", "hanning", "isin", "kron", "logaddexp2", "matrix_transpose", "matvec", "ndim",
-    "packbits", "poly", "polydiv", "pow", "row_stack", "shape", "tril_indices_from",
+    "fix", "hamming", "hanning", "i0", "isin", "kaiser", "kron", "logaddexp2", "matrix_transpose",
+    "matvec", "ndim",
+    "packbits", "poly", "polydiv", "pow", "row_stack", "shape", "sort_complex", "tril_indices_from",
     "triu_indices_from", "unpackbits", "unwrap", "vander", "vdot", "vecmat",
 ]  # fmt: skip
 
@@ -163,7 +166,7 @@ def cumulative_prod(
 
 
 def vdot(a: Any, b: Any) -> Variable:
-    """The dot product of the flattened operands.
+    """The dot product of the flattened operands; of complex ones the first is conjugated.
 
     >>> import symgraph as sg
     >>> sg.vdot([[1, 2], [3, 4]], [[5, 6], [7, 8]]).eval().tolist()
@@ -184,13 +187,14 @@ def matvec(a: Any, x: Any) -> Variable:
 
 
 def vecmat(x: Any, a: Any) -> Variable:
-    """Vectors times matrices over the last axes, the leading ones broadcast.
+    """Vectors times matrices over the last axes, the leading ones broadcast; complex vectors are
+    conjugated.
 
     >>> import symgraph as sg
     >>> sg.vecmat([1.0, 1.0], [[1.0, 2.0], [3.0, 4.0]]).eval().tolist()
     [4.0, 6.0]
     """
-    x = as_variable(x)
+    x = conj(x)
     return squeeze(matmul(expand_dims(x, x.ndim - 1), a), -2)
 
 
@@ -362,6 +366,35 @@ def blackman(n: int) -> Variable:
     return _window(n, inner)
 
 
+def kaiser(n: int, beta: Any) -> Variable:
+    """Kaiser's window of n points: the Bessel function i0 of a half circle times ``beta``.
+
+    >>> import symgraph as sg
+    >>> sg.kaiser(3, 0.0).eval().tolist()
+    [1.0, 1.0, 1.0]
+    """
+
+    def inner(k: Variable, n: int) -> Variable:
+        place = k / (n - 1)
+        # exp(-x) i0(x) does not overflow where beta is large
+        wave = beta * sqrt(maximum(1 - place * place, 0))
+        return exp(wave - beta) * i0e(wave) / i0e(beta)  # type: ignore[no-any-return]
+
+    return _window(n, inner)
+
+
+def sort_complex(x: Any) -> Variable:
+    """The elements as complex numbers, sorted along the last axis: by their real parts, then by
+    their imaginary parts.
+
+    >>> import symgraph as sg
+    >>> sg.sort_complex([2.0, 1.0]).eval().tolist()
+    [(1+0j), (2+0j)]
+    """
+    x = as_variable(x)
+    return sort(x if dtypes.is_complex(x.dtype) else cast(x, "complex128"))  # type: ignore[no-any-return]
+
+
 # bits ---------------------------------------------------------------------------------------------
 
 
@@ -419,7 +452,7 @@ def poly(roots: Any) -> Variable:
     [1.0, -3.0, 2.0]
     """
     zeros = as_variable(roots)
-    zeros = zeros if dtypes.is_float(zeros.dtype) else cast(zeros, "float64")
+    zeros = zeros if dtypes.is_inexact(zeros.dtype) else cast(zeros, "float64")
     if zeros.ndim != 1 or not isinstance(zeros.shape[0], int):
         raise ShapeError("poly takes a vector of known size")
     found = cast(iota(1) + 1, zeros.dtype)

@@ -14,7 +14,7 @@ from symgraph.ir.types import TensorType
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.scalar import Expr, as_expr, as_size
 
-_WEAK = (bool, int, float)
+_WEAK = (bool, int, float, complex)
 
 
 class SizeValue(Op):
@@ -56,6 +56,10 @@ def as_variable(value: Any, dtype: str | None = None) -> Variable:
         return constant(value, dtype)
     except (TypeError, ValueError):
         hint = "a list that holds tensors becomes one by sg.stack" if _holds_tensor(value) else ""
+        if getattr(value, "outranks_tensors", False):
+            hint = "sg.sparse has functions of sparse matrices; A.toarray() is dense"
+        if type(value).__module__.startswith("scipy.sparse"):
+            hint = "sg.sparse.as_sparse_variable(value) is a sparse matrix of the graph"
         raise DTypeError(f"cannot make a tensor of {type(value).__name__}", hint=hint) from None
 
 
@@ -97,5 +101,7 @@ def converted(value: Any, dtype: str) -> Any:
         return found
     if isinstance(found, Constant):
         with np.errstate(all="ignore"):
-            return constant(found.data.astype(dtypes.numpy_dtype(dtype)))
+            parts = dtypes.is_complex(found.dtype) and dtypes.kind(dtype) not in "bc"
+            data = found.data.real if parts else found.data
+            return constant(data.astype(dtypes.numpy_dtype(dtype)))
     return None

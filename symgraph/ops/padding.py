@@ -243,7 +243,7 @@ def _ramp(x: Variable, axis: int, widths: tuple[Size, Size], ends: tuple[Any, An
         steps = iota(width, x.ndim, axis)
         steps = as_variable(as_size(as_expr(width) - 1)) - steps if backward else steps
         first = to_dtype(end, x.dtype)
-        kind = x.dtype if dtypes.is_float(x.dtype) else "float64"
+        kind = x.dtype if dtypes.is_inexact(x.dtype) else "float64"
         share = cast(steps, kind) / as_variable(width)
         # linspace from the end value to the edge, without the edge
         value = cast(edge - first, kind) * share + cast(first, kind)

@@ -101,7 +101,7 @@ def polyder(p: Any, m: int = 1) -> Variable:
     for _ in range(m):
         n = p.shape[0]
         powers = n - 1 - iota(n)
-        p = (p * cast(powers, p.dtype if dtypes.is_float(p.dtype) else "int64"))[:-1]
+        p = (p * cast(powers, p.dtype if dtypes.is_inexact(p.dtype) else "int64"))[:-1]
     return p
 
 
@@ -139,7 +139,7 @@ def polyint(p: Any, m: int = 1, k: Any = 0) -> Variable:
     [0.5, 1.0, 0.0]
     """
     p = _coefficients(p)
-    p = p if dtypes.is_float(p.dtype) else cast(p, "float64")
+    p = p if dtypes.is_inexact(p.dtype) else cast(p, "float64")
     if as_int(m, "polyint: m") < 0:
         raise ArgumentError("polyint: m is not negative")
     constants = list(k) if isinstance(k, tuple | list) else [k] * m

@@ -73,6 +73,17 @@ def number(x: Variable) -> Any:
     )
 
 
+@in_language("as_array")
+def as_array(x: Variable) -> Any:
+    """``np.asarray(x)``, which NumPy and SciPy also do by themselves with what they are given:
+    refused, since a symbolic tensor has no elements yet. Raises ArgumentError."""
+    raise ArgumentError(
+        f"{x.label()} is no array while the graph is built",
+        operands=[(x.label(), x.type.text(), x.origin)],
+        hint="call the function of symgraph (sg.exp for np.exp); for its value: x.eval({...})",
+    )
+
+
 @in_language("assign")
 def assign(x: Variable) -> Any:
     """``x[i] = v``: refused, since tensors do not change. Raises ArgumentError."""

@@ -17,10 +17,10 @@ from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Size, TensorType, normalize_axis
 from symgraph.loops.compute import Compute, Operand, Reduction, elements, index_axes, reduce_axes
-from symgraph.ops.arithmetic import sqrt, square
-from symgraph.ops.cast import cast
-from symgraph.ops.comparison import equal, isfinite, not_equal, where
-from symgraph.ops.exponential import exp, log
+from symgraph.ops.arithmetic import absolute, sqrt, square
+from symgraph.ops.cast import cast, computed_in
+from symgraph.ops.comparison import equal, greater_equal, isfinite, not_equal, where
+from symgraph.ops.exponential import exp, log1p
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Squeeze
 from symgraph.ops.special import stop_gradient
@@ -119,6 +119,11 @@ class Extreme(Reduce, abstract=True):
     """What max, min and their positions share: there is none over nothing."""
 
     def infer(self, x: TensorType) -> TensorType:
+        if dtypes.is_complex(x.dtype):
+            raise DTypeError(
+                f"{self.name}: complex numbers have no order",
+                hint="take x.real, x.imag or sg.abs(x)",
+            )
         for k in self.axes:
             if x.shape[k] == 0:
                 raise ShapeError(f"{self.name} over axis {k}, which has no elements")
@@ -152,6 +157,22 @@ class Max(Extreme):
 
     def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
         return (_shared_by_ties(self, g, y, x),)
+
+
+class Greatest(Max):
+    """The greatest over ``axes`` of floats, minus infinity over nothing: what is taken out of sums
+    of exponentials, which are defined over nothing."""
+
+    name = "greatest"
+
+    def infer(self, x: TensorType) -> TensorType:
+        return Reduce.infer(self, x)
+
+    def reference(self, x: Any) -> Any:
+        return np.max(x, axis=self.axes, initial=-np.inf)
+
+    def requires(self, x: Variable) -> list[tuple[Variable, str, str, str]]:
+        return []
 
 
 class Min(Extreme):
@@ -274,7 +295,7 @@ def _accumulated(x: Any, dtype: Any) -> Any:
     if is_pattern(x):
         return x
     x = as_variable(x)
-    if dtype is None and not dtypes.is_float(x.dtype):
+    if dtype is None and not dtypes.is_inexact(x.dtype):
         dtype = "uint64" if dtypes.kind(x.dtype) == "u" else "int64"
     if dtype is not None and dtypes.as_dtype(dtype) == "bool":
         raise DTypeError("sums and products are not taken in bool", hint="use sg.any or sg.all")
@@ -320,6 +341,11 @@ def max(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     [5, 4]
     """
     return _reduce(Max, _tensor(x), axis, keepdims)  # type: ignore[no-any-return]
+
+
+def greatest(x: Variable, axis: Any) -> Variable:
+    """The greatest float over axes, which are kept; minus infinity over axes without elements."""
+    return _reduce(Greatest, x, axis, True)  # type: ignore[no-any-return]
 
 
 @in_language("min")
@@ -412,7 +438,7 @@ def _count(x: Variable, axis: Any, name: str) -> Size:
 def _as_float(x: Any, dtype: Any) -> Variable:
     x = as_variable(x)
     if dtype is None:
-        return x if dtypes.is_float(x.dtype) else cast(x, "float64")
+        return x if dtypes.is_inexact(x.dtype) else cast(x, "float64")
     return cast(x, dtype)
 
 
@@ -425,7 +451,8 @@ def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
     [1.5, 3.5]
     """
     x = _as_float(x, dtype)
-    return sum(x, axis, keepdims=keepdims) / _count(x, axis, "mean")
+    total = sum(computed_in(x), axis, keepdims=keepdims)
+    return cast(total / _count(x, axis, "mean"), x.dtype)
 
 
 @in_language("var")
@@ -433,7 +460,8 @@ def var(
     x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False
 ) -> Variable:
     """The variance: the sum of squared distances from the mean over n - ddof. Two passes, so that
-    no digits cancel; integers and bools as float64.
+    no digits cancel; integers and bools as float64. Of complex numbers the distance is a
+    magnitude, so that the variance is real.
 
     >>> import symgraph as sg
     >>> sg.var([1, 2, 3, 4]).eval().tolist()
@@ -443,34 +471,57 @@ def var(
     count = as_size(as_expr(_count(x, axis, "var")) - ddof)
     if isinstance(count, int) and count < 0:
         count = 0
+    kind = dtypes.real_of(x.dtype)
+    x = computed_in(x)
     distance = x - mean(x, axis, keepdims=True)
-    return sum(square(distance), axis, keepdims=keepdims) / count
+    if dtypes.is_complex(x.dtype):
+        distance = absolute(distance)
+    return cast(sum(square(distance), axis, keepdims=keepdims) / count, kind)
 
 
 @in_language("std")
 def std(
     x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False
 ) -> Variable:
-    """The standard deviation, the square root of :func:`var`.
+    """The standard deviation, the square root of :func:`var`; of equal numbers its derivative is 0.
 
     >>> import symgraph as sg
     >>> sg.std([1, 2, 3, 4, 5, 6]).eval().round(6).tolist()
     1.707825
     """
-    return sqrt(var(x, axis, dtype, ddof, keepdims))
+    x = _as_float(x, dtype)
+    kind = dtypes.real_of(x.dtype)
+    return cast(root(var(computed_in(x), axis, None, ddof, keepdims)), kind)
+
+
+def root(total: Variable) -> Variable:
+    """The square root of a sum of squares. Its derivative at 0 is 0, the middle of the slopes in
+    all directions, where the square root's is infinite."""
+    nothing = equal(total, 0)
+    return where(nothing, 0, sqrt(where(nothing, 1, total)))  # type: ignore[no-any-return]
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     """log(sum(exp(x))) without overflow: the greatest element is taken out first, so that the
-    exponentials are at most 1; -inf over elements that all are -inf, inf if one is.
+    exponentials are at most 1; -inf over elements that all are -inf and over none, inf if one is.
 
     >>> import symgraph as sg
     >>> sg.logsumexp([1000.0, -float("inf")]).eval().tolist()
     1000.0
     """
-    x = _as_float(x, None)
-    top = max(x, axis, keepdims=True)
+    given = _as_float(x, None)
+    x = computed_in(given)
+    top = greatest(x, axis)
     shift = stop_gradient(where(isfinite(top), top, 0))
-    y = log(sum(exp(x - shift), axis, keepdims=True)) + shift
+    y = log_of_sum(x - shift, axis) + shift
     axes = reduced_axes(axis, x.ndim, "logsumexp")
-    return y if keepdims or not axes else Squeeze(axes)(y)  # type: ignore[no-any-return]
+    return cast(y if keepdims or not axes else Squeeze(axes)(y), given.dtype)
+
+
+def log_of_sum(rest: Variable, axis: Any = None) -> Variable:
+    """log(sum(exp(rest))), the axes kept, where the greatest elements are 0: these are counted, the
+    others added up by themselves, so that no digit is lost where one element is nearly all."""
+    e = exp(rest)
+    greatest = cast(greater_equal(rest, 0), rest.dtype)
+    others = sum(e - greatest, axis, keepdims=True)  # derivatives: those of exp, everywhere
+    return log1p(others + (sum(greatest, axis, keepdims=True) - 1))

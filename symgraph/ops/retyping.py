@@ -3,14 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from symgraph.errors import DTypeError
-from symgraph.ir.graph import Graph, Input, Variable, apply
-from symgraph.ir.types import Size, TensorType, same_size
-from symgraph.scalar import Expr, as_expr, as_size, substitute
+from symgraph.ir import made_sizes
+from symgraph.ir.graph import (
+    Graph,
+    Variable,
+    rebuild,
+    toposort,
+)
+from symgraph.ir.resizing import Sizes, moved
+from symgraph.ir.types import same_size
+from symgraph.scalar import Expr, as_expr
 
-Sizes = dict[Expr, Expr]
+
+def replaced(outputs: Sequence[Variable], mapping: dict[Variable, Variable]) -> list[Variable]:
+    """The outputs with variables replaced by others: a size without a name of a replaced input is
+    the one of its replacement then, and a size that depends on data gets another name where its
+    node reads something else now, wherever the graph speaks of it."""
+    sizes: Sizes = {}
+    for v, new in mapping.items():
+        for a, b in zip(v.shape, new.shape, strict=True):
+            unnamed = isinstance(a, Expr) and a.op == "var" and a.attr.startswith("?")
+            if v.owner is None and unnamed and a is not b:
+                sizes[as_expr(a)] = as_expr(b)
+    if not sizes and not made_sizes.exist():
+        return rebuild(outputs, mapping)
+    return moved(toposort(outputs, sized=True), outputs, dict(mapping), sizes)
 
 
 def with_sizes_of(graph: Graph, values: Sequence[Variable]) -> list[Variable]:
@@ -28,48 +47,5 @@ def with_sizes_of(graph: Graph, values: Sequence[Variable]) -> list[Variable]:
                 sizes.setdefault(size, as_expr(given))
             elif isinstance(size, int):
                 same_size(size, given, f"{v.label()}: sizes differ")
-    return _moved(graph, dict(zip(graph.inputs, values, strict=True)), sizes)
-
-
-def _moved(graph: Graph, new: dict[Variable, Variable], sizes: Sizes) -> list[Variable]:
-    for node in graph.toposort():
-        inputs = [new.get(v, v) for v in node.inputs]
-        values = [_value(v, sizes) for v in node.op._values]
-        op = node.op
-        if any(a is not b for a, b in zip(values, op._values, strict=True)):
-            op = op.replace(**dict(zip(op.fields, values, strict=True)))
-        fresh = apply(op, inputs, node.origins)
-        new.update(zip(node.outputs, fresh.outputs, strict=True))
-    return [new.get(v, v) for v in graph.outputs]
-
-
-def _value(value: Any, sizes: Sizes) -> Any:
-    """A parameter of an op with the sizes in it replaced; the same object when there are none."""
-    if isinstance(value, Expr):
-        return _size(value, sizes)
-    if isinstance(value, TensorType):
-        return _type(value, sizes)
-    if isinstance(value, tuple):
-        parts = [_value(v, sizes) for v in value]
-        same = all(a is b for a, b in zip(parts, value, strict=True))
-        return value if same else type(value)(parts)
-    if isinstance(value, Graph):
-        return _graph(value, sizes)
-    return value
-
-
-def _graph(graph: Graph, sizes: Sizes) -> Graph:
-    inputs = [Input(_type(v.type, sizes), v.name) for v in graph.inputs]
-    new: dict[Variable, Variable] = dict(zip(graph.inputs, inputs, strict=True))
-    return Graph(inputs, _moved(graph, new, sizes))
-
-
-def _type(t: TensorType, sizes: Sizes) -> TensorType:
-    return t.with_shape([_size(s, sizes) for s in t.shape])
-
-
-def _size(size: Size, sizes: Sizes) -> Size:
-    if not isinstance(size, Expr):
-        return size
-    found = substitute(size, sizes)
-    return size if found is size else as_size(found)
+    order = toposort(graph.outputs, sized=True)
+    return moved(order, graph.outputs, dict(zip(graph.inputs, values, strict=True)), sizes)

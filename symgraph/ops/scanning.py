@@ -10,6 +10,7 @@ from symgraph.errors import ArgumentError, DTypeError, RankError, ShapeError
 from symgraph.ir.graph import Graph, Input, Variable, constant
 from symgraph.ir.types import Size, TensorType
 from symgraph.ops.control import Cond, Scan, close_over, results
+from symgraph.ops.data_sizes import size_from
 from symgraph.ops.indexing import getitem
 from symgraph.ops.joining import concatenate, part_of
 from symgraph.ops.operands import as_variable
@@ -33,7 +34,7 @@ class _State(NamedTuple):
 def scan(
     step: Callable[..., Any], sequences: Any = None, outputs_info: Any = None,
     non_sequences: Any = None, n_steps: Any = None, go_backwards: bool = False,
-    truncate_gradient: int = -1, checkpoint: int | bool = False,
+    truncate_gradient: int = -1, checkpoint: int | bool = False, cut: bool = False,
 ) -> Any:  # fmt: skip
     """A loop: ``step`` is called once, symbolically, and runs for every row of the sequences.
 
@@ -49,7 +50,8 @@ def scan(
 
     Returns every output with a leading axis over the steps: a list, or the tensor when there is
     one. A step may return ``(outputs, sg.until(condition))``; then the result is ``(outputs,
-    count)``, the rows from ``count`` on being zeros: see :func:`until`.
+    count)``, the rows from ``count`` on being zeros, or with ``cut`` only the first ``count`` rows:
+    see :func:`until`.
     Raises DTypeError or ShapeError when an output differs from its initial value.
 
     >>> import symgraph as sg
@@ -58,7 +60,7 @@ def scan(
     """
     named = _rows(sequences, go_backwards)
     length = _length([r for _, r in named], n_steps)
-    rows = [r if _same(r.shape[0], length) else part_of(r, 0, 0, length) for _, r in named]
+    rows = [_first_rows(r, length, n_steps is not None) for _, r in named]
     inputs = [Input(r.type.with_shape(r.shape[1:]), name) for name, r in named]
     states = [_state(info, k) for k, info in enumerate(_as_list(outputs_info))]
     carried = [[Input(v.type, _tap_name(s.name, k)) for k, v in enumerate(s.initial)] if s else []
@@ -88,6 +90,9 @@ def scan(
         loop = _ending(loop)
     loop = loop._replace(truncate=truncate_gradient, segment=segment_of(checkpoint, length))
     finals, found = loop.run()
+    if cut and stop is not None:
+        steps = size_from(finals[0])
+        found = [part_of(v, 0, 0, steps) for v in found]
     outs = found[0] if single else found
     return outs if stop is None else (outs, finals[0])
 
@@ -105,7 +110,8 @@ def until(condition: Any) -> Until:
     """Returned by the step of a scan beside its outputs: the loop ends after the first step whose
     0-d ``condition`` holds. ``outputs, count = sg.scan(...)`` then gives outputs of the full length
     whose rows from ``count`` on are zeros, since their number is known at run time only; steps
-    after the end are not computed.
+    after the end are not computed. ``sg.scan(..., cut=True)`` leaves these rows out: the size of
+    the outputs depends on data then (docs/sizes.md).
 
     >>> import symgraph as sg
     >>> def step(x, total):
@@ -245,11 +251,6 @@ def _rows(sequences: Any, backwards: bool) -> list[tuple[str | None, Variable]]:
 
 
 def _length(rows: Sequence[Variable], n_steps: Any) -> Size:
-    if isinstance(n_steps, Variable):
-        raise ShapeError(
-            "scan: n_steps is a tensor, but the outputs need a size known before the loop",
-            hint="use a size: an int, x.shape[0], or a named size",
-        )
     if n_steps is not None:
         (length,) = as_shape(n_steps, "scan: n_steps")
         for r in rows:
@@ -263,6 +264,14 @@ def _length(rows: Sequence[Variable], n_steps: Any) -> Size:
     for r in rows[1:]:
         shortest = smaller(shortest, r.shape[0])
     return shortest
+
+
+def _first_rows(row: Variable, length: Size, given: bool) -> Variable:
+    """As many rows as there are steps; a number of steps that is given may be too large, which
+    shows when the function runs: the scan compares the sizes."""
+    if _same(row.shape[0], length):
+        return row
+    return part_of(row, 0, 0, smaller(length, row.shape[0]) if given else length)
 
 
 def _same(a: Size, b: Size) -> bool:

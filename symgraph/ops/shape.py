@@ -11,10 +11,11 @@ import numpy as np
 from symgraph.errors import ArgumentError, AxisError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
-from symgraph.ir.operators import in_language
+from symgraph.ir.operators import LANGUAGE, in_language
 from symgraph.ir.types import Shape, Size, TensorType, broadcast_shapes, normalize_axis, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
+from symgraph.ops.data_sizes import size_from
 from symgraph.ops.operands import as_variable
 from symgraph.scalar import Expr, as_expr, as_size, product
 
@@ -253,17 +254,15 @@ def as_int(value: Any, what: str) -> int:
 
 
 def as_shape(shape: Any, what: str) -> Shape:
-    """A shape from a size or a sequence of sizes; sizes are ints or size expressions."""
+    """A shape from a size or a sequence of sizes; sizes are ints, size expressions or 0-d integer
+    tensors."""
     given = shape if isinstance(shape, tuple | list) else (shape,)
     return tuple(as_size(s) if isinstance(s, Expr) else _static(s, what) for s in given)
 
 
-def _static(size: Any, what: str) -> int:
+def _static(size: Any, what: str) -> Size:
     if isinstance(size, Variable):
-        raise ShapeError(
-            f"{what}: a size cannot be computed by tensors",
-            hint="use x.shape[k] or a named size, and arithmetic on them",
-        )
+        return size_from(size)
     value = as_int(size, what)
     if value < 0:
         raise ShapeError(f"{what}: a size cannot be negative: {value}")
@@ -460,7 +459,8 @@ def tile(x: Any, reps: Any) -> Variable:
 def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     """Each element repeated ``repeats`` times in a row along ``axis`` (flattened when not given).
 
-    ``repeats`` is one size, or one int for each element along the axis.
+    ``repeats`` is one size, or one count for each element along the axis: ints, or an integer
+    vector, whose sum is then the size of the result.
 
     >>> import symgraph as sg
     >>> sg.repeat([1, 2], 2).eval().tolist(), sg.repeat([1, 2], [1, 2]).eval().tolist()
@@ -468,11 +468,14 @@ def repeat(x: Any, repeats: Any, axis: int | None = None) -> Variable:
     """
     x = ravel(x) if axis is None else as_variable(x)
     k = normalize_axis(0 if axis is None else axis, x.ndim, "repeat: axis")
+    if isinstance(repeats, Variable) and repeats.ndim == 1:
+        return LANGUAGE["repeat_counts"](x, repeats, k)  # type: ignore[no-any-return]
     if isinstance(repeats, tuple | list | np.ndarray) and np.size(repeats) != 1:
         n = x.shape[k]
         if not isinstance(n, int) or n != len(repeats):
             raise ShapeError(f"repeat: {len(repeats)} counts for an axis of size {n}")
         rows = np.repeat(np.arange(n), repeats)
         return x[(slice(None),) * k + (rows,)]  # type: ignore[no-any-return]
-    (count,) = as_shape(np.ravel(repeats).tolist() if np.ndim(repeats) else repeats, "repeat")
+    several = isinstance(repeats, tuple | list | np.ndarray)
+    (count,) = as_shape(np.ravel(repeats).tolist() if several else repeats, "repeat")
     return x if is_one(count) else Repeat(count, k)(x)  # type: ignore[no-any-return]

@@ -18,6 +18,7 @@ from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
+from symgraph.ops.complex_numbers import conj
 from symgraph.ops.creation import eye
 from symgraph.ops.decompositions import LUFactor, cholesky, swap_rows
 from symgraph.ops.matrix import diagonal, matmul, multiply_matrices, promoted
@@ -25,6 +26,7 @@ from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import as_int, broadcast_to, expand_dims, moveaxis, reshape
 from symgraph.ops.triangular import (
     TriangularSolve,
+    adjoint,
     float_operand,
     matrix_operand,
     on_columns,
@@ -63,7 +65,7 @@ class Solution(Op):
         left, right = (y, gb) if self.trans else (gb, y)
         ga = -multiply_matrices(left, right, False, True)
         if len(factors) == 1:
-            ga = (ga + turned(ga)) * 0.5
+            ga = (ga + adjoint(ga)) * 0.5
         return (ga, gb, None, *(None for _ in factors))
 
     def lower(self, out: TensorType, a: Operand, b: Operand, x: Operand, *more: Operand) -> Compute:
@@ -73,16 +75,17 @@ class Solution(Op):
 def solved(a: Variable, b: Variable, factors: Sequence[Variable], trans: bool = False) -> Variable:
     """The solution of op(a) x = b by the factors of a."""
     if len(factors) == 1:
-        x = _by_cholesky(factors[0], b, True)
+        x = _by_cholesky(conj(factors[0]) if trans else factors[0], b, True)
     else:
         x = _by_lu(*factors, b, trans)
     return Solution(trans)(a, b, x, *factors)  # type: ignore[no-any-return]
 
 
 def _by_cholesky(factor: Variable, b: Variable, low: bool) -> Variable:
-    """l l^T x = b, or u^T u x = b."""
-    half = TriangularSolve(low, not low, False, "cho_solve")(factor, b)
-    return TriangularSolve(low, low, False, "cho_solve")(factor, half)  # type: ignore[no-any-return]
+    """l l^H x = b, or u^H u x = b."""
+    other = conj(factor)
+    half = TriangularSolve(low, not low, False, "cho_solve")(factor if low else other, b)
+    return TriangularSolve(low, low, False, "cho_solve")(other if low else factor, half)  # type: ignore[no-any-return]
 
 
 def _by_lu(lu: Variable, pivots: Variable, b: Variable, trans: bool) -> Variable:
@@ -126,7 +129,7 @@ def solve(
         if kind == "diagonal":
             return b / expand_dims(diagonal(a, 0, -2, -1), -1)
         if kind == "cholesky":
-            return solved(a, b, (cholesky(a),))
+            return solved(a, b, (cholesky(a),), bool(transposed))
         return solved(a, b, LUFactor()(a), bool(transposed))
 
     return on_columns("solve", a, b, one)
@@ -157,7 +160,8 @@ def cho_solve(c_and_lower: tuple[Any, bool], b: Any) -> Variable:
 
 
 def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0) -> Variable:
-    """x with a x = b (a^T x = b for ``trans`` 1), given the (lu, piv) of :func:`lu_factor`.
+    """x with a x = b (a^T x = b for ``trans`` 1, a^H x = b for 2), given the (lu, piv) of
+    :func:`lu_factor`.
 
     >>> import symgraph as sg
     >>> factors = sg.linalg.lu_factor([[2.0, 1.0], [1.0, 3.0]])
@@ -169,6 +173,7 @@ def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0) -> Variable:
     pivots = as_variable(lu_and_piv[1])
 
     def one(lu: Variable, b: Variable) -> Variable:
+        lu = conj(lu) if trans == 2 else lu
         own = broadcast_to(pivots, (*lu.shape[:-2], pivots.shape[-1]))
         return _by_lu(lu, own, b, bool(trans))
 
@@ -277,19 +282,19 @@ def solve_sylvester(a: Any, b: Any, q: Any) -> Variable:
 
 
 def solve_continuous_lyapunov(a: Any, q: Any) -> Variable:
-    """x with a x + x a^T = q, for matrices [..., n, n].
+    """x with a x + x a^T = q (a^H for complex a), for matrices [..., n, n].
 
     >>> import symgraph as sg
     >>> sg.linalg.solve_continuous_lyapunov([[2.0]], [[8.0]]).eval().tolist()
     [[2.0]]
     """
     a, q = _same_batch("solve_continuous_lyapunov", a, q)
-    return Sylvester()(a, turned(a), q)  # type: ignore[no-any-return]
+    return Sylvester()(a, adjoint(a), q)  # type: ignore[no-any-return]
 
 
 def solve_discrete_lyapunov(a: Any, q: Any) -> Variable:
-    """x with a x a^T - x + q = 0, for matrices [..., n, n], by the bilinear transformation to a
-    continuous equation (as SciPy for larger matrices).
+    """x with a x a^T - x + q = 0 (a^H for complex a), for matrices [..., n, n], by the bilinear
+    transformation to a continuous equation (as SciPy for larger matrices).
 
     >>> import symgraph as sg
     >>> sg.linalg.solve_discrete_lyapunov([[0.5]], [[3.0]]).eval().round(12).tolist()
@@ -298,7 +303,7 @@ def solve_discrete_lyapunov(a: Any, q: Any) -> Variable:
     a, q = _same_batch("solve_discrete_lyapunov", a, q)
     n = square_size(a.type, "solve_discrete_lyapunov")
     one = eye(n, dtype=a.dtype)
-    right = inv(turned(a) + one)
-    b = matmul(turned(a) - one, right)
+    right = inv(adjoint(a) + one)
+    b = matmul(adjoint(a) - one, right)
     c = 2 * matmul(matmul(inv(a + one), q), right)
-    return Sylvester()(turned(b), b, -c)  # type: ignore[no-any-return]
+    return Sylvester()(adjoint(b), b, -c)  # type: ignore[no-any-return]

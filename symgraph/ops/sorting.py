@@ -29,9 +29,7 @@ __all__ = [
     "argpartition", "argsort", "digitize", "lexsort", "partition", "searchsorted", "sort", "topk",
 ]  # fmt: skip
 
-_NATIVE = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64".split()
-)
+_NATIVE = frozenset(dtypes.REALS)
 
 
 # ops ----------------------------------------------------------------------------------------------
@@ -204,7 +202,8 @@ def argpartition(x: Any, kth: Any, axis: int | None = -1) -> Variable:
 
 
 def _check_kth(x: Any, kth: Any, axis: int | None) -> None:
-    n = ravel(x).shape[0] if axis is None else as_variable(x).shape[axis]
+    x = ravel(x) if axis is None else as_variable(x)
+    n = x.shape[normalize_axis(-1 if axis is None else axis, x.ndim, "partition: axis")]
     for k in np.ravel(kth).tolist():
         if isinstance(n, int) and not -n <= as_int(k, "partition: kth") < n:
             raise ArgumentError(f"partition: element {k} of an axis of size {n}")

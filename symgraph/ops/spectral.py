@@ -11,12 +11,15 @@ from typing import Any
 
 import numpy as np
 
+from symgraph import dtypes
 from symgraph.errors import ArgumentError, GradientError, LinAlgError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType
 from symgraph.loops.routine import Routine
+from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import where
+from symgraph.ops.complex_numbers import conj, imag
 from symgraph.ops.creation import tril
 from symgraph.ops.decompositions import (
     cholesky,
@@ -24,13 +27,18 @@ from symgraph.ops.decompositions import (
     symmetric_cotangent,
     symmetric_part,
 )
-from symgraph.ops.matrix import DiagonalEmbed, multiply_matrices
+from symgraph.ops.matrix import DiagonalEmbed, diagonal, multiply_matrices
 from symgraph.ops.shape import expand_dims
 from symgraph.ops.sizes import nonnegative, smaller
-from symgraph.ops.triangular import TriangularSolve, matrix_operand, square_size, turned
+from symgraph.ops.triangular import TriangularSolve, adjoint, matrix_operand, square_size, turned
 from symgraph.scalar import as_expr, as_size
 
 __all__ = ["eigh", "eigvalsh", "svd", "svdvals"]
+
+
+def _native(a: TensorType, routine: Routine) -> Routine:
+    """LAPACK's real routines are called by native code; complex matrices go to NumPy's."""
+    return Routine("python") if dtypes.is_complex(a.dtype) else routine
 
 
 def _outer_gaps(w: Variable) -> Variable:
@@ -53,11 +61,11 @@ class SVD(Op):
         *batch, m, n = a.shape
         k = smaller(m, n)
         u, v = (m, n) if self.full else (k, k)
-        shapes = ((*batch, m, u), (*batch, k), (*batch, v, n))
-        return tuple(a.with_shape(s) for s in shapes)  # type: ignore[return-value]
+        s = TensorType(dtypes.real_of(a.dtype), (*batch, k))
+        return a.with_shape((*batch, m, u)), s, a.with_shape((*batch, v, n))
 
     def reference(self, a: Any) -> Any:
-        return _converged("svd", lambda: tuple(np.linalg.svd(a, self.full)))
+        return converged("svd", lambda: tuple(np.linalg.svd(a, self.full)))
 
     def vjp(self, g: Any, y: Any, a: Variable) -> tuple[Variable]:
         (u, s, vh), (gu, gs, gvh) = y, g
@@ -68,28 +76,33 @@ class SVD(Op):
         if self.full:
             u, s, vh = SVD()(a)
         inner = None if gs is None else DiagonalEmbed(0, s.shape[-1], s.shape[-1])(gs)
-        row, v, outside = expand_dims(s, -2), turned(vh), None
+        row, v, outside = expand_dims(s, -2), adjoint(vh), None
         gaps = _outer_gaps(s * s) if gu is not None or gvh is not None else None
         if gu is not None:
-            part = gaps * multiply_matrices(u, gu, True)
-            inner = _plus(inner, (part + turned(part)) * row)
+            gu, uh = conj(gu), conj(u)
+            product = multiply_matrices(uh, gu, True)
+            part = gaps * product
+            inner = _plus(inner, (part + adjoint(part)) * row)
+            if dtypes.is_complex(a.dtype):  # the phases, which LAPACK leaves open, turn with u
+                phases = imag(diagonal(product, 0, -2, -1)) / s
+                inner = inner + 1j * DiagonalEmbed(0, s.shape[-1], s.shape[-1])(phases)
             if not nonnegative(as_size(as_expr(n) - m)):
                 scaled = gu / row
-                rest = scaled - multiply_matrices(u, multiply_matrices(u, scaled, True))
+                rest = scaled - multiply_matrices(u, multiply_matrices(uh, scaled, True))
                 outside = multiply_matrices(rest, vh)
         if gvh is not None:
-            gv = turned(gvh)
-            part = gaps * multiply_matrices(v, gv, True)
-            inner = _plus(inner, turned(row) * (part + turned(part)))
+            gv, vc = turned(gvh), conj(v)
+            part = gaps * multiply_matrices(vc, gv, True)
+            inner = _plus(inner, turned(row) * (part + adjoint(part)))
             if not nonnegative(as_size(as_expr(m) - n)):
                 scaled = gv / row
-                rest = scaled - multiply_matrices(v, multiply_matrices(v, scaled, True))
-                outside = _plus(outside, multiply_matrices(u, rest, False, True))
-        whole = multiply_matrices(u, multiply_matrices(inner, vh))
-        return (_plus(outside, whole),)
+                rest = scaled - multiply_matrices(v, multiply_matrices(vc, scaled, True))
+                outside = _plus(outside, multiply_matrices(u, conj(rest), False, True))
+        whole = multiply_matrices(u, multiply_matrices(to_dtype(inner, u.dtype), vh))
+        return (conj(_plus(outside, whole)),)
 
     def extern(self, a: TensorType) -> Routine:
-        return Routine("svd", (("job", "A" if self.full else "S"),))
+        return _native(a, Routine("svd", (("job", "A" if self.full else "S"),)))
 
 
 def _plus(a: Any, b: Any) -> Any:
@@ -97,7 +110,8 @@ def _plus(a: Any, b: Any) -> Any:
     return b if a is None else a + b
 
 
-def _converged(name: str, function: Callable[[], Any]) -> Any:
+def converged(name: str, function: Callable[[], Any]) -> Any:
+    """The value; raises our LinAlgError for NumPy's."""
     try:
         return function()
     except np.linalg.LinAlgError as error:
@@ -114,14 +128,14 @@ class SingularValues(Op):
         return SVD().infer(a)[1]
 
     def reference(self, a: Any) -> Any:
-        return _converged("svdvals", lambda: np.linalg.svd(a, compute_uv=False))
+        return converged("svdvals", lambda: np.linalg.svd(a, compute_uv=False))
 
     def vjp(self, g: Variable, y: Variable, a: Variable) -> tuple[Variable]:
         u, _, vh = SVD()(a)
-        return (multiply_matrices(u * expand_dims(g, -2), vh),)
+        return (conj(multiply_matrices(u * expand_dims(g, -2), vh)),)
 
     def extern(self, a: TensorType) -> Routine:
-        return Routine("svd", (("job", "N"),))
+        return _native(a, Routine("svd", (("job", "N"),)))
 
 
 def svd(a: Any, full_matrices: bool = True, compute_uv: bool = True) -> Any:
@@ -163,23 +177,26 @@ class Eigh(Op):
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         n = square_size(a, "eigh")
-        return a.with_shape((*a.shape[:-2], n)), a.with_shape((*a.shape[:-2], n, n))
+        w = TensorType(dtypes.real_of(a.dtype), (*a.shape[:-2], n))
+        return w, a.with_shape((*a.shape[:-2], n, n))
 
     def reference(self, a: Any) -> Any:
         s = symmetric_part(a, self.symmetrize)
-        return _converged("eigh", lambda: tuple(np.linalg.eigh(s)))
+        return converged("eigh", lambda: tuple(np.linalg.eigh(s)))
 
     def vjp(self, g: Any, y: Any, a: Variable) -> tuple[Variable]:
         (w, v), (gw, gv) = y, g
         inner = None if gw is None else DiagonalEmbed(0, w.shape[-1], w.shape[-1])(gw)
         if gv is not None:
-            inner = _plus(inner, _outer_gaps(w) * multiply_matrices(v, gv, True))
-        s = multiply_matrices(v, multiply_matrices(inner, v, False, True))
+            inner = _plus(inner, _outer_gaps(w) * multiply_matrices(conj(v), conj(gv), True))
+        inner = to_dtype(inner, v.dtype)
+        s = multiply_matrices(v, multiply_matrices(inner, conj(v), False, True))
         # of the lower triangle alone, an element off the diagonal stands for two
-        return (symmetric_cotangent(s, self.symmetrize),)
+        return (symmetric_cotangent(conj(s), self.symmetrize),)
 
     def extern(self, a: TensorType) -> Routine:
-        return Routine("eigh", (("symmetrize", self.symmetrize), ("vectors", True)))
+        more = (("symmetrize", self.symmetrize), ("vectors", True))
+        return _native(a, Routine("eigh", more))
 
 
 class EigenvaluesH(Op):
@@ -189,19 +206,21 @@ class EigenvaluesH(Op):
     symmetrize: bool = True
 
     def infer(self, a: TensorType) -> TensorType:
-        return a.with_shape((*a.shape[:-2], square_size(a, "eigvalsh")))
+        n = square_size(a, "eigvalsh")
+        return TensorType(dtypes.real_of(a.dtype), (*a.shape[:-2], n))
 
     def reference(self, a: Any) -> Any:
         s = symmetric_part(a, self.symmetrize)
-        return _converged("eigvalsh", lambda: np.linalg.eigvalsh(s))
+        return converged("eigvalsh", lambda: np.linalg.eigvalsh(s))
 
     def vjp(self, g: Variable, y: Variable, a: Variable) -> tuple[Variable]:
         _, v = Eigh(self.symmetrize)(a)
-        s = multiply_matrices(v * expand_dims(g, -2), v, False, True)
-        return (symmetric_cotangent(s, self.symmetrize),)
+        s = multiply_matrices(v * expand_dims(g, -2), conj(v), False, True)
+        return (symmetric_cotangent(conj(s), self.symmetrize),)
 
     def extern(self, a: TensorType) -> Routine:
-        return Routine("eigh", (("symmetrize", self.symmetrize), ("vectors", False)))
+        more = (("symmetrize", self.symmetrize), ("vectors", False))
+        return _native(a, Routine("eigh", more))
 
 
 def eigh(a: Any, b: Any = None, *, UPLO: str = "L", symmetrize: bool = True) -> Any:
@@ -224,19 +243,19 @@ def eigh(a: Any, b: Any = None, *, UPLO: str = "L", symmetrize: bool = True) -> 
     factor = cholesky(b, symmetrize=symmetrize)
     forward = TriangularSolve(True, False, False, "eigh")
     half = forward(factor, a if symmetrize else _filled(a))
-    w, z = Eigh(True)(forward(factor, turned(half)))
-    return w, TriangularSolve(True, True, False, "eigh")(factor, z)
+    w, z = Eigh(True)(forward(factor, adjoint(half)))
+    return w, TriangularSolve(True, True, False, "eigh")(conj(factor), z)
 
 
 def _filled(a: Variable) -> Variable:
-    return tril(a) + turned(tril(a, -1))
+    return tril(a) + adjoint(tril(a, -1))
 
 
 def _triangle(a: Any, uplo: str, symmetrize: bool, name: str) -> Variable:
     a = matrix_operand(a, name)
     if uplo not in ("L", "U"):
         raise ArgumentError(f'{name}: UPLO is "L" or "U", not {uplo!r}')
-    return turned(a) if uplo == "U" and not symmetrize else a
+    return adjoint(a) if uplo == "U" and not symmetrize else a
 
 
 def eigvalsh(a: Any, *, UPLO: str = "L", symmetrize: bool = True) -> Variable:

@@ -13,6 +13,7 @@ from symgraph.ops import reductions
 from symgraph.ops.arithmetic import clip, maximum, sqrt, square
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import isnan, where
+from symgraph.ops.complex_numbers import complex, conj, real
 from symgraph.ops.joining import concatenate
 from symgraph.ops.matrix import diagonal, matmul
 from symgraph.ops.operands import as_variable, promotable
@@ -47,7 +48,7 @@ def average(
     1.25
     """
     x = as_variable(x)
-    x = x if dtypes.is_float(x.dtype) else cast(x, "float64")
+    x = x if dtypes.is_inexact(x.dtype) else cast(x, "float64")
     axes = reduced_axes(axis, x.ndim, "average")
     if weights is None:
         found = reductions.mean(x, axis, keepdims=keepdims)
@@ -107,7 +108,7 @@ def cov(
         else:
             scale = total - ddof * reductions.sum(weights * to_dtype(aweights, rows.dtype)) / total
         scale = maximum(scale, 0)
-    found = matmul(weighted, distance.T) / scale
+    found = matmul(weighted, conj(distance.T)) / scale
     return reshape(found, ()) if _is_vector(m) and y is None else found
 
 
@@ -117,7 +118,7 @@ def _is_vector(m: Any) -> bool:
 
 def _observations(m: Any, rowvar: bool) -> Variable:
     x = as_variable(m)
-    x = x if dtypes.is_float(x.dtype) else cast(x, "float64")
+    x = x if dtypes.is_inexact(x.dtype) else cast(x, "float64")
     if x.ndim > 2:
         raise RankError(f"cov takes a vector or a matrix, not {x.ndim} dimensions")
     if x.ndim < 2:
@@ -136,8 +137,11 @@ def corrcoef(m: Any, y: Any = None, rowvar: bool = True) -> Variable:
     c = cov(m, y, rowvar)
     if c.ndim == 0:
         return c / c  # type: ignore[no-any-return]
-    deviation = sqrt(diagonal(c))
-    return clip(c / expand_dims(deviation, 1) / expand_dims(deviation, 0), -1, 1)
+    deviation = sqrt(real(diagonal(c)))
+    found = c / expand_dims(deviation, 1) / expand_dims(deviation, 0)
+    if dtypes.is_complex(c.dtype):
+        return complex(clip(found.real, -1, 1), clip(found.imag, -1, 1))
+    return clip(found, -1, 1)
 
 
 # without NaN --------------------------------------------------------------------------------------
@@ -146,7 +150,7 @@ def corrcoef(m: Any, y: Any = None, rowvar: bool = True) -> Variable:
 def _without_nan(x: Any, filled: Any) -> tuple[Variable, Variable | None]:
     """x with NaN replaced, and where it was (None for dtypes without NaN)."""
     x = as_variable(x)
-    if not dtypes.is_float(x.dtype):
+    if not dtypes.is_inexact(x.dtype):
         return x, None
     missing = isnan(x)
     return where(missing, filled, x), missing

@@ -13,6 +13,7 @@ from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType, broadcast_shapes, same_size
 from symgraph.loops.routine import Routine
 from symgraph.ops.cast import to_dtype
+from symgraph.ops.complex_numbers import conj
 from symgraph.ops.creation import tril, triu
 from symgraph.ops.matrix import multiply_matrices, promoted
 from symgraph.ops.operands import as_variable
@@ -22,17 +23,21 @@ from symgraph.scalar import product
 __all__ = ["solve_triangular"]
 
 
+# how BLAS and LAPACK begin the names of their routines
+LETTERS = {"float32": "s", "float64": "d", "complex64": "c", "complex128": "z"}
+
+
 # operands -----------------------------------------------------------------------------------------
 
 
 def float_operand(x: Any, name: str) -> Variable:
-    """A float32 or float64 tensor; integers become float64, as in NumPy."""
+    """A float32, float64 or complex tensor; integers become float64, as in NumPy."""
     x = as_variable(x)
-    if x.dtype in ("float32", "float64"):
+    if x.dtype in LETTERS:
         return x
     if not x.dtype.startswith(("int", "uint", "bool")):
         hint = 'cast it: x.astype("float32")'
-        raise DTypeError(f"{name}: works in float32 and float64, got {x.dtype}", hint=hint)
+        raise DTypeError(f"{name}: works in {', '.join(LETTERS)}, got {x.dtype}", hint=hint)
     return to_dtype(x, "float64")
 
 
@@ -52,6 +57,11 @@ def square_size(a: TensorType, name: str) -> Size:
 def turned(x: Variable) -> Variable:
     """The transposed matrices."""
     return swapaxes(x, -1, -2)
+
+
+def adjoint(x: Variable) -> Variable:
+    """The transposed matrices, of complex ones the conjugates."""
+    return turned(conj(x))
 
 
 def on_columns(
@@ -119,7 +129,7 @@ class TriangularSolve(Op):
                 what = f"{self.what}: the matrix is singular (element {k - 1} of the diagonal is 0"
                 raise LinAlgError(f"{what}{words})", hint="sg.linalg.lstsq or pinv accept it")
         out = np.array(b)
-        solve = blas.strsm if a.dtype == np.float32 else blas.dtrsm
+        solve = getattr(blas, LETTERS[str(a.dtype)] + "trsm")
         for place in np.ndindex(a.shape[:-2]) if b.size else ():
             out[place] = solve(
                 1.0, a[place], b[place], lower=self.low, trans_a=self.trans, diag=self.unit
@@ -149,7 +159,7 @@ def solve_triangular(
     a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False
 ) -> Variable:
     """x with a x = b for upper triangular a [..., n, n] (lower with ``lower``), and b [n] or
-    [..., n, k]; ``trans`` 1 or "T" solves with the transposed a.
+    [..., n, k]; ``trans`` 1 or "T" solves with the transposed a, 2 or "C" with its conjugate too.
 
     Only the named triangle is read; ``unit_diagonal`` takes the diagonal as ones. Raises
     LinAlgError (SG302) when the function runs and an element of the diagonal is 0.
@@ -161,4 +171,5 @@ def solve_triangular(
     if trans not in _TRANS:
         raise ArgumentError(f'solve_triangular: trans is 0, 1, 2, "N", "T" or "C", not {trans!r}')
     op = TriangularSolve(bool(lower), _TRANS[trans], bool(unit_diagonal))
+    a = conj(a) if trans in (2, "C") else a
     return on_columns("solve_triangular", a, b, op)

@@ -15,6 +15,7 @@ from symgraph.ir.types import Size, TensorType, same_size
 from symgraph.loops.compute import Compute, Operand, Reduction, index_axes, pointwise, reduce_axes
 from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
+from symgraph.ops.complex_numbers import conj
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import as_int, as_shape, expand_dims, flip, normalize_axes, ravel, reshape
 from symgraph.ops.sizes import larger, nonnegative, smaller
@@ -216,14 +217,14 @@ def convolve(a: Any, v: Any, mode: str = "full") -> Variable:
 
 
 def correlate(a: Any, v: Any, mode: str = "valid") -> Variable:
-    """The cross-correlation of two vectors, the sums of a[n + k] * v[n]; the modes are those of
-    :func:`convolve`.
+    """The cross-correlation of two vectors, the sums of a[n + k] * conj(v[n]); the modes are
+    those of :func:`convolve`.
 
     >>> import symgraph as sg
     >>> sg.correlate([1, 2, 3], [0, 1, 0.5]).eval().tolist()
     [3.5]
     """
-    a, v = _signals(a, v, mode, "correlate")
+    a, v = _signals(a, conj(v), mode, "correlate")
     if mode == "full" or _shorter(v, a):
         return _slide(a, v, mode)
     if _shorter(a, v):

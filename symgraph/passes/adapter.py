@@ -14,7 +14,7 @@ from symgraph.ir.graph import Apply, Constant, Variable, apply, constant, creati
 from symgraph.ir.hashing import is_large
 from symgraph.ir.op import OPS
 from symgraph.ops.nn import softmax
-from symgraph.ops.reductions import logsumexp
+from symgraph.ops.reductions import log_of_sum, logsumexp
 from symgraph.ops.shape import BroadcastTo, is_one
 from symgraph.scalar import Expr
 
@@ -24,6 +24,7 @@ SMALL = 4096  # bytes; larger values are never computed while compiling
 COMPOSED: dict[str, Callable[..., Variable]] = {
     "logsumexp": lambda x, axes: logsumexp(x, axes),
     "softmax": lambda x, axes: softmax(x, axes),
+    "log_of_sum": lambda x, axes: log_of_sum(x, axes),
 }
 
 
@@ -85,12 +86,13 @@ def known(value: Variable) -> TypeGuard[Constant]:
 
 
 def number(value: Variable) -> bool | int | float | None:
-    """The number that every element of a constant equals, None for all other values.
+    """The number that every element of a constant equals, None for all other values and for
+    complex constants: z * (1 + 0j) is not z where a part of z is infinite.
 
     >>> number(constant([2.0, 2.0])), number(constant([1, 2]))
     (2.0, None)
     """
-    if not known(value) or not value.data.size:
+    if not known(value) or not value.data.size or dtypes.is_complex(value.dtype):
         return None
     flat = value.data.reshape(-1)
     first = flat[0]

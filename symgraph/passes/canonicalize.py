@@ -7,6 +7,8 @@ broadcast that another one makes needless.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from symgraph import dtypes
@@ -44,6 +46,7 @@ from symgraph.ops.comparison import (
 from symgraph.ops.exponential import exp
 from symgraph.ops.special import relu, sigmoid
 from symgraph.passes.adapter import number
+from symgraph.passes.transforms import TRANSFORMS
 from symgraph.passes.views import VIEWS
 from symgraph.rewrite.pattern import COMMUTATIVE, attr, const, node, wild
 from symgraph.rewrite.rules import EXACT, STABLE, RuleSet, rule
@@ -52,6 +55,7 @@ x, y, z = wild("x"), wild("y"), wild("z")
 i, j = wild("i", "iu"), wild("j", "iu")  # integers
 n = wild("n", "biu")  # anything but floats
 f = wild("f", "f")  # floats
+r = wild("r", "biuf")  # real numbers
 p = wild("p", "b")  # truth values
 c, d = const("c"), const("d")
 a, b, s = attr("a"), attr("b"), attr("s")
@@ -80,8 +84,8 @@ def _power_of_two(c: Constant) -> bool:
     """c is a power of two whose reciprocal is exact"""
     if not dtypes.is_float(c.dtype):
         return False
-    mantissa, exponent = np.frexp(c.data)
-    limit = np.finfo(c.data.dtype).maxexp - 2
+    mantissa, exponent = np.frexp(c.data.astype("float64"))
+    limit = math.frexp(dtypes.limits(c.dtype).max)[1] - 2
     return bool(c.data.size and np.all(abs(mantissa) == 0.5) and np.all(abs(exponent) < limit))
 
 
@@ -139,10 +143,10 @@ SIGNS = (
     rule(x / -y, -(x / y), klass=EXACT),
     rule(absolute(-f), absolute(f), klass=EXACT),
     rule(square(-x), square(x), klass=EXACT),
-    rule(square(absolute(x)), square(x), klass=EXACT),
+    rule(square(absolute(r)), square(r), klass=EXACT),
     rule(absolute(absolute(x)), absolute(x), klass=EXACT),
     rule(absolute(square(f)), square(f), klass=EXACT),
-    rule(absolute(exp(x)), exp(x), klass=EXACT),
+    rule(absolute(exp(f)), exp(f), klass=EXACT),
     rule(absolute(sigmoid(x)), sigmoid(x), klass=EXACT),
     rule(sign(sign(x)), sign(x), klass=EXACT),
 )
@@ -223,5 +227,5 @@ ROUNDING = [
 
 CANONICALIZE = RuleSet(
     "canonicalize",
-    NEUTRAL, SIGNS, CONSTANTS, LOGIC, CHOICE, ROUNDING, VIEWS,
+    NEUTRAL, SIGNS, CONSTANTS, LOGIC, CHOICE, ROUNDING, VIEWS, TRANSFORMS,
 )  # fmt: skip

@@ -6,11 +6,13 @@ they replace is equal to the one before in the sense of its rule's class.
 
 from __future__ import annotations
 
+import difflib
+import functools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from symgraph import config
-from symgraph.errors import VerifyError
+from symgraph.errors import ArgumentError, VerifyError
 from symgraph.ir.graph import Graph, Variable, apply, toposort
 from symgraph.ir.verify import verify
 from symgraph.passes.adapter import TENSORS
@@ -51,31 +53,87 @@ PIPELINE: tuple[Pass, ...] = (
          CANONICALIZE),
 )  # fmt: skip
 
-ADMITTED = {"run": (EXACT, STABLE), "debug": (EXACT, STABLE), "interpret": ()}
+# "probe" compiles a graph that has been optimized already
+ADMITTED = {"run": (EXACT, STABLE), "debug": (EXACT, STABLE), "nan": (EXACT, STABLE),
+            "interpret": (), "probe": ()}  # fmt: skip
 ROUNDS = 5  # more than any graph has needed; a bound, should two passes disagree
 
 
-def optimize(graph: Graph, mode: str = "run", record: Record | None = None) -> Graph:
+class PassRecord(Record):
+    """A record that also knows the graph in which a rule fired, and what the passes did that are
+    functions of the whole graph.
+
+    ``graphs``: a graph, outer or inside a loop, and the number of the firing at which its turn
+    began; ``changes``: such a pass, the graph before and the graph after.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.graphs: list[tuple[Graph, int, int]] = []
+        self.changes: list[tuple[Pass, Graph, Graph]] = []
+
+    def begin(self, graph: Graph) -> None:
+        """From here on rules fire in this graph, whose own graphs are done."""
+        self.graphs.append((graph, len(self.firings), len(self.changes)))
+
+
+def optimize(
+    graph: Graph, mode: str = "run", record: Record | None = None, exclude: Sequence[str] = ()
+) -> Graph:
     """The graph after all passes that the mode admits, with the graphs inside scan and cond.
 
-    ``record`` collects the firings. Raises RewriteError for rules that never end; in mode "debug"
-    and under SYMGRAPH_VERIFY=1 VerifyError when a pass breaks the grammar of graphs or a type.
+    ``record`` collects the firings; ``exclude`` names passes and rules to leave out. Raises
+    RewriteError for rules that never end; in mode "debug" and under SYMGRAPH_VERIFY=1 VerifyError
+    when a pass breaks the grammar of graphs or a type.
     """
     admit = ADMITTED[mode]
     if not admit:
         return graph
-    return _Work(admit, record, mode == "debug" or config.get("verify")).optimize(graph)
+    check = mode == "debug" or config.get("verify")
+    steps = steps_without(tuple(exclude)) if exclude else PIPELINE
+    return _Work(steps, admit, record, check).optimize(graph)
+
+
+@functools.cache
+def steps_without(exclude: tuple[str, ...]) -> tuple[Pass, ...]:
+    """The pipeline without the passes and rules of these names.
+
+    Raises ArgumentError for a name that is neither.
+    """
+    rules = {r.name: p for p in PIPELINE if isinstance(p.work, RuleSet) for r in p.work}
+    known = {*rules, *(p.name for p in PIPELINE)}
+    for name in exclude:
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, 1)
+            raise ArgumentError(
+                f"exclude: there is no pass or rule {name!r}",
+                hint=f"did you mean {near[0]!r}?" if near else
+                f"passes are {', '.join(dict.fromkeys(p.name for p in PIPELINE))}; "
+                "a rule's name is its equation",
+            )  # fmt: skip
+    kept = [p for p in PIPELINE if p.name not in exclude]
+    return tuple(p._replace(work=_without(p.work, exclude)) for p in kept)
+
+
+def _without(work: Any, exclude: Sequence[str]) -> Any:
+    if not isinstance(work, RuleSet) or not any(r.name in exclude for r in work):
+        return work
+    return RuleSet(work.name, [r for r in work if r.name not in exclude])
 
 
 class _Work:
-    def __init__(self, admit: Sequence[str], record: Record | None, check: bool) -> None:
-        self.admit, self.record, self.check = admit, record, check
+    def __init__(
+        self, steps: Sequence[Pass], admit: Sequence[str], record: Record | None, check: bool
+    ) -> None:
+        self.steps, self.admit, self.record, self.check = steps, admit, record, check
         self.inner: dict[Graph, Graph] = {}
 
     def optimize(self, graph: Graph) -> Graph:
-        graph = self.owned(graph)
+        whole, graph = graph, self.owned(graph)
+        if isinstance(self.record, PassRecord):
+            self.record.begin(whole)
         group: list[Pass] = []
-        for step in PIPELINE:
+        for step in self.steps:
             if step.again:
                 group.append(step)
                 continue
@@ -101,6 +159,8 @@ class _Work:
             after = Graph(graph.inputs, outputs)
         else:
             after = step.work(graph)
+            if isinstance(self.record, PassRecord) and after is not graph:
+                self.record.changes.append((step, graph, after))
         if all(a is b for a, b in zip(after.outputs, graph.outputs, strict=True)):
             return graph
         if self.check:

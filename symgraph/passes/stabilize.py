@@ -18,6 +18,9 @@ from symgraph.ops.shape import ExpandDims
 from symgraph.ops.special import erf, erfc, sigmoid, softplus
 from symgraph.ops.trigonometric import cos, cosh, sin, sinh, tanh
 from symgraph.passes.adapter import number
+from symgraph.passes.cancellation import CANCELLATION
+from symgraph.passes.matrices import MATRICES
+from symgraph.passes.special_functions import SPECIAL_FUNCTIONS
 from symgraph.rewrite.pattern import attr, const, node, wild
 from symgraph.rewrite.rules import RuleSet, rule
 
@@ -45,7 +48,8 @@ def _unshifted(x: Variable) -> bool:
     whole, stack, seen = node.inputs[0], [node.inputs[1]], 0
     while stack and seen < 16:  # the shift is the maximum behind views and a test for infinity
         v, seen = stack.pop(), seen + 1
-        if v.owner is not None and v.owner.op.name == "max" and v.owner.inputs[0] is whole:
+        taken = v.owner is not None and v.owner.op.name in ("max", "greatest")
+        if taken and v.owner.inputs[0] is whole:  # type: ignore[union-attr]
             return False
         if v.owner is not None:
             stack.extend(v.owner.inputs)
@@ -55,6 +59,11 @@ def _unshifted(x: Variable) -> bool:
 def _shifted(x: Variable) -> bool:
     """x is shifted by its greatest element"""
     return not _unshifted(x)
+
+
+def _shifted_leading(x: Variable, a: Any) -> bool:
+    """x is shifted by its greatest element, and the axes are the first ones"""
+    return a == tuple(range(len(a))) and _shifted(x)
 
 
 def _unshifted_positive(x: Variable, c: Constant) -> bool:
@@ -84,6 +93,10 @@ def _logsumexp(x: Any, axes: Any) -> Any:
     return node("logsumexp", (x,), {"axes": axes})
 
 
+def _log_of_sum(x: Any, axes: Any) -> Any:
+    return node("log_of_sum", (x,), {"axes": axes})
+
+
 def _softmax(x: Any, axes: Any) -> Any:
     return node("softmax", (x,), {"axes": axes})
 
@@ -101,7 +114,6 @@ LOGARITHMS = (
     rule(log(square(x)), log(absolute(x)) * 2),
     rule(log(1 / x), -log(x)),
     rule(log(sigmoid(x)), -softplus(-x)),
-    rule(log(1 - sigmoid(x)), -softplus(x)),
     rule(log1p(-sigmoid(x)), -softplus(x)),
     rule(log(1 + exp(x)), softplus(x)),
     rule(log1p(exp(x)), softplus(x)),
@@ -126,9 +138,8 @@ SUMS_OF_EXPONENTIALS = (
     rule(log(Sum(a)(exp(x))), _logsumexp(x, a), when=_unshifted),
     rule(log(Sum(a)(exp(x)) / y), _logsumexp(x, a) - log(y), when=_unshifted),
     rule(log(Sum(a)(exp(x)) * c), _logsumexp(x, a) + log(c), when=_unshifted_positive),
-    rule(log(exp(x) / ExpandDims(a)(Sum(a)(exp(x)))), x - ExpandDims(a)(log(Sum(a)(exp(x)))),
-         when=_shifted),
-    rule(log(exp(x) / Sum(a)(exp(x))), x - log(Sum(a)(exp(x))), when=_shifted),
+    rule(log(exp(x) / ExpandDims(a)(Sum(a)(exp(x)))), x - _log_of_sum(x, a), when=_shifted),
+    rule(log(exp(x) / Sum(a)(exp(x))), x - _log_of_sum(x, a), when=_shifted_leading),
     rule(exp(x) / ExpandDims(a)(Sum(a)(exp(x))), _softmax(x, a), when=_unshifted),
     rule(exp(x) / Sum(a)(exp(x)), _softmax(x, a), when=_leading),
     # the derivative of log(sum(exp(x))) as autodiff writes it
@@ -171,4 +182,13 @@ DIFFERENCES = (
     rule(sqrt(square(x)), absolute(x)),
 )
 
-STABILIZE = RuleSet("stabilize", LOGARITHMS, SUMS_OF_EXPONENTIALS, SIGMOIDS, DIFFERENCES)
+STABILIZE = RuleSet(
+    "stabilize",
+    LOGARITHMS,
+    SUMS_OF_EXPONENTIALS,
+    SIGMOIDS,
+    DIFFERENCES,
+    CANCELLATION,
+    MATRICES,
+    SPECIAL_FUNCTIONS,
+)

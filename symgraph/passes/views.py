@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from symgraph import dtypes
 from symgraph.ir.graph import Variable
 from symgraph.loops.compute import elements
@@ -34,9 +32,9 @@ def _same_type(x: Variable, root: Variable) -> Variable | None:
 
 def _holds(narrow: str, wide: str) -> bool:
     """Whether every value of one dtype is a value of the other."""
-    if dtypes.is_float(wide) and dtypes.is_int(narrow):
-        return 8 * dtypes.itemsize(narrow) <= np.finfo(wide).nmant + 1
-    return bool(np.can_cast(narrow, wide, "safe"))
+    if dtypes.is_inexact(wide) and dtypes.is_int(narrow):
+        return 8 * dtypes.itemsize(narrow) <= dtypes.limits(wide).digits + 1
+    return dtypes.promote_pair(narrow, wide) == wide
 
 
 def _cast_twice(x: Variable, root: Variable) -> Variable | None:

@@ -166,7 +166,7 @@ def _from_scipy(name: str) -> Routine:
     for module in _scipy_modules():
         capsule = module.__pyx_capi__.get(name)
         if capsule is not None:
-            return Routine(_capsule_address(capsule), 32, f"SciPy's {module.__name__}")
+            return Routine(capsule_address(capsule), 32, f"SciPy's {module.__name__}")
     raise KeyError(name)
 
 
@@ -179,14 +179,20 @@ def _scipy_modules() -> Iterator[Any]:
     yield cython_lapack
 
 
-def _capsule_address(capsule: Any) -> int:
-    """The pointer of a capsule whose name is the C signature that it holds."""
-    api = ctypes.pythonapi
-    name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(("PyCapsule_GetName", api))
-    pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
-        ("PyCapsule_GetPointer", api)
+def capsule_name(capsule: Any) -> str:
+    """The name of a capsule: of Cython's the C signature of the function that it holds."""
+    name = ctypes.PYFUNCTYPE(ctypes.c_char_p, ctypes.py_object)(
+        ("PyCapsule_GetName", ctypes.pythonapi)
     )
-    return int(pointer(capsule, name(capsule)))
+    return bytes(name(capsule)).decode()
+
+
+def capsule_address(capsule: Any) -> int:
+    """The pointer that a capsule holds."""
+    pointer = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
+        ("PyCapsule_GetPointer", ctypes.pythonapi)
+    )
+    return int(pointer(capsule, capsule_name(capsule).encode()))
 
 
 # threads ------------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import Any, Union
 from symgraph import dtypes
 from symgraph.scalar.table import SCALAR_OPS
 
-Operand = Union["Expr", int, float, bool]
+Operand = Union["Expr", int, float, complex, bool]
 
 
 class Expr:
@@ -31,13 +31,14 @@ class Expr:
     ('2*n', True)
     """
 
-    __slots__ = ("__weakref__", "_key", "_poly", "args", "attr", "dtype", "op")
+    __slots__ = ("__weakref__", "_key", "_poly", "args", "attr", "dtype", "maker", "op")
     op: str
     args: tuple[Expr, ...]
     dtype: str
     attr: Any
     _key: str | None
     _poly: Any
+    maker: Any  # of a size that depends on data: the node of a graph whose result has it
 
     def __repr__(self) -> str:
         return f"Expr({self})"
@@ -102,7 +103,7 @@ def node(op: str, args: tuple[Expr, ...], dtype: str, attr: Any = None) -> Expr:
     if found is None:
         found = Expr.__new__(Expr)
         found.op, found.args, found.dtype, found.attr = op, args, dtype, attr
-        found._key = found._poly = None
+        found._key = found._poly = found.maker = None
         _nodes[key] = found
     return found
 
@@ -165,10 +166,12 @@ def _name_here(process: tuple[bytes, int], name: str) -> str:
 
 def _attr_key(attr: Any) -> Any:
     # 0.0 and -0.0 are equal and NaN is unequal to itself: key floats by their bits.
+    if isinstance(attr, complex):
+        return struct.pack("dd", attr.real, attr.imag)
     return struct.pack("d", attr) if isinstance(attr, float) else (type(attr), attr)
 
 
-def const(value: int | float | bool, dtype: str = "int64") -> Expr:
+def const(value: int | float | complex | bool, dtype: str = "int64") -> Expr:
     """A constant of the dtype; floats are rounded to it, integers must fit (OverflowError), and a
     fraction is no integer (TypeError).
 
@@ -210,10 +213,23 @@ def call(op: str, *args: Expr) -> Expr:
     'exp(x)'
     """
     row = SCALAR_OPS[op]
-    dtype = "bool" if row.result == "bool" else args[0].dtype
+    dtype = result_dtype(row.result, args[0].dtype)
     if any(a.dtype != args[0].dtype for a in args) or len(args) != row.arity:
         raise TypeError(f"{op} does not take {[a.dtype for a in args]}")
     return node(op, args, dtype)
+
+
+def result_dtype(rule: str, operand: str) -> str:
+    """The dtype that a row's rule gives for operands of a dtype.
+
+    >>> result_dtype("part", "complex64"), result_dtype("complex", "float64")
+    ('float32', 'complex128')
+    """
+    if rule == "part":
+        return dtypes.real_of(operand)
+    if rule == "complex":
+        return dtypes.complex_of(operand)
+    return "bool" if rule == "bool" else operand
 
 
 # scalar.polynomial and scalar.text fill these in: they need Expr, operators need them.

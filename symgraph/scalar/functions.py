@@ -38,6 +38,7 @@ asinh, acosh, atanh = _all["asinh"], _all["acosh"], _all["atanh"]
 sigmoid, softplus, erf, erfc = (_all[n] for n in ("sigmoid", "softplus", "erf", "erfc"))
 lt, le, eq, ne = _all["lt"], _all["le"], _all["eq"], _all["ne"]
 isnan, isinf, isfinite = _all["isnan"], _all["isinf"], _all["isfinite"]
+real, imag, conj, complex_ = _all["real"], _all["imag"], _all["conj"], _all["complex"]
 
 
 def gt(a: Operand, b: Operand) -> Expr:
@@ -73,7 +74,9 @@ def cast(x: Expr, dtype: str) -> Expr:
         return x
     if x.is_const:
         with np.errstate(all="ignore"):  # out of range wraps, as it does at run time
-            value = np.asarray(x.value, x.dtype).astype(dtypes.numpy_dtype(dtype))
+            number = np.asarray(x.value, dtypes.numpy_dtype(x.dtype))
+            parts = dtypes.is_complex(x.dtype) and dtypes.kind(dtype) not in "bc"
+            value = (number.real if parts else number).astype(dtypes.numpy_dtype(dtype))
         return const(value.item(), dtype)
     return node("cast", (x,), dtype)
 
@@ -99,6 +102,8 @@ __all__ = [
     "bitcast",
     "cast",
     "ceil",
+    "complex_",
+    "conj",
     "const",
     "copysign",
     "cos",
@@ -115,6 +120,7 @@ __all__ = [
     "fma",
     "ge",
     "gt",
+    "imag",
     "ipow",
     "isfinite",
     "isinf",
@@ -137,6 +143,7 @@ __all__ = [
     "not_",
     "or_",
     "pow_",
+    "real",
     "rint",
     "select",
     "shl",

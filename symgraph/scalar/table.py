@@ -12,9 +12,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from symgraph.scalar.special import SPECIAL
+
 
 class ScalarOp(NamedTuple):
-    """One row: ``result`` is "same" (the operands' dtype), "bool" or "attr" (given by the node)."""
+    """One row: ``result`` is "same" (the operands' dtype), "bool", "part" (of complex operands the
+    dtype of a part, else as same), "complex" (made of two parts) or "attr" (given by the node)."""
 
     name: str
     arity: int
@@ -62,6 +65,15 @@ def _fma(a: Any, b: Any, c: Any) -> Any:
     return out.astype(np.result_type(a, b, c))[()]
 
 
+def _complex(x: Any, y: Any) -> Any:
+    # x + 1j * y would lose the signs of zeros and make NaN of infinities
+    x, y = np.broadcast_arrays(x, y)
+    return np.stack([x, y], -1).view("complex64" if x.dtype == "float32" else "complex128")[..., 0]
+
+
+_PARTS: tuple[tuple[str, Any], ...] = (("abs", np.abs), ("real", np.real), ("imag", np.imag))
+
+
 def _rows() -> list[ScalarOp]:
     same: list[tuple[str, int, Any, str]] = [
         ("add", 2, np.add, "+"),
@@ -71,7 +83,6 @@ def _rows() -> list[ScalarOp]:
         ("floordiv", 2, np.floor_divide, "//"),
         ("mod", 2, np.remainder, "%"),
         ("neg", 1, np.negative, "-"),
-        ("abs", 1, np.abs, ""),
         ("minimum", 2, np.minimum, ""),
         ("maximum", 2, np.maximum, ""),
         ("fma", 3, _fma, ""),
@@ -127,6 +138,10 @@ def _rows() -> list[ScalarOp]:
     ]
     rows = [ScalarOp(name, arity, "same", f, symbol) for name, arity, f, symbol in same]
     rows += [ScalarOp(name, arity, "bool", f, symbol) for name, arity, f, symbol in boolean]
+    rows += [ScalarOp(name, 1, "part", f) for name, f in _PARTS]
+    rows.append(ScalarOp("conj", 1, "same", np.conj))
+    rows.append(ScalarOp("complex", 2, "complex", _complex))
+    rows += [ScalarOp(name, arity, "same", f) for name, (arity, f) in SPECIAL.items()]
     rows.append(ScalarOp("select", 3, "attr", _select))
     rows.append(ScalarOp("cast", 1, "attr", lambda x: x))
     rows.append(ScalarOp("bitcast", 1, "attr", lambda x: x))

@@ -38,7 +38,8 @@ def text(root: Expr) -> str:
 def _pieces(e: Expr) -> tuple[int, list[Piece]]:
     """The precedence of a node, and what it prints."""
     if e.op == "const":
-        return 10 if e.dtype == "bool" or e.value >= 0 else 8, [str(e.value)]
+        plain = dtypes.kind(e.dtype) in "bc" or e.value >= 0  # complex ones have brackets
+        return 10 if plain else 8, [str(e.value)]
     if e.op == "var":
         return 10, [str(e.attr)]
     if e.op == "load":

@@ -128,7 +128,8 @@ def _value(
     if n.op == "load_if":
         return _element_if(n.attr, buffers[n.attr], args[0], args[1:])
     if n.op == "cast":
-        return np.asarray(args[0]).astype(kind)[()]
+        parts = dtypes.is_complex(n.args[0].dtype) and dtypes.kind(n.dtype) not in "bc"
+        return np.asarray(args[0].real if parts else args[0]).astype(kind)[()]
     if n.op == "bitcast":
         return np.asarray(args[0]).view(kind)[()]
     return np.asarray(SCALAR_OPS[n.op].reference(*args)).astype(kind, copy=False)[()]

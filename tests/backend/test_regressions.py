@@ -12,6 +12,13 @@ import symgraph as sg
 from symgraph import stages
 from symgraph.codegen import llvm
 from symgraph.executor import load_code
+from symgraph.ir.graph import Graph
+from symgraph.ir.hashing import structural_hash
+from symgraph.ir.op import OPS
+from symgraph.ir.parse import parse_graph
+from symgraph.ir.text import graph_text
+from tests.fuzz.case import Case, definition
+from tests.fuzz.oracles import native
 
 MODES = ("run", "interpret")
 
@@ -111,3 +118,68 @@ def test_failing_after_many_outputs() -> None:
         return int(f.statistics["object_bytes"])
 
     assert size(160) < 2.5 * size(80)
+
+
+def test_a_view_of_a_view_keeps_the_memory_below_both() -> None:
+    x = sg.vector("x")
+    reshape = OPS["reshape"]
+    outputs = [reshape(shape=())(reshape(shape=(1,))(sg.constant(4.0))), x]
+    d = definition(Case([x], outputs, [], [[np.ones(2)]]))
+    assert native(d, d.graph)(np.ones(2))[0] == 4
+
+
+def test_debug_mode_knows_that_a_double_was_computed_in_singles() -> None:
+    x = sg.vector("x", dtype="float32", shape=(40,))
+    f = sg.compile([x], sg.cast(sg.sum(sg.exp(x)), "float64"), mode="debug")
+    values = np.random.default_rng(0).normal(size=40).astype("float32")
+    np.testing.assert_allclose(f(values), np.exp(values.astype("float64")).sum(), rtol=1e-5)
+
+
+def test_mistakes_told_by_their_own_class() -> None:
+    with pytest.raises(sg.errors.SymgraphError, match="axis"):
+        sg.partition(sg.scalar("x"), 0)
+    with pytest.raises(sg.errors.SymgraphError):
+        sg.hstack([])
+
+
+def test_a_loop_without_turns_fails_nowhere(mode: str) -> None:
+    """Its body is not run on made-up values to learn the shapes."""
+    x, i = sg.matrix("x", shape=("n", 3)), sg.scalar("i", dtype="int64")
+    f = sg.compile([x, i], sg.scan(lambda row, s: s + row[i], [x], [sg.constant(0.0)]), mode=mode)
+    assert f(np.zeros((0, 3)), 7).shape == (0,)
+    with pytest.raises(sg.errors.IndexOutOfRange):
+        f(np.zeros((1, 3)), 7)
+
+
+def test_the_text_of_a_value_that_stands_outside_of_a_branch_and_in_it() -> None:
+    y = sg.exp(sg.arange(3) * 1.0)
+    out = sg.cond(sg.sum(y) > 0, lambda: sg.exp(sg.arange(3) * 1.0) * 2, lambda: y)
+    graph = Graph((), (out, y))
+    copy = parse_graph(graph_text(graph))
+    assert structural_hash(copy) == structural_hash(graph)
+    assert graph_text(copy) == graph_text(graph)
+
+
+@pytest.mark.parametrize("name", ["det", "slogdet"])
+def test_determinants_of_what_turns_out_not_to_be_square(name: str, mode: str) -> None:
+    x = sg.matrix("x", shape=("n", 2))
+    f = sg.compile([x], getattr(sg.linalg, name)(x), mode=mode)
+    f(np.eye(2))
+    with pytest.raises(sg.errors.SymgraphError, match="not square"):
+        f(np.ones((1, 2)))
+
+
+@pytest.mark.parametrize("shape", [("n", 3), (0, 3)])
+def test_sums_of_no_exponentials(shape: Any, mode: str) -> None:
+    """The rules for softmax and logsumexp take a greatest element out, of which there is none."""
+    x = sg.matrix("x", shape=shape)
+    e = sg.exp(x)
+    outputs = [
+        sg.log(sg.sum(e, 0)),
+        e / sg.sum(e, 0),
+        sg.log(e / sg.sum(e, 0)),
+        sg.nn.softmax(x, 0),
+    ]
+    found = sg.compile([x], outputs, mode=mode)(np.zeros((0, 3)))
+    assert found[0].tolist() == [-np.inf] * 3
+    assert [f.shape for f in found[1:]] == [(0, 3)] * 3

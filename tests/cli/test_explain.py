@@ -60,3 +60,11 @@ def test_doctor_finds_this_machine_in_order(run: Callable, monkeypatch: pytest.M
     found = json.loads(run("doctor", "--json").out)
     notes = [c["what"] for c in found["checks"] if c["state"] == "note"]
     assert notes == ["nothing reads SYMGRAPH_THREADS"]
+
+
+def test_rules_by_a_word(run: Callable) -> None:
+    lines = run("explain", "--rules", "log1p(x)").out.splitlines()
+    assert any("log(1 + x) -> log1p(x)" in line and "stabilize.py:" in line for line in lines)
+    found = json.loads(run("explain", "--rules", "specialize", "--json").out)["rules"]
+    assert {r["pass"] for r in found} == {"specialize"}
+    assert run("explain", "--rules", "no such word").status == 1

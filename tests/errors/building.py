@@ -208,13 +208,22 @@ def text_index() -> None:
     x["rows"]  # <-
 
 
-@mistake(
-    e.DTypeError,
-    "a mask computed by tensors selects a number of elements known only at run time",
-)
-def boolean_mask() -> None:
+@mistake(e.ShapeError, "mask and array: sizes differ on axis 0: 3 and 4")
+def mask_of_another_size() -> None:
+    x, y = sg.vector("x", shape=(3,)), sg.vector("y", shape=(4,))
+    y[x > 0]  # <-
+
+
+@mistake(e.ShapeError, "function: a size that depends on data is made inside it")
+def selection_in_a_function_kept_apart() -> None:
     x = sg.vector("x")
-    x[x > 0]  # <-
+    sg.function_graph(lambda v: v[v > 0], inline=False, name="function")(x)  # <-
+
+
+@mistake(e.RankError, "a size is a scalar, got int64[2]")
+def vector_as_size() -> None:
+    n = sg.vector("n", dtype="int64", shape=(2,))
+    sg.size_from(n)  # <-
 
 
 @mistake(e.ArgumentError, "einsum: 'ij->ik' has a repeated or unknown letter after ->")

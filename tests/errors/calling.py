@@ -223,3 +223,23 @@ def maximum_of_nothing_at_the_call(mode: str) -> None:
     top = sg.max(x)  # <-
     f = sg.compile([x], top + 1, mode=mode)
     f(np.ones(0))
+
+
+@mistake(e.NonFiniteError, "f: log makes nan at [1] of finite operands; the output is nan")
+def logarithm_of_a_negative_number() -> None:
+    x = sg.vector("x")
+    y = sg.sum(sg.log(x))  # <-
+    sg.compile([x], y, mode="nan", name="f")(np.array([1.0, -1.0]))
+
+
+@mistake(e.NonFiniteError, "f: exp makes inf at [0] of finite operands; subtract")
+def overflow_that_becomes_nan() -> None:
+    x = sg.vector("x")
+    y = sg.exp(x)  # <-
+    sg.compile([x], y - y * 2, mode="nan", name="f")(np.array([1e3]))
+
+
+@mistake(e.NonFiniteError, "f: the input x holds nan at [1]; the output is nan at [1]")
+def argument_that_holds_nan() -> None:
+    x = sg.vector("x")  # <-
+    sg.compile([x], sg.sin(x), mode="nan", name="f")(np.array([1.0, np.nan]))

@@ -48,7 +48,7 @@ def test_seen_while_building(name: str) -> None:
     check(name)
 
 
-@pytest.mark.parametrize("mode", ["run", "interpret", "debug"])
+@pytest.mark.parametrize("mode", ["run", "interpret", "debug", "nan"])
 @pytest.mark.parametrize("name", sorted(SEEN_AT_A_CALL))
 def test_seen_at_a_call(name: str, mode: str) -> None:
     check(name, mode)

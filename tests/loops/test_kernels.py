@@ -130,15 +130,18 @@ def test_arg_folds(kind: str, combiner: str) -> None:
 @pytest.mark.parametrize("combiner", sorted(COMBINERS))
 def test_a_fold_over_nothing_is_the_identity(combiner: str) -> None:
     dtype = "bool" if combiner in ("and", "or") else "float64"
-    names = [var("_v", dtype), var("_p")][: COMBINERS[combiner]]
-    values = [load("x", (J,), dtype), J][: COMBINERS[combiner]]
+    pair = combiner.startswith("complex")
+    element = load("x", (J,), dtype)
+    names = [var("_v", dtype), var("_p", dtype if pair else "int64")][: COMBINERS[combiner]]
+    values = [element, element if pair else J][: COMBINERS[combiner]]
     params = (Param("x", dtype, (0,), "in"), Param("y", dtype, (), "out"))
     results = []
     for kind in ("serial", "vector"):
         fold = Fold(tuple(names), combiner, J, 0, kind, (), tuple(values))
         results.append(run(kernel(fold, Store("y", (), names[0]), params=params))["y"].item())
     expected = {"add": 0, "mul": 1, "maximum": -np.inf, "minimum": np.inf, "and": True, "or": False,
-                "argmax": -np.inf, "argmin": np.inf}[combiner]  # fmt: skip
+                "argmax": -np.inf, "argmin": np.inf,
+                "complex_add": 0, "complex_mul": 1}[combiner]  # fmt: skip
     assert results == [expected, expected]
 
 

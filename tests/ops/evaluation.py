@@ -49,7 +49,7 @@ def run(outputs: list[Variable], values: dict[Variable, Any], lowered: bool = Fa
     """The values of the outputs; ``lowered`` evaluates the Computes where an op has one."""
     sizes = bound_sizes(values)
     memo = {v: np.asarray(a) for v, a in values.items()}
-    for node in toposort(outputs):
+    for node in toposort(outputs, sized=True):
         arrays = [memo[i] if i in memo else _leaf(i) for i in node.inputs]
         if lowered and callable(getattr(node.op, "lower", None)):
             found: Any = computed(node.op, node.outputs[0].type, node.inputs, arrays, sizes)
@@ -58,6 +58,8 @@ def run(outputs: list[Variable], values: dict[Variable, Any], lowered: bool = Fa
                 found = _concrete_op(node.op, sizes).reference(*arrays)
         several = found if len(node.outputs) > 1 else (found,)
         for v, a in zip(node.outputs, several, strict=True):
+            if node.op.makes:  # data tell the size
+                sizes[getattr(node.op, node.op.makes).attr] = len(a)
             memo[v] = checked(v, np.asarray(a), sizes, node.op)
     return [memo[v] if v in memo else _leaf(v) for v in outputs]
 
@@ -70,7 +72,8 @@ def _leaf(v: Variable) -> Any:
 def _concrete_op(op: Op, sizes: dict[str, int]) -> Op:
     if op.elementwise and not op.fields[1:]:
         return op
-    return op.replace(**{n: concrete(getattr(op, n), sizes) for n in op.fields})
+    known = [n for n in op.fields if n != op.makes]
+    return op.replace(**{n: concrete(getattr(op, n), sizes) for n in known})
 
 
 def checked(v: Variable, array: Any, sizes: dict[str, int], op: Op) -> Any:
@@ -132,7 +135,7 @@ def gradients(cost: Variable, wrt: list[Variable]) -> list[Variable]:
         parts = node.op.vjp(given[0], node.outputs[0], *node.inputs)
         broadcasts = node.op.elementwise or node.op.name == "broadcast_to"
         for x, g in zip(node.inputs, parts, strict=True):
-            if g is not None and dtypes.is_float(x.dtype):
+            if g is not None and dtypes.is_inexact(x.dtype):
                 assert g.dtype == x.dtype, f"{node.op!r}: cotangent {g.dtype} of {x.dtype}"
                 g = unbroadcast(g, x) if broadcasts else g
                 assert g.ndim == x.ndim, f"{node.op!r}: cotangent {g} of {x}"

@@ -249,7 +249,7 @@ def test_arguments_of_scan() -> None:
             mistake()
     for wrong in (
         lambda: scan(lambda a: a, x, n_steps=5), lambda: scan(lambda a: a, constant(1.0)),
-        lambda: scan(lambda a: a, x, n_steps=variable("n", dtype="int64")),
+        lambda: scan(lambda s: s, None, {"initial": x}, n_steps=-1),
         lambda: scan(lambda s: s, None, {"initial": x[:1], "taps": [-2]}, n_steps=2),
     ):  # fmt: skip
         with pytest.raises(ShapeError):

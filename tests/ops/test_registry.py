@@ -23,7 +23,8 @@ from symgraph.ops.reductions import sum as sum_of
 from tests.ops import evaluation
 from tests.ops.samples import ELEMENTWISE, Sample
 
-CONSTANT = ("stop_gradient", "floor_divide")  # of declared derivative 0, though they vary
+# of declared derivative 0, though they vary; or of complex operands alone: test_complex.py
+CONSTANT = ("stop_gradient", "floor_divide", "real", "imag", "conj")
 FAMILIES = [
     importlib.import_module(f"tests.ops.{p.stem}")
     for p in sorted(Path(__file__).parent.glob("samples*.py"))
@@ -31,8 +32,13 @@ FAMILIES = [
 ALL: list[Sample] = [s for f in FAMILIES for s in f.SAMPLES]
 for _family in FAMILIES:
     ELEMENTWISE |= getattr(_family, "ELEMENTWISE", {})
+NO_SECOND = {n: p for f in FAMILIES for n, p in getattr(f, "NO_SECOND", {}).items()}
+WIDE = [d for d in dtypes.REALS if not dtypes.is_narrow(d)]  # the others: test_narrow.py
 ROWS = [op for op in OPS.values() if isinstance(op, Elementwise)]
 SPECIAL = (0.0, -0.0, 1.0, -1.0, 0.25, -2.5, 1e-30, 1e30, float("inf"), -float("inf"), float("nan"))
+
+
+RTOL = {"float32": 2e-6, "float64": 4e-15, "complex64": 2e-6, "complex128": 4e-15}
 
 
 def ids(rows: list[Sample]) -> list[str]:
@@ -42,7 +48,7 @@ def ids(rows: list[Sample]) -> list[str]:
 def same(found: Any, wanted: Any, rtol: float | None = None) -> None:
     assert found.dtype == wanted.dtype
     if rtol is None:
-        rtol = {"float32": 2e-6, "float64": 4e-15}.get(str(wanted.dtype), 0)
+        rtol = RTOL.get(str(wanted.dtype), 0)
     np.testing.assert_allclose(found, wanted, rtol=rtol, atol=rtol * 1e-2 if rtol else 0)
 
 
@@ -87,7 +93,7 @@ def operand_arrays(row: Elementwise, dtype: str) -> list[Any]:
     return arrays
 
 
-@pytest.mark.parametrize("dtype", dtypes.ALL)
+@pytest.mark.parametrize("dtype", WIDE)
 @pytest.mark.parametrize("row", ROWS, ids=lambda r: r.name)
 def test_elementwise(row: Elementwise, dtype: str) -> None:
     if row.name.startswith("philox") and dtype != "uint32":
@@ -128,13 +134,13 @@ def agrees_with_numpy(row: Any, arrays: list[Any], converted: list[Any], found: 
 def test_elementwise_derivative(row: Elementwise) -> None:
     domains = row.domain if isinstance(row.domain[0], tuple) else (row.domain,) * row.arity
     rng = np.random.default_rng(3)
-    shapes = [(4,)] if row.arity == 1 else [(2, 3), (3,), (2, 1)]
+    shapes = [(4,)] if row.arity == 1 else [(2, 3), (3,), (2, 1), ()]
     arrays = [rng.uniform(*d, shapes[k]) for k, d in enumerate(domains)]
     if row.name == "where":
         arrays[0] = np.array([[True, False, True], [False, True, False]])
     if row.name in CONSTANT:
         return
-    compare_derivative(row, arrays)
+    compare_derivative(row, arrays, refused=tuple(getattr(row, "no_slope", ())))
 
 
 SMOOTH = [
@@ -152,16 +158,22 @@ def test_second_derivative(row: Elementwise) -> None:
         grads = evaluation.gradients(sum_of(row(*xs) * np.array([1.0, 2.0, 3.0])), list(xs))
         return sum((1.5**k * g for k, g in enumerate(grads)), start=xs[0] * 0)
 
-    compare_derivative(slopes, arrays, 1e-5)
+    refused = (*getattr(row, "no_slope", ()), *NO_SECOND.get(row.name, ()))
+    compare_derivative(slopes, arrays, 1e-5, refused)
 
 
-def compare_derivative(build: Any, arrays: list[Any], rtol: float = 2e-6) -> None:
+def compare_derivative(
+    build: Any, arrays: list[Any], rtol: float = 2e-6, refused: tuple[int, ...] = ()
+) -> None:
+    """``refused`` are operands by which there is no derivative, with an error."""
     inputs = evaluation.inputs_for(arrays)
     y = build(*inputs)
+    if dtypes.is_complex(y.dtype):
+        y = y.real + 2 * y.imag
     (value,) = evaluation.run([y], _bind(inputs, arrays))
     weights = np.random.default_rng(1).uniform(0.5, 2, value.shape)
     cost = sum_of(y * weights)
-    floats = [k for k, a in enumerate(arrays) if a.dtype == "float64"]
+    floats = [k for k, a in enumerate(arrays) if a.dtype == "float64" and k not in refused]
     grads = evaluation.gradients(cost, [inputs[k] for k in floats])
     for k, grad in zip(floats, grads, strict=True):
         (found,) = evaluation.run([grad], _bind(inputs, arrays))
@@ -197,14 +209,14 @@ def test_sample(sample: Sample, symbolic: bool) -> None:
     for lowered in (False, True):
         found = evaluation.run(outputs, _bind(inputs, list(sample.arrays)), lowered)
         for f, w in zip(found, wanted, strict=True):
-            same(f, w, 1e-12 if w.dtype == "float64" else None)
+            same(f, w, 1e-12 if w.dtype in ("float64", "complex128") else None)
 
 
 @pytest.mark.parametrize("sample", [s for s in ALL if s.grad], ids=ids([s for s in ALL if s.grad]))
 def test_sample_derivative(sample: Sample) -> None:
     arrays = list(sample.arrays)
     inputs = evaluation.inputs_for(arrays)
-    if any(not dtypes.is_float(y.dtype) for y in outputs_of(sample.build(*inputs))):
+    if any(not dtypes.is_inexact(y.dtype) for y in outputs_of(sample.build(*inputs))):
         return
     for k in range(len(outputs_of(sample.build(*inputs)))):
         compare_derivative(lambda *xs, k=k: outputs_of(sample.build(*xs))[k], arrays)

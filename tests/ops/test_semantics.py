@@ -92,15 +92,15 @@ def test_python_protocol() -> None:
         (lambda: reductions.sum(M, (0, -2)), errors.AxisError, "named twice"),
         (lambda: reductions.max(creation.zeros((0, 3)), 0), errors.ShapeError, "no elements"),
         (lambda: reductions.sum(F32, dtype=bool), errors.DTypeError, "not taken in bool"),
-        (lambda: creation.arange(F32[0]), errors.ArgumentError, "depend on data"),
         (lambda: creation.arange(0, 1, 0), errors.ArgumentError, "step is 0"),
         (lambda: creation.zeros(-1), errors.ShapeError, "negative"),
         (lambda: creation.tril(F32), errors.RankError, "two axes"),
         (lambda: creation.vector("v", shape=(1, 2)), errors.RankError, "2 sizes, not 1"),
         (lambda: nn.one_hot(F32, 3), errors.DTypeError, "labels are integers"),
-        (lambda: nn.softmax_cross_entropy(M, M), errors.ShapeError, "2 axes of labels"),
+        (lambda: nn.softmax_cross_entropy(M, M > 0), errors.ShapeError, "2 axes of labels"),
         (lambda: OPS["add"](F32), errors.ArgumentError, "takes 2 operands"),
-        (lambda: cast.cast(F32, "complex64"), errors.DTypeError, "complex64"),
+        (lambda: cast.cast(F32, "str"), errors.DTypeError, "str"),
+        (lambda: cast.cast(F32 + 1j, "int8"), errors.DTypeError, "imaginary"),
     ],
 )
 def test_mistakes_are_named(act: Callable[[], Any], error: type, words: str) -> None:
@@ -161,12 +161,13 @@ def test_ties_and_zeros_of_derivatives() -> None:
 
 @pytest.mark.parametrize("row", [r for r in OPS.values() if isinstance(r, Elementwise)], ids=str)
 def test_cotangents_keep_float32(row: Elementwise) -> None:
-    inputs = [creation.vector(f"x{k}", "float32", (2,)) for k in range(row.arity)]
+    dtype = "complex64" if row.name in ("real", "imag", "conj") else "float32"
+    inputs = [creation.vector(f"x{k}", dtype, (2,)) for k in range(row.arity)]
     if row.nondifferentiable:
         return
     y = row(*inputs)
     for x, part in zip(y.owner.inputs, row.vjp(y, y, *y.owner.inputs), strict=True):
-        assert part is None or part.dtype == x.dtype == "float32"
+        assert part is None or part.dtype == x.dtype == dtype
 
 
 def test_constants_are_converted_at_once() -> None:

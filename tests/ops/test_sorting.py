@@ -13,13 +13,13 @@ from symgraph import dtypes
 from symgraph.codegen.sort_llvm import SHORT
 from symgraph.errors import ArgumentError, IndexOutOfRange, RankError, ShapeError, SymgraphError
 from symgraph.ir.graph import Graph
+from symgraph.ir.interpret import interpret
 from symgraph.loops.interpret import run_program
 from symgraph.loops.verify import verify_program
 from symgraph.lower.build import Builder, context
 from symgraph.lower.routines import realise
-from symgraph.ops.sorting import Sort
 
-PLAIN = [d for d in dtypes.ALL if dtypes.kind(d) in "biuf"]
+PLAIN = dtypes.REALS
 SPECIAL = (0.0, -0.0, float("inf"), -float("inf"), float("nan"), -float("nan"), 1.0, -1.0, 5e-324)
 
 
@@ -46,7 +46,9 @@ def test_sorted_as_numpy_does(dtype: str) -> None:
         for wide in (False, True):
             a = values(dtype, n, wide)
             y, places, columns, down = f(a)
-            assert y.tobytes() == Sort().reference(a).tobytes()
+            assert y.tobytes() == interpret(Graph([x], outputs[:1]), [a])[0].tobytes()
+            if dtypes.is_narrow(dtype):  # as what NumPy knows the NaN of
+                a, y = a.astype("float32"), y.astype("float32")
             np.testing.assert_array_equal(y, np.sort(a))
             np.testing.assert_array_equal(places, np.argsort(a, kind="stable"))
             np.testing.assert_array_equal(columns, np.argsort(a, 0, kind="stable"))
@@ -106,7 +108,6 @@ REFUSED = [
     (lambda: sg.digitize(1.0, [1.0, 3.0, 2.0]), ArgumentError),
     (lambda: sg.quantile(X, 1.5), ArgumentError),
     (lambda: sg.quantile(X, 0.5, method="guess"), ArgumentError),
-    (lambda: sg.bincount(SYMBOLIC), ArgumentError),
     (lambda: sg.bincount([1.5]), SymgraphError),
     (lambda: sg.histogram(X, "auto"), ArgumentError),
     (lambda: sg.histogram(X, [2.0, 1.0]), ArgumentError),
@@ -119,7 +120,6 @@ REFUSED = [
     (lambda: sg.specify_shape(X, (3, None)), ShapeError),
     (lambda: sg.array_split(X, 0), ArgumentError),
     (lambda: sg.block([[X], X]), ArgumentError),
-    (lambda: sg.compress(sg.vector("m", "bool"), X), ArgumentError),
     (lambda: sg.constant([1]).at[0].divide(2), SymgraphError),
     (lambda: sg.diff(X, -1), ArgumentError),
     (lambda: sg.gradient([1.0]), ShapeError),

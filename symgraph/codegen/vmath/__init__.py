@@ -12,12 +12,16 @@ from typing import NamedTuple
 
 from symgraph.codegen.literals import llvm_type
 from symgraph.codegen.vmath import (
+    bessel,
     error,
     exponential,
+    gamma,
     hyperbolic,
     logarithm,
+    normal,
     power,
     remainder,
+    slopes,
     trigonometric,
 )
 from symgraph.codegen.vmath.lanes import Lanes
@@ -63,6 +67,33 @@ FUNCTIONS: dict[str, MathFunction] = {
     "mod": MathFunction(remainder.mod, 2, "f"),
     "floordiv": MathFunction(remainder.floordiv, 2, "f"),
 }
+SPECIAL: dict[str, MathFunction] = {
+    "gamma": MathFunction(gamma.gamma, 1, "m"),
+    "lgamma": MathFunction(gamma.lgamma, 1, "m"),
+    "digamma": MathFunction(gamma.digamma, 1, "m"),
+    "trigamma": MathFunction(gamma.trigamma, 1, "m"),
+    "zeta": MathFunction(gamma.zeta, 2, "m"),
+    "gammainc_log_slope": MathFunction(slopes.gammainc_log_slope, 2, "m"),
+    "betainc_log_slope": MathFunction(slopes.betainc_log_slope, 4, "m"),
+    "hyp2f1_da": MathFunction(slopes.hyp2f1_da, 4, "m"),
+    "hyp2f1_dc": MathFunction(slopes.hyp2f1_dc, 4, "m"),
+    "erfcx": MathFunction(normal.erfcx, 1, "m"),
+    "erfinv": MathFunction(normal.erfinv, 1, "m"),
+    "erfcinv": MathFunction(normal.erfcinv, 1, "m"),
+    "ndtr": MathFunction(normal.ndtr, 1, "m"),
+    "ndtri": MathFunction(normal.ndtri, 1, "m"),
+    "i0": MathFunction(bessel.i0, 1, "m"),
+    "i1": MathFunction(bessel.i1, 1, "m"),
+    "i0e": MathFunction(bessel.i0e, 1, "m"),
+    "i1e": MathFunction(bessel.i1e, 1, "m"),
+    "j0": MathFunction(bessel.j0, 1, "m"),
+    "j1": MathFunction(bessel.j1, 1, "m"),
+    "k0": MathFunction(bessel.k0, 1, "m"),
+    "k1": MathFunction(bessel.k1, 1, "m"),
+    "k0e": MathFunction(bessel.k0e, 1, "m"),
+    "k1e": MathFunction(bessel.k1e, 1, "m"),
+}
+FUNCTIONS |= SPECIAL
 _ATTRIBUTES = "noinline nounwind memory(none)"
 
 
@@ -74,7 +105,7 @@ def request(module: ModuleWriter, name: str, dtype: str, lanes: int) -> str:
     """
     symbol = f"sg_{name}_f{dtype[5:]}_{lanes}"
     type_ = llvm_type(dtype, lanes)
-    letters = "xy"[: FUNCTIONS[name].arity]
+    letters = "xyzw"[: FUNCTIONS[name].arity]
 
     def build(fn: FunctionWriter) -> None:
         args = [f"%{letter}" for letter in letters]

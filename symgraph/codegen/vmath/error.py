@@ -28,7 +28,7 @@ def erfc(b: Lanes, x: Value) -> Value:
     """1 - erf(x), accurate also where it is tiny."""
     a, limit = b.abs(x), 27.5 if b.kind == "d" else 10.5
     a = b.sel(b.cmp("ogt", a, limit), limit, a)
-    g = b.poly(table.ERFC[b.kind], _shifted_ratio(b, a))
+    g = b.poly(table.ERFC[b.kind], shifted_ratio(b, a))
     square, low = b.two_product(a, a)
     n, r, t = exp_parts(b, b.neg(square))
     if b.kind == "m":
@@ -52,7 +52,7 @@ def erfc(b: Lanes, x: Value) -> Value:
     return b.sel(b.cmp("olt", b.abs(x), 0.5), near, y)
 
 
-def _shifted_ratio(b: Lanes, a: Value) -> Value:
+def shifted_ratio(b: Lanes, a: Value) -> Value:
     """(a - 4)/(a + 4), correctly rounded or nearly so: the slope there magnifies its error."""
     inverse = b.div(1.0, b.add(a, 4.0))
     t = b.mul(b.sub(a, 4.0), inverse)

@@ -54,6 +54,14 @@ def _wave(b: Lanes, x: Value, phase: int) -> Value:
     return _flip(b, b.sel(_odd(b, q), c, s), b.int_op("and", q, 2))
 
 
+def sin_cos(b: Lanes, x: Value) -> Pair:
+    """The sine and the cosine, by one reduction."""
+    r, low, q = reduce_quadrant(b, x)
+    s, c, odd = b.total(_sine(b, r, low)), b.total(_cosine(b, r, low)), _odd(b, q)
+    sine = _flip(b, b.sel(odd, c, s), b.int_op("and", q, 2))
+    return sine, _flip(b, b.sel(odd, s, c), b.int_op("and", b.int_op("add", q, 1), 2))
+
+
 def sin(b: Lanes, x: Value) -> Value:
     """The sine."""
     return b.sel(b.cmp("oeq", x, 0.0), x, _wave(b, x, 0))  # keeps -0

@@ -1,0 +1,1 @@
+"""Compiled functions that check themselves: mode="debug" and mode="nan"."""

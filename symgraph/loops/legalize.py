@@ -1,0 +1,53 @@
+"""What code generation does not know is spelt out before it: one pass per dtype family.
+
+    complex   loops/complexes.py   a complex value becomes two floats
+    narrow    loops/narrow.py      arithmetic of float16 and bfloat16 goes through float32
+
+A pass rewrites one kernel. The program around it keeps its buffers with their dtypes; after the
+passes a kernel still names the same memory, if need be as elements of another dtype.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from symgraph.loops import complexes, narrow
+from symgraph.loops.program import Branch, Loop, Program, Run, Step
+from symgraph.loops.statements import Kernel
+
+PASSES: tuple[Callable[[Kernel], Kernel], ...] = (complexes.split, narrow.widen)
+
+
+def legalize(program: Program) -> Program:
+    """The program with kernels that hold only what codegen/ can emit.
+
+    A kernel that is run from several places stays one kernel.
+    """
+    return _program(program, {})
+
+
+def _program(program: Program, done: dict[int, Kernel]) -> Program:
+    steps = tuple(_step(s, done) for s in program.steps)
+    return program if steps == program.steps else program._replace(steps=steps)
+
+
+def _step(step: Step, done: dict[int, Kernel]) -> Step:
+    match step:
+        case Run():
+            found = done.get(id(step.kernel))
+            if found is None:
+                found = done[id(step.kernel)] = legal_kernel(step.kernel)
+            return step if found is step.kernel else step._replace(kernel=found)
+        case Loop():
+            return step._replace(body=_program(step.body, done))
+        case Branch():
+            then, otherwise = _program(step.then, done), _program(step.otherwise, done)
+            return step._replace(then=then, otherwise=otherwise)
+    return step
+
+
+def legal_kernel(kernel: Kernel) -> Kernel:
+    """One kernel after all passes."""
+    for rewrite in PASSES:
+        kernel = rewrite(kernel)
+    return kernel

@@ -1,0 +1,145 @@
+"""Convolution as matrix products over blocks of windows, and as plain loops where that is better.
+
+The images are laid out once with their padding, and the last axis of a stride s as s rows, so that
+all later reads are neighbours. Then, block by block, the elements that the windows of a block see
+are copied side by side (im2col), small enough to stay in cache, and BLAS multiplies them with the
+weights:
+
+    forward    columns <- images          y       = weights @ columns
+    input      columns = weights.T @ g    images += columns, each where it came from
+    weights    columns <- images          weights += g @ columns.T
+
+With the channels last the matrices are the transposed ones. Where the windows never move, of a
+filter with one tap, the images are the columns. A group with one input channel (depthwise) has no
+matrix to speak of: a loop nest adds up the taps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symgraph.ir.graph import Apply
+from symgraph.lower.build import Builder
+from symgraph.lower.convolution_frame import Frame, is_one
+from symgraph.lower.convolution_nests import plain_forward, plain_input, plain_weights
+from symgraph.lower.convolution_steps import Block, Steps
+from symgraph.scalar import load
+
+NARROW = 128  # output channels up to which BLAS is faster with the transposed sum of weights
+
+
+def _frame(b: Builder, x: str, w: str, y: str, params: dict[str, Any]) -> Frame:
+    images, weights, results = (b.buffers[n] for n in (x, w, y))
+    return Frame(images.shape, weights.shape, results.shape, results.dtype, params)
+
+
+def convolution(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """y from x and w."""
+    x, w, y = (b.buffer(v) for v in (*apply.inputs, apply.output))
+    s = Steps(b, _frame(b, x, w, y, params), apply.origins)
+    _forward(s, x, w, y)
+    b.add_steps([x, w], [y], s.steps, needs)
+
+
+def _forward(s: Steps, x: str, w: str, y: str) -> None:
+    f = s.f
+    if f.plain():
+        plain_forward(s, x, w, y)
+        return
+    if f.one_tap():
+        s.one_tap([(x, f.own), (y, f.made)], w)
+        return
+    images = s.flat(s.laid(x))
+    block = Block(s)
+    weights = block.group(s.matrices(w))
+    columns = block.columns(block.take(images))
+    direct = f.last and f.groups == 1 and not f.twice and is_one(f.segments)
+    if direct:
+        results = block.give(s.view(y, (f.count, *f.results_shape())), rows=True)
+    else:
+        results = block.inner.scratch(f.results_shape())
+    pair = (columns, weights) if f.last else (weights, columns)
+    block.multiply(*pair, results)
+    if not direct:
+        block.put(block.give(s.flat(y)), results)
+    s.steps.append(block.loop(f.count * f.groups))
+
+
+def convolution_input(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """x from y and w."""
+    y, w, x = (b.buffer(v) for v in (*apply.inputs, apply.output))
+    s = Steps(b, _frame(b, x, w, y, params), apply.origins)
+    f = s.f
+    if f.one_tap():
+        s.one_tap([(y, f.made), (x, f.own)], w, back=True)
+    else:
+        whole = s.zeros(f.image_shape())
+        if f.plain():
+            plain_input(s, whole, w, y)
+        else:
+            _scattered(s, whole, w, y)
+        s.cropped(whole, x)
+    b.add_steps([y, w], [x], s.steps, needs)
+
+
+def _scattered(s: Steps, whole: str, w: str, y: str) -> None:
+    """Columns from results, added to the images that they came from."""
+    f = s.f
+    block = Block(s)
+    weights = block.group(s.matrices(w))
+    columns = block.inner.scratch(f.columns_shape())
+    results = block.get(block.take(s.flat(y)))
+    images = block.give(s.flat(whole))
+    if f.last:
+        block.multiply(results, weights, columns, tb=True)
+    else:
+        block.multiply(weights, results, columns, ta=True)
+    block.add_columns(images, columns)
+    s.steps.append(block.loop(f.count * f.groups))
+
+
+def convolution_weights(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """w from x and y."""
+    x, y, w = (b.buffer(v) for v in (*apply.inputs, apply.output))
+    s = Steps(b, _frame(b, x, w, y, params), apply.origins)
+    f = s.f
+    if f.plain():
+        plain_weights(s, x, w, y)
+    elif f.one_tap():
+        s.one_tap_weights(x, w, y)
+    else:
+        _summed(s, x, w, y)
+    b.add_steps([x, y], [w], s.steps, needs)
+
+
+def _summed(s: Steps, x: str, w: str, y: str) -> None:
+    """Weights as the sum over blocks of products of columns and results."""
+    f = s.f
+    images = s.flat(s.laid(x))
+    turned = not f.last and isinstance(f.made, int) and f.made <= NARROW
+    groups, *core = f.weights_shape()
+    own = (f.last and f.groups > 1) or turned
+    shape = (groups, *(reversed(core) if turned else core))
+    held = s.zeros(shape) if own else s.zeros((), w)
+    block = Block(s)
+    columns = block.columns(block.take(images))
+    results = block.get(block.take(s.flat(y)))
+    weights = block.group(s.view(held, shape), give=True)
+    if f.last:
+        block.multiply(columns, results, weights, ta=True, accumulate=True)
+    elif turned:
+        block.multiply(columns, results, weights, tb=True, accumulate=True)
+    else:
+        block.multiply(results, columns, weights, tb=True, accumulate=True)
+    s.steps.append(block.loop(f.count * f.groups))
+    if turned:
+        s.fill((groups, *core), w, [held], lambda g, o, k: load("p1", (g, k, o), f.dtype))
+    elif own:
+        s.unpacked(held, w)
+
+
+ROUTINES: dict[str, Callable[..., None]] = {
+    "convolution": convolution, "convolution_input": convolution_input,
+    "convolution_weights": convolution_weights,
+}  # fmt: skip

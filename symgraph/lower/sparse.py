@@ -1,0 +1,207 @@
+"""The loop nests of sparse matrices: rows of compressed elements, each as long as it is.
+
+Parameters p0, p1 ... of a nest are the operands of the op in order, then the result. Rows are taken
+one after another; where there are dense columns they run as vectors, with the sums of a row in
+registers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from symgraph.ir.graph import Apply
+from symgraph.ir.types import Size, TensorType
+from symgraph.loops.statements import Fold, For, Let, Stmt, Store
+from symgraph.lower.build import Builder
+from symgraph.lower.kernels import kernel
+from symgraph.scalar import Expr, as_expr, as_size, const, load, var
+from symgraph.scalar import functions as F
+
+
+class _Rows:
+    """The rows of a matrix in two parameters of a kernel, indices and indptr."""
+
+    def __init__(self, b: Builder, names: list[str], indices: int, indptr: int) -> None:
+        self.index = f"p{indices}", b.buffers[names[indices]].dtype
+        self.ptr = f"p{indptr}", b.buffers[names[indptr]].dtype
+        self.count = as_size(as_expr(b.buffers[names[indptr]].shape[0]) - 1)
+
+    def start(self, i: Expr) -> Expr:
+        return F.cast(load(self.ptr[0], (i,), self.ptr[1]), "int64")
+
+    def column(self, p: Expr) -> Expr:
+        return F.cast(load(self.index[0], (p,), self.index[1]), "int64")
+
+    def each(
+        self, i: Expr, names: str, body: Callable[[Expr], tuple[Stmt, ...]]
+    ) -> tuple[Stmt, ...]:
+        """The body for every element of row i, given its position; three new names are bound."""
+        first, length, turn = (var(f"_{names}{k}") for k in ("first", "length", "turn"))
+        return (
+            Let(first, self.start(i)),
+            Let(length, self.start(i + 1) - first),
+            For(turn, length, "serial", body(first + turn)),
+        )
+
+
+def _names(b: Builder, apply: Apply) -> list[str]:
+    return [b.buffer(v) for v in (*apply.inputs, apply.output)]
+
+
+def _add(b: Builder, apply: Apply, names: list[str], body: tuple[Stmt, ...],
+         needs: set[int], more: tuple[str, ...] = ()) -> None:  # fmt: skip
+    buffers = [*names, *more]
+    modes = "i" * len(apply.inputs) + "o" * (1 + len(more))
+    step = kernel(b, buffers, modes, body, apply.origins)
+    b.add_steps(names[:-1], [names[-1], *more], [step], needs)
+
+
+def element_rows(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """The number of its row for each element."""
+    names = _names(b, apply)
+    first, length, i, turn = (var(f"_{k}") for k in ("first", "length", "i", "turn"))
+    kind = b.buffers[names[0]].dtype
+    start = F.cast(load("p0", (i,), kind), "int64")
+    end = F.cast(load("p0", (i + 1,), kind), "int64")
+    row = (
+        Let(first, start),
+        Let(length, end - first),
+        For(turn, length, "vector", (Store("p1", (first + turn,), i),)),
+    )
+    count = as_size(as_expr(b.buffers[names[0]].shape[0]) - 1)
+    _add(b, apply, names, (For(i, count, "serial", row),), needs)
+
+
+# sparse times dense -------------------------------------------------------------------------------
+
+
+def sparse_matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """out = A b or A^T b; operands: elements, indices, indptr, b."""
+    names = _names(b, apply)
+    form = _transposed if params["transposed"] else _gathered
+    _add(b, apply, names, form(_Rows(b, names, 1, 2), b, names), needs)
+
+
+def _gathered(rows: _Rows, b: Builder, names: list[str]) -> tuple[Stmt, ...]:
+    """Each row of the result is a sum over the row's elements, held in registers."""
+    out = b.buffers[names[4]]
+    i, k = var("_i"), var("_k")
+
+    def product(p: Expr, at: Expr) -> Expr:
+        element = load("p0", (p,), out.dtype)
+        return F.mul(element, load("p3", (rows.column(p), at), out.dtype))
+
+    first, length = var("_first"), var("_length")
+    begin = (Let(first, rows.start(i)), Let(length, rows.start(i + 1) - first))
+    total, turn = var("_total", out.dtype), var("_turn")
+    single = out.shape[1] == 1  # one sum after another: short rows gain nothing from several
+    value = product(first + turn, const(0) if single else k)
+    fold = Fold((total,), "add", turn, length, "serial", (), (value,))
+    if single:
+        row: tuple[Stmt, ...] = (fold, Store("p4", (i, const(0)), total))
+    else:  # in blocks of columns, each of which reads the row's elements again, from the cache
+        row = (For(k, out.shape[1], "vector", (fold, Store("p4", (i, k), total))),)
+    return (For(i, rows.count, "serial", (*begin, *row)),)
+
+
+def zero_of(dtype: str) -> Expr:
+    """0 of a dtype."""
+    return const(False, "bool") if dtype == "bool" else const(0, dtype)
+
+
+def _transposed(rows: _Rows, b: Builder, names: list[str]) -> tuple[Stmt, ...]:
+    """Each element adds a multiple of a row of b to a row of the result."""
+    out = b.buffers[names[4]]
+    i, j, k, c = var("_i"), var("_j"), var("_k"), var("_c")
+    zero = zero_of(out.dtype)
+    clear = For(j, out.shape[0], "serial",
+                (For(c, out.shape[1], "vector", (Store("p4", (j, c), zero),)),))  # fmt: skip
+
+    def element(p: Expr) -> tuple[Stmt, ...]:
+        column, factor = var("_column"), var("_factor", out.dtype)
+
+        def move(at: Expr) -> Store:
+            more = F.mul(factor, load("p3", (i, at), out.dtype))
+            place = column, at
+            return Store("p4", place, F.add(load("p4", place, out.dtype), more))
+
+        read = (Let(column, rows.column(p)), Let(factor, load("p0", (p,), out.dtype)))
+        if out.shape[1] == 1:
+            return (*read, move(const(0)))
+        return (*read, For(k, out.shape[1], "vector", (move(k),)))
+
+    return (clear, For(i, rows.count, "serial", rows.each(i, "", element)))
+
+
+# sampled products ---------------------------------------------------------------------------------
+
+
+def sampled_dot(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """Operands: indices, indptr, left, right; each element is a product of two dense rows."""
+    names = _names(b, apply)
+    rows = _Rows(b, names, 0, 1)
+    out, width = b.buffers[names[4]], b.buffers[names[2]].shape[1]
+    i, k = var("_i"), var("_k")
+
+    def element(p: Expr) -> tuple[Stmt, ...]:
+        column, total = var("_column"), var("_total", out.dtype)
+
+        def product(at: Expr) -> Expr:
+            right = load("p3", (column, at), out.dtype)
+            return F.mul(load("p2", (i, at), out.dtype), right)
+
+        read = Let(column, rows.column(p))
+        if width == 1:
+            return (read, Store("p4", (p,), product(const(0))))
+        fold = Fold((total,), "add", k, width, "vector", (), (product(k),))
+        return (read, fold, Store("p4", (p,), total))
+
+    body = (For(i, rows.count, "serial", rows.each(i, "", element)),)
+    _add(b, apply, names, body, needs)
+
+
+def sampled_product(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """Operands: elements, indices, indptr of a and of b, indices and indptr of the result. A dense
+    row collects a row of the product; only what was written is read and cleared."""
+    names = _names(b, apply)
+    left, right, wanted = (_Rows(b, names, *at) for at in ((1, 2), (4, 5), (6, 7)))
+    dtype = b.buffers[names[8]].dtype
+    size: Size = b.ctx.simplify(params["minor"])
+    room = b.scratch(TensorType(dtype, (size,)))
+    i, j = var("_i"), var("_j")
+    zero = const(0, dtype)
+
+    def over(value: Callable[[Expr, Expr, Expr], Expr], tag: str) -> tuple[Stmt, ...]:
+        """Store value(p, q, place) at the place of every product of row i."""
+
+        def inner(p: Expr) -> Callable[[Expr], tuple[Stmt, ...]]:
+            def store(q: Expr) -> tuple[Stmt, ...]:
+                place = var(f"_place{tag}")
+                return Let(place, right.column(q)), Store("p9", (place,), value(p, q, place))
+
+            return store
+
+        def outer(p: Expr) -> tuple[Stmt, ...]:
+            row = var(f"_row{tag}")
+            return (Let(row, left.column(p)), *right.each(row, f"b{tag}", inner(p)))
+
+        return left.each(i, f"a{tag}", outer)
+
+    def added(p: Expr, q: Expr, place: Expr) -> Expr:
+        product = F.mul(load("p0", (p,), dtype), load("p3", (q,), dtype))
+        return F.add(load("p9", (place,), dtype), product)
+
+    read = wanted.each(i, "c", lambda s: (
+        Store("p8", (s,), load("p9", (wanted.column(s),), dtype)),
+    ))  # fmt: skip
+    row = (*over(added, "x"), *read, *over(lambda p, q, place: zero, "y"))
+    clear = For(j, size, "vector", (Store("p9", (j,), zero),))
+    body = (clear, For(i, left.count, "serial", row))
+    _add(b, apply, names, body, needs, (room,))
+
+
+ROUTINES: dict[str, Callable[..., None]] = {
+    "element_rows": element_rows, "sparse_matmul": sparse_matmul, "sampled_dot": sampled_dot,
+    "sampled_product": sampled_product,
+}  # fmt: skip

@@ -1,0 +1,245 @@
+"""Operations that rewriting puts in the place of formulas which lose digits.
+
+Users need not know them; each is a formula in one name, computed so that nothing cancels and
+nothing overflows on the way. Sources: Higham, Accuracy and Stability of Numerical Algorithms, 2002
+(sums with their rounding error, section 4.3); IEEE 754-2019 (compound, hypot).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from functools import reduce
+from typing import Any
+
+import numpy as np
+
+from symgraph.ops.comparison import equal, where
+from symgraph.ops.elementwise import elementwise, to_float
+from symgraph.ops.exponential import log, log1p
+from symgraph.ops.trigonometric import sin, tan
+from symgraph.scalar import Expr, functions, var
+from symgraph.scalar.functions import abs_, div, exp, select
+from symgraph.scalar.walk import evaluate
+
+__all__: list[str] = []
+
+Body = Callable[..., Expr]
+# products and squares of numbers with exponents up to this are finite and normal
+_EXPONENT = {"float64": 500, "float32": 60}
+
+
+# one body, two meanings ---------------------------------------------------------------------------
+
+
+def _reference(body: Body) -> Callable[..., Any]:
+    """The body over arrays, by the NumPy meanings of its scalar operations."""
+
+    def reference(*arrays: Any) -> Any:
+        given = [np.asarray(a) for a in arrays]
+        dtype = given[0].dtype
+        wide = [a.astype("float32") if a.itemsize < 4 else a for a in given]
+        names = [var(f"x{k}", str(a.dtype)) for k, a in enumerate(wide)]
+        found = np.asarray(evaluate(body(*names), {f"x{k}": a for k, a in enumerate(wide)}))
+        return found.astype(dtype, copy=False)[()]
+
+    return reference
+
+
+def _row(name: str, doc: str, body: Body, vjp: Callable[..., Any], arity: int = 1,
+         domain: tuple[Any, ...] = (-3, 3)) -> Any:  # fmt: skip
+    return elementwise(
+        name, doc, dtype=to_float, arity=arity, reference=_reference(body), lower=body,
+        vjp=vjp, domain=domain,
+    )  # fmt: skip
+
+
+def _nested(t: Expr, divisors: tuple[int, ...]) -> Expr:
+    """1 - t/d0 (1 - t/d1 (1 - ...)): an alternating series by its ratios of neighbours."""
+    one = functions.const(1.0, t.dtype)
+    return reduce(lambda rest, d: 1 - t * (1.0 / d) * rest, reversed(divisors), one)
+
+
+# out of range on the way --------------------------------------------------------------------------
+
+
+def _moderate(x: Expr) -> tuple[Expr, Expr]:
+    """x times a power of two that brings it near 1 when it is far, and the logarithm taken out."""
+    e = _EXPONENT[x.dtype]
+    size, shift = abs_(x), 2.0 ** (e + e // 10)
+    far, near = functions.gt(size, 2.0**e), functions.lt(size, 2.0**-e)
+    scaled = select(far, x * (1 / shift), select(near, x * shift, x))
+    out = math.log(shift)
+    return scaled, select(far, out, select(near, -out, functions.const(0.0, x.dtype)))
+
+
+def _log_of(value: Expr, error: Expr) -> Expr:
+    """log(value + error), for an error far below the value: what counts where value is near 1."""
+    part = div(error, value)
+    zero = functions.const(0.0, value.dtype)
+    return functions.log(value) + select(functions.isfinite(part), part, zero)
+
+
+def _log_of_product(x: Expr, y: Expr) -> Expr:
+    (a, p), (b, q) = _moderate(x), _moderate(y)
+    product = a * b
+    return _log_of(product, functions.fma(a, b, -product)) + (p + q)
+
+
+def _log_of_quotient(x: Expr, y: Expr) -> Expr:
+    (a, p), (b, q) = _moderate(x), _moderate(y)
+    quotient = div(a, b)
+    return _log_of(quotient, div(functions.fma(-quotient, b, a), b)) + (p - q)
+
+
+def _hypot(x: Expr, y: Expr) -> Expr:
+    e = _EXPONENT[x.dtype]
+    p, q, up = abs_(x), abs_(y), 2.0 ** (e + e // 10)
+    longest = functions.maximum(p, q)
+    far, near = functions.gt(longest, 2.0**e), functions.lt(longest, 2.0**-e)
+    one = functions.const(1.0, x.dtype)
+    scale = select(far, 1 / up, select(near, up, one))
+    back = select(far, up, select(near, 1 / up, one))
+    a, b = p * scale, q * scale
+    return functions.sqrt(a * a + b * b) * back
+
+
+log_of_product = _row(
+    "log_of_product", "log(x * y), also where the product is out of range.", _log_of_product,
+    lambda g, y, a, b: (g / a, g / b), 2, (0.1, 9),
+)  # fmt: skip
+log_of_quotient = _row(
+    "log_of_quotient", "log(x / y), also where the quotient is out of range.", _log_of_quotient,
+    lambda g, y, a, b: (g / a, -g / b), 2, (0.1, 9),
+)  # fmt: skip
+hypot = _row(
+    "hypot", "sqrt(x*x + y*y), also where the squares are out of range. Its derivative at 0 is 0.",
+    _hypot, lambda g, y, a, b: tuple(g * where(equal(y, 0), 0, v / y) for v in (a, b)), 2,
+)  # fmt: skip
+
+
+# sums with their rounding error -------------------------------------------------------------------
+
+
+def _two_sum(a: Expr, b: Expr) -> tuple[Expr, Expr]:
+    """The sum as a float, and its error, exactly (Knuth); none where the sum is that large that
+    only its size counts."""
+    total = a + b
+    part = total - a
+    error = (a - (total - part)) + (b - part)
+    small = functions.lt(abs_(error), 1)
+    return total, select(small, error, functions.const(0.0, a.dtype))
+
+
+def _exp_of_sum(a: Expr, b: Expr) -> Expr:
+    total, error = _two_sum(a, b)
+    return exp(total) * (error + 1)
+
+
+def _compound(x: Expr, n: Expr) -> Expr:
+    total, error = _two_sum(functions.const(1.0, x.dtype), x)
+    rest = select(functions.eq(total, 0), functions.const(0.0, x.dtype), div(error, total))
+    rounded = functions.pow_(total, n)
+    part = n * rest
+    final = functions.or_(functions.eq(rounded, 0), functions.isinf(rounded))
+    exact = functions.or_(functions.eq(rest, 0), functions.isnan(x))
+    return select(functions.or_(final, exact), rounded, rounded * exp(part))
+
+
+exp_of_sum = _row(
+    "exp_of_sum", "exp(a) * exp(b), also where one of the factors is out of range.", _exp_of_sum,
+    lambda g, y, a, b: (g * y, g * y), 2,
+)  # fmt: skip
+compound = _row(
+    "compound", "(1 + x) ** n, without the rounding of 1 + x.", _compound,
+    lambda g, y, x, n: (g * n * compound(x, n - 1), g * y * log1p(x)), 2, ((-0.5, 2), (-4, 4)),
+)  # fmt: skip
+
+
+# differences of neighbours ------------------------------------------------------------------------
+
+
+def _sqrt1pm1(x: Expr) -> Expr:
+    root = functions.sqrt(x + 1)
+    return select(functions.lt(x, 1), div(x, root + 1), root - 1)
+
+
+def _root_difference(x: Expr, q: Expr) -> Expr:
+    root = functions.sqrt(x * x + q)
+    whole = root + abs_(x)
+    by_other_root = functions.and_(functions.gt(x, 0), functions.isfinite(whole))
+    return select(by_other_root, div(q, whole), root - x)
+
+
+def _x_minus_sin(x: Expr) -> Expr:
+    t = x * x
+    series = x * t * (1.0 / 6.0) * _nested(t, (20, 42, 72, 110, 156, 210, 272, 342))
+    return select(functions.lt(abs_(x), 1), series, x - functions.sin(x))
+
+
+def _sin_minus_x_cos(x: Expr) -> Expr:
+    t = x * x
+    series = x * t * (1.0 / 3.0) * _nested(t, (10, 28, 54, 88, 130, 180, 238, 304))
+    return select(functions.lt(abs_(x), 1), series, functions.sin(x) - x * functions.cos(x))
+
+
+def _tan_minus_x(x: Expr) -> Expr:
+    near = div(_sin_minus_x_cos(x), functions.cos(x))
+    return select(functions.lt(abs_(x), 1), near, functions.tan(x) - x)
+
+
+def _exp_over_expm1(x: Expr) -> Expr:
+    positive = div(-1.0, functions.expm1(-x))
+    return select(functions.gt(x, 0), positive, div(exp(x), functions.expm1(x)))
+
+
+def _sin_over_x(x: Expr) -> Expr:
+    return select(functions.eq(x, 0), functions.const(1.0, x.dtype), div(functions.sin(x), x))
+
+
+def _expm1_over_x(x: Expr) -> Expr:
+    return select(functions.eq(x, 0), functions.const(1.0, x.dtype), div(functions.expm1(x), x))
+
+
+def _x_log_x(x: Expr) -> Expr:
+    return select(functions.eq(x, 0), functions.const(0.0, x.dtype), x * functions.log(x))
+
+
+sqrt1pm1 = _row(
+    "sqrt1pm1", "sqrt(1 + x) - 1.", _sqrt1pm1, lambda g, y, x: (g * 0.5 / (y + 1),),
+    domain=(-0.8, 4),
+)  # fmt: skip
+root_difference = _row(
+    "root_difference", "sqrt(x*x + q) - x: half of it is a root of r*r + x*r - q/4.",
+    _root_difference,
+    lambda g, y, x, q: (-g * y / (x + y), g * 0.5 / (x + y)), 2, ((-3, 3), (0.5, 4)),
+)  # fmt: skip
+x_minus_sin = _row(
+    "x_minus_sin", "x - sin(x).", _x_minus_sin,
+    lambda g, y, x: (g * (2.0 * sin(x * 0.5) ** 2),),
+)  # fmt: skip
+sin_minus_x_cos = _row(
+    "sin_minus_x_cos", "sin(x) - x * cos(x).", _sin_minus_x_cos,
+    lambda g, y, x: (g * x * sin(x),),
+)  # fmt: skip
+tan_minus_x = _row(
+    "tan_minus_x", "tan(x) - x.", _tan_minus_x, lambda g, y, x: (g * tan(x) ** 2,),
+    domain=(-1.4, 1.4),
+)  # fmt: skip
+exp_over_expm1 = _row(
+    "exp_over_expm1", "exp(x) / (exp(x) - 1).", _exp_over_expm1,
+    lambda g, y, x: (g * y * (1 - y),), domain=(0.5, 3),
+)  # fmt: skip
+sin_over_x = _row(
+    "sin_over_x", "sin(x) / x, 1 at 0.", _sin_over_x,
+    lambda g, y, x: (-g * where(equal(x, 0), 0, sin_minus_x_cos(x) / x / x),),
+)  # fmt: skip
+expm1_over_x = _row(
+    "expm1_over_x", "(exp(x) - 1) / x, 1 at 0.", _expm1_over_x,
+    lambda g, y, x: (g * where(equal(x, 0), 0.5, (y * x + 1 - y) / where(equal(x, 0), 1, x)),),
+    domain=(0.5, 3),
+)  # fmt: skip
+x_log_x = _row(
+    "x_log_x", "x * log(x), 0 at 0.", _x_log_x,
+    lambda g, y, x: (g * (log(x) + 1),), domain=(0.1, 3),
+)  # fmt: skip

@@ -1,0 +1,155 @@
+"""Differences of neighbours, and values that are out of range on the way only.
+
+More rules for stabilize, all STABLE. Where a repaired form needs several steps its formula is an op
+of `ops/stable_forms.py`, computed in one pass.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symgraph.ir.graph import Constant, Variable
+from symgraph.ops import stable_forms as forms
+from symgraph.ops.arithmetic import absolute, cbrt, power, sign, sqrt, square
+from symgraph.ops.comparison import less, logical_and, where
+from symgraph.ops.exponential import exp, expm1, log, log1p
+from symgraph.ops.reductions import Prod, Sum
+from symgraph.ops.shape import ExpandDims
+from symgraph.ops.special import sigmoid, softplus
+from symgraph.ops.trigonometric import arctan, arctan2, sin, tan
+from symgraph.passes.adapter import number
+from symgraph.rewrite.pattern import attr, const, wild
+from symgraph.rewrite.rules import rule
+from symgraph.scalar import product
+
+x, y, z = wild("x", "f"), wild("y", "f"), wild("z", "f")
+c = const("c", "f")
+a = attr("a")
+
+
+# conditions ---------------------------------------------------------------------------------------
+
+
+def _positive(c: Constant) -> bool:
+    """c is a positive number"""
+    value = number(c)
+    return value is not None and 0 < value < 1e300
+
+
+def _finite(c: Constant) -> bool:
+    """c is a number of moderate size"""
+    value = number(c)
+    return value is not None and 1e-30 < abs(value) < 1e30
+
+
+def _vary(x: Variable, y: Variable) -> bool:
+    """neither is a constant"""
+    return not isinstance(x, Constant) and not isinstance(y, Constant)
+
+
+def _grows(y: Variable) -> bool:
+    """the exponent is not a small constant, with which powers are products"""
+    value = number(y) if isinstance(y, Constant) else None
+    return value is None or abs(value) > 32
+
+
+def _count(x: Variable, a: Any) -> Any:
+    return product([x.shape[k] for k in a])
+
+
+def _shares(c: Constant, x: Variable, a: Any) -> bool:
+    """c is one over the number of elements that are added"""
+    count, value = _count(x, a), number(c)
+    return isinstance(count, int) and count > 0 and value == 1 / count
+
+
+def _counts(y: Variable, x: Variable, a: Any) -> bool:
+    """y is the number of elements that are added"""
+    if isinstance(y, Constant):
+        return bool(number(y) == _count(x, a))
+    node: Any = y.owner
+    if node is not None and node.op.name == "cast":
+        node = node.inputs[0].owner
+    return bool(node and node.op.name == "size_value" and node.op.size == _count(x, a))
+
+
+# equations ----------------------------------------------------------------------------------------
+
+
+def _log1mexp(x: Any) -> Any:
+    return where(less(-0.6931471805599453, x), log(-expm1(x)), log1p(-exp(x)))
+
+
+NEAR_ONE = (
+    rule(sqrt(x + 1) - 1, forms.sqrt1pm1(x)),
+    rule(1 - sqrt(x + 1), -forms.sqrt1pm1(x)),
+    rule(sqrt(1 - x) - 1, forms.sqrt1pm1(-x)),
+    rule(1 - sqrt(1 - x), -forms.sqrt1pm1(-x)),
+    rule(power(x + 1, y), forms.compound(x, y), when=_grows),
+    rule(1 - sigmoid(x), sigmoid(-x)),
+    rule(softplus(x) - x, softplus(-x)),
+    rule(softplus(-x) + x, softplus(x)),
+    rule(log(expm1(x)), x + _log1mexp(-x)),
+    rule(exp(x) / expm1(x), forms.exp_over_expm1(x)),
+)
+
+CUBE_ROOTS = (
+    rule(
+        cbrt(x + c) - cbrt(x),
+        c / (square(cbrt(x + c)) + cbrt(x + c) * cbrt(x) + square(cbrt(x))),
+        when=_positive,
+    ),
+)
+
+ANGLES = (
+    rule(x - sin(x), forms.x_minus_sin(x)),
+    rule(sin(x) - x, -forms.x_minus_sin(x)),
+    rule(tan(x) - x, forms.tan_minus_x(x)),
+    rule(x - tan(x), -forms.tan_minus_x(x)),
+    rule(tan(x) - sin(x), tan(x) * square(sin(x * 0.5)) * 2),
+    rule(sin(x) - tan(x), tan(x) * square(sin(x * 0.5)) * -2),
+    rule(arctan(x + c) - arctan(x), arctan2(c, x * (x + c) + 1), when=_positive),
+)
+
+LIMITS = (
+    rule(sin(x) / x, forms.sin_over_x(x)),
+    rule(expm1(x) / x, forms.expm1_over_x(x)),
+    rule(x * log(x), forms.x_log_x(x)),
+    rule(square(sin(x * 0.5)) * 2 / square(x), square(forms.sin_over_x(x * 0.5)) * 0.5),
+)
+
+ROOTS = (
+    rule(sqrt(square(x) + y) - x, forms.root_difference(x, y)),
+    rule(sqrt(square(x) - y) - x, forms.root_difference(x, -y)),
+)
+
+RANGE = (
+    rule(x / c * c, x, when=_finite),
+    rule(sqrt(square(x) + square(y)), forms.hypot(x, y)),
+    rule(log(x * y), forms.log_of_product(x, y), when=_vary),
+    rule(log(x / y), forms.log_of_quotient(x, y), when=_vary),
+    rule(exp(x) * exp(y), forms.exp_of_sum(x, y)),
+    rule(
+        log(Prod(a)(x)),
+        where(
+            logical_and(less(1e-30, Prod(a)(x)), less(Prod(a)(x), 1e30)),
+            log(absolute(Prod(a)(x))),
+            Sum(a)(log(absolute(x))) + log1p(Prod(a)(sign(x)) - 1),
+        ),
+    ),
+)
+
+MOMENTS = (
+    rule(
+        Sum(a)(square(x)) * c - square(Sum(a)(x) * c),
+        Sum(a)(square(x - ExpandDims(a)(Sum(a)(x) * c))) * c,
+        when=_shares,
+    ),
+    rule(
+        Sum(a)(square(x)) / y - square(Sum(a)(x) / y),
+        Sum(a)(square(x - ExpandDims(a)(Sum(a)(x) / y))) / y,
+        when=_counts,
+    ),
+)
+
+CANCELLATION = (NEAR_ONE, CUBE_ROOTS, ANGLES, LIMITS, ROOTS, RANGE, MOMENTS)

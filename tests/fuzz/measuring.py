@@ -1,0 +1,167 @@
+"""Values of a growing graph by the reference interpreter, plain and with noise.
+
+Noise is what rounding may do: every floating-point result is moved by a few units in its last
+places, and zeros lose their sign. What moves far under it (an argmax of equal numbers, a difference
+of large ones) cannot be compared between two correct ways to compute it; how far the rest moves is
+the tolerance of the comparison. Results that no rounding enters are left alone.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from symgraph import dtypes
+from symgraph.ir import made_sizes
+from symgraph.ir.graph import Apply, Constant, Variable, toposort
+from symgraph.ir.interpret import Machine as _Machine
+from symgraph.ir.interpret import _check, bind_op, holds_size
+from symgraph.ir.op import Op
+from symgraph.ir.shared import Shared
+
+# of one result, relative; above what vector functions and another order of additions do
+_NOISE = {"float64": 1e-13, "float32": 2e-6, "float16": 2e-3, "bfloat16": 1.6e-2,
+         "complex128": 1e-13, "complex64": 2e-6}  # fmt: skip
+# whole eighths below these bounds have sums and products without rounding
+_ROUND = {"float64": 2.0**40, "float32": 2.0**18, "float16": 2.0**6, "bfloat16": 2.0**3,
+         "complex128": 2.0**40, "complex64": 2.0**18}  # fmt: skip
+NOISE = {dtypes.numpy_dtype(d): size for d, size in _NOISE.items() if d in dtypes.ALL}
+ROUND = {dtypes.numpy_dtype(d): bound for d, bound in _ROUND.items() if d in dtypes.ALL}
+# results that are operands, or parts of one
+MOVES = frozenset(
+    """barrier broadcast_to concatenate diagonal diagonal_embed embed expand_dims flip
+gather pad permute_rows repeat reshape roll slice slice_update squeeze stop_gradient take_along_axis
+tile transpose where window_view function_graph cond scan while print assert sort""".split()
+)
+# without rounding as long as everything is a whole eighth and small
+RING = frozenset(
+    """add subtract multiply negative absolute square sum max min maximum minimum
+cumsum cummax cummin matmul scatter relu sign floor ceil trunc rint clip cast prod fmax fmin
+window_sum copysign floor_divide remainder fmod""".split()
+)
+
+
+class Undefined(Exception):
+    """The value has no meaning that all ways to compute it must share."""
+
+
+def is_inexact(array: np.ndarray) -> bool:
+    """Whether the dtype is one that rounds: a float or a complex number."""
+    return array.dtype in NOISE
+
+
+def is_round(array: np.ndarray) -> bool:
+    """Whether all elements are small whole eighths."""
+    if not is_inexact(array) or not array.size:
+        return True
+    parts = np.stack([array.real, array.imag]) if array.dtype.kind == "c" else array
+    wide = parts.astype("float64")
+    with np.errstate(all="ignore"):
+        small = abs(wide) <= ROUND[array.dtype] / 8
+        return bool(np.all(small & (wide * 8 == np.rint(wide * 8))))
+
+
+def moved(rng: np.random.Generator, array: np.ndarray, exact: bool) -> np.ndarray:
+    """The array after rounding has done its worst; ``exact``: only zeros and NaN lose signs."""
+    size = NOISE[array.dtype]
+    out = np.array(array)
+    if not exact:
+        factor = 1 + size * rng.choice([-1.0, -0.5, 0.5, 1.0], array.shape)
+        with np.errstate(all="ignore"):
+            out = np.asarray(array * factor).astype(array.dtype)
+    if array.dtype.kind != "c":
+        lost = (out == 0) | (out != out)
+        out = np.where(lost & (rng.random(array.shape) < 0.5), -out, out)
+    return np.asarray(out).astype(array.dtype)
+
+
+class Machine(_Machine):
+    """The interpreter; with ``rng`` it adds noise to every result, inside of loops too."""
+
+    def __init__(self, state: Mapping[Shared, np.ndarray], rng: Any = None) -> None:
+        super().__init__(state)
+        self.rng = rng
+
+    def _apply(
+        self, node: Apply, op: Op, inputs: list[np.ndarray], env: dict[str, int]
+    ) -> list[np.ndarray]:
+        _refuse_undefined(node, inputs)
+        results = super()._apply(node, op, inputs, env)
+        if self.rng is None or node.op.name in MOVES:
+            return results
+        exact = node.op.name in RING and all(map(_safe, [*inputs, *results]))
+        return [moved(self.rng, r, exact) if is_inexact(r) else r for r in results]
+
+
+def _safe(array: np.ndarray) -> bool:
+    if not is_round(array):
+        return False
+    if not is_inexact(array) or not array.size:
+        return True
+    total = float(np.sum(abs(array).astype("float64")))
+    return total * max(1.0, float(np.max(abs(array)))) <= ROUND[array.dtype]
+
+
+def _refuse_undefined(node: Apply, inputs: Sequence[np.ndarray]) -> None:
+    """A float outside the range of an integer dtype becomes any integer, and a search among
+    elements that are not sorted ends anywhere."""
+    if node.op.name == "searchsorted" and not np.array_equal(np.sort(inputs[0]), inputs[0], True):
+        raise Undefined
+    if node.op.name != "cast":
+        return
+    target = node.outputs[0].dtype
+    if dtypes.kind(target) not in "iu" or not is_inexact(inputs[0]) or not inputs[0].size:
+        return
+    wide = inputs[0].real.astype("float64")
+    low, high = float(dtypes.min_value(target)), float(dtypes.max_value(target))
+    if not (np.isfinite(wide).all() and wide.min() >= low and wide.max() < high):
+        raise Undefined
+
+
+class World:
+    """The values of all variables made so far, for one set of arrays."""
+
+    def __init__(
+        self, values: Mapping[Variable, np.ndarray], env: dict[str, int], rng: Any = None
+    ) -> None:
+        self.machine = Machine({v: a for v, a in values.items() if isinstance(v, Shared)}, rng)
+        self.memory = {v: self.started(a) for v, a in values.items()}
+        self.env = env
+
+    def started(self, array: np.ndarray) -> np.ndarray:
+        """A leaf; one that is not round is the result of something too."""
+        rng = self.machine.rng
+        if rng is None or not is_inexact(array) or is_round(array):
+            return array
+        return moved(rng, array, False)
+
+    def add(self, leaf: Variable, array: np.ndarray) -> None:
+        """The value of a new input."""
+        self.memory[leaf] = self.started(array)
+
+    def value(self, v: Variable) -> np.ndarray:
+        """The value of a variable; raises what the interpreter raises, and Undefined."""
+        if v not in self.memory:
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                self._compute(v)
+        return self.memory[v]
+
+    def _compute(self, v: Variable) -> None:
+        if isinstance(v, Constant):
+            self.memory[v] = v.data
+            return
+        for node in toposort([v], sized=True):
+            if node.outputs[0] in self.memory:
+                continue
+            if any(made_sizes.makers_inside(node.op)):
+                raise Undefined  # refused by compile: a size that depends on data inside of a loop
+            inputs = [self.value(i) for i in node.inputs]
+            if node.checks:
+                _check(node, self.env)
+            op = bind_op(node.op, self.env) if holds_size(node.op._values) else node.op
+            results = self.machine._apply(node, op, inputs, self.env)
+            self.memory.update(zip(node.outputs, results, strict=True))
