@@ -30,6 +30,7 @@ from symgraph.ops import special_functions as special
 from symgraph.ops.arithmetic import *
 from symgraph.ops.assembling import *
 from symgraph.ops.cast import *
+from symgraph.ops.changing import *
 from symgraph.ops.comparison import *
 from symgraph.ops.complex_numbers import *
 from symgraph.ops.contraction import *

@@ -3,6 +3,7 @@
     python -m benchmarks.derivatives                 prints the table, and what differs most
     python -m benchmarks.derivatives --write         also writes docs/derivatives.md's table
     python -m benchmarks.derivatives --only LSTM
+    python -m benchmarks.derivatives --cost --write  what derivatives cost, and that table
 
 First derivatives by every argument, and second ones along a direction: the derivative of the
 gradient, forward over reverse in both libraries.
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from benchmarks.derivatives import costs
 from benchmarks.derivatives.classics import classics
 from benchmarks.derivatives.densities import densities, multivariate
 from benchmarks.derivatives.formulas import Case, compositions, elementwise, matrices, structural
@@ -111,7 +113,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
+    parser.add_argument("--cost", action="store_true", help="count and time instead of comparing")
     arguments = parser.parse_args()
+    if arguments.cost:
+        costs.main(arguments.only, PAGE if arguments.write else None)
+        return
     words = (Symgraph(), Jax())
     chosen = [c for c in cases() if arguments.only in c.name]
     found = []

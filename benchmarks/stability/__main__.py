@@ -3,6 +3,7 @@
 python -m benchmarks.stability            prints the table
 python -m benchmarks.stability --write    also writes it into docs/stability.md
 python -m benchmarks.stability --only cos --json
+python -m benchmarks.stability --fpcore FILE...    FPBench's format, as Herbie's suites are written
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import numpy as np
 from benchmarks.stability.exact import bits_wrong, true_values
 from benchmarks.stability.expressions import CASES, Case
 from benchmarks.stability.libraries import MAKERS, installed
+from benchmarks.stability.suites import report
 
 PAGE = Path(__file__).resolve().parent.parent.parent / "docs" / "stability.md"
 SAMPLES = 200
@@ -38,6 +40,7 @@ Arguments are spread over many orders of magnitude and about the places where di
 What is left: the logarithm of a mean of exponentials near 0 and a softmax of scores beyond 100
 are as good as their rounded differences allow; norms overflow when the squares do.
 """
+END = "<!-- end -->\n"  # of what is written; the rest of the page is by hand
 GOOD = 4.0  # bits that a repaired formula may lose at its worst sample
 
 
@@ -64,10 +67,15 @@ def main() -> None:
     parser.add_argument("--only", default="", help="cases whose name contains this")
     parser.add_argument("--libraries", nargs="*", choices=list(MAKERS), default=None)
     parser.add_argument("--samples", type=int, default=SAMPLES)
+    parser.add_argument("--fpcore", nargs="+", type=Path, metavar="FILE", help="FPCore benchmarks")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--write", action="store_true", help=f"write docs/{PAGE.name}")
     arguments = parser.parse_args()
     libraries = arguments.libraries or installed()
+    if arguments.fpcore:
+        names = list(dict.fromkeys([*libraries, "numpy"]))
+        print(report(arguments.fpcore, names, arguments.samples))
+        return
     found = {}
     for case in CASES:
         if arguments.only in case.name:
@@ -78,7 +86,8 @@ def main() -> None:
         print(json.dumps({"schema": "symgraph.stability", "version": 1, "cases": found}, indent=2))
         return
     if arguments.write:
-        PAGE.write_text(page(found, libraries), "utf-8")
+        _, mark, tail = PAGE.read_text("utf-8").partition(END)
+        PAGE.write_text(page(found, libraries) + END + tail * bool(mark), "utf-8")
     good = {n: sum(row[n]["worst"] <= GOOD for row in found.values()) for n in libraries}
     print(f"\nwithin {GOOD:g} bits at the worst sample, of {len(found)}: "
           + ", ".join(f"{n} {k}" for n, k in good.items()))  # fmt: skip

@@ -45,7 +45,8 @@ from symgraph.ops.trigonometric import cos, sin
 from symgraph.scalar import as_expr, as_size
 
 __all__ = [
-    "dot_product_attention", "multi_head_attention", "rotary_embedding", "sinusoidal_positions",
+    "dot_product_attention", "multi_head_attention", "rotary_embedding",
+    "scaled_dot_product_attention", "sinusoidal_positions",
 ]  # fmt: skip
 
 
@@ -93,6 +94,9 @@ def dot_product_attention(
             raise ArgumentError("dot_product_attention: chunk is positive, and without dropout")
         out = _in_chunks(q, k, v, mask, bias, causal, scale, chunk)
     return out if heads is None else _heads_joined(out, heads)
+
+
+scaled_dot_product_attention = dot_product_attention
 
 
 def _scale(size: Size, dtype: str) -> Any:

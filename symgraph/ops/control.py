@@ -158,6 +158,7 @@ class ScanBackward:
     ) -> tuple[Variable, ...]:
         """The outputs of the scan in the opposite direction; it reads only what its body uses."""
         body, c, s = self.op.body, self.op.carries, self.op.carries + self.op.sequences
+        outputs, kept = self._residuals(outputs)
         used = set(Graph((), outputs).leaves())
         read = [k for k, v in enumerate(body.inputs) if v in used]
         saved, constants = [k for k in read if k < c], [k for k in read if k >= s]
@@ -166,9 +167,11 @@ class ScanBackward:
         start += [zeros(t.type) for t in totals.values()]
         length, last = self._last_steps()
         inner: list[Variable] = [*(seeds[k] for k in self.carried), *totals.values()]
-        inner += [body.inputs[k] for k in (*saved, *sequences)] + [seeds[k] for k in self.given]
+        inner += [body.inputs[k] for k in saved] + list(kept.values())
+        inner += [body.inputs[k] for k in sequences] + [seeds[k] for k in self.given]
         inner += [body.inputs[k] for k in constants]
-        outer = [*self._carries_before(saved), *(self.inputs[k] for k in sequences)]
+        forward = (*(body.inputs[k] for k in saved), *kept)
+        outer = [*self._of_forward(forward), *(self.inputs[k] for k in sequences)]
         outer = [last(v) for v in (*outer, *(self.g[k] for k in self.given))]
         count = len(outer)
         op = Scan(Graph(inner, outputs), len(start), count, length, not self.op.reverse)
@@ -199,26 +202,47 @@ class ScanBackward:
             return zeros(g.type)
         return where(as_variable(whole) <= self.op.truncate, g, 0)
 
-    def _carries_before(self, saved: list[int]) -> Sequence[Variable]:
-        """The carries each step began with: outputs of the forward scan with these added to its
-        body. All other outputs stay, so that a pass can put this scan in the first one's place."""
-        if not saved:
+    def _residuals(
+        self, outputs: list[Variable]
+    ) -> tuple[list[Variable], dict[Variable, Variable]]:
+        """The outputs with inputs in the place of the dear values of the forward step, those of
+        routines (products, factorizations, convolutions): they are kept instead of computed again,
+        unlike the cheap ones between them."""
+        moving = set(self.op.body.inputs[: self.op.carries + self.op.sequences])
+        kept: dict[Variable, Variable] = {}
+        for node in self.op.body.toposort():
+            if moving.isdisjoint(node.inputs):
+                continue
+            moving.update(node.outputs)
+            extern = getattr(node.op, "extern", None)
+            if extern and extern(*(i.type for i in node.inputs)).name not in _VIEWS:
+                kept.update((v, Input(v.type)) for v in node.outputs)
+        outputs = list(rebuild(outputs, kept))
+        used = set(Graph((), outputs).leaves())
+        return outputs, {v: i for v, i in kept.items() if i in used}
+
+    def _of_forward(self, values: tuple[Variable, ...]) -> Sequence[Variable]:
+        """Values of each forward step, among them the carries it began with: outputs of the forward
+        scan with these added to its body. All other outputs stay, so that a pass can put this scan
+        in the first one's place."""
+        if not values:
             return ()
-        op = self.op.replace(body=_with_outputs(self.op.body, tuple(saved)))
-        return results(op, self.inputs)[-len(saved) :]
+        op = self.op.replace(body=_with_outputs(self.op.body, values))
+        return results(op, self.inputs)[-len(values) :]
 
 
-_extended: weakref.WeakKeyDictionary[Graph, dict[tuple[int, ...], Graph]] = (
+_VIEWS = ("reshape", "barrier")  # routines that compute nothing
+_extended: weakref.WeakKeyDictionary[Graph, dict[tuple[Variable, ...], Graph]] = (
     weakref.WeakKeyDictionary()
 )
 
 
-def _with_outputs(body: Graph, saved: tuple[int, ...]) -> Graph:
-    # Kept for each body: two derivatives of one scan then share the scan that saves its carries.
+def _with_outputs(body: Graph, values: tuple[Variable, ...]) -> Graph:
+    # Kept for each body: two derivatives of one scan then share the scan that saves its values.
     known = _extended.setdefault(body, {})
-    if saved not in known:
-        known[saved] = Graph(body.inputs, (*body.outputs, *(body.inputs[k] for k in saved)))
-    return known[saved]
+    if values not in known:
+        known[values] = Graph(body.inputs, (*body.outputs, *values))
+    return known[values]
 
 
 class Cond(Op):

@@ -187,6 +187,8 @@ def histogramdd(
     count = points.shape[1]
     each = list(bins) if isinstance(bins, tuple | list) else [bins] * count
     ranges = [None] * count if range is None else list(range)
+    if not count:
+        raise ShapeError("histogramdd: the matrix has no columns")
     if len(each) != count or len(ranges) != count:
         raise ShapeError(f"histogramdd: {len(each)} bins, {len(ranges)} ranges, {count} columns")
     columns = [points[:, k] for k in np.arange(count).tolist()]

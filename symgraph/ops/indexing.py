@@ -1,4 +1,4 @@
-"""Indexing with Python's brackets: slices, integer arrays, both; changed copies: ``x.at[i]``."""
+"""Indexing with Python's brackets: slices, integer arrays, both."""
 
 from __future__ import annotations
 
@@ -13,36 +13,30 @@ from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape, Size, normalize_axis
 from symgraph.loops.compute import elements
 from symgraph.ops.arithmetic import (
-    add,
     clip,
-    divide,
     floor_divide,
     maximum,
     minimum,
-    multiply,
-    negative,
     remainder,
 )
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import less, where
 from symgraph.ops.data_sizes import flat_positions, size_from
-from symgraph.ops.gathering import Gather, TakeAlongAxis, scatter
+from symgraph.ops.gathering import Gather, TakeAlongAxis
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import (
-    BroadcastTo,
     ExpandDims,
     Reshape,
     Squeeze,
     as_int,
-    broadcast_to,
     ravel,
     transpose,
 )
 from symgraph.ops.sizes import at_least_zero, ceil_div, count_from_end
-from symgraph.ops.slicing import Embed, Slice, SliceUpdate, slice_of
+from symgraph.ops.slicing import Slice, slice_of
 from symgraph.scalar import Expr, as_expr, as_size
 
-__all__ = ["At", "take", "take_along_axis"]
+__all__ = ["take", "take_along_axis"]
 
 
 # from a key to a plan -----------------------------------------------------------------------------
@@ -112,8 +106,8 @@ def _expand(key: Any, x: Variable) -> list[Any]:
                 raise ArgumentError("an index can have only one ellipsis")
             ellipsis = len(entries)
         else:
-            entries.extend(_entry(entry))
-    used = sum(_axes_of(e) for e in entries)
+            entries.extend(entries_of(entry))
+    used = sum(axes_of(e) for e in entries)
     if used > x.ndim:
         raise RankError(f"too many indices: {used} for {x.ndim} dimension{'s' * (x.ndim != 1)}")
     where_ = len(entries) if ellipsis is None else ellipsis
@@ -121,7 +115,7 @@ def _expand(key: Any, x: Variable) -> list[Any]:
     return _without_masks(entries, x.shape)
 
 
-def _axes_of(entry: Any) -> int:
+def axes_of(entry: Any) -> int:
     """How many axes of the tensor an entry indexes."""
     if isinstance(entry, Variable) and entry.dtype == "bool":
         return entry.ndim
@@ -134,7 +128,7 @@ def _without_masks(entries: list[Any], shape: Shape) -> list[Any]:
     found: list[Any] = []
     axis = 0
     for entry in entries:
-        count = _axes_of(entry)
+        count = axes_of(entry)
         if isinstance(entry, Variable) and entry.dtype == "bool":
             if not count:
                 raise RankError(
@@ -191,7 +185,7 @@ def _edge(bound: Any, default: Size, n: Size, low: int) -> Size:
     return as_size(as_expr(size_from(at - low)) + low)
 
 
-def _entry(entry: Any) -> list[Any]:
+def entries_of(entry: Any) -> list[Any]:
     """One item of a key as what :func:`plan` knows: None, a slice, a size or an integer tensor."""
     if entry is None or isinstance(entry, slice | Expr):
         return [entry]
@@ -237,18 +231,18 @@ def _place(entries: list[Any], advanced: list[int]) -> int:
 # reading ------------------------------------------------------------------------------------------
 
 
-def _is_whole(p: Plan, shape: Shape) -> bool:
+def is_whole(p: Plan, shape: Shape) -> bool:
     plain = zip(p.start, p.step, p.size, shape, strict=True)
     return all(a == 0 and k == 1 and (s is n or s == n) for a, k, s, n in plain)
 
 
-def _basic(x: Variable, p: Plan) -> Variable:
-    out = x if _is_whole(p, x.shape) else Slice(p.start, p.step, p.size)(x)
+def basic(x: Variable, p: Plan) -> Variable:
+    out = x if is_whole(p, x.shape) else Slice(p.start, p.step, p.size)(x)
     out = Squeeze(p.dropped)(out) if p.dropped else out
     return ExpandDims(p.added)(out) if p.added else out
 
 
-def _arrays_to(y: Variable, p: Plan, count: int, back: bool = False) -> Variable:
+def arrays_to(y: Variable, p: Plan, count: int, back: bool = False) -> Variable:
     """Move the ``count`` axes of the index arrays from the front to their place, or back."""
     if not p.place:
         return y
@@ -257,7 +251,7 @@ def _arrays_to(y: Variable, p: Plan, count: int, back: bool = False) -> Variable
     return transpose(y, np.argsort(order).tolist() if back else order)
 
 
-def _rank(p: Plan) -> int:
+def rank(p: Plan) -> int:
     return max(a.ndim for a in p.arrays)
 
 
@@ -275,22 +269,27 @@ def getitem(x: Any, key: Any) -> Variable:
     [[3, 1], [6, 4]]
     """
     x = as_variable(x)
-    if _is_mask(key):
+    if is_mask(key):
         return _selected(x, key)
     p = plan(x, key)
-    out = _basic(x, p)
+    out = basic(x, p)
     if p.arrays:
-        out = _arrays_to(Gather(p.gathered)(out, *p.arrays), p, _rank(p))
+        out = arrays_to(Gather(p.gathered)(out, *p.arrays), p, rank(p))
     return out
+
+
+def is_mask(key: Any) -> bool:
+    """Whether a key is one mask whose number of true elements is known at run time only."""
+    return isinstance(key, Variable) and key.dtype == "bool" and not isinstance(key, Constant)
 
 
 def _selected(x: Variable, mask: Variable) -> Variable:
     """``x[mask]``: the axes of the mask become one, which is read at the true elements."""
-    flat, positions = _joined(x, mask)
+    flat, positions = joined(x, mask)
     return Gather((0,))(flat, positions)  # type: ignore[no-any-return]
 
 
-def _joined(x: Variable, mask: Variable) -> tuple[Variable, Variable]:
+def joined(x: Variable, mask: Variable) -> tuple[Variable, Variable]:
     """x with the axes of a mask as one, and the positions of the true elements on it."""
     if mask.ndim > x.ndim:
         raise RankError(f"too many indices: a mask of {mask.ndim} axes for {x.ndim}")
@@ -357,143 +356,3 @@ def take_along_axis(x: Any, indices: Any, axis: int) -> Variable:
     axis = normalize_axis(axis, x.ndim, "take_along_axis: axis")
     _check_constant(index, axis, x.shape[axis])
     return TakeAlongAxis(axis)(x, to_dtype(index, "int64"))  # type: ignore[no-any-return]
-
-
-# changing -----------------------------------------------------------------------------------------
-
-
-@in_language("at")
-class At:
-    """``x.at[key].set(v)``, ``add``, ``subtract``, ``multiply``, ``divide``, ``min``, ``max``: a
-    copy of x with the elements at the key changed.
-
-    >>> import symgraph as sg
-    >>> sg.zeros(3).at[[0, 0, 2]].add(1.0).eval().tolist()
-    [2.0, 0.0, 1.0]
-    """
-
-    __slots__ = ("x",)
-
-    def __init__(self, x: Variable) -> None:
-        self.x = x
-
-    def __getitem__(self, key: Any) -> Places:
-        return Places(self.x, key)
-
-
-class Places:
-    """The elements of x at a key, to be changed in a copy. Values broadcast to ``x[key]`` and take
-    the dtype of x, which must be of the same kind."""
-
-    __slots__ = ("key", "x")
-
-    def __init__(self, x: Variable, key: Any) -> None:
-        self.x, self.key = x, key
-
-    def get(self) -> Variable:
-        """``x[key]``."""
-        return getitem(self.x, self.key)
-
-    def set(self, value: Any) -> Variable:
-        """x with these elements replaced; of several values for one element the last wins."""
-        return self._combined("set", value)
-
-    def add(self, value: Any) -> Variable:
-        """x with the values added; several values for one element add up."""
-        return self._combined("add", value)
-
-    def subtract(self, value: Any) -> Variable:
-        """x with the values subtracted, all of several values for one element."""
-        return self._combined("add", negative(self._value(value)))
-
-    def multiply(self, value: Any) -> Variable:
-        """x multiplied by the values, by all of several values for one element."""
-        return self._combined("mul", value)
-
-    def divide(self, value: Any) -> Variable:
-        """x divided by the values, by all of several values for one element; x is a float."""
-        if not dtypes.is_float(self.x.dtype):
-            raise DTypeError(f"at[...].divide: {self.x.dtype} holds no quotients")
-        ones = BroadcastTo(self.x.shape)(constant(1, self.x.dtype))
-        return divide(self.x, Places(ones, self.key).multiply(value))
-
-    def min(self, value: Any) -> Variable:
-        """x with the lesser of the values and what is there, NaN if one is."""
-        return self._combined("minimum", value)
-
-    def max(self, value: Any) -> Variable:
-        """x with the greater of the values and what is there, NaN if one is."""
-        return self._combined("maximum", value)
-
-    def _combined(self, mode: str, value: Any) -> Variable:
-        v = self._value(value)
-        if _is_mask(self.key):
-            return _masked(self.x, self.key, v, mode)
-        return _changed(self.x, plan(self.x, self.key), v, mode)
-
-    def _value(self, value: Any) -> Variable:
-        if type(value) in (bool, int, float):
-            dtypes.promote(self.x.dtype, value)  # refuses integers that do not fit
-            kind = {bool: "bool", int: "int64", float: "float64"}[type(value)]
-        else:
-            value = as_variable(value)
-            kind = value.dtype
-        weak = type(value) is int and self.x.dtype != "bool"  # 1 may be stored as any number
-        if not weak and not dtypes.can_cast_same_kind(kind, self.x.dtype):
-            raise DTypeError(
-                f"at[...]: cannot store {kind} in {self.x.type.text()}", hint="cast one of them"
-            )
-        return to_dtype(value, self.x.dtype)
-
-
-def _is_mask(key: Any) -> bool:
-    return isinstance(key, Variable) and key.dtype == "bool" and not isinstance(key, Constant)
-
-
-def _masked(x: Variable, mask: Variable, v: Variable, mode: str) -> Variable:
-    """x with v set at, or combined with, the true elements of a mask: values that are the same for
-    all of them need no positions."""
-    rest = x.ndim - mask.ndim
-    if v.ndim > rest >= 0:
-        first = v.shape[0]
-        if v.ndim == rest + 1 and isinstance(first, int) and first == 1:
-            return _masked(x, mask, Squeeze((0,))(v), mode)
-        flat, positions = _joined(x, mask)
-        v = broadcast_to(v, (positions.shape[0], *flat.shape[1:]))
-        new = scatter(mode, (0,), flat, v, (positions,))
-        return new if mask.ndim == 1 else Reshape(x.shape)(new)  # type: ignore[no-any-return]
-    if rest < 0:
-        raise RankError(f"too many indices: a mask of {mask.ndim} axes for {x.ndim}")
-    test = ExpandDims(tuple(range(mask.ndim, x.ndim)))(mask) if rest else mask
-    return where(test, COMBINE[mode](x, v), x)  # type: ignore[no-any-return]
-
-
-COMBINE: dict[str, Any] = {
-    "set": lambda x, v: v, "add": add, "mul": multiply, "minimum": minimum, "maximum": maximum,
-}  # fmt: skip
-
-
-def _changed(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
-    """x with v set at, or combined with, the places of a plan."""
-    old = _basic(x, p)
-    if not p.arrays:
-        return _write_basic(x, p, broadcast_to(v, old.shape), mode)
-    gather = Gather(p.gathered)
-    count = _rank(p)
-    shape = _arrays_to(gather(old, *p.arrays), p, count).shape
-    v = _arrays_to(broadcast_to(v, shape), p, count, back=True)
-    new = scatter(mode, p.gathered, old, v, p.arrays)
-    return _write_basic(x, p, new, "set")
-
-
-def _write_basic(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
-    """x with v, shaped as the basic part of the plan reads it, set there or combined."""
-    if mode not in ("set", "add"):
-        return _write_basic(x, p, COMBINE[mode](_basic(x, p), v), "set")
-    v = Squeeze(p.added)(v) if p.added else v
-    v = ExpandDims(p.dropped)(v) if p.dropped else v
-    if _is_whole(p, x.shape):
-        return x + v if mode == "add" else v
-    if mode == "add":
-        return x + Embed(p.start, p.step, x.shape)(v)  # type: ignore[no-any-return]
-    return SliceUpdate(p.start, p.step)(x, v)  # type: ignore[no-any-return]

@@ -13,7 +13,18 @@ from typing import Any
 
 from symgraph.errors import ArgumentError, RankError, ShapeError
 from symgraph.ir.graph import Variable
-from symgraph.ops import decompositions, eigen, matrix_functions, solving, spectral, triangular
+from symgraph.ops import (
+    banded,
+    decompositions,
+    eigen,
+    matrix_functions,
+    matrix_roots,
+    riccati,
+    solving,
+    spectral,
+    triangular,
+)
+from symgraph.ops.banded import *  # noqa: F403
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.contraction import tensordot  # noqa: F401  (offered here too)
 from symgraph.ops.creation import iota
@@ -24,8 +35,10 @@ from symgraph.ops.matrix import diagonal as _diagonal
 from symgraph.ops.matrix import matmul, outer, promoted, vecdot  # noqa: F401  (offered here too)
 from symgraph.ops.matrix import trace as _trace
 from symgraph.ops.matrix_functions import *  # noqa: F403
+from symgraph.ops.matrix_roots import *  # noqa: F403
 from symgraph.ops.operands import as_variable
 from symgraph.ops.padding import pad
+from symgraph.ops.riccati import *  # noqa: F403
 from symgraph.ops.shape import as_int, expand_dims, moveaxis, reshape, swapaxes
 from symgraph.ops.solving import *  # noqa: F403
 from symgraph.ops.spectral import *  # noqa: F403
@@ -33,8 +46,8 @@ from symgraph.ops.triangular import *  # noqa: F403
 from symgraph.scalar import as_expr, as_size
 
 __all__ = sorted([
-    *decompositions.__all__, *eigen.__all__, *matrix_functions.__all__, *solving.__all__,
-    *spectral.__all__,
+    *banded.__all__, *decompositions.__all__, *eigen.__all__, *matrix_functions.__all__,
+    *matrix_roots.__all__, *riccati.__all__, *solving.__all__, *spectral.__all__,
     *triangular.__all__,
     "block_diag", "cross", "diagonal", "kron", "matmul", "matrix_transpose", "multi_dot", "outer",
     "tensordot", "trace", "vander", "vecdot",

@@ -10,9 +10,10 @@ from symgraph.errors import ArgumentError, RankError
 from symgraph.ir.graph import Variable
 from symgraph.ir.types import broadcast_shapes, normalize_axis
 from symgraph.ops.cast import cast, to_dtype
+from symgraph.ops.changing import At
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.creation import iota
-from symgraph.ops.indexing import At, in_mode
+from symgraph.ops.indexing import in_mode
 from symgraph.ops.joining import stack
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import broadcast_arrays, broadcast_to, ravel, reshape

@@ -16,6 +16,7 @@ from symgraph.loops.compute import Compute, Operand, Reduction, index_axes, poin
 from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.complex_numbers import conj
+from symgraph.ops.debugging import assert_
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import as_int, as_shape, expand_dims, flip, normalize_axes, ravel, reshape
 from symgraph.ops.sizes import larger, nonnegative, smaller
@@ -250,10 +251,16 @@ def _signals(a: Any, v: Any, mode: str, name: str) -> tuple[Variable, Variable]:
     x, y = (to_dtype(s, dtype) for s in (a, v))
     if x.ndim != 1 or y.ndim != 1:
         raise RankError(f"{name} takes two vectors, got {x.ndim} and {y.ndim} dimensions")
-    for s in (x, y):
-        if isinstance(s.shape[0], int) and s.shape[0] == 0:
-            raise ShapeError(f"{name}: an operand is empty")
-    return x, y
+    return _not_empty(x, name), _not_empty(y, name)
+
+
+def _not_empty(x: Variable, name: str) -> Variable:
+    n = x.shape[0]
+    if n == 0:
+        raise ShapeError(f"{name}: an operand is empty")
+    if isinstance(n, int):
+        return x
+    return assert_(x, as_variable(n) > 0, f"{name}: an operand is empty")
 
 
 def _shorter(a: Variable, v: Variable) -> bool:

@@ -1,12 +1,14 @@
 """Loops that read the same rows become one; outputs and inputs of loops that nobody reads go.
 
 A gradient runs the forward loop once more with its carries among the outputs: the same inputs, the
-same updates of the carries. Its outputs join those of the first loop.
+same updates of the carries. Its outputs join those of the first loop. A derivative along a
+direction runs the loop with tangents beside the carries; the loop itself is then read off that one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import permutations
 from typing import Any
 
 from symgraph.ir.graph import Apply, Graph, Variable, apply, rebuild, toposort
@@ -19,7 +21,7 @@ def merge_scans(graph: Graph) -> Graph:
     order = toposort(graph.outputs)
     if not any(isinstance(node.op, Scan | Cond) for node in order):
         return graph
-    merged = Graph(graph.inputs, _merged(graph.outputs, order))
+    merged = Graph(graph.inputs, _absorbed(_merged(graph.outputs, order)))
     return Graph(graph.inputs, _pruned(merged.outputs))
 
 
@@ -77,6 +79,49 @@ def _merge(mapping: dict[Variable, Variable], nodes: Sequence[Apply]) -> None:
             for k, out in enumerate(node.outputs):
                 target = k if k < op.carries else place[own[k]]
                 mapping[out] = whole.outputs[target]
+
+
+def _absorbed(outputs: list[Variable]) -> list[Variable]:
+    """Without the scans that others compute along with more carries."""
+    while True:
+        scans = [node for node in toposort(outputs) if isinstance(node.op, Scan)]
+        found = (_within(a, b) for a, b in permutations(scans, 2))
+        mapping = next((m for m in found if m), None)
+        if mapping is None:
+            return outputs
+        outputs = rebuild(outputs, mapping)
+
+
+def _within(a: Apply, b: Apply) -> dict[Variable, Variable]:
+    """The outputs of two scans as those of one, where the carries, sequences and constants of b
+    begin with those of a, carries are updated alike, and b does not depend on a; else nothing."""
+    p: Any = a.op
+    q: Any = b.op
+    if p.carries >= q.carries or (p.length, p.reverse) != (q.length, q.reverse):
+        return {}
+    constants = len(a.inputs) - p.carries - p.sequences
+    spans = ((p.carries, 0), (p.sequences, q.carries), (constants, q.carries + q.sequences))
+    places = [first + k for count, first in spans for k in range(count)]
+    if p.sequences > q.sequences or places[-1] >= len(b.inputs):
+        return {}
+    if any(v is not b.inputs[k] for v, k in zip(a.inputs, places, strict=True)):
+        return {}
+    inner = [q.body.inputs[k] for k in places]
+    own = rebuild(p.body.outputs, dict(zip(p.body.inputs, inner, strict=True)))
+    if any(own[k] is not q.body.outputs[k] for k in range(p.carries)):
+        return {}
+    if a in set(toposort(b.inputs)):
+        return {}
+    rows = dict.fromkeys((*q.body.outputs[q.carries :], *own[p.carries :]))
+    body = Graph(q.body.inputs, (*q.body.outputs[: q.carries], *rows))
+    whole = apply(q.replace(body=body), b.inputs, tuple(dict.fromkeys((*b.origins, *a.origins))))
+    place = {v: whole.outputs[k] for k, v in enumerate(rows, q.carries)}
+    mapping: dict[Variable, Variable] = {}
+    for node, op, values in ((a, p, own), (b, q, q.body.outputs)):
+        mapping.update(zip(node.outputs[: op.carries], whole.outputs, strict=False))
+        rest = zip(node.outputs[op.carries :], values[op.carries :], strict=True)
+        mapping.update((v, place[o]) for v, o in rest)
+    return mapping
 
 
 # dropping what nobody reads -----------------------------------------------------------------------

@@ -26,10 +26,10 @@ from symgraph.ir.op import Op
 from symgraph.ir.resizing import Sizes, resized
 from symgraph.loops.compute import elements
 from symgraph.ops.cast import cast
+from symgraph.ops.changing import COMBINE
 from symgraph.ops.comparison import where
 from symgraph.ops.data_sizes import FlatNonzero
 from symgraph.ops.gathering import Gather, Scatter
-from symgraph.ops.indexing import COMBINE
 from symgraph.ops.operands import SizeValue
 from symgraph.ops.reductions import All, Any_, Prod, Reduce, Sum
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import symgraph as sg
 from symgraph.errors import (
     ArgumentError,
     DTypeError,
@@ -210,3 +211,39 @@ def test_flip_of_nothing_and_empty_axes() -> None:
     assert value(x[1:, ::-1], {x: empty}).shape == (0, 3)
     assert value(joining.concatenate([x, x]), {x: empty}).shape == (0, 3)
     assert value(shape.tile(x, (2, 1)), {x: empty}).shape == (0, 3)
+
+
+@pytest.mark.parametrize("mode", ["clip", "wrap"])
+def test_changed_copies_with_indices_beyond_their_axes(mode: str) -> None:
+    x = sg.tensor("x", shape=("n", 3, 4))
+    i, j = sg.vector("i", dtype="int64"), sg.vector("j", dtype="int64")
+    f = sg.compile(
+        [x, i, j],
+        [
+            x.at[i].add(1.0, mode=mode),
+            x.at[..., j].set(2.0, mode=mode),
+            x.at[i, None, 1:, j].add(3.0, mode=mode),
+            x.at[1, :, j].get(mode=mode),
+            x.at[7].multiply(2.0, mode=mode),
+        ],
+    )
+    a, p, q = np.arange(24.0).reshape(2, 3, 4), np.array([-3, 5, 1]), np.array([4, -1, 9])
+
+    def into(index: np.ndarray, size: int) -> np.ndarray:
+        return np.clip(index, 0, size - 1) if mode == "clip" else index % size
+
+    want = [a.copy() for _ in range(4)]
+    np.add.at(want[0], into(p, 2), 1.0)
+    want[1][..., into(q, 4)] = 2.0
+    np.add.at(want[2], (into(p, 2), None, slice(1, None), into(q, 4)), 3.0)
+    want[3] = a[1][:, into(q, 4)].T
+    doubled = a.copy()
+    doubled[into(np.array(7), 2)] *= 2
+    for found, wanted in zip(f(a, p, q), [*want, doubled], strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_an_unknown_mode_of_changes() -> None:
+    x = sg.vector("x", shape=(3,))
+    with pytest.raises(sg.errors.ArgumentError, match="unknown mode 'bounce'"):
+        x.at[sg.vector("i", dtype="int64")].add(1.0, mode="bounce")

@@ -148,3 +148,13 @@ def test_wrapped_indices_need_no_check_but_of_an_empty_axis() -> None:
     assert f(np.zeros(0), np.zeros(0, "int64")).shape == (0,)
     with pytest.raises(IndexOutOfRange):
         f(np.zeros(0), np.array([1]))
+
+
+@pytest.mark.parametrize("mode", ["full", "same", "valid"])
+@pytest.mark.parametrize(("n", "m"), [(0, 2), (2, 0), (0, 0)])
+def test_convolutions_refuse_empty_operands_when_they_run(mode: str, n: int, m: int) -> None:
+    a, v = sg.vector("a"), sg.vector("v")
+    for run in ("run", "interpret"):
+        f = sg.compile([a, v], [sg.convolve(a, v, mode), sg.correlate(a, v, mode)], mode=run)
+        with pytest.raises(SymgraphError, match=r"empty|windows of"):
+            f(np.ones(n), np.ones(m))
