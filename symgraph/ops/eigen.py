@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.errors import ArgumentError, RankError, ShapeError
+from symgraph.errors import ArgumentError, LinAlgError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType
@@ -29,6 +29,14 @@ from symgraph.ops.spectral import converged
 from symgraph.ops.triangular import adjoint, float_operand, matrix_operand, square_size, turned
 
 __all__ = ["eig", "eigvals", "qz", "schur"]
+
+
+def finite(name: str, a: Any) -> Any:
+    """The matrix. Raises LinAlgError where it holds NaN or infinities, for which the iterations of
+    LAPACK need not end."""
+    if not np.isfinite(a).all():
+        raise LinAlgError(f"{name}: the matrix holds NaN or infinities")
+    return a
 
 
 class Eig(Op):
@@ -139,7 +147,7 @@ class Schur(Op):
         kind = dtypes.numpy_dtype(self.infer(TensorType(str(a.dtype), a.shape))[0].dtype)
         t, z = np.zeros(a.shape, kind), np.zeros(a.shape, kind)
         for place in np.ndindex(a.shape[:-2]) if a.size else ():
-            t[place], z[place] = schur(a[place], output=self.output)
+            t[place], z[place] = schur(finite("schur", a[place]), output=self.output)
         return t, z
 
     def extern(self, a: TensorType) -> Routine:
@@ -179,7 +187,8 @@ class QZ(Op):
         output = "complex" if a.dtype.kind == "c" else "real"
         outs = [np.zeros(a.shape, a.dtype) for _ in range(4)]
         for place in np.ndindex(a.shape[:-2]) if a.size else ():
-            for out, part in zip(outs, qz(a[place], b[place], output), strict=True):
+            pair = finite("qz", a[place]), finite("qz", b[place])
+            for out, part in zip(outs, qz(*pair, output), strict=True):
                 out[place] = part
         return tuple(outs)
 

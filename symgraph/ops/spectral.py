@@ -6,6 +6,7 @@ decomposition" (2016); those of vectors need values that differ.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -18,7 +19,7 @@ from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType
 from symgraph.loops.routine import Routine
 from symgraph.ops.cast import to_dtype
-from symgraph.ops.comparison import where
+from symgraph.ops.comparison import isfinite, where
 from symgraph.ops.complex_numbers import conj, imag
 from symgraph.ops.creation import tril
 from symgraph.ops.decompositions import (
@@ -28,6 +29,7 @@ from symgraph.ops.decompositions import (
     symmetric_part,
 )
 from symgraph.ops.matrix import DiagonalEmbed, diagonal, multiply_matrices
+from symgraph.ops.reductions import all as all_
 from symgraph.ops.shape import expand_dims
 from symgraph.ops.sizes import nonnegative, smaller
 from symgraph.ops.triangular import TriangularSolve, adjoint, matrix_operand, square_size, turned
@@ -228,8 +230,8 @@ def eigh(a: Any, b: Any = None, *, UPLO: str = "L", symmetrize: bool = True) -> 
     the columns of v; with a positive definite ``b`` those of a v = b v diag(w).
 
     The symmetric part of a is taken; ``symmetrize=False`` reads the triangle ``UPLO`` alone.
-    Derivatives of v exist where the eigenvalues differ. Raises LinAlgError (SG302) when the
-    iteration does not converge.
+    Derivatives of v exist where the eigenvalues differ. A matrix with NaN or infinities has NaN.
+    Raises LinAlgError (SG302) when the iteration does not converge.
 
     >>> import symgraph as sg
     >>> w, v = sg.linalg.eigh([[2.0, 1.0], [1.0, 2.0]])
@@ -239,12 +241,18 @@ def eigh(a: Any, b: Any = None, *, UPLO: str = "L", symmetrize: bool = True) -> 
     a = _triangle(a, UPLO, symmetrize, "eigh")
     if b is None:
         w, v = Eigh(bool(symmetrize))(a)
-        return w, v
+        return _of_finite(a if symmetrize else tril(a), w), v
     factor = cholesky(b, symmetrize=symmetrize)
     forward = TriangularSolve(True, False, False, "eigh")
     half = forward(factor, a if symmetrize else _filled(a))
-    w, z = Eigh(True)(forward(factor, adjoint(half)))
-    return w, TriangularSolve(True, True, False, "eigh")(conj(factor), z)
+    whole = forward(factor, adjoint(half))
+    w, z = Eigh(True)(whole)
+    return _of_finite(whole, w), TriangularSolve(True, True, False, "eigh")(conj(factor), z)
+
+
+def _of_finite(a: Variable, w: Variable) -> Variable:
+    """Eigenvalues, NaN for a matrix with NaN or infinities, of which LAPACK makes numbers."""
+    return where(all_(isfinite(a), (-2, -1), keepdims=True)[..., 0], w, math.nan)  # type: ignore[no-any-return]
 
 
 def _filled(a: Variable) -> Variable:
@@ -266,4 +274,5 @@ def eigvalsh(a: Any, *, UPLO: str = "L", symmetrize: bool = True) -> Variable:
     [1.0, 2.0]
     """
     a = _triangle(a, UPLO, symmetrize, "eigvalsh")
-    return EigenvaluesH(bool(symmetrize))(a)  # type: ignore[no-any-return]
+    w = EigenvaluesH(bool(symmetrize))(a)
+    return _of_finite(a if symmetrize else tril(a), w)

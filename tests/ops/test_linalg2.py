@@ -210,3 +210,24 @@ def test_one_call_for_value_and_gradient() -> None:
     x = L.solve_continuous_are(a, B2, Q, R)
     nodes = toposort([x, sg.grad(x.sum(), a)])
     assert sum(n.op.name == "solve_are" for n in nodes) == 1
+
+
+BAD = np.array([[np.nan, 1.0], [2.0, 3.0]])
+
+
+@pytest.mark.parametrize("mode", ["run", "interpret"])
+def test_matrices_with_nan_have_no_eigenvalues(mode: str) -> None:
+    m = sg.matrix("m", shape=("n", "n"))
+    outputs = [sg.linalg.eigh(m)[0], sg.linalg.eigvalsh(m)]
+    for w in sg.compile([m], outputs, mode=mode)(BAD):
+        assert np.isnan(w).all()
+    one = sg.compile([m], sg.linalg.eigvalsh(m, symmetrize=False), mode=mode)
+    np.testing.assert_allclose(one(np.array([[1.0, np.nan], [0.0, 3.0]])), [1.0, 3.0])
+
+
+@pytest.mark.parametrize("build", [sg.linalg.schur, lambda m: sg.linalg.qz(m, m)])
+def test_schur_forms_refuse_matrices_with_nan(build: Any) -> None:
+    m = sg.matrix("m", shape=("n", "n"))
+    f = sg.compile([m], list(build(m)))
+    with pytest.raises(sg.errors.LinAlgError, match="holds NaN or infinities"):
+        f(BAD)
