@@ -193,7 +193,10 @@ class Values:
         """Whether the last axis holds two elements and the lanes run through the pairs."""
         if self.lane is None or not indices or self.shapes[buffer][-1] != 2:
             return False
-        return indices[-1].is_const and self._stride(self.linear(buffer, indices)) == 2
+        # a load that is guarded by a condition which never holds may be at any index
+        if not indices[-1].is_const or indices[-1].value not in (0, 1):
+            return False
+        return self._stride(self.linear(buffer, indices)) == 2
 
     def _pairs_place(self, buffer: str, indices: tuple[Expr, ...], dtype: str) -> Value:
         start = self.linear(buffer, (*indices[:-1], const(0)))

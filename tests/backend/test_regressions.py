@@ -183,3 +183,12 @@ def test_sums_of_no_exponentials(shape: Any, mode: str) -> None:
     found = sg.compile([x], outputs, mode=mode)(np.zeros((0, 3)))
     assert found[0].tolist() == [-np.inf] * 3
     assert [f.shape for f in found[1:]] == [(0, 3)] * 3
+
+
+def test_a_load_that_never_happens_is_no_part_of_a_pair(mode: str) -> None:
+    x = sg.tensor("x", shape=(17, 2, 2))
+    rows = sg.sum(x, 2)
+    y = x + sg.concatenate([rows, rows], 1)[:, 3][:, None, None]
+    f = sg.compile([x], y, mode=mode)
+    given = np.arange(68.0).reshape(17, 2, 2)
+    np.testing.assert_allclose(f(given), given + given.sum(2)[:, 1][:, None, None])
