@@ -10,26 +10,12 @@ from symgraph.batching.rules import raised
 from symgraph.ir.graph import Apply, Graph, Variable, apply
 from symgraph.ops import reductions
 from symgraph.ops.comparison import where
-from symgraph.ops.control import Cond
+from symgraph.ops.control import Cond, spread
 from symgraph.ops.looping import While
 
 
 def _values(inputs: Sequence[Variable], values: Sequence[Value]) -> dict[Variable, Value]:
     return dict(zip(inputs, values, strict=True))
-
-
-def _carried(graph: Graph, flags: list[bool], count: int) -> list[bool]:
-    """The flags of the inputs when a carry that is made of something batched is batched."""
-    order = graph.toposort()
-    while True:
-        touched = {v for v, f in zip(graph.inputs, flags, strict=True) if f}
-        for node in order:
-            if any(v in touched for v in node.inputs):
-                touched.update(node.outputs)
-        new = [f or v in touched for f, v in zip(flags[:count], graph.outputs, strict=False)]
-        if new == flags[:count]:
-            return flags
-        flags = [*new, *flags[count:]]
 
 
 @rule("scan")
@@ -38,7 +24,7 @@ def _scan(batch: Batch, node: Apply, given: list[Value]) -> Sequence[Value]:
     op: Any = node.op
     body: Graph = op.body
     c, s = op.carries, op.carries + op.sequences
-    flags = _carried(body, [x.batched for x in given], c)
+    flags = spread(body, [x.batched for x in given], c)
     inputs = batch.inner_inputs(body.inputs, flags)
     found = batch.run(body.outputs, _values(body.inputs, inputs))
     outputs = [batch.full(x) if f else x.v for x, f in zip(found[:c], flags, strict=False)]
@@ -90,7 +76,7 @@ def _while(batch: Batch, node: Apply, given: list[Value]) -> Sequence[Value]:
     """The loop goes on while the condition holds for any of the batch; the others stay as they
     are."""
     op: Any = node.op
-    flags = _carried(op.body, [x.batched for x in given], op.carries)
+    flags = spread(op.body, [x.batched for x in given], op.carries)
     inputs = batch.inner_inputs(op.body.inputs, flags)
     (test,) = batch.run(op.test.outputs, _values(op.test.inputs, inputs))
     if test.batched:

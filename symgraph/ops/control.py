@@ -108,28 +108,11 @@ class ScanBackward:
         body, c, s = op.body, op.carries, op.carries + op.sequences
         self.op, self.inputs, self.g = op, inputs, g
         real = [dtypes.is_inexact(v.dtype) for v in body.inputs]
-        active = self._active([w and r for w, r in zip(wanted, real, strict=True)])
+        active = spread(body, [w and r for w, r in zip(wanted, real, strict=True)], c)
         self.carried = [k for k in range(c) if active[k] and real[k]]
         self.rows = [k for k in range(c, s) if active[k]]
         self.summed = [k for k in range(s, len(body.inputs)) if active[k]]
         self.given = [k for k in range(c, len(body.outputs)) if g[k] is not None]
-
-    def _active(self, wanted: list[bool]) -> list[bool]:
-        """The inputs of the body through which a wanted input acts: carries pass it on."""
-        op, body = self.op, self.op.body
-        active = list(wanted)
-        order = body.toposort()
-        while True:
-            touched = {v for v, a in zip(body.inputs, active, strict=True) if a}
-            for node in order:
-                if any(i in touched for i in node.inputs):
-                    touched.update(node.outputs)
-            passed = [v in touched for v in body.outputs[: op.carries]]
-            passed += [False] * (len(active) - op.carries)
-            new = [a or p for a, p in zip(active, passed, strict=True)]
-            if new == active:
-                return active
-            active = new
 
     def cotangents(self) -> tuple[Any, ...]:
         """One cotangent or None for each input of the scan."""
@@ -305,6 +288,21 @@ class Cond(Op):
 
 
 # helpers ------------------------------------------------------------------------------------------
+
+
+def spread(body: Graph, flags: Sequence[bool], carries: int) -> list[bool]:
+    """The flags of a loop body's inputs, and of every carry on which a flagged input acts."""
+    order = body.toposort()
+    found = list(flags)
+    while True:
+        touched = {v for v, f in zip(body.inputs, found, strict=True) if f}
+        for node in order:
+            if any(v in touched for v in node.inputs):
+                touched.update(node.outputs)
+        new = [f or v in touched for f, v in zip(found[:carries], body.outputs, strict=False)]
+        if new == found[:carries]:
+            return found
+        found[:carries] = new
 
 
 def same_type(a: TensorType, b: TensorType, what: str) -> None:
