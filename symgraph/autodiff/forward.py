@@ -15,7 +15,7 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.autodiff.reverse import apply_rule, fitted, reverse_pass
 from symgraph.ir.graph import Apply, Graph, Input, Variable, creating_with, rebuild, toposort
-from symgraph.ops.control import Cond, only_used, results, used_inputs
+from symgraph.ops.control import Cond, only_used, results, spread, used_inputs
 from symgraph.ops.looping import While
 from symgraph.ops.slicing import zeros
 
@@ -82,14 +82,10 @@ class _Inside:
         return zeros(self.graph.outputs[k].type) if t is None else t
 
 
-def _carried(graph: Graph, flags: list[bool], count: int) -> list[bool]:
-    """The flags when every carry that something moving acts on moves too."""
-    while True:
-        found = _Inside(graph, flags).found[:count]
-        new = [f or t is not None for f, t in zip(flags, found, strict=False)]
-        if new == flags[:count]:
-            return flags
-        flags = [*new, *flags[count:]]
+def _moving(graph: Graph, flags: list[bool], count: int) -> list[bool]:
+    """The flags of a loop body's inputs with every carry that something moving acts on."""
+    rows = zip(graph.inputs, spread(graph, flags, count), strict=True)
+    return [f and dtypes.is_inexact(v.dtype) for v, f in rows]
 
 
 def _flags(node: Apply, moved: Sequence[Variable | None]) -> list[bool]:
@@ -107,7 +103,7 @@ def _scan(node: Apply, moved: Sequence[Variable | None]) -> Sequence[Variable | 
     """A scan that carries the tangents of its carries beside them."""
     op: Any = node.op
     c, s = op.carries, op.carries + op.sequences
-    flags = _carried(op.body, _flags(node, moved), c)
+    flags = _moving(op.body, _flags(node, moved), c)
     inside = _Inside(op.body, flags)
     inner: list[Variable] = []
     given: list[Variable] = []
@@ -134,7 +130,7 @@ def _while(node: Apply, moved: Sequence[Variable | None]) -> Sequence[Variable |
     """The same loop over the state and its tangent; the condition asks for the state only."""
     op: Any = node.op
     c = op.carries
-    flags = _carried(op.body, _flags(node, moved), c)
+    flags = _moving(op.body, _flags(node, moved), c)
     inside = _Inside(op.body, flags)
     carried = [k for k in range(c) if flags[k]]
     constant = [k for k in range(c, len(flags)) if flags[k]]
