@@ -16,7 +16,7 @@ import numpy as np
 
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.elementwise import elementwise, to_float
-from symgraph.ops.exponential import log, log1p
+from symgraph.ops.exponential import log1p
 from symgraph.ops.trigonometric import sin, tan
 from symgraph.scalar import Expr, functions, var
 from symgraph.scalar.functions import abs_, div, exp, select
@@ -197,14 +197,6 @@ def _sin_over_x(x: Expr) -> Expr:
     return select(functions.eq(x, 0), functions.const(1.0, x.dtype), div(functions.sin(x), x))
 
 
-def _expm1_over_x(x: Expr) -> Expr:
-    return select(functions.eq(x, 0), functions.const(1.0, x.dtype), div(functions.expm1(x), x))
-
-
-def _x_log_x(x: Expr) -> Expr:
-    return select(functions.eq(x, 0), functions.const(0.0, x.dtype), x * functions.log(x))
-
-
 sqrt1pm1 = _row(
     "sqrt1pm1", "sqrt(1 + x) - 1.", _sqrt1pm1, lambda g, y, x: (g * 0.5 / (y + 1),),
     domain=(-0.8, 4),
@@ -233,13 +225,4 @@ exp_over_expm1 = _row(
 sin_over_x = _row(
     "sin_over_x", "sin(x) / x, 1 at 0.", _sin_over_x,
     lambda g, y, x: (-g * where(equal(x, 0), 0, sin_minus_x_cos(x) / x / x),),
-)  # fmt: skip
-expm1_over_x = _row(
-    "expm1_over_x", "(exp(x) - 1) / x, 1 at 0.", _expm1_over_x,
-    lambda g, y, x: (g * where(equal(x, 0), 0.5, (y * x + 1 - y) / where(equal(x, 0), 1, x)),),
-    domain=(0.5, 3),
-)  # fmt: skip
-x_log_x = _row(
-    "x_log_x", "x * log(x), 0 at 0.", _x_log_x,
-    lambda g, y, x: (g * (log(x) + 1),), domain=(0.1, 3),
 )  # fmt: skip

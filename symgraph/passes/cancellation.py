@@ -16,6 +16,7 @@ from symgraph.ops.exponential import exp, expm1, log, log1p
 from symgraph.ops.reductions import Prod, Sum
 from symgraph.ops.shape import ExpandDims
 from symgraph.ops.special import sigmoid, softplus
+from symgraph.ops.special_entropy import exprel, log1mexp, xlogy
 from symgraph.ops.trigonometric import arctan, arctan2, sin, tan
 from symgraph.passes.adapter import number
 from symgraph.rewrite.pattern import attr, const, wild
@@ -76,10 +77,6 @@ def _counts(y: Variable, x: Variable, a: Any) -> bool:
 # equations ----------------------------------------------------------------------------------------
 
 
-def _log1mexp(x: Any) -> Any:
-    return where(less(-0.6931471805599453, x), log(-expm1(x)), log1p(-exp(x)))
-
-
 NEAR_ONE = (
     rule(sqrt(x + 1) - 1, forms.sqrt1pm1(x)),
     rule(1 - sqrt(x + 1), -forms.sqrt1pm1(x)),
@@ -89,7 +86,7 @@ NEAR_ONE = (
     rule(1 - sigmoid(x), sigmoid(-x)),
     rule(softplus(x) - x, softplus(-x)),
     rule(softplus(-x) + x, softplus(x)),
-    rule(log(expm1(x)), x + _log1mexp(-x)),
+    rule(log(expm1(x)), x + log1mexp(-x)),
     rule(exp(x) / expm1(x), forms.exp_over_expm1(x)),
 )
 
@@ -113,8 +110,8 @@ ANGLES = (
 
 LIMITS = (
     rule(sin(x) / x, forms.sin_over_x(x)),
-    rule(expm1(x) / x, forms.expm1_over_x(x)),
-    rule(x * log(x), forms.x_log_x(x)),
+    rule(expm1(x) / x, exprel(x)),
+    rule(x * log(x), xlogy(x, x)),
     rule(square(sin(x * 0.5)) * 2 / square(x), square(forms.sin_over_x(x * 0.5)) * 0.5),
 )
 

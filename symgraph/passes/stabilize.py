@@ -16,6 +16,7 @@ from symgraph.ops.exponential import exp, exp2, expm1, log, log1p, log2, logadde
 from symgraph.ops.reductions import Sum
 from symgraph.ops.shape import ExpandDims
 from symgraph.ops.special import erf, erfc, sigmoid, softplus
+from symgraph.ops.special_entropy import log1mexp
 from symgraph.ops.trigonometric import cos, cosh, sin, sinh, tanh
 from symgraph.passes.adapter import number
 from symgraph.passes.cancellation import CANCELLATION
@@ -101,11 +102,6 @@ def _softmax(x: Any, axes: Any) -> Any:
     return node("softmax", (x,), {"axes": axes})
 
 
-def _log1mexp(x: Any) -> Any:
-    # Mächler, Accurately computing log(1 - exp(-|a|)), 2012
-    return where(less(-_LN2, x), log(-expm1(x)), log1p(-exp(x)))
-
-
 LOGARITHMS = (
     rule(log(exp(x)), x),
     rule(log2(exp2(x)), x),
@@ -118,8 +114,8 @@ LOGARITHMS = (
     rule(log(1 + exp(x)), softplus(x)),
     rule(log1p(exp(x)), softplus(x)),
     rule(log(exp(x) + exp(y)), logaddexp(x, y)),
-    rule(log(exp(x) - exp(y)), x + _log1mexp(y - x)),
-    rule(log(1 - exp(x)), _log1mexp(x)),
+    rule(log(exp(x) - exp(y)), x + log1mexp(y - x)),
+    rule(log(1 - exp(x)), log1mexp(x)),
     rule(log(cosh(x) * 2), logaddexp(x, -x)),
     rule(
         log(cosh(x)),

@@ -80,7 +80,5 @@ ELEMENTWISE: dict[str, Formula] = {
     "tan_minus_x": _wide(_TAN_MINUS_X),
     "exp_over_expm1": _wide(lambda x: np.where(x > 0, -1 / np.expm1(-x), np.exp(x) / np.expm1(x))),
     "sin_over_x": _wide(_near_zero(lambda x: np.sin(x) / x, 1)),
-    "expm1_over_x": _wide(_near_zero(lambda x: np.expm1(x) / x, 1)),
-    "x_log_x": _wide(_near_zero(lambda x: x * np.log(x), 0)),
 }
 SAMPLES: list[Any] = []
