@@ -19,7 +19,6 @@ from symgraph.ir.types import Size, normalize_axis
 from symgraph.ops.arithmetic import (
     absolute,
     clip,
-    hypot,
     maximum,
     minimum,
     negative,
@@ -36,6 +35,7 @@ from symgraph.ops.operands import as_variable
 from symgraph.ops.reductions import greatest, log_of_sum, max, mean, sum, var
 from symgraph.ops.shape import reshape
 from symgraph.ops.special import erfc, relu, sigmoid, softplus, stop_gradient
+from symgraph.ops.stable_forms import hypot
 from symgraph.ops.trigonometric import tanh
 from symgraph.scalar import as_expr, as_size, functions
 
@@ -184,7 +184,7 @@ def squareplus(x: Any, b: float = 4.0) -> Variable:
     x = as_floats(x)
     above = greater_equal(x, 0)
     size = where(above, x, negative(x))
-    greater_root = 0.5 * (hypot(x, as_variable(math.sqrt(b), x.dtype)) + size)
+    greater_root = 0.5 * (hypot(x, math.sqrt(b)) + size)
     return where(above, greater_root, (0.25 * b) / greater_root)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from symgraph.scalar.table import SCALAR_OPS
 
 __all__ = [
     "abs", "absolute", "add", "cbrt", "ceil", "clip", "copysign", "divide", "divmod", "floor",
-    "floor_divide", "hypot", "maximum", "minimum", "mod", "multiply", "negative", "positive",
+    "floor_divide", "maximum", "minimum", "mod", "multiply", "negative", "positive",
     "power", "reciprocal", "remainder", "rint", "round", "rsqrt", "sign", "sqrt", "square",
     "subtract", "true_divide", "trunc",
 ]  # fmt: skip
@@ -188,21 +187,6 @@ rsqrt = elementwise(
     lower=lambda x: functions.div(1, functions.sqrt(x)),
     vjp=lambda g, y, x: (-0.5 * g * y / x,), domain=(0.1, 9), example="rsqrt([4.0]) -> [0.5]",
 )  # fmt: skip
-
-
-def hypot(a: Any, b: Any) -> Variable:
-    """sqrt(a*a + b*b) without overflow: the larger leg is taken out of the root.
-
-    >>> import symgraph as sg
-    >>> sg.hypot(3.0, 4.0).eval().tolist()
-    5.0
-    """
-    p, q = absolute(a), absolute(b)
-    long, short = maximum(p, q), minimum(p, q)
-    ratio = short / where(equal(long, 0), 1, long)
-    usual = long * sqrt(1 + ratio * ratio)
-    infinite = equal(long, math.inf)
-    return where(infinite, math.inf, usual)
 
 
 def _cbrt(x: Expr) -> Expr:

@@ -22,7 +22,7 @@ from symgraph.scalar import Expr, functions, var
 from symgraph.scalar.functions import abs_, div, exp, select
 from symgraph.scalar.walk import evaluate
 
-__all__: list[str] = []
+__all__ = ["hypot"]
 
 Body = Callable[..., Expr]
 # products and squares of numbers with exponents up to this are finite and normal
@@ -47,10 +47,10 @@ def _reference(body: Body) -> Callable[..., Any]:
 
 
 def _row(name: str, doc: str, body: Body, vjp: Callable[..., Any], arity: int = 1,
-         domain: tuple[Any, ...] = (-3, 3)) -> Any:  # fmt: skip
+         domain: tuple[Any, ...] = (-3, 3), example: str = "") -> Any:  # fmt: skip
     return elementwise(
         name, doc, dtype=to_float, arity=arity, reference=_reference(body), lower=body,
-        vjp=vjp, domain=domain,
+        vjp=vjp, domain=domain, example=example,
     )  # fmt: skip
 
 
@@ -101,7 +101,8 @@ def _hypot(x: Expr, y: Expr) -> Expr:
     scale = select(far, 1 / up, select(near, up, one))
     back = select(far, up, select(near, 1 / up, one))
     a, b = p * scale, q * scale
-    return functions.sqrt(a * a + b * b) * back
+    infinite = functions.or_(functions.isinf(p), functions.isinf(q))
+    return select(infinite, math.inf, functions.sqrt(a * a + b * b) * back)
 
 
 log_of_product = _row(
@@ -115,6 +116,7 @@ log_of_quotient = _row(
 hypot = _row(
     "hypot", "sqrt(x*x + y*y), also where the squares are out of range. Its derivative at 0 is 0.",
     _hypot, lambda g, y, a, b: tuple(g * where(equal(y, 0), 0, v / y) for v in (a, b)), 2,
+    example="hypot(3.0, 4.0) -> 5.0",
 )  # fmt: skip
 
 

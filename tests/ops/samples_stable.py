@@ -66,7 +66,7 @@ ELEMENTWISE: dict[str, Formula] = {
     "cbrt": np.cbrt,
     "log_of_product": _wide(lambda x, y: np.log(x * y)),
     "log_of_quotient": _wide(lambda x, y: np.log(x / y)),
-    "hypot": _wide(lambda x, y: np.sqrt(x * x + y * y)),
+    "hypot": np.hypot,
     "exp_of_sum": _wide(lambda x, y: np.exp(x + y)),
     "compound": _wide(
         lambda x, n: np.where(
