@@ -13,6 +13,7 @@ Exit status 1 when something was found.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import pickle
@@ -46,7 +47,12 @@ def main() -> int:
     parser.add_argument("--start", type=int, default=0, help="the first seed")
     parser.add_argument("--workers", type=int, default=1, help="processes")
     parser.add_argument("--steps", type=int, default=0, help="operations in a graph (0: by seed)")
-    parser.add_argument("--quick", action="store_true", help="without the slow comparisons")
+    parser.add_argument(
+        "--effort",
+        choices=("all", "turns", "quick"),
+        default="all",
+        help="all comparisons, the dear ones by turns, or two of them",
+    )
     parser.add_argument("--save", default="", help="a folder for reduced programs")
     parser.add_argument("--case", default="", help="a file that a crash left in FOLDER")
     parser.add_argument("--json", action="store_true", help="the summary as JSON")
@@ -66,7 +72,7 @@ def one(args: Any) -> int:
     case = read(args.case) if args.case else made(seed, args.steps)
 
     def check(c: Any) -> str:
-        return checked(c, seed, not args.quick)
+        return checked(c, seed, args.effort)
 
     problem = isolated(check, case)
     print(described(case, seed))
@@ -101,9 +107,9 @@ def verdict(args: Any, seed: int) -> dict[str, Any]:
         return {"problem": f"making: {text}", "nodes": 0}
     if args.save:
         write(os.path.join(args.save, f"seed{seed}.case"), case)
-    problem = checked(case, seed, not args.quick)
+    problem = checked(case, seed, args.effort)
     if problem and args.save:
-        smaller, problem = reduced(case, lambda c: checked(c, seed, not args.quick), 300)
+        smaller, problem = reduced(case, lambda c: checked(c, seed, args.effort), 300)
         with open(os.path.join(args.save, f"seed{seed}.py"), "w") as file:
             file.write(program(smaller, problem))
     elif args.save:
@@ -116,7 +122,7 @@ def write(path: str, case: Case) -> None:
     """Keep a case for another process, which has the same ops but may draw other graphs."""
     os.makedirs(os.path.dirname(path), exist_ok=True)
     graph = Graph(case.inputs, [*case.outputs, *(v for _, v in case.updates)])
-    with open(path, "wb") as file:
+    with open(path, "wb") as file, contextlib.suppress(pickle.PicklingError):  # a lambda in an op
         pickle.dump((graph, [s for s, _ in case.updates], case.calls, case.special), file)
 
 
@@ -146,7 +152,7 @@ class Worker(threading.Thread):
         """Run a process until it ends; the seed to go on with."""
         command = [sys.executable, "-m", "tests.fuzz", "--worker", f"--start={start}",
                    f"--count={self.last - start}", f"--steps={self.args.steps}"]  # fmt: skip
-        command += ["--quick"] * self.args.quick
+        command += [f"--effort={self.args.effort}"]
         command += [f"--save={self.args.save}"] if self.args.save else []
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                    stdin=subprocess.DEVNULL, text=True)  # fmt: skip

@@ -32,11 +32,11 @@ def made(seed: int, steps: int = 0) -> Case:
         return make(seed, steps or (4, 8, 8, 10, 12, 30)[seed % 6])
 
 
-def checked(case: Case, seed: int, thorough: bool = True) -> str:
+def checked(case: Case, seed: int, effort: str = "all") -> str:
     """What differs, or ""; a failure of another kind is one too."""
     try:
         with quiet(), contextlib.redirect_stdout(io.StringIO()):
-            return check_case(case, seed, thorough)
+            return check_case(case, seed, effort)
     except Exception as error:
         last = traceback.extract_tb(error.__traceback__)[-1]
         place = f"{last.filename.rpartition('/')[2]}:{last.lineno}"
