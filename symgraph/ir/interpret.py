@@ -194,9 +194,9 @@ class Machine:
     def _apply(self, node: Apply, op: Op, inputs: list[np.ndarray], env: Env) -> list[np.ndarray]:
         try:
             if hasattr(op, "inner"):
-                results = op.reference(self._inner(env), *inputs)
+                arrays = _listed(op.reference(self._inner(env), *inputs))
             else:
-                results = op.reference(*_widened(op, inputs))
+                arrays = by_reference(node, inputs)
         except SymgraphError as error:
             if node.origin is not None and not hasattr(op, "inner"):  # whose nodes have said it
                 error.origin = node.origin
@@ -207,10 +207,6 @@ class Machine:
             place = f" ({node.origin.brief()})" if node.origin is not None else ""
             error.add_note(f"in the reference of {op!r}{place}")
             raise
-        several = isinstance(results, tuple | list)
-        arrays = [np.asarray(r) for r in (results if several else (results,))]
-        if op.widens and any(dtypes.is_narrow(v.dtype) for v in node.outputs):
-            arrays = [_narrowed(v.dtype, a) for v, a in zip(node.outputs, arrays, strict=False)]
         if len(arrays) != len(node.outputs):
             raise VerifyError(f"{op.name}: {len(arrays)} results for {len(node.outputs)} outputs")
         for v, a in zip(node.outputs, arrays, strict=True):
@@ -245,7 +241,22 @@ class Inner:
         ]
 
 
-def _widened(op: Op, arrays: list[np.ndarray]) -> list[np.ndarray]:
+def by_reference(node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a node without inner graphs by its op's reference, narrow floats in float32
+    and rounded once."""
+    op = node.op
+    arrays = _listed(op.reference(*_widened(op, inputs)))  # type: ignore[attr-defined]
+    if op.widens and any(dtypes.is_narrow(v.dtype) for v in node.outputs):
+        arrays = [_narrowed(v.dtype, a) for v, a in zip(node.outputs, arrays, strict=False)]
+    return arrays
+
+
+def _listed(results: Any) -> list[np.ndarray]:
+    several = isinstance(results, tuple | list)
+    return [np.asarray(r) for r in (results if several else (results,))]
+
+
+def _widened(op: Op, arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     """What an op's reference is given: float32 in the place of narrow floats."""
     if not op.widens:
         return arrays

@@ -12,6 +12,7 @@ from symgraph import dtypes
 from symgraph.errors import RewriteError, SymgraphError
 from symgraph.ir.graph import Apply, Constant, Variable, apply, constant, creating_with
 from symgraph.ir.hashing import is_large
+from symgraph.ir.interpret import by_reference
 from symgraph.ir.op import OPS
 from symgraph.ops.nn import softmax
 from symgraph.ops.reductions import log_of_sum, logsumexp
@@ -141,7 +142,7 @@ def evaluated(node: Apply) -> Constant | None:
     data = [i.data for i in node.inputs if isinstance(i, Constant)]
     try:
         with np.errstate(all="ignore"):
-            found = node.op.reference(*data)
+            found = by_reference(node, data)[0]
     except (SymgraphError, ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
         return None
     return constant(found, out.dtype)

@@ -102,7 +102,7 @@ def _within(a: Apply, b: Apply) -> dict[Variable, Variable]:
     constants = len(a.inputs) - p.carries - p.sequences
     spans = ((p.carries, 0), (p.sequences, q.carries), (constants, q.carries + q.sequences))
     places = [first + k for count, first in spans for k in range(count)]
-    if p.sequences > q.sequences or places[-1] >= len(b.inputs):
+    if p.sequences > q.sequences or max(places, default=-1) >= len(b.inputs):
         return {}
     if any(v is not b.inputs[k] for v, k in zip(a.inputs, places, strict=True)):
         return {}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import symgraph as sg
-from symgraph import stages
+from symgraph import dtypes, stages
 from symgraph.codegen import llvm
 from symgraph.executor import load_code
 from symgraph.ir.graph import Graph
@@ -192,3 +192,24 @@ def test_a_load_that_never_happens_is_no_part_of_a_pair(mode: str) -> None:
     f = sg.compile([x], y, mode=mode)
     given = np.arange(68.0).reshape(17, 2, 2)
     np.testing.assert_allclose(f(given), given + given.sum(2)[:, 1][:, None, None])
+
+
+def test_folded_narrow_constants_are_rounded_once(mode: str) -> None:
+    low = np.full((9,), -1.078125, np.float32).astype(dtypes.numpy_dtype("bfloat16"))
+    found = sg.compile([], [sg.sigmoid(sg.constant(low))], mode=mode)()[0]
+    assert found[0] == np.float32(0.253906).astype(found.dtype)
+
+
+def test_a_loop_that_reads_nothing_beside_one_with_carries(mode: str) -> None:
+    """Whether the smaller one is a part of the other was asked by its last operand."""
+    rows = parse_graph("graph() {\n  return const<float64>(2.5)\n}", {})
+    steps = parse_graph(
+        "graph(%0: float64) {\n  %1 = add(%0, const<float64>(1.0)) : float64\n  return %1, %1\n}",
+        {},
+    )
+    scan = OPS["scan"]
+    lone = scan(body=rows, carries=0, sequences=0, length=3, reverse=False, truncate=-1)()
+    _, sums = scan(body=steps, carries=1, sequences=0, length=3, reverse=False, truncate=-1)(
+        sg.constant(1.0)
+    )
+    assert sg.compile([], lone + sums, mode=mode)().tolist() == [4.5, 5.5, 6.5]

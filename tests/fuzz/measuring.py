@@ -106,10 +106,14 @@ def _safe(array: np.ndarray) -> bool:
 
 
 def _refuse_undefined(node: Apply, inputs: Sequence[np.ndarray]) -> None:
-    """A float outside the range of an integer dtype becomes any integer, and a search among
-    elements that are not sorted ends anywhere."""
+    """A float outside the range of an integer dtype becomes any integer, a search among elements
+    that are not sorted ends anywhere, and NumPy's complex power of an infinity is NaN, also where
+    it is a reciprocal or a square, which rules make of it."""
     if node.op.name == "searchsorted" and not np.array_equal(np.sort(inputs[0]), inputs[0], True):
         raise Undefined
+    if node.op.name == "power" and node.output.dtype.startswith("complex"):
+        if not all(np.isfinite(a).all() for a in inputs):
+            raise Undefined
     if node.op.name != "cast":
         return
     target = node.outputs[0].dtype

@@ -64,7 +64,8 @@ class _Writer:
         body.append("for a, b in zip(*results, strict=True):")
         body.append("    assert a.dtype == b.dtype and a.shape == b.shape")
         body.append("    np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)")
-        return [*self.head(), "", *body]
+        narrow = any("bfloat16" in line for line in body)
+        return [*["import ml_dtypes  # noqa: F401"] * narrow, *self.head(), "", *body]
 
     def head(self) -> list[str]:
         out = ["import numpy as np", "", "import symgraph as sg"]
