@@ -89,6 +89,8 @@ def _trace_of_product(x: Variable, y: Variable, a: Any, b: Any, axes: Any, root:
         return None
     left = _transposed(x) if a else x
     right = y if b else _transposed(y)
+    if left.shape[-2:] != right.shape[-2:]:
+        return None  # the product is not square, or may not be
     return Sum((root.ndim, root.ndim + 1))(left * right)
 
 

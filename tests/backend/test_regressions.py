@@ -213,3 +213,11 @@ def test_a_loop_that_reads_nothing_beside_one_with_carries(mode: str) -> None:
         sg.constant(1.0)
     )
     assert sg.compile([], lone + sums, mode=mode)().tolist() == [4.5, 5.5, 6.5]
+
+
+@pytest.mark.parametrize("rows", [0, 2, 5, 7])
+def test_the_diagonal_of_a_product_that_is_not_square(mode: str, rows: int) -> None:
+    a, b = sg.matrix("a", shape=("m", 3)), sg.matrix("b", shape=(3, 5))
+    f = sg.compile([a, b], sg.sum(sg.diagonal(a @ b)), mode=mode)
+    x, y = np.arange(3.0 * rows).reshape(rows, 3), np.arange(15.0).reshape(3, 5)
+    assert f(x, y) == np.trace(x @ y)

@@ -107,12 +107,13 @@ def _safe(array: np.ndarray) -> bool:
 
 def _refuse_undefined(node: Apply, inputs: Sequence[np.ndarray]) -> None:
     """A float outside the range of an integer dtype becomes any integer, a search among elements
-    that are not sorted ends anywhere, and NumPy's complex power of an infinity is NaN, also where
-    it is a reciprocal or a square, which rules make of it."""
+    that are not sorted ends anywhere, NumPy's complex power of an infinity is NaN, also where it is
+    a reciprocal or a square, which rules make of it, and minus infinity to the power of one half is
+    NaN for a scalar exponent and infinity for an array of them."""
     if node.op.name == "searchsorted" and not np.array_equal(np.sort(inputs[0]), inputs[0], True):
         raise Undefined
-    if node.op.name == "power" and node.output.dtype.startswith("complex"):
-        if not all(np.isfinite(a).all() for a in inputs):
+    if node.op.name == "power" and not all(np.isfinite(a).all() for a in inputs):
+        if inputs[0].dtype.kind == "c" or 0.5 in inputs[1]:
             raise Undefined
     if node.op.name != "cast":
         return
