@@ -196,7 +196,7 @@ class Machine:
             if hasattr(op, "inner"):
                 arrays = _listed(op.reference(self._inner(env), *inputs))
             else:
-                arrays = by_reference(node, inputs)
+                arrays = by_reference(node, op, inputs)
         except SymgraphError as error:
             if node.origin is not None and not hasattr(op, "inner"):  # whose nodes have said it
                 error.origin = node.origin
@@ -241,11 +241,10 @@ class Inner:
         ]
 
 
-def by_reference(node: Apply, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """The outputs of a node without inner graphs by its op's reference, narrow floats in float32
-    and rounded once."""
-    op = node.op
-    arrays = _listed(op.reference(*_widened(op, inputs)))  # type: ignore[attr-defined]
+def by_reference(node: Apply, op: Op, inputs: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """The outputs of a node by the reference of its op, whose sizes are numbers: narrow floats in
+    float32 and rounded once."""
+    arrays = _listed(op.reference(*_widened(op, inputs)))
     if op.widens and any(dtypes.is_narrow(v.dtype) for v in node.outputs):
         arrays = [_narrowed(v.dtype, a) for v, a in zip(node.outputs, arrays, strict=False)]
     return arrays

@@ -142,7 +142,7 @@ def evaluated(node: Apply) -> Constant | None:
     data = [i.data for i in node.inputs if isinstance(i, Constant)]
     try:
         with np.errstate(all="ignore"):
-            found = by_reference(node, data)[0]
+            found = by_reference(node, node.op, data)[0]
     except (SymgraphError, ArithmeticError, ValueError, IndexError, np.linalg.LinAlgError):
         return None
     return constant(found, out.dtype)
