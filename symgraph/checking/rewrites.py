@@ -173,11 +173,17 @@ class _Rewrites(Noisy):
         given = dict(zip(part.given, values, strict=True))
         if not change.exact or any(not n.op.elementwise for n in part.nodes):
             good |= within(before, after, moves(part, self.state, given, env))
+        if not change.exact and not all(map(_finite, given.values())):
+            good |= ~np.isfinite(after.astype("complex128"))  # 0 * inf, also of no elements
         if not good.all():
             k = worst(good, before, after)
             rows = [operand(v, a, k, before.shape) for v, a in given.items()]
             new = f"{element(after, k)}{at(k)}, before {element(before, k)}"
             raise _error(change, f"is {new}", rows)
+
+
+def _finite(array: np.ndarray) -> bool:
+    return array.dtype.kind not in "fcV" or bool(np.isfinite(array.astype("complex128")).all())
 
 
 def _error(change: Change, what: str, operands: Sequence[Any] = ()) -> DebugError:

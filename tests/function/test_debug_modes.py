@@ -318,3 +318,10 @@ def test_repeated_calls_and_dtypes() -> None:
     assert "multiply makes inf at [0, 0] of finite" in caught(f, big, kind=NonFiniteError).what
     z = sg.vector("z", dtype="complex128")
     assert "divide" in nan_at(1 / z, [z], np.array([1j, 0])).what
+
+
+def test_rules_over_the_reals_may_multiply_infinity_by_nothing() -> None:
+    x, y = sg.vector("x"), sg.tensor("y", shape=(1,))
+    copies = (x <= x) - y  # as many as x has elements: none
+    f = sg.compile([x, y], copies - sg.sum(copies), mode="debug")
+    assert f([], [np.inf]).shape == (0,)
