@@ -78,6 +78,22 @@ def moved(rng: np.random.Generator, array: np.ndarray, exact: bool) -> np.ndarra
     return np.asarray(out).astype(array.dtype)
 
 
+def _turned(rng: np.random.Generator, name: str, results: list[np.ndarray]) -> list[np.ndarray]:
+    """Singular vectors and eigenvectors have any sign: rounding decides it too."""
+    if name not in ("svd", "eigh"):
+        return results
+    columns = 0 if name == "svd" else 1
+    u = results[columns]
+    signs = rng.choice(np.array([-1, 1], u.dtype), u.shape[-1:])
+    out = list(results)
+    out[columns] = u * signs
+    if name == "svd":
+        rows = results[2]
+        more = np.ones(max(rows.shape[-2] - len(signs), 0), u.dtype)
+        out[2] = rows * np.concatenate((signs, more))[: rows.shape[-2], None]
+    return out
+
+
 class Machine(_Machine):
     """The interpreter; with ``rng`` it adds noise to every result, inside of loops too."""
 
@@ -92,6 +108,7 @@ class Machine(_Machine):
         results = super()._apply(node, op, inputs, env)
         if self.rng is None or node.op.name in MOVES:
             return results
+        results = _turned(self.rng, node.op.name, results)
         exact = node.op.name in RING and all(map(_safe, [*inputs, *results]))
         return [moved(self.rng, r, exact) if is_inexact(r) else r for r in results]
 
