@@ -7,7 +7,7 @@ VERSIONS := 3.11 3.12 3.13
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-cuda fuzz lint format types golden bench docs reference size matrix clean
+.PHONY: help run test test-all test-cuda fuzz lint format types golden bench ulp docs reference size matrix clean
 
 help: ## show this list
 	@printf 'usage: make TARGET [ARGS="more arguments"]\n\n'
@@ -51,6 +51,9 @@ golden: .venv/.stamp ## accept the present output of every stage as the golden t
 bench: .venv/.stamp ## the benchmarks beside their peers, as far as these are installed
 	$(PY) benchmarks/bench.py $(ARGS)
 	$(PY) benchmarks/compile_time.py $(if $(findstring --quick,$(ARGS)),--quick)
+
+ulp: .venv/.stamp ## the accuracy of every vector function, float32 for all 2^32 arguments (hours)
+	$(PY) -m benchmarks.accuracy --exhaustive --write $(ARGS)
 
 docs: .venv/.stamp ## run every example of the README, the pages under docs/ and the docstrings
 	$(PYTEST) tests/test_docs.py $(ARGS)

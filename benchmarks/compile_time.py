@@ -11,7 +11,6 @@ import argparse
 import importlib
 import itertools
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -19,6 +18,8 @@ import tempfile
 import time
 from pathlib import Path
 from typing import Any
+
+from fresh import environment, prepare
 
 HERE = Path(__file__).resolve()
 WORKLOADS = (
@@ -129,15 +130,7 @@ def child_chain(nodes: int) -> dict[str, float]:
 
 def ask(cache: str, *words: str, limit: float = 600) -> dict[str, Any]:
     """The figures of a child in a fresh process; all compilers keep their caches in ``cache``."""
-    env = os.environ | {
-        "SYMGRAPH_CACHE_DIR": f"{cache}/symgraph",
-        "JAX_COMPILATION_CACHE_DIR": f"{cache}/jax",
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
-        "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES": "-1",
-        "NUMBA_CACHE_DIR": f"{cache}/numba",
-        "PYTENSOR_FLAGS": f"base_compiledir={cache}/pytensor",
-        "TORCHINDUCTOR_CACHE_DIR": f"{cache}/inductor",
-    }  # fmt: skip
+    env = environment(cache)
     command = [sys.executable, str(HERE), "--child", *words]
     try:
         done = subprocess.run(command, env=env, capture_output=True, text=True, timeout=limit)
@@ -177,6 +170,7 @@ def cold_and_cached(name: str, contender: str, repeats: int) -> dict[str, Any]:
 
 
 def report(options: argparse.Namespace) -> dict[str, Any]:
+    prepare()
     peers = importlib.import_module("peers")
     names = ["symgraph", *(n for n in options.peers.split(",") if n and peers.installed(n))]
     repeats = options.repeats or (1 if options.quick else 5)

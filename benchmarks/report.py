@@ -1,16 +1,13 @@
-"""The figures as an aligned table and as one page of bars (HTML with inline SVG)."""
+"""The figures as text: lines while it runs, and the table of docs/performance.md."""
 
 from __future__ import annotations
 
-import html
 from pathlib import Path
 from typing import Any
 
 ORDER = ("symgraph", "numpy", "numexpr", "numba", "jax", "torch", "torch.compile", "pytensor")
-COLOURS = {
-    "symgraph": "#c2410c", "numpy": "#64748b", "numexpr": "#94a3b8", "numba": "#0e7490",
-    "jax": "#4338ca", "torch": "#a16207", "torch.compile": "#ca8a04", "pytensor": "#15803d",
-}  # fmt: skip
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
 def seconds(value: float | None) -> str:
@@ -23,68 +20,91 @@ def seconds(value: float | None) -> str:
     return f"{value * 1e9:.3g} ns"
 
 
-def _cell(row: dict[str, Any], name: str) -> str:
+def megabytes(value: float | None) -> str:
+    """Bytes as megabytes: 12, 0.3."""
+    return "-" if value is None else f"{value / 1e6:.0f}" if value >= 1e7 else f"{value / 1e6:.1f}"
+
+
+def cell(row: dict[str, Any], name: str) -> str:
+    """The median of a contender, "failed" or nothing."""
     if name in row["contenders"]:
         return seconds(row["contenders"][name]["median"])
     return "failed" if name in row["failed"] else "-"
+
+
+def fresh_pair(row: dict[str, Any], name: str) -> tuple[str, str, str]:
+    """First call cold and cached, and peak megabytes, of a contender; "-" where not measured."""
+    found = row["fresh"].get(name) or {}
+    return seconds(found.get("cold")), seconds(found.get("cached")), megabytes(found.get("peak"))
+
+
+def share(row: dict[str, Any]) -> str:
+    """The share of the limit that symgraph reaches, where the workload tells one."""
+    value = row["contenders"].get("symgraph", {}).get("share")
+    return "-" if value is None else f"{value:.0%}"
 
 
 def text_row(row: dict[str, Any], header: bool = False) -> str:
     """One line of the table; ``header`` puts the titles above it."""
     lines = []
     if header:
-        lines.append(f"{'workload':27s}" + "".join(f"{n:>14s}" for n in ORDER)
-                     + f"{'ratio':>8s}  {'first call':>10s} {'cached':>8s}")  # fmt: skip
-    timed = row["contenders"]
-    cells = "".join(f"{_cell(row, n):>14s}" for n in ORDER)
+        lines.append(f"{'workload':33s}" + "".join(f"{n:>14s}" for n in ORDER)
+                     + f"{'ratio':>8s}{'limit':>7s} |{'cold':>9s}{'cached':>9s}{'MB':>6s} |"
+                     f"{'jax cold':>9s}{'cached':>9s}{'MB':>6s}")  # fmt: skip
+    cells = "".join(f"{cell(row, n):>14s}" for n in ORDER)
     ratio = f"{row['ratio']:.2f}" if row["ratio"] else "-"
-    first = timed.get("symgraph", {}).get("first")
-    lines.append(
-        f"{row['name']:27s}{cells}{ratio:>8s}  {seconds(first):>10s} {seconds(row['cached']):>8s}"
-    )
+    ours, jax = fresh_pair(row, "symgraph"), fresh_pair(row, "jax")
+    ends = " |".join(f"{a:>9s}{b:>9s}{c:>6s}" for a, b, c in (ours, jax))
+    lines.append(f"{row['name']:33s}{cells}{ratio:>8s}{share(row):>7s} |{ends}")
     lines += [f"    {name}: {why}" for name, why in row["failed"].items()]
+    lines += [f"    {n} in a fresh process: {f['failed']}" for n, f in row["fresh"].items()
+              if "failed" in f]  # fmt: skip
     return "\n".join(lines)
 
 
-def markdown(rows: list[dict[str, Any]]) -> str:
-    """The table of the documentation."""
-    out = ["| workload | " + " | ".join(ORDER) + " | ratio | first call |",
-           "|---|" + "---:|" * (len(ORDER) + 2)]  # fmt: skip
-    for row in rows:
-        timed = row["contenders"]
-        cells = [seconds(timed[n]["median"]) if n in timed else "" for n in ORDER]
-        ratio = f"{row['ratio']:.2f}" if row["ratio"] else ""
-        first = seconds(timed["symgraph"]["first"]) if "symgraph" in timed else ""
-        out.append(f"| {row['name']}, {row['what']} | {' | '.join(cells)} | {ratio} | {first} |")
-    return "\n".join(out)
+def closing(summary: dict[str, Any]) -> str:
+    """The means and the workloads that lose most."""
+    if not summary.get("mean"):
+        return ""
+    lost = sorted((r for r in summary["rows"] if (r["ratio"] or 9) < 0.9), key=lambda r: r["ratio"])
+    lines = [
+        f"geometric mean of the ratios to the best peer: {summary['mean']:.2f}",
+        "to each alone: " + ", ".join(f"{n} {m:.2f}" for n, m in summary["means"].items()),
+    ]
+    lines += [f"  behind: {r['name']:33s} {r['ratio']:.2f} ({r['best_peer']})" for r in lost]
+    return "\n".join(lines)
 
 
-def write_page(path: Path, summary: dict[str, Any]) -> None:
-    """Bars of the median times, one group for each workload, the fastest peer as the unit."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+def markdown(summary: dict[str, Any]) -> str:
+    """The table of the documentation, with the machine, the versions and the means."""
     machine = ", ".join(f"{k} {v}" for k, v in summary["machine"].items())
     versions = ", ".join(f"{k} {v}" for k, v in summary["versions"].items())
-    body = "\n".join(_bars(row) for row in summary["rows"] if row["contenders"])
-    path.write_text(
-        "<!doctype html><meta charset=utf-8><title>symgraph benchmarks</title>"
-        "<style>body{font:14px system-ui;margin:2em auto;max-width:60em}"
-        "h2{font-size:1em;margin:1.5em 0 0}"
-        "p{color:#475569}text{font:12px system-ui;fill:#0f172a}</style>"
-        f"<h1>Benchmarks</h1><p>{html.escape(machine)}</p><p>{html.escape(versions)}</p>\n{body}\n"
-    )
+    limits = summary["limits"]
+    titles = [*ORDER, "ratio", "of the limit", "first call cold", "cached", "MB", "JAX cold",
+              "cached", "MB"]  # fmt: skip
+    out = [
+        f"{machine}.  ", f"{versions}.  ",
+        f"Limits: {limits['fma_float32'] / 1e9:.0f} GFLOP/s in float32, "
+        f"{limits['fma_float64'] / 1e9:.0f} in float64; memory in GB/s: read "
+        f"{limits['stream_read'] / 1e9:.0f}, copy {limits['stream_plain'] / 1e9:.0f}, with "
+        f"non-temporal stores {limits['stream_nontemporal'] / 1e9:.0f}; first touch of 80 MB "
+        f"{seconds(limits['first_touch_80MB'])}.", "",
+        "| workload | " + " | ".join(titles) + " |", "|---|" + "---:|" * len(titles),
+    ]  # fmt: skip
+    for row in summary["rows"]:
+        timed = row["contenders"]
+        cells = [seconds(timed[n]["median"]) if n in timed else "" for n in ORDER]
+        cells += [f"{row['ratio']:.2f}" if row["ratio"] else "", share(row)]
+        cells += [c if c != "-" else "" for n in ("symgraph", "jax") for c in fresh_pair(row, n)]
+        out.append(f"| {row['name']}: {row['what']} | {' | '.join(cells)} |")
+    means = ", ".join(f"{n} {m:.2f}" for n, m in summary["means"].items())
+    mean = f"{summary['mean']:.2f}" if summary["mean"] else "-"
+    last = f"Geometric mean of the ratio to the best peer: **{mean}**; to each alone: {means}."
+    return "\n".join([*out, "", last])
 
 
-def _bars(row: dict[str, Any]) -> str:
-    timed = [(n, row["contenders"][n]["median"]) for n in ORDER if n in row["contenders"]]
-    slowest = max(value for _, value in timed)
-    lines = []
-    for k, (name, value) in enumerate(timed):
-        y, width = 20 * k, max(1.0, 560 * value / slowest)
-        lines += [
-            f'<text x="100" y="{y + 14}" text-anchor="end">{name}</text>',
-            f'<rect x="110" y="{y + 3}" width="{width:.1f}" height="14" fill="{COLOURS[name]}"/>',
-            f'<text x="{116 + width:.1f}" y="{y + 14}">{seconds(value)}</text>',
-        ]
-    title = html.escape(f"{row['name']}: {row['what']}")
-    height = 20 * len(timed) + 4
-    return f'<h2>{title}</h2><svg width="800" height="{height}">{"".join(lines)}</svg>'
+def write_table(summary: dict[str, Any]) -> None:
+    """Put the table between the markers of the page."""
+    text = PAGE.read_text()
+    before, rest = text.split(BEGIN, 1)
+    PAGE.write_text(f"{before}{BEGIN}\n{markdown(summary)}\n{END}{rest.split(END, 1)[1]}")

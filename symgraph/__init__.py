@@ -48,11 +48,9 @@ class _Package(ModuleType):
         self.__dict__.update({n: names[n] for n in (*api.__all__, "__all__")})
         if name in self.__dict__:
             return self.__dict__[name]
-        import difflib  # only for the message
-
-        near = difflib.get_close_matches(name, api.__all__, 1, 0.6)
-        hint = f"; did you mean sg.{near[0]}?" if near else ""
-        raise AttributeError(f"module 'symgraph' has no attribute {name!r}{hint}")
+        errors = importlib.import_module("symgraph.errors")
+        what = f"module 'symgraph' has no attribute {name!r}"
+        raise errors.NoSuchAttribute(what, hint=_instead(name, api))
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "scalar" or not isinstance(value, ModuleType):
@@ -60,6 +58,22 @@ class _Package(ModuleType):
 
     def __dir__(self) -> list[str]:
         return ["__version__", *_LATER, *self.__all__]
+
+
+def _instead(name: str, api: ModuleType) -> str:
+    """What to write for a name that is not there, for the message."""
+    import difflib
+
+    places = ("nn", "linalg", "special", "random", "sparse", "fft", "signal")
+    found = [f"sg.{p}.{name}" for p in places if name in getattr(vars(api)[p], "__all__", ())]
+    porting = importlib.import_module("symgraph.interop.porting")
+    if not found and (answer := porting.equivalent(f"theano.tensor.{name}")).write:
+        found = [answer.write]
+    if not found:
+        found = [answer.write] if (answer := porting.equivalent(f"theano.{name}")).write else []
+    if not found:
+        found = [f"sg.{n}" for n in difflib.get_close_matches(name, api.__all__, 1, 0.6)]
+    return f"did you mean {found[0]}?" if found else ""
 
 
 sys.modules[__name__].__class__ = _Package

@@ -25,7 +25,7 @@ from symgraph.ir.save import load, save
 from symgraph.ir.shared import Shared, shared
 from symgraph.ir.text import tree_text as _tree_text
 from symgraph.ir.types import TensorType
-from symgraph.ops import fft, linalg, nn, random, signal, sparse
+from symgraph.ops import checkpoint_policies, fft, linalg, nn, random, signal, sparse
 from symgraph.ops import special_functions as special
 from symgraph.ops.arithmetic import *
 from symgraph.ops.assembling import *

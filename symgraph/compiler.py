@@ -20,7 +20,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from symgraph import callbacks
+from symgraph import callbacks, config
 from symgraph.codegen import llvm
 from symgraph.errors import (
     ArgumentError,
@@ -44,6 +44,7 @@ from symgraph.ir.hashing import inner_graphs, large_constants, structural_hash
 from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
 from symgraph.ir.shared import Shared
+from symgraph.ir.types import same_size
 from symgraph.ops import retyping
 from symgraph.ops.nests import container_class, parts_of
 from symgraph.ops.operands import as_variable
@@ -92,6 +93,10 @@ def compile(
         raise ArgumentError(f"the name of a function is text, not {name!r:.60}")
     if mode not in MODES:
         raise ArgumentError(f"unknown mode {mode!r}", hint=f"modes are {', '.join(MODES)}")
+    if on_unused_input not in ("raise", "ignore"):
+        raise ArgumentError(
+            f"on_unused_input is 'raise' or 'ignore', not {on_unused_input!r}",
+        )
     options = {"mode": mode, **({"exclude": _excluded(exclude)} if exclude else {})}
     d = define(inputs, outputs, updates, givens, name, on_unused_input, options)
     return build_function(d)
@@ -204,10 +209,19 @@ def _named_inputs(inputs: Any) -> Structure:
                 v, Constant) else "the result of an expression"  # fmt: skip
             raise ArgumentError(
                 f"input {k} ({v.label()}) is {kind}, not an input variable",
-                hint="make inputs with sg.tensor, sg.vector ...; replace other variables by givens",
+                hint="inputs come first, then outputs; inputs are made by sg.tensor, sg.vector "
+                "...; other variables are replaced by givens",
             )
         if v in seen or (v.name and v.name in names):
-            raise ArgumentError(f"input {v.label()} is listed twice, or two inputs share its name")
+            raise ArgumentError(
+                f"input {v.label()} is listed twice, or two inputs share its name",
+                operands=[
+                    (i.label(), i.type.text(), i.origin)
+                    for i in (*seen, v)
+                    if i is v or i.name == v.name
+                ],
+                hint="names serve as keywords at the call: give each input its own",
+            )
         seen.add(v)
         names.add(v.name or "")
     return into
@@ -231,7 +245,10 @@ def _pairs(mapping: Any, what: str) -> list[tuple[Any, Any]]:
     found = list(mapping.items()) if isinstance(mapping, Mapping) else list(mapping)
     for pair in found:
         if not isinstance(pair, tuple | list) or len(pair) != 2:
-            raise ArgumentError(f"{what} are a dict or pairs of old and new, not {pair!r:.60}")
+            raise ArgumentError(
+                f"{what} are a dict or pairs of old and new, not {pair!r:.60}",
+                hint=f"write {what}={{w: new_w}}",
+            )
     return [p for old, new in found for p in _part_pairs(old, new, what)]
 
 
@@ -249,7 +266,13 @@ def _update_pairs(updates: Any) -> list[tuple[Shared, Variable]]:
     out: list[tuple[Shared, Variable]] = []
     for target, value in _pairs(updates, "updates"):
         if not isinstance(target, Shared):
-            raise UpdateError(f"updates need shared variables as keys, not {target!r}")
+            made = isinstance(target, Variable) and target.owner is not None
+            raise UpdateError(
+                f"updates need shared variables as keys, not {target!r}",
+                hint="w -= 0.1 makes a new tensor of that name: write updates={w: w - 0.1}"
+                if made
+                else "sg.shared(value) makes one",
+            )
         if target in {s for s, _ in out}:
             raise UpdateError(f"shared variable {target.label()} is updated twice")
         new = as_variable(value)
@@ -275,6 +298,8 @@ def _fitting(target: Shared, new: Variable) -> Variable:
         raise UpdateError(
             f"update of {target.label()} ({target.type.text()}) has type {new.type.text()}",
             operands=operands,
+            hint="sg.broadcast_to(value, w.shape); for an axis that changes: "
+            "sg.shared(value, shape=(None,))",
         )
     return new
 
@@ -302,13 +327,22 @@ def _given_pairs(givens: Any) -> dict[Variable, Variable]:
     out: dict[Variable, Variable] = {}
     for old, new in _pairs(givens, "givens"):
         if not isinstance(old, Variable):
-            raise ArgumentError(f"givens replace variables, not {old!r}")
+            raise ArgumentError(
+                f"givens replace variables, not {old!r}",
+                hint="the key is the variable itself, not its name",
+            )
         replacement = as_variable(new)
         if replacement.dtype != old.dtype or replacement.ndim != old.ndim:
             raise DTypeError(
                 f"givens: {old.label()} is {old.type.text()}, "
-                f"its replacement {replacement.type.text()}"
+                f"its replacement {replacement.type.text()}",
+                hint=f"cast it: value.astype({old.dtype!r})"
+                if replacement.ndim == old.ndim
+                else "",
             )
+        for a, b in zip(old.shape, replacement.shape, strict=True):
+            if isinstance(a, int) and isinstance(b, int):
+                same_size(a, b, f"givens: sizes of {old.label()} and its replacement differ")
         out[old] = replacement
     return out
 
@@ -464,6 +498,8 @@ def cache_key(d: Definition) -> Key | None:
         "updates": json.dumps([positions[s] for s in d.updates]),
         "outputs": d.outputs.container,
         "mode": " ".join([str(d.options["mode"]), *d.options.get("exclude", ())]),
+        "parallel": str(config.get("parallel_from")),
+        "matmul": config.get("matmul"),
         "host": llvm.host_fingerprint(),
         "compiler": compiler_digest(),
     })  # fmt: skip
@@ -471,6 +507,7 @@ def cache_key(d: Definition) -> Key | None:
 
 _SOURCES = (
     "", "scalar", "ir", "loops", "ops", "rewrite", "passes", "lower", "codegen", "codegen/vmath",
+    "codegen/gemm",
 )  # fmt: skip
 
 
@@ -497,7 +534,13 @@ def evaluate(variable: Variable, values: Mapping[Variable, Any] | None = None) -
     >>> (x + 1).eval({x: 2.0})
     array(3.)
     """
+    if not isinstance(values, Mapping | None):
+        raise ArgumentError(f"eval takes a dict of values, not {type(values).__name__}")
     given = dict(values or {})
+    if name := next((k for k in given if isinstance(k, str)), None):
+        raise ArgumentError(
+            f"eval: the keys are variables, not the name {name!r}", hint="x.eval({x: 1.0})"
+        )
     inputs = [v for v in given if isinstance(v, Input) or container_class(v) is not None]
     others = [(k, v) for k, v in given.items() if not any(k is i for i in inputs)]
     function = compile(inputs, variable, on_unused_input="ignore", givens=others, name="eval")

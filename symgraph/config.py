@@ -14,16 +14,19 @@ default. Nothing is read while importing.
 | cache | SYMGRAPH_CACHE | 0 turns the disk cache off |
 | cache_dir | SYMGRAPH_CACHE_DIR | where the disk cache lives; None: the user's cache directory |
 | cache_size | SYMGRAPH_CACHE_SIZE | size cap of the disk cache in bytes (`512M`, `2G`) |
+| matmul | SYMGRAPH_MATMUL | who multiplies real matrices: `own` kernels (default) or `blas` |
 | num_threads | SYMGRAPH_NUM_THREADS | threads of a compiled function; default: usable CPUs |
+| parallel_from | SYMGRAPH_PARALLEL_FROM | nanoseconds of work from which a loop is shared out |
 | pool_size | SYMGRAPH_POOL_SIZE | bytes of freed outputs kept; None: a quarter of RAM; 0: no pool |
 | verify | SYMGRAPH_VERIFY | 1 verifies every intermediate program |
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from types import MappingProxyType, ModuleType
 from typing import Any, NamedTuple
@@ -33,7 +36,9 @@ from symgraph.errors import SymgraphError
 cache: bool
 cache_dir: str | None
 cache_size: int
+matmul: str
 num_threads: int
+parallel_from: int
 pool_size: int | None
 verify: bool
 
@@ -87,6 +92,18 @@ def _count(value: Any) -> int:
     return count
 
 
+def _nanoseconds(value: Any) -> int:
+    if isinstance(value, float | bool) or int(value) < 0:
+        raise ValueError
+    return int(value)
+
+
+def _multiplier(value: Any) -> str:
+    if value not in ("own", "blas"):
+        raise ValueError
+    return str(value)
+
+
 def _bytes(value: Any) -> int:
     if isinstance(value, float | bool):
         raise ValueError
@@ -117,9 +134,16 @@ def _directory(value: Any) -> str | None:
 
 
 def usable_cpus() -> int:
-    """CPUs that this process may run on: its affinity mask where the system has one."""
+    """CPUs that this process may use: its affinity mask where the system has one, or the time that
+    its control group grants where that is less (containers)."""
     affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
+    count = len(affinity(0)) if affinity else os.cpu_count() or 1
+    try:
+        with open("/sys/fs/cgroup/cpu.max", encoding="ascii") as file:
+            quota, period = file.read().split()
+        return max(1, min(count, -(-int(quota) // int(period))))
+    except (OSError, ValueError):  # no such group, or "max"
+        return count
 
 
 SETTINGS: dict[str, Setting] = {
@@ -128,7 +152,11 @@ SETTINGS: dict[str, Setting] = {
     "cache_size": Setting(
         "SYMGRAPH_CACHE_SIZE", _bytes, lambda: 1 << 30, "a number of bytes, as 1000000, 512M or 2G"
     ),
+    "matmul": Setting("SYMGRAPH_MATMUL", _multiplier, lambda: "own", "'own' or 'blas'"),
     "num_threads": Setting("SYMGRAPH_NUM_THREADS", _count, usable_cpus, "an integer above 0"),
+    "parallel_from": Setting(
+        "SYMGRAPH_PARALLEL_FROM", _nanoseconds, lambda: 40_000, "a number of nanoseconds, 0 or more"
+    ),
     "pool_size": Setting(
         "SYMGRAPH_POOL_SIZE", _optional_bytes, lambda: None, "a number of bytes, as 512M, 2G or 0"
     ),
@@ -149,10 +177,16 @@ def get(name: str) -> Any:
     >>> get("cache_size") > 0
     True
     """
-    setting = _setting(name)
-    for layer in (_changed.get(), _assigned):
-        if name in layer:
-            return layer[name]
+    _setting(name)
+    changed = _changed.get()
+    return changed[name] if name in changed else _standing(name)
+
+
+def _standing(name: str) -> Any:
+    """The value outside of any block."""
+    if name in _assigned:
+        return _assigned[name]
+    setting = SETTINGS[name]
     text = os.environ.get(setting.env)
     # an empty variable means the default, as shells that cannot unset a variable write it
     return setting.default() if not text else _valid(name, text, setting.env)
@@ -176,11 +210,13 @@ class change:
 
     def __enter__(self) -> None:
         self._token = _changed.set(MappingProxyType({**_changed.get(), **self._values}))
+        _tell(self._values)
 
     def __exit__(self, *_: object) -> None:
         if self._token is not None:
             _changed.reset(self._token)
             self._token = None
+            _tell(self._values)
 
 
 def reset(*names: str) -> None:
@@ -188,6 +224,25 @@ def reset(*names: str) -> None:
     for name in names or tuple(SETTINGS):
         _setting(name)
         _assigned.pop(name, None)
+    _tell(names or tuple(SETTINGS))
+
+
+_watchers: dict[str, Callable[[Any, Any], None]] = {}
+
+
+def watch(name: str, changed: Callable[[Any, Any], None]) -> None:
+    """Call ``changed(value, own)`` after each change of a setting, for native code cannot ask: the
+    value of the process, and that of the calling thread's `change` block or None. A setting has one
+    watcher."""
+    _setting(name)
+    _watchers[name] = changed
+
+
+def _tell(names: Iterable[str]) -> None:
+    for name in names:
+        if name in _watchers:
+            with contextlib.suppress(ConfigError):  # whoever reads the setting will hear of it
+                _watchers[name](_standing(name), _changed.get().get(name))
 
 
 def unknown_environment() -> list[str]:
@@ -228,6 +283,7 @@ class _Settings(ModuleType):
         # importing sets submodules and tests patch functions: only settings are our business
         if name in SETTINGS:
             _assigned[name] = _valid(name, value, name)
+            _tell((name,))
         elif name in self.__dict__ or name.startswith("_"):
             super().__setattr__(name, value)
         else:

@@ -111,14 +111,20 @@ def _from_numpy(spec: DTypeLike) -> str:
     except (TypeError, ValueError):
         dtype = None
     if dtype is None:
-        raise DTypeError(f"not a dtype: {spec!r}", hint=f"one of {', '.join(ALL)}")
+        hint = f"one of {', '.join(ALL)}"
+        if not isinstance(spec, str | type | None):
+            hint = "here stands the dtype; a shape is one tuple (3, 4), other arguments go by name"
+        raise DTypeError(f"not a dtype: {spec!r:.60}", hint=hint)
     if not dtype.isnative:
         raise DTypeError(
             f"unsupported byte order of dtype {dtype.str!r}",
             hint=f"convert the array with .astype({dtype.name!r}) first",
         )
     if dtype.name not in _TABLE:
-        raise DTypeError(f"unsupported dtype {dtype.name!r}", hint=f"one of {', '.join(ALL)}")
+        hint = f"one of {', '.join(ALL)}"
+        if dtype.kind in "OUS":
+            hint = "numbers are needed; np.asarray(value, float) says what stands in the way"
+        raise DTypeError(f"unsupported dtype {dtype.name!r}", hint=hint)
     return dtype.name
 
 

@@ -20,13 +20,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symgraph.provenance import Origin, capture
-
-Operand = tuple[str, str, "Origin | None"]  # name, type as text, where it was made
-
-WIDTH = 100
-# with the place, two source lines and the last line these make twelve
-WHAT_LINES, OPERAND_LINES, HINT_LINES = 3, 3, 2
+from symgraph import layout
+from symgraph.layout import Operand
+from symgraph.provenance import Origin, called_by_user, capture
 
 CODES: dict[str, type[SymgraphError]] = {}
 
@@ -40,6 +36,7 @@ class SymgraphError(Exception):
     """
 
     code = "SG000"
+    lists_arguments = False  # whether the tensors of the failing call are its operands
 
     what: str
     origin: Origin | None
@@ -65,6 +62,8 @@ class SymgraphError(Exception):
         self.what = what
         self.origin = capture() if origin is None else origin
         self.operands = tuple(operands)
+        if self.lists_arguments and origin is None and not operands:
+            self.operands = layout.tensors_among(called_by_user()[1])
         self.hint = hint
 
     def __str__(self) -> str:
@@ -76,14 +75,14 @@ class SymgraphError(Exception):
         return "\n".join(self._lines(f"{type(self).__name__} {self.code}: "))
 
     def _lines(self, head: str) -> list[str]:
-        lines = _wrap(head, self.what.split(), "  ", WHAT_LINES)
+        lines = layout.wrap(head, self.what.split(), "  ", layout.WHAT_LINES)
         if self.origin is not None:
-            lines.append("  " + _shorten(self.origin.text(), WIDTH - 2))
-            lines.extend("    " + line for line in self.origin.caret_lines(WIDTH - 4))
+            lines.append("  " + layout.shorten(self.origin.text(), layout.WIDTH - 2))
+            lines.extend("    " + line for line in self.origin.caret_lines(layout.WIDTH - 4))
         if self.operands:
-            lines.extend(_operand_lines(self.operands))
+            lines.extend(layout.operand_lines(self.operands))
         if self.hint:
-            lines.extend(_wrap("  hint: ", self.hint.split(), "    ", HINT_LINES))
+            lines.extend(layout.wrap("  hint: ", self.hint.split(), "    ", layout.HINT_LINES))
         lines.append(f"  more: symgraph explain {self.code}")
         return lines
 
@@ -102,6 +101,7 @@ def _restore(
 ) -> SymgraphError:
     error = cls.__new__(cls, what)
     SymgraphError.__init__(error, what, origin=origin, operands=operands, hint=hint)
+    error.operands = operands
     error.origin = origin  # an error made without an origin must not find one where it is unpickled
     return error
 
@@ -130,6 +130,7 @@ class ShapeError(SymgraphError, ValueError):
     """
 
     code = "SG101"
+    lists_arguments = True
 
 
 class DTypeError(SymgraphError, TypeError):
@@ -147,6 +148,7 @@ class DTypeError(SymgraphError, TypeError):
     """
 
     code = "SG102"
+    lists_arguments = True
 
 
 class RankError(SymgraphError, ValueError):
@@ -164,6 +166,7 @@ class RankError(SymgraphError, ValueError):
     """
 
     code = "SG103"
+    lists_arguments = True
 
 
 class AxisError(SymgraphError, ValueError, IndexError):
@@ -181,6 +184,7 @@ class AxisError(SymgraphError, ValueError, IndexError):
     """
 
     code = "SG104"
+    lists_arguments = True
 
 
 class OutOfRangeError(DTypeError, OverflowError):
@@ -201,6 +205,24 @@ class OutOfRangeError(DTypeError, OverflowError):
     """
 
     code = "SG105"
+
+
+class NoSuchAttribute(SymgraphError, AttributeError):
+    """A tensor or a module of symgraph has nothing of this name; often it is the name that NumPy,
+    PyTorch or Theano use.
+
+    Fails::
+
+        x = sg.vector("x")
+        y = sg.softmax(x)
+
+    Mended::
+
+        x = sg.vector("x")
+        y = sg.nn.softmax(x)
+    """
+
+    code = "SG106"
 
 
 # calling ------------------------------------------------------------------------------------------
@@ -301,6 +323,7 @@ class IndexOutOfRange(SymgraphError, IndexError):
     """
 
     code = "SG301"
+    lists_arguments = True
 
 
 class LinAlgError(SymgraphError, ValueError):
@@ -323,6 +346,27 @@ class LinAlgError(SymgraphError, ValueError):
     """
 
     code = "SG302"
+    lists_arguments = True
+
+
+class AssertionFailed(SymgraphError, AssertionError):
+    """A condition stated by ``sg.assert_`` or ``sg.check_nan`` was false when the function ran.
+    Shared variables are as they were before the call.
+
+    Fails::
+
+        x = sg.vector("x")
+        f = sg.compile([x], sg.assert_(x, x > 0, "x is positive"))
+        f(np.array([1.0, -1.0]))
+
+    Mended::
+
+        x = sg.vector("x")
+        f = sg.compile([x], sg.assert_(x, x > 0, "x is positive"))
+        f(np.array([1.0, 1.0]))
+    """
+
+    code = "SG303"
 
 
 class NonFiniteError(SymgraphError, FloatingPointError):
@@ -366,14 +410,35 @@ class GradientError(SymgraphError, ValueError):
     """
 
     code = "SG401"
+    lists_arguments = True
 
 
 class RewriteError(SymgraphError):
     """A rewrite rule is malformed, produced a value of another type, or a set of rules does not
     come to rest.
 
-    This is a mistake in a rule, not in the program being compiled. `symgraph explain` shows the
-    firings that led here; a mode that leaves out the rule works around it.
+    This is a mistake in a rule, not in the program being compiled. The message names the rules;
+    `sg.compile(..., exclude=[name])` leaves one out, `symgraph explain --rules` lists them.
+
+    Fails::
+
+        from symgraph.passes.adapter import TENSORS
+        from symgraph.rewrite.engine import rewrite
+        from symgraph.rewrite.pattern import wild
+        from symgraph.rewrite.rules import RuleSet, rule
+        a, x = wild("a"), sg.vector("x")
+        rules = RuleSet("mine", rule(sg.exp(a), sg.sin(a)), rule(sg.sin(a), sg.exp(a)))
+        rewrite([sg.exp(x)], rules, TENSORS)
+
+    Mended::
+
+        from symgraph.passes.adapter import TENSORS
+        from symgraph.rewrite.engine import rewrite
+        from symgraph.rewrite.pattern import wild
+        from symgraph.rewrite.rules import RuleSet, rule
+        a, x = wild("a"), sg.vector("x")
+        rules = RuleSet("mine", rule(sg.exp(a), sg.sin(a)))
+        rewrite([sg.exp(x)], rules, TENSORS)
     """
 
     code = "SG501"
@@ -383,7 +448,28 @@ class VerifyError(SymgraphError):
     """A verifier found a graph, loop nest or program that breaks its own grammar.
 
     This is a mistake in symgraph: a pass was given something valid and returned something invalid.
-    The message names the pass. Please report it with the program that shows it.
+    The message names the pass. Please report it with the program that shows it. Or it is one in an
+    op of your own, whose `reference` contradicts its `infer`.
+
+    Fails::
+
+        class Half(sg.Op):
+            "Half of x."
+            name, nondifferentiable = "page_half", "this is an example"
+            infer = lambda self, x: x
+            reference = lambda self, x: (x / 2).astype("float32")
+            lower = lambda self, out, x: (x * 0.5)
+        sg.compile([], Half()(sg.ones(3)), mode="interpret")()
+
+    Mended::
+
+        class Half(sg.Op):
+            "Half of x."
+            name, nondifferentiable = "page_half", "this is an example"
+            infer = lambda self, x: x
+            reference = lambda self, x: x / 2
+            lower = lambda self, out, x: (x * 0.5)
+        sg.compile([], Half()(sg.ones(3)), mode="interpret")()
     """
 
     code = "SG502"
@@ -398,6 +484,31 @@ class DebugError(VerifyError):
 
     This is a mistake in symgraph, or in the rule or the operation that you added. Please report it
     with the message; mode="interpret" runs the program without rules and without native code.
+
+    Fails::
+
+        from symgraph.loops.compute import pointwise
+        class Third(sg.Op):
+            "A third of x."
+            name, nondifferentiable = "page_third", "this is an example"
+            infer = lambda self, x: x
+            reference = lambda self, x: x / 3
+            lower = lambda self, out, x: pointwise(out.shape, lambda *i: x(*i) + x(*i))
+        x = sg.vector("x")
+        sg.compile([x], Third()(x), mode="debug")(np.ones(3))
+
+    Mended::
+
+        from symgraph.loops.compute import pointwise
+        from symgraph.scalar import functions as F
+        class Third(sg.Op):
+            "A third of x."
+            name, nondifferentiable = "page_third", "this is an example"
+            infer = lambda self, x: x
+            reference = lambda self, x: x / 3
+            lower = lambda self, out, x: pointwise(out.shape, lambda *i: F.div(x(*i), 3.0))
+        x = sg.vector("x")
+        sg.compile([x], Third()(x), mode="debug")(np.ones(3))
     """
 
     code = "SG503"
@@ -408,6 +519,23 @@ class GraphFileError(SymgraphError, ValueError):
     from it has been executed.
 
     Save the graph again with this version, or read it with the one that wrote it.
+
+    Fails::
+
+        import os, tempfile
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "graph.sg")
+            np.save(path + ".npy", np.ones(3))
+            sg.load(path + ".npy")
+
+    Mended::
+
+        import os, tempfile
+        x = sg.vector("x")
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "graph.sg")
+            sg.save(path, sg.Graph([x], [sg.exp(x)]))
+            sg.load(path)
     """
 
     code = "SG601"
@@ -447,7 +575,7 @@ def explain(code: str) -> str:
     'AxisError SG104'
     """
     cls = CODES[code.upper()]
-    return f"{cls.__name__} {cls.code}\n\n{_dedent(cls.__doc__ or '')}\n"
+    return f"{cls.__name__} {cls.code}\n\n{layout.dedent(cls.__doc__ or '')}\n"
 
 
 def examples(code: str) -> tuple[str, str] | None:
@@ -458,55 +586,9 @@ def examples(code: str) -> tuple[str, str] | None:
     if "Fails::" not in page:
         return None
     failing, mended = page.split("Fails::")[1].split("Mended::")
-    return _dedent(failing), _dedent(mended)
+    return layout.dedent(failing), layout.dedent(mended)
 
 
-def _dedent(text: str) -> str:
-    """As inspect.cleandoc, whose module takes longer to import than all of this package's
-    errors.
-    """
-    first, *rest = text.strip("\n").rstrip().splitlines()
-    margin = min((len(line) - len(line.lstrip()) for line in rest if line.strip()), default=0)
-    if first.startswith(" "):
-        margin = min(margin or len(first), len(first) - len(first.lstrip()))
-        first = first[margin:]
-    return "\n".join([first, *(line[margin:] for line in rest)])
-
-
-# layout -------------------------------------------------------------------------------------------
-
-
-def _wrap(
-    head: str, words: Sequence[str], indent: str, max_lines: int, separator: str = " "
-) -> list[str]:
-    """Fills lines of WIDTH columns, the first starting with `head`; what does not fit into
-    `max_lines` becomes an ellipsis.
-    """
-    lines, empty = [head], True
-    for word in words:
-        word = _shorten(word, WIDTH - len(head))
-        if not empty and len(lines[-1]) + len(separator) + len(word) > WIDTH:
-            if len(lines) == max_lines:
-                lines[-1] = lines[-1][: WIDTH - 4] + " ..."
-                return lines
-            lines.append(indent)
-            empty = True
-        lines[-1] += word if empty else separator + word
-        empty = False
-    return lines
-
-
-def _operand_lines(operands: Sequence[Operand]) -> list[str]:
-    words = []
-    for name, type_text, origin in operands:
-        place = f" ({origin.brief()})" if origin is not None else ""
-        words.append(_shorten(f"{name}: {type_text}" if name else type_text, 60) + place)
-    return _wrap("  operands: ", words, "    ", OPERAND_LINES, separator="  ")
-
-
-def _shorten(text: str, width: int) -> str:
-    """Leaves out the middle of a text that is too long: its ends tell more."""
-    if len(text) <= width:
-        return text
-    tail = (width - 3) // 2
-    return text[: width - 3 - tail] + "..." + text[len(text) - tail :]
+layout.print_users_mistakes(
+    lambda e: isinstance(e, SymgraphError) and not isinstance(e, RewriteError | VerifyError)
+)

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.codegen import llvm, pool_ir
+from symgraph.codegen import llvm, pool_ir, team_ir
 from symgraph.errors import TargetError
-from symgraph.runtime import abi, blas, elf, pool, special_functions
+from symgraph.runtime import abi, blas, elf, pool, special_functions, threads
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.digest import digest
 from symgraph.scalar.special import LIBRARY
@@ -45,12 +45,12 @@ def load_code(blob: bytes, symbols: Sequence[str]) -> Any:
 _kernels: weakref.WeakValueDictionary[bytes, Any] = weakref.WeakValueDictionary()
 
 
-def load_kernel(blob: bytes) -> Any:
+def load_kernel(blob: bytes, symbols: Sequence[str]) -> Any:
     """The code of a kernel, loaded once for all functions of the process that use it."""
     key = digest(blob)
     found = _kernels.get(key)
     if found is None:
-        found = _kernels[key] = load_code(blob, ["kernel"])
+        found = _kernels[key] = load_code(blob, symbols)
     return found
 
 
@@ -61,6 +61,14 @@ def output_pool() -> pool.Pool | None:
     text = pool_ir.pool_module()
     blob = cached_object("runtime", {"module": text}, lambda: text)
     return pool.install(load_code(blob, names))
+
+
+@functools.cache
+def thread_team() -> threads.Team:
+    """The process's team of threads; its machine code is kept in the disk cache."""
+    text = team_ir.team_module(threads.machine())
+    blob = cached_object("runtime", {"module": text}, lambda: text)
+    return threads.install(load_code(blob, ("team_run", "team_share", "team_threads", "team_poll")))
 
 
 def cached_object(kind: str, ingredients: Mapping[str, str], text: Callable[[], str]) -> bytes:
@@ -95,6 +103,11 @@ def link(
     kept: list[Any] = [slow, fail, exhausted, *shared, *constants]
     words = _api_words(slow, fail, exhausted)
     table = (ctypes.c_void_p * len(layout))()
+    symbols: dict[str, list[str]] = {}
+    for kind, key in layout:
+        if kind == "kernel":
+            name, _, symbol = key.partition("/")
+            symbols.setdefault(name, []).append(symbol or "kernel")
     for k, (kind, key) in enumerate(layout):
         if kind == "api":
             table[k] = words[key]
@@ -103,9 +116,10 @@ def link(
             kept.append(descr)
             table[k] = id(descr)
         elif kind == "kernel":
-            kernel = load_kernel(objects[key])
+            name, _, symbol = key.partition("/")
+            kernel = load_kernel(objects[name], symbols[name])
             kept.append(kernel)
-            table[k] = kernel.address("kernel")
+            table[k] = kernel.address(symbol or "kernel")
         elif kind == "python":
             table[k], function = python[int(key)]
             kept.append(function)
@@ -115,6 +129,8 @@ def link(
             table[k] = constants[int(key)].ctypes.data
         elif kind == "blas":
             table[k] = blas.blas_routine(key).address
+        elif kind == "team":
+            table[k] = getattr(thread_team(), key)
         elif kind == "special":
             table[k] = special_functions.special_function(key, LIBRARY[key].arity)
         else:

@@ -27,9 +27,9 @@ from symgraph.errors import (
 )
 from symgraph.executor import Loaded
 from symgraph.ir import made_sizes
-from symgraph.ir.graph import Graph, Input, Variable
+from symgraph.ir.graph import Apply, Graph, Input, Variable, toposort
 from symgraph.ir.hashing import inner_graphs
-from symgraph.ir.interpret import interpret
+from symgraph.ir.interpret import bind_op, interpret, made_with, operands_of
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, SizeCheck
 from symgraph.runtime.callable import NativeBase, bind, enable_vectorcall
@@ -68,7 +68,8 @@ def bind_arguments(
     names = d.names()
     if len(args) > len(names):
         raise ArgumentError(
-            f"{d.name} takes {len(names)} inputs ({', '.join(names)}), got {len(args)}"
+            f"{d.name} takes {len(names)} inputs ({', '.join(names)}), got {len(args)}",
+            hint="shared variables and constants are no inputs" if d.shared else "",
         )
     given: dict[str, Any] = dict(zip(names, args, strict=False))
     for key, value in keywords.items():
@@ -77,7 +78,10 @@ def bind_arguments(
                 f"{d.name} has no input {key!r}", hint=f"its inputs are {', '.join(names)}"
             )
         if key in given:
-            raise ArgumentError(f"{d.name}: input {key!r} is given twice")
+            raise ArgumentError(
+                f"{d.name}: input {key!r} is given twice",
+                hint=f"{len(args)} of {', '.join(names)} are given by their place",
+            )
         given[key] = value
     for name, v in zip(names, d.arguments, strict=True):
         if name not in given and v.default is not None:
@@ -88,7 +92,24 @@ def bind_arguments(
             f"{d.name} lacks the input{'s' * (len(missing) > 1)} {', '.join(missing)}",
             hint=f"its inputs are {', '.join(names)}",
         )
-    return [_as_array(v, given[n], n) for v, n in zip(d.arguments, names, strict=True)]
+    try:
+        return [_as_array(v, given[n], n) for v, n in zip(d.arguments, names, strict=True)]
+    except InputValueError as error:
+        error.hint = error.hint or _order(d, names, given)
+        raise
+
+
+def _order(d: Definition, names: Sequence[str], given: Mapping[str, Any]) -> str:
+    """The hint for arguments in another order, when that is what it looks like."""
+    if len(names) == 1 or any(isinstance(v, Mapping) for v in given.values()):
+        first = next((v for v in given.values() if isinstance(v, Mapping)), None)
+        return "write f(**values) to give inputs by their names" if first is not None else ""
+    ranks = [np.ndim(given[n]) if isinstance(given[n], np.ndarray | float | int) else -1
+             for n in names]  # fmt: skip
+    wanted = [v.ndim for v in d.arguments]
+    if ranks != wanted and sorted(ranks) == sorted(wanted):
+        return f"the order is {', '.join(names)}; or give them by name: f({names[0]}=...)"
+    return ""
 
 
 def flat_arguments(
@@ -193,9 +214,13 @@ def _shown(size: Expr) -> str:
 
 
 def _wrong_size(v: Any, name: str, axis: int, held: int, wanted: str) -> InputValueError:
+    hint = f"declare the axis as None or by a name where {name} is made, to take any size"
+    if not wanted.isdigit():
+        hint = "axes that share a name have one size; give one another name if that is wrong"
     return InputValueError(
         f"axis {axis} of input {name} has size {held}, expected {wanted}",
         operands=[(name, v.type.text(), v.origin)],
+        hint=hint,
     )
 
 
@@ -241,8 +266,17 @@ def _failed_check(
     return kind(
         what,
         origin=node.origins[0] if node is not None and node.origins else None,
-        operands=[(i.label(), i.type.text(), i.origin) for i in node.inputs] if node else [],
+        operands=operands_of(node) if node else [],
+        hint=_size_hint(check, found) if not below else "",
     )
+
+
+def _size_hint(check: SizeCheck, found: tuple[int, int]) -> str:
+    if 1 in found and " on axis" in check.what:
+        return "an axis stretches only when it is declared as 1: shape=(..., 1)"
+    if all(isinstance(s, Expr) and s.op == "var" for s in (check.left, check.right)):
+        return 'axes that belong together may share a name: shape=("n",), and are checked by it'
+    return ""
 
 
 _UNNAMED = re.compile(r"\?\d+")
@@ -294,10 +328,10 @@ class Function(Compiled, NativeBase):
             assert function is not None
             return function._slow(args, keywords)
 
-        def fail(number: int) -> None:
+        def fail(number: int, *arguments: Any) -> None:
             if number < 0:  # a callback raised
                 raise placed(d, loaded_failures[-1 - number], callbacks.pending())
-            raise failure(d, loaded_failures[number - 1])
+            raise failure(d, loaded_failures[number - 1], arguments)
 
         loaded_failures: list[dict[str, Any]] = []
         self.failures = loaded_failures
@@ -316,12 +350,51 @@ class Function(Compiled, NativeBase):
         return self(*arrays)  # type: ignore[operator]
 
 
-def failure(d: Definition, record: Mapping[str, Any]) -> BaseException:
-    """The error of a run-time failure recorded by the compiler, at the user's line."""
+def failure(
+    d: Definition, record: Mapping[str, Any], arguments: Sequence[Any] = ()
+) -> BaseException:
+    """The error of a run-time failure recorded by the compiler, at the user's line; from the
+    arguments of the call also the value that was wrong."""
     origin, operands = _place(d, record)
+    what = _with_values(d, record, arguments) if arguments else ""
     return CODES[record["code"]](
-        record["what"], origin=origin, operands=operands, hint=record["hint"]
+        what or record["what"], origin=origin, operands=operands, hint=record["hint"]
     )
+
+
+MOST_NODES = 64  # that are computed again for a message
+
+
+def _with_values(d: Definition, record: Mapping[str, Any], arguments: Sequence[Any]) -> str:
+    """What the reference of the failing node says of the values of this call, "" when it would
+    take long to find out: only integers and what they are made of are computed once more."""
+    node = _node(d, record) if len(record["path"]) == 1 else None
+    if node is None:
+        return ""
+    whole = [v for v in node.inputs if not dtypes.is_float(v.dtype)]
+    makers = [v.owner for v in whole if v.owner is not None and v.owner.op.name != "cast"]
+    hidden = any(made_with(n, node) for n in makers)
+    if hidden or len(toposort(whole)) > MOST_NODES:  # hidden: an index that the user did not write
+        return ""
+    try:
+        arrays = [np.asarray(a) for a in arguments]
+        env = bind_sizes(d, arrays)
+        values: dict[Variable, Any] = dict(zip(d.arguments, arrays, strict=True))
+        made = [v for v in whole if v not in values]
+        if made:
+            values.update(zip(made, interpret(Graph(d.arguments, made), arrays), strict=True))
+        given = [
+            values[v] if v in values else np.broadcast_to(
+                np.zeros((), dtypes.numpy_dtype(v.dtype)), [evaluate_size(s, env) for s in v.shape])
+            for v in node.inputs
+        ]  # fmt: skip
+        bind_op(node.op, env).reference(*given)
+    except SymgraphError as error:
+        axis = record["what"].partition("out of range")[2]
+        return error.what if error.code == record["code"] and axis in error.what else ""
+    except Exception:  # the message without the value is right too
+        return ""
+    return ""
 
 
 def placed(d: Definition, record: Mapping[str, Any], error: BaseException) -> BaseException:
@@ -333,21 +406,26 @@ def placed(d: Definition, record: Mapping[str, Any], error: BaseException) -> Ba
 
 
 def _place(d: Definition, record: Mapping[str, Any]) -> tuple[Any, list[Any]]:
-    """Origin and operands of the node that a failure's record names, maybe inside a loop."""
+    """Origin and operands of the node that a failure's record names."""
+    node = _node(d, record)
+    if node is None:
+        return None, []
+    return node.origins[0] if node.origins else None, operands_of(node)
+
+
+def _node(d: Definition, record: Mapping[str, Any]) -> Apply | None:
+    """The node that a failure's record names, maybe inside a loop."""
     graph, path = d.graph, list(record["path"])
     node = None
     while path:
         nodes = graph.toposort()
         if path[0] >= len(nodes):
-            return None, []
+            return None
         node = nodes[path[0]]
         if len(path) > 1:
             graph = inner_graphs(node.op)[path[1]]
         path = path[2:]
-    if node is None:
-        return None, []
-    operands = [(i.label(), i.type.text(), i.origin) for i in node.inputs]
-    return node.origins[0] if node.origins else None, operands
+    return node
 
 
 class InterpretedFunction(Compiled):

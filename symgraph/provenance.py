@@ -74,7 +74,8 @@ class Origin:
     def brief(self) -> str:
         """`file.py:12`, the file relative to the working directory when it lies below it."""
         location = self.location()
-        return f"{_short_path(location.file)}:{location.line}"
+        place = _short_path(location.file)
+        return f"{place}{', line ' if place.startswith('Cell ') else ':'}{location.line}"
 
     def text(self) -> str:
         """`file.py:12 in train`; the function is left out at module level."""
@@ -144,6 +145,28 @@ def capture() -> Origin | None:
     return None
 
 
+def called_by_user() -> tuple[str, dict[str, Any]]:
+    """The function of symgraph that the user's frame called, and its arguments, by their names as
+    they are now; empty without such a frame. For messages: an error that is raised deep inside
+    says what it was given."""
+    frame: FrameType | None = sys._getframe(1)
+    inner: FrameType | None = None
+    while frame is not None and is_own(frame):
+        inner, frame = frame, frame.f_back
+    if frame is None or inner is None:
+        return "", {}
+    code, held = inner.f_code, inner.f_locals
+    count = code.co_argcount + code.co_kwonlyargcount
+    count += bool(code.co_flags & 0x04) + bool(code.co_flags & 0x08)  # *args, **kwargs
+    return code.co_name, {n: held[n] for n in code.co_varnames[:count] if n in held}
+
+
+def is_own(frame: FrameType) -> bool:
+    """Whether a frame runs code of symgraph, or of a package that hides behind it."""
+    inside = _is_inside.get(frame.f_code.co_filename)
+    return _classify(frame, frame.f_code.co_filename) if inside is None else inside
+
+
 def _classify(frame: FrameType, filename: str) -> bool:
     if filename == "<string>":
         # Both a `python -c` program and the methods that dataclasses and named tuples generate. The
@@ -170,14 +193,14 @@ def _intern(code: CodeType, lasti: int) -> Origin:
 
 def _resolve(code: CodeType, lasti: int) -> Location:
     line, end_line, col, end_col = _position(code, lasti)
-    source = _source_line(code.co_filename, line)
+    source = _source_line(code, line)
     function = "" if code.co_name == "<module>" else code.co_qualname.replace("<locals>.", "")
     return Location(
         code.co_filename,
         line,
         end_line,
         _character_column(source, col),
-        _character_column(_source_line(code.co_filename, end_line), end_col),
+        _character_column(_source_line(code, end_line), end_col),
         function,
         source,
     )
@@ -194,14 +217,39 @@ def _position(code: CodeType, lasti: int) -> tuple[int, int, int | None, int | N
     return line, end_line, col, end_col
 
 
-def _source_line(filename: str, line: int) -> str:
+def _source_line(code: CodeType, line: int) -> str:
     # Unrelated pieces of code share these names, and since Python 3.13 linecache answers for the
     # program given by `-c` whichever of them is asked for.
-    if filename in ("<string>", "<stdin>"):
-        return ""
+    if code.co_filename in ("<string>", "<stdin>"):
+        lines = _command_line_program(code)
+        return lines[line - 1] if line <= len(lines) else ""
     import linecache  # needed for messages only, and it brings tokenize along
 
-    return linecache.getline(filename, line).rstrip("\r\n")
+    return linecache.getline(code.co_filename, line).rstrip("\r\n")
+
+
+def _command_line_program(code: CodeType) -> list[str]:
+    """The lines of the program given by `python -c`, when this code is a part of it."""
+    words = sys.orig_argv
+    if code.co_filename != "<string>" or "-c" not in words[1:-1]:
+        return []
+    text = words[words.index("-c", 1) + 1]
+    try:
+        waiting = [compile(text, "<string>", "exec", dont_inherit=True)]
+    except (SyntaxError, ValueError):  # newer Pythons take common indentation away first
+        import textwrap
+
+        try:
+            text = textwrap.dedent(text)
+            waiting = [compile(text, "<string>", "exec", dont_inherit=True)]
+        except (SyntaxError, ValueError):
+            return []
+    while waiting:
+        part = waiting.pop()
+        if part == code:
+            return text.splitlines()
+        waiting += [c for c in part.co_consts if isinstance(c, CodeType)]
+    return []
 
 
 def _character_column(source: str, column: int | None) -> int | None:
@@ -217,6 +265,12 @@ def _character_column(source: str, column: int | None) -> int | None:
 def _short_path(path: str) -> str:
     if path.startswith("<"):
         return path
+    if "IPython" in sys.modules and not os.path.exists(path):
+        try:  # a cell of a notebook, whose file has a name that says nothing
+            shell = sys.modules["IPython"].get_ipython()
+            return " ".join(shell.compile.format_code_name(path))
+        except (AttributeError, TypeError):
+            pass
     try:
         relative = os.path.relpath(path)
     except (ValueError, OSError):  # another drive, or the working directory is gone

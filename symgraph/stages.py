@@ -9,8 +9,12 @@ A warm start finds its artefact in the disk cache and never loads this module.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from symgraph import config
 from symgraph.codegen import llvm
 from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
 from symgraph.codegen.program_llvm import ProgramModule
@@ -19,10 +23,13 @@ from symgraph.function import Definition
 from symgraph.ir.graph import Apply, Graph
 from symgraph.ir.hashing import inner_graphs, large_constants
 from symgraph.ir.types import SizeCheck
+from symgraph.loops.cost import program_cost
 from symgraph.loops.legalize import legalize
 from symgraph.loops.memory import plan
 from symgraph.loops.program import Program
 from symgraph.lower.build import Builder, context
+from symgraph.lower.epilogues import join_epilogues
+from symgraph.lower.parallel import share_out
 from symgraph.lower.routines import realise
 from symgraph.lower.widening import widen_routines
 from symgraph.passes.pipeline import optimize
@@ -51,6 +58,20 @@ class Lowered(NamedTuple):
         return "\n".join(f"# {name}\n{llvm.assembly(text)}" for name, text in modules.items())
 
 
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """No garbage collection meanwhile: a stage makes a million objects of a large graph, nearly all
+    of which stay, and the collector would go over all of them again and again."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@uncollected()
 def optimized_graph(d: Definition, record: Any = None) -> Graph:
     """The graph after the passes of passes/pipeline.py."""
     mode, exclude = d.options.get("mode", "run"), d.options.get("exclude", ())
@@ -62,6 +83,7 @@ def lower(d: Definition, optimized: Graph, scheduled: bool = True) -> Program:
     return planned(d, optimized, scheduled)[1]
 
 
+@uncollected()
 def planned(d: Definition, optimized: Graph, scheduled: bool = True) -> tuple[Builder, Program]:
     """The Program with what made it, which knows the variable behind each buffer."""
     constants = {c: k for k, c in enumerate(large_constants(d.graph))}
@@ -74,12 +96,16 @@ def planned(d: Definition, optimized: Graph, scheduled: bool = True) -> tuple[Bu
     return builder, builder.build(list(pairs), realise)
 
 
+@uncollected()
 def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
     """The LLVM module of a program with its entry."""
     host = llvm.host()
     module = ModuleWriter(host.features)
-    programs = ProgramModule(module, host.vector_bits, host.features)
-    legal = legalize(program)
+    least = config.get("parallel_from")
+    programs = ProgramModule(module, host.vector_bits, host.features, least)
+    legal = legalize(share_out(program))
+    if config.get("matmul") == "own":
+        legal = join_epilogues(legal)
     main = programs.emit(legal)
     count = len(optimized.outputs) - len(d.updates)
     signature = Signature(
@@ -91,6 +117,7 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
         plan(legal).total(),
         bool(d.updates),
         d.outputs.container if d.outputs.container != "nested" else "tuple",
+        program_cost(program),
     )
     emit_entry(module, programs.table, signature, main)
     places = _Places(d.graph) if programs.failures else None
@@ -121,6 +148,12 @@ def _update_checks(d: Definition, count: int) -> tuple[tuple[Any, Any, str], ...
     return tuple(out)
 
 
+def _asks(node: Apply, what: str) -> bool:
+    """Whether a node is checked at run time with these words."""
+    requires = getattr(node.op, "requires", None)
+    return requires is not None and any(r[2] == what for r in requires(*node.inputs))
+
+
 class _Places:
     """The nodes of a graph and of the graphs inside it by origin: (path, node), where a path is the
     number of a node, and for each level further in the number of the graph and of a node there."""
@@ -139,7 +172,9 @@ class _Places:
     def record(self, failure: Any) -> dict[str, Any]:
         """What a function keeps of a failure."""
         found = [pair for o in failure.origins for pair in self.of.get(o, ())]
-        asking = [p for p, a in found if hasattr(a.op, "requires")]  # others share the user's line
-        path = min(asking or [p for p, _ in found], key=lambda p: (len(p), p), default=())
+        asking = [p for p, a in found if _asks(a, failure.what)]  # others share the user's line
+        path = min(asking, key=lambda p: (len(p), p), default=())
+        if not asking:  # the last of a call's nodes is what the user knows it by
+            path = min((p for p, _ in found), key=lambda p: (len(p), [-k for k in p]), default=())
         fields = {"code": failure.code, "what": failure.what, "hint": failure.hint}
         return {**fields, "path": list(path)}

@@ -75,7 +75,11 @@ class Structure:
         kind, keys, parts = form
         if kind is dict:
             if not isinstance(nest, dict) or set(nest) != set(keys):
-                raise ArgumentError(f"{what}: expected a dict with the keys {list(keys)}")
+                given = f"keys {list(nest)}" if isinstance(nest, dict) else type(nest).__name__
+                raise ArgumentError(
+                    f"{what}: expected a dict with the keys {list(keys)}, not {given}",
+                    hint="an argument has the nesting of the input it is for",
+                )
             nest = [nest[k] for k in keys]
         elif kind not in (list, tuple):
             nest = _parts(kind, keys, nest, what)

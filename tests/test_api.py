@@ -73,10 +73,13 @@ def test_dir_lists_them() -> None:
 
 
 def test_unknown_names_are_refused_with_a_suggestion() -> None:
-    with pytest.raises(AttributeError, match=r"no attribute 'exq'; did you mean sg\.exp\?"):
-        sg.exq  # noqa: B018
-    with pytest.raises(AttributeError, match=r"no attribute .no_such_thing.$"):
+    for name, meant in {"exq": "sg.exp", "softmax": "sg.nn.softmax", "neq": "sg.not_equal"}.items():
+        with pytest.raises(AttributeError, match=f"no attribute '{name}'") as caught:
+            getattr(sg, name)
+        assert caught.value.hint == f"did you mean {meant}?"  # type: ignore[attr-defined]
+    with pytest.raises(AttributeError, match=r"no attribute .no_such_thing.") as caught:
         sg.no_such_thing  # noqa: B018
+    assert not caught.value.hint  # type: ignore[attr-defined]
     with pytest.raises(ImportError):
         exec("from symgraph import no_such_thing")
 

@@ -8,13 +8,14 @@ floats count 1, square roots too, transcendental functions 10. Integers and memo
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
 from symgraph import dtypes
 from symgraph.loops.program import Branch, Buffer, Call, Loop, Program, Run
 from symgraph.loops.statements import Fold, For, If, Kernel, Let, Stmt, Store, walk
-from symgraph.scalar import Expr, evaluate_size, postorder
+from symgraph.scalar import Expr, evaluate_size, postorder, variables
 
 TRANSCENDENTAL = 10
 _FREE = frozenset("const var load load_if cast bitcast isnan isinf isfinite real imag".split())
@@ -55,7 +56,8 @@ class _Counter:
 
     def __init__(self, kernel: Kernel) -> None:
         self.stored = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
-        self.total, self.turns = 0.0, [1]
+        self.total, self.turns = 0.0, [1.0]
+        self.extents: dict[str, float] = {}
         self.level: dict[Expr, int] = {}
         self.done: list[set[Expr]] = [set()]
         self._body(kernel.body)
@@ -67,8 +69,9 @@ class _Counter:
                     self._loop(s)
                 case Fold():
                     self._loop(s)
-                    once = self.turns[-1] * _size(s.extent)
-                    self.total += once if dtypes.is_float(s.values[0].dtype) else 0
+                    once = self.turns[-1] * self._extent(s.extent)
+                    combines = s.combiner != "next" and dtypes.is_float(s.values[0].dtype)
+                    self.total += once if combines else 0
                     self.level.update(dict.fromkeys(s.names, len(self.turns) - 1))
                 case Let():
                     self._value(s.value)
@@ -79,10 +82,26 @@ class _Counter:
                 case Store():
                     self._value(s.value)
 
+    def _extent(self, extent: Any) -> float:
+        """The turns of a loop, on the average where they depend on those around it (tiles)."""
+        outer = [v for v in (variables(extent) if isinstance(extent, Expr) else ())
+                 if v.attr in self.extents]  # fmt: skip
+        if not outer:
+            return _size(extent)
+        ranges = [range(max(1, round(self.extents[v.attr]))) for v in outer]
+        names = [v.attr for v in outer]
+        found = [evaluate_size(extent, dict(zip(names, at, strict=True)))
+                 for at in itertools.product(*ranges)]  # fmt: skip
+        return sum(found) / len(found)
+
     def _loop(self, s: For | Fold) -> None:
-        self.turns.append(self.turns[-1] * _size(s.extent))
+        turns = self._extent(s.extent)
+        self.extents[s.index.attr] = turns
+        self.turns.append(self.turns[-1] * turns)
         self.done.append(set())
         self.level[s.index] = len(self.turns) - 1
+        if isinstance(s, Fold) and s.combiner == "next":
+            self.level.update(dict.fromkeys(s.names, len(self.turns) - 1))
         self._body(s.body)
         for v in s.values if isinstance(s, Fold) else ():
             self._value(v)
@@ -127,7 +146,8 @@ def _lapack(name: str, shapes: list[tuple[int, ...]]) -> float:
     batch, (m, n) = math.prod(shapes[0][:-2]), shapes[0][-2:]
     cube = float(batch) * min(m, n) ** 2 * max(m, n)
     factors = {"potrf": 1 / 3, "getrf": 2 / 3, "syevd": 9.0, "heevd": 9.0, "gesdd": 20.0,
-               "geqrf": 4 / 3, "orgqr": 4 / 3, "potri": 2 / 3, "getri": 4 / 3}  # fmt: skip
+               "geqrf": 4 / 3, "orgqr": 4 / 3, "potri": 2 / 3, "getri": 4 / 3,
+               "cholesky_pull": 2 / 3, "cholesky_push": 2 / 3, "lower_product": 2 / 3}  # fmt: skip
     if name in factors:
         return cube * factors[name]
     turns = 1 if name == "trsm" else 2  # of the triangle: getrs and potrs solve twice

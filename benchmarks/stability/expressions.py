@@ -40,6 +40,9 @@ class Case(NamedTuple):
 TINY = Near(1e-18, 1.0)
 WIDE = Near(1e-8, 700.0)
 HUGE = Near(1e-8, 1500.0)  # mpmath needs as many digits as the exponentials of these
+ANGLE = Near(0.01, 1000.0)
+STEP = Near(1e-15, 1e-3)  # from a place to a neighbour
+COEFFICIENT = Near(1e-120, 1e120)
 POSITIVE = Near(1e-12, 1e12, signs="+")
 
 
@@ -127,4 +130,34 @@ CASES = (
     Case("log(1 + exp(-x)) + x", lambda m, x: m.log(1 + m.exp(-x)) + x, (HUGE,)),
     Case("cbrt(x + 1) - cbrt(x)", lambda m, x: m.cbrt(x + 1) - m.cbrt(x), (POSITIVE,)),
     Case("atan(x + 1) - atan(x)", lambda m, x: m.arctan(x + 1) - m.arctan(x), (POSITIVE,)),
+    Case("1/sqrt(x) - 1/sqrt(x + 1)", lambda m, x: 1 / m.sqrt(x) - 1 / m.sqrt(x + 1), (POSITIVE,)),
+    Case("1/(x + 1) - 2/x + 1/(x - 1)", lambda m, x: 1 / (x + 1) - 2 / x + 1 / (x - 1),
+         (Near(1.5, 1e12),)),
+    Case("exp(x) - 2 + exp(-x)", lambda m, x: m.exp(x) - 2 + m.exp(-x), (WIDE,)),
+    Case("sin(x + e) - sin(x)", lambda m, x, e: m.sin(x + e) - m.sin(x), (ANGLE, STEP)),
+    Case("cos(x + e) - cos(x)", lambda m, x, e: m.cos(x + e) - m.cos(x), (ANGLE, STEP)),
+    Case("tan(x + e) - tan(x)", lambda m, x, e: m.tan(x + e) - m.tan(x), (ANGLE, STEP)),
+    Case("1/x - cot(x)", lambda m, x: 1 / x - 1 / m.tan(x), (Near(1e-9, 1.5),)),
+    Case("(1 - cos(x)) / sin(x)", lambda m, x: (1 - m.cos(x)) / m.sin(x), (Near(1e-12, 3.0),)),
+    Case("(x - sin(x)) / (x - tan(x))", lambda m, x: (x - m.sin(x)) / (x - m.tan(x)),
+         (Near(1e-9, 1.2),)),
+    Case("(n+1) log(n+1) - n log(n) - 1",
+         lambda m, n: (n + 1) * m.log(n + 1) - n * m.log(n) - 1, (Near(1.0, 1e15, signs="+"),)),
+    Case("(x + 1)**(1/n) - x**(1/n)", lambda m, x, n: (x + 1) ** (1 / n) - x ** (1 / n),
+         (POSITIVE, Near(1.0, 50.0, signs="+"))),
+    Case("log((1 + x) / (1 - x))", lambda m, x: m.log((1 + x) / (1 - x)), (Near(1e-18, 0.9),)),
+    Case("sqrt(1 + x) - sqrt(1 - x)", lambda m, x: m.sqrt(1 + x) - m.sqrt(1 - x),
+         (Near(1e-18, 0.9),)),
+    Case("exp(x + e) - exp(x)", lambda m, x, e: m.exp(x + e) - m.exp(x), (Near(0.01, 10.0), STEP)),
+    Case("log(x + sqrt(x*x + 1))", lambda m, x: m.log(x + m.sqrt(x * x + 1)),
+         (Near(1e-18, 1e200),)),
+    Case("acos(1 - x)", lambda m, x: m.arccos(1 - x), (Near(1e-18, 0.9, signs="+"),)),
+    Case("a root of a x^2 + b x + c",
+         lambda m, a, b, c: (-b + m.sqrt(b * b - 4 * a * c)) / (2 * a), (COEFFICIENT,) * 3),
+    Case("the other root", lambda m, a, b, c: (-b - m.sqrt(b * b - 4 * a * c)) / (2 * a),
+         (COEFFICIENT,) * 3),
+    Case("sqrt(x*x + y*y + z*z)", lambda m, x, y, z: m.sqrt(x * x + y * y + z * z),
+         (Near(1e-250, 1e250),) * 3),
+    Case("sqrt(x*x - y*y)", lambda m, x, y: m.sqrt(x * x - y * y),
+         (Near(1e100, 1e250), Near(1e-250, 1e99))),
 )  # fmt: skip

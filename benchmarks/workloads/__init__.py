@@ -10,18 +10,25 @@ import numpy as np
 from peers import Contender
 
 FAMILIES = (
-    "calls", "elementwise", "rows", "sums", "dense", "images", "tables", "training", "recurrent",
-    "sparse",
+    "calls", "elementwise", "rows", "sums", "sorting", "dense", "batched", "tables", "sparse",
+    "images", "training", "networks", "attention", "recurrent", "states", "densities", "simulation",
 )  # fmt: skip
 
 
 class Workload(NamedTuple):
-    """Arrays, and for each contender a function that takes them and returns the call to time."""
+    """Arrays, and for each contender a function that takes them and returns the call to time.
+
+    ``moved`` are the bytes that any program must read and write (None: the arguments and results
+    once each), ``flops`` the additions and multiplications that it must do (0: not known, as where
+    elementary functions take the time); the share of the limit is computed from them.
+    """
 
     name: str
     what: str
     args: Callable[[], tuple[np.ndarray, ...]]
     contenders: Mapping[str, Contender]
+    moved: float | None = None
+    flops: float = 0.0
 
 
 def all_workloads() -> list[Workload]:

@@ -142,11 +142,42 @@ POLYNOMIAL = array_formulas(polynomial, polynomial, polynomial, polynomial, poly
     "numexpr": numexpr_formula(polynomial_text(), "x"),
 }
 
+# a long chain of arithmetic without constants to fold ---------------------------------------------
+
+
+def unit_interval() -> tuple[np.ndarray, ...]:
+    return (np.random.default_rng(0).uniform(0.1, 0.9, 1_000_000),)
+
+
+def logistic(x: Any) -> Any:
+    """Twelve turns of the logistic map."""
+    for _ in range(12):
+        x = 3.7 * x * (1 - x)
+    return x
+
+
+def logistic_loop(x: Any) -> Any:
+    y = np.empty_like(x)
+    for i in range(x.size):
+        v = x[i]
+        for _ in range(12):
+            v = 3.7 * v * (1 - v)
+        y[i] = v
+    return y
+
+
+LOGISTIC = array_formulas(logistic, logistic, logistic, logistic, logistic) | {
+    "numba": numba_formula(logistic_loop),
+}
+
 WORKLOADS = [
     Workload("elementwise.black_scholes", "1e6 doubles, two prices", options, BLACK_SCHOLES),
     Workload("elementwise.gelu", "1e6 floats", arrays((1_000_000,), dtype="float32"), GELU),
     Workload("elementwise.gelu_large", "1e7 floats", arrays((10_000_000,), dtype="float32"), GELU),
-    Workload("elementwise.polynomial", "degree 10, 1e6 doubles", arrays((1_000_000,)), POLYNOMIAL),
+    Workload("elementwise.polynomial", "degree 10, 1e6 doubles", arrays((1_000_000,)), POLYNOMIAL,
+             flops=20e6),
+    Workload("elementwise.chain", "twelve steps x * (1 - x) * 3.7, 1e6 doubles", unit_interval,
+             LOGISTIC, flops=36e6),
     Workload(
         "elementwise.add", "x + y, 1e6 doubles", arrays((1_000_000,), (1_000_000,)),
         array_formulas(*[lambda x, y: x + y] * 5),

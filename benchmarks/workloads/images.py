@@ -23,6 +23,14 @@ class Layer(NamedTuple):
     padding: int = 0
     groups: int = 1
 
+    def flops(self) -> float:
+        """Multiplications and additions of the forward pass (a gradient takes as many each)."""
+        n, _, height, width = self.images
+        out, each, kh, kw = self.weights
+        turns = [(size + 2 * self.padding - k) // self.stride + 1
+                 for size, k in ((height, kh), (width, kw))]  # fmt: skip
+        return 2.0 * n * out * turns[0] * turns[1] * each * kh * kw
+
     def arrays(self) -> tuple[np.ndarray, ...]:
         rng = np.random.default_rng(0)
         return tuple(rng.normal(size=s).astype("float32") for s in (self.images, self.weights))
@@ -81,6 +89,7 @@ def contenders(layer: Layer, gradients: bool) -> dict[str, Contender]:
 
 
 LAYERS = {
+    "wide": Layer((8, 64, 56, 56), (64, 64, 3, 3), 1, 1),
     "lenet": Layer((64, 1, 28, 28), (6, 1, 5, 5)),
     "resnet": Layer((16, 64, 32, 32), (64, 64, 3, 3), 1, 1),
     "stride2": Layer((16, 64, 32, 32), (128, 64, 3, 3), 2, 1),
@@ -96,6 +105,7 @@ WORKLOADS = [
         + (", both gradients" if gradients else ""),
         layer.arrays,
         contenders(layer, gradients),
+        flops=layer.flops() * (3 if gradients else 1),
     )
     for name, layer in LAYERS.items()
     for gradients in (False, True)

@@ -203,9 +203,10 @@ TINY: dict[str, Contender] = {
     "pytensor": pytensor_formula(tiny_pytensor),
 }
 
+PRODUCTS = 2.0 * STEPS * BATCH * UNITS * 8 * UNITS
 SHAPE = f"T={STEPS} B={BATCH} H={UNITS}, floats"
 WORKLOADS = [
-    Workload("recurrent.lstm", SHAPE, lstm_arrays, FORWARD),
-    Workload("recurrent.lstm_gradient", SHAPE, lstm_arrays, GRADIENT),
+    Workload("recurrent.lstm", SHAPE, lstm_arrays, FORWARD, flops=PRODUCTS),
+    Workload("recurrent.lstm_gradient", SHAPE, lstm_arrays, GRADIENT, flops=3 * PRODUCTS),
     Workload("recurrent.tiny_gradient", "1000 steps of a double", tiny_arrays, TINY),
 ]

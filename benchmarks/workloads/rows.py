@@ -1,4 +1,4 @@
-"""Patterns that go over a row several times, on 1024x1024 floats along either axis."""
+"""Patterns that go over a row several times, on 4096x1024 floats along either axis."""
 
 from __future__ import annotations
 
@@ -110,8 +110,8 @@ def argmax(axis: int) -> dict[str, Callable[..., Any]]:
 
 WORKLOADS = [
     Workload(
-        f"rows.{formulas.__name__}.axis{axis}", "1024x1024 floats",
-        arrays((1024, 1024), dtype="float32"), array_formulas(**formulas(axis)),
+        f"rows.{formulas.__name__}.axis{axis}", "4096x1024 floats",
+        arrays((4096, 1024), dtype="float32"), array_formulas(**formulas(axis)),
     )
     for formulas in (softmax, layernorm, logsumexp, variance, argmax)
     for axis in (1, 0)

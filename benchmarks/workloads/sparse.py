@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from measure import Timed
+from peers import jax_module, numba_formula
 
 from workloads import Workload
 
@@ -49,9 +50,47 @@ def symgraph_product(turned: bool = False) -> Any:
     return build
 
 
+def jax_product(turned: bool = False) -> Any:
+    def build(data: Any, indices: Any, indptr: Any, b: Any) -> Timed:
+        jax = jax_module()
+        bcsr = importlib.import_module("jax.experimental.sparse")
+        m = bcsr.BCSR((data, indices, indptr), shape=(ROWS, ROWS)).to_bcoo()
+        m = m.T if turned else m
+        given = jax.numpy.asarray(b)
+        return Timed(jax.jit(lambda m, x: m @ x), (m, given), jax.block_until_ready)
+
+    return build
+
+
+def torch_product(turned: bool = False) -> Any:
+    def build(data: Any, indices: Any, indptr: Any, b: Any) -> Timed:
+        torch = importlib.import_module("torch")
+        parts = [torch.from_numpy(np.array(a)) for a in (indptr, indices, data)]
+        m = torch.sparse_csr_tensor(*parts, size=(ROWS, ROWS))
+        m = m.t().to_sparse_csr() if turned else m
+        return Timed(lambda x: m @ x, (torch.from_numpy(b),))
+
+    return build
+
+
+def loop(data: Any, indices: Any, indptr: Any, b: Any) -> Any:
+    """By hand, for a dense matrix of columns."""
+    out = np.zeros_like(b)
+    for i in range(indptr.size - 1):
+        for k in range(indptr[i], indptr[i + 1]):
+            out[i] += data[k] * b[indices[k]]
+    return out
+
+
 def _workload(name: str, what: str, columns: int, turned: bool = False) -> Workload:
-    contenders = {"symgraph": symgraph_product(turned), "numpy": scipy_product(turned)}
-    return Workload(f"sparse.{name}", what, matrix_and(columns), contenders)
+    contenders = {
+        "symgraph": symgraph_product(turned), "numpy": scipy_product(turned),
+        "jax": jax_product(turned), "torch": torch_product(turned),
+    }  # fmt: skip
+    if not turned:
+        contenders["numba"] = numba_formula(loop)
+    flops = 2.0 * ROWS * EACH * max(1, columns)
+    return Workload(f"sparse.{name}", what, matrix_and(columns), contenders, flops=flops)
 
 
 WORKLOADS = [

@@ -1,4 +1,4 @@
-"""Gathers from a large table and the scatter-add of their gradient."""
+"""Gathers from a large table, the scatter-add of their gradient, and one into a small table."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from peers import (
     Contender,
+    array_formulas,
     jax_formula,
     jax_module,
     numba_formula,
@@ -77,6 +78,48 @@ GRADIENT: dict[str, Contender] = {
     "pytensor": pytensor_formula(pytensor_gradient),
 }
 
+# rows of a table ----------------------------------------------------------------------------------
+
+TAKE = array_formulas(*[lambda e, idx, c: e[idx] * c] * 5)
+
+
+# a histogram: a million numbers added into a small table ------------------------------------------
+
+BINS, COUNT = 1000, 1_000_000
+
+
+def binned() -> tuple[np.ndarray, ...]:
+    rng = np.random.default_rng(0)
+    return np.zeros(BINS, "float32"), rng.integers(0, BINS, COUNT), rng.random(COUNT, "float32")
+
+
+def add_loop(table: Any, idx: Any, values: Any) -> Any:
+    out = table.copy()
+    for i in range(idx.size):
+        out[idx[i]] += values[i]
+    return out
+
+
+def add_numpy(table: Any, idx: Any, values: Any) -> Any:
+    return (table + np.bincount(idx, values, BINS)).astype("float32")
+
+
+ADD: dict[str, Contender] = {
+    "symgraph": symgraph_formula(lambda t, idx, v: t.at[idx].add(v)),
+    "numpy": numpy_formula(add_numpy),
+    "numba": numba_formula(add_loop),
+    "jax": jax_formula(lambda t, idx, v: t.at[idx].add(v)),
+    "torch": torch_formula(lambda t, idx, v: t.index_add(0, idx, v)),
+    "torch.compile": torch_formula(lambda t, idx, v: t.index_add(0, idx, v), compiled=True),
+    "pytensor": pytensor_formula(
+        lambda t, idx, v: importlib.import_module("pytensor.tensor").inc_subtensor(t[idx], v)
+    ),
+}
+
 WORKLOADS = [
-    Workload("tables.embedding_gradient", f"{BATCH} rows of {ROWS}x{WIDTH} floats", table, GRADIENT)
-]
+    Workload("tables.gather", f"{BATCH} rows of {ROWS}x{WIDTH} floats, times others", table, TAKE,
+             moved=BATCH * WIDTH * 12.0),
+    Workload("tables.embedding_gradient", f"{BATCH} rows of {ROWS}x{WIDTH} floats", table, GRADIENT,
+             moved=ROWS * WIDTH * 4.0 + BATCH * WIDTH * 12.0),
+    Workload("tables.scatter_add", f"{COUNT} floats into {BINS}", binned, ADD),
+]  # fmt: skip

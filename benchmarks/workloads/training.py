@@ -177,5 +177,11 @@ DIGITS, SMALL, MLP = (64, 10), (64, 32, 10), (784, 512, 512, 10)
 WORKLOADS = [
     Workload("training.digits_softmax", "64-10, batch 64", data(64, DIGITS), contenders(DIGITS)),
     Workload("training.small_mlp", "64-32-10, batch 32", data(32, SMALL), contenders(SMALL)),
-    Workload("training.mlp", "784-512-512-10, batch 128", data(128, MLP), contenders(MLP)),
+    Workload(
+        "training.mlp",
+        "784-512-512-10, batch 128",
+        data(128, MLP),
+        contenders(MLP),
+        flops=128 * 2 * (2 * 784 * 512 + 3 * 512 * 512 + 3 * 512 * 10.0),
+    ),
 ]

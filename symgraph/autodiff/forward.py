@@ -1,19 +1,19 @@
 """Forward accumulation: tangents flow with the values, from inputs to outputs.
 
-An op's rule for cotangents is linear in them, and its transpose is the rule for tangents: one op at
-a time, the cotangent is a fresh variable, and the reverse pass with respect to it gives the
-tangent (Griewank and Walther, Evaluating Derivatives, 2008, section 3.2). Ops that own graphs
-carry the tangents through them, next to the values: so a while loop, which nothing can run
-backwards, has forward derivatives.
+An op may state its rule for tangents, ``jvp``. Where it does not, its rule for cotangents is linear
+in them, and the transpose of that is the rule for tangents: one op at a time, the cotangent is a
+fresh variable, and the reverse pass with respect to it gives the tangent (Griewank and Walther,
+Evaluating Derivatives, 2008, section 3.2). Ops that own graphs carry the tangents through them,
+next to the values: so a while loop, which nothing can run backwards, has forward derivatives.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.autodiff.reverse import apply_rule, fitted, reverse_pass
+from symgraph.autodiff.reverse import apply_rule, fitted, pushed, reverse_pass
 from symgraph.ir.graph import Apply, Graph, Input, Variable, creating_with, rebuild, toposort
 from symgraph.ops.control import Cond, only_used, results, spread, used_inputs
 from symgraph.ops.looping import While
@@ -31,11 +31,18 @@ def forward_pass(outputs: Sequence[Variable], tangents: Tangents) -> list[Variab
         if node.op.nondifferentiable or all(t is None for t in moved):
             continue
         with creating_with(node.origins):
-            found = _RULES.get(node.op.name, _transposed)(node, moved)
+            found = _rule(node)(node, moved)
         for y, t in zip(node.outputs, found, strict=True):
             if t is not None and y not in tangents:
                 known[y] = fitted(t, y)
     return [known.get(y) for y in outputs]
+
+
+def _rule(node: Apply) -> Callable[[Apply, Sequence[Variable | None]], Any]:
+    """How tangents pass this op."""
+    if callable(getattr(node.op, "jvp", None)):
+        return lambda node, moved: pushed(node.op, node.inputs, node.outputs, moved)
+    return _RULES.get(node.op.name, _transposed)
 
 
 def _transposed(node: Apply, moved: Sequence[Variable | None]) -> Sequence[Variable | None]:

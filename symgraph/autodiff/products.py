@@ -8,7 +8,7 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.autodiff.forward import forward_pass
 from symgraph.autodiff.reverse import as_list, check_wrt, grad, like, or_zeros, reverse_pass
-from symgraph.errors import ArgumentError, GradientError
+from symgraph.errors import ArgumentError, GradientError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.operators import LANGUAGE
 from symgraph.ops.cast import to_dtype
@@ -55,7 +55,13 @@ def linearize(outputs: Any, inputs: Any) -> Callable[..., Any]:
 
 
 def _as_tangent(t: Any, x: Variable) -> Variable:
-    return broadcast_to(to_dtype(t, x.dtype), x.shape)
+    try:
+        return broadcast_to(to_dtype(t, x.dtype), x.shape)
+    except (ShapeError, RankError):
+        raise ShapeError(
+            f"a tangent or cotangent of {x.label()} has its shape: {x.type.text()}, "
+            f"not {as_variable(t).type.text()}"
+        ) from None
 
 
 def hvp(cost: Variable, wrt: Any, vectors: Any) -> Any:

@@ -12,7 +12,16 @@ from typing import Any
 
 from symgraph import dtypes
 from symgraph.errors import ArgumentError, GradientError
-from symgraph.ir.graph import Apply, Constant, Variable, constant, creating_with, toposort
+from symgraph.ir.graph import (
+    Apply,
+    Constant,
+    Graph,
+    Input,
+    Variable,
+    constant,
+    creating_with,
+    toposort,
+)
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape
 from symgraph.ops import reductions
@@ -107,11 +116,47 @@ def _is_zero(v: Variable) -> bool:
 def apply_rule(node: Apply, wanted: list[bool], g: tuple[Any, ...]) -> Sequence[Variable | None]:
     """What the op's rule gives; ops that own graphs compute only what is wanted."""
     op: Any = node.op
+    if not callable(getattr(op, "vjp", None)):
+        return pulled(op, node.inputs, wanted, node.outputs, g)
     if hasattr(op, "partial_vjp"):
         return op.partial_vjp(wanted, g, node.outputs, *node.inputs)  # type: ignore[no-any-return]
     if len(g) == 1:
         return op.vjp(g[0], node.outputs[0], *node.inputs)  # type: ignore[no-any-return]
     return op.vjp(g, node.outputs, *node.inputs)  # type: ignore[no-any-return]
+
+
+def pushed(
+    op: Any, inputs: Sequence[Variable], outputs: Sequence[Variable],
+    tangents: Sequence[Variable | None],
+) -> list[Variable | None]:  # fmt: skip
+    """The tangents of the outputs by the op's own rule."""
+    found = op.jvp(tuple(tangents), outputs[0] if len(outputs) == 1 else tuple(outputs), *inputs)
+    several = found if isinstance(found, tuple | list) else (found,)
+    if len(several) != len(outputs):
+        raise ArgumentError(
+            f"{op.name}: its jvp gave {len(several)} tangents for {len(outputs)} outputs"
+        )
+    return [None if t is None else as_variable(t) for t in several]
+
+
+@in_language("pull_by_jvp")
+def pulled(
+    op: Any, inputs: Sequence[Variable], wanted: Sequence[bool], outputs: Sequence[Variable],
+    g: Sequence[Variable | None],
+) -> list[Variable | None]:  # fmt: skip
+    """The transpose of the op's rule for tangents, which is linear in them."""
+    seeds = [
+        Input(v.type) if w and dtypes.is_inexact(v.dtype) else None
+        for v, w in zip(inputs, wanted, strict=True)
+    ]
+    rows = zip(pushed(op, inputs, outputs, seeds), g, outputs, strict=True)
+    pairs = [(fitted(t, y), c) for t, c, y in rows if t is not None and c is not None]
+    real = [s for s in seeds if s is not None]
+    found = reverse_pass([t for t, _ in pairs], [c for _, c in pairs], real)
+    if set(real) & set(Graph((), [f for f in found if f is not None]).leaves()):
+        raise GradientError(f"{op.name}: its jvp is not linear in the tangents")
+    rest = iter(found)
+    return [None if s is None else next(rest) for s in seeds]
 
 
 def fitted(g: Variable, v: Variable) -> Variable:
@@ -298,7 +343,10 @@ def _operand(v: Variable) -> tuple[Any, ...]:
 def check_wrt(v: Any, what: str = "grad") -> None:
     """Raises for what has no derivatives."""
     if not isinstance(v, Variable):
-        raise ArgumentError(f"{what}: wrt is a variable, not {type(v).__name__}")
+        raise ArgumentError(
+            f"{what}: wrt is a variable, not {type(v).__name__}",
+            hint=f"give the variable itself: sg.{what}(cost, x)",
+        )
     if not dtypes.is_inexact(v.dtype):
         raise GradientError(
             f"{what}: {v.label()} is {v.dtype}; only floats have derivatives",
@@ -308,7 +356,10 @@ def check_wrt(v: Any, what: str = "grad") -> None:
 
 def _check_cost(cost: Any, holomorphic: bool) -> None:
     if not isinstance(cost, Variable):
-        raise ArgumentError(f"grad: the cost is a tensor of the graph, not {type(cost).__name__}")
+        raise ArgumentError(
+            f"grad: the cost is a tensor of the graph, not {type(cost).__name__}",
+            hint="give the expression, not the function compiled from it" if callable(cost) else "",
+        )
     if cost.ndim:
         raise GradientError(
             f"grad: the cost is no scalar but {cost.type.text()}", operands=[_operand(cost)],
@@ -332,6 +383,8 @@ def _disconnected(v: Variable, outputs: Sequence[Variable], work: Reverse) -> Gr
     below = {i for node in order for i in node.inputs} | set(outputs)
     if v not in below:
         what = f"grad: the cost does not depend on {v.label()}"
+        if v.owner is not None:
+            hint = f"build the cost from this very tensor (y = ...; cost = f(y)); {hint}"
         return GradientError(what, operands=[_operand(v)], hint=hint)
     affected = Reverse([v], work.constants).reached(order)
     for node in order:

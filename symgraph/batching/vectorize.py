@@ -15,7 +15,7 @@ from symgraph.ir.graph import Graph, Input, Variable
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Size, normalize_axis
 from symgraph.ops.nests import flatten
-from symgraph.ops.operands import as_variable
+from symgraph.ops.operands import as_variable, traced
 from symgraph.ops.retyping import with_sizes_of
 from symgraph.ops.shape import BroadcastTo, is_one, moveaxis, squeeze
 
@@ -46,7 +46,7 @@ def vmap(fn: Callable[..., Any], in_axes: Any = 0, out_axes: Any = 0) -> Callabl
         size, fronts = _in_front(values, axes)
         inputs = [Input(v.type.with_shape(v.shape[1:]) if a is not None else v.type, v.name)
                   for v, a in zip(fronts, axes, strict=True)]  # fmt: skip
-        ends, pack_out = flatten(fn(*pack(inputs)))
+        ends, pack_out = flatten(traced(fn, pack(inputs), "vmap: the function"))
         batch = Batch(size, general)
         given = {i: Value(v, a is not None) for i, v, a in zip(inputs, fronts, axes, strict=True)}
         found = batch.run([as_variable(v) for v in ends], given)

@@ -60,7 +60,25 @@ class Noisy(Machine):
         share = self.inside if op.elementwise else 1.0
         if share:
             inputs = [self.moved(a, share) for a in inputs]
-        return [self.moved(a) for a in super()._apply(node, op, inputs, env)]
+        found = [self.moved(a) for a in super()._apply(node, op, inputs, env)]
+        if op.elementwise and len(found) == 1:
+            return [self.underflowed(found[0], inputs)]
+        return found
+
+    def underflowed(self, array: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
+        """A result that is 0 or subnormal while no operand is 0 has lost digits or all of them."""
+        if array.dtype.kind != "f" or array.dtype not in SIZES:
+            return array
+        info = np.finfo(array.dtype)
+        lost = np.asarray(abs(array) < info.tiny)
+        if not lost.any():
+            return array
+        for i in inputs:
+            lost = (
+                lost & (i != 0) & np.isfinite(i.astype("float64") if i.dtype.kind in "fiu" else 1)
+            )
+        least = info.smallest_subnormal * self.rng.choice([-2.0, -1.0, 1.0, 2.0], array.shape)
+        return np.where(lost, array + least, array).astype(array.dtype)
 
     def moved(self, array: np.ndarray, share: float = 1.0) -> np.ndarray:
         """The array after rounding has done its worst."""

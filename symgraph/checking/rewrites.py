@@ -4,8 +4,10 @@ The optimizer runs again with a record of its firings. Then the graph is interpr
 loops at every turn, together with both sides of every firing:
 
 EXACT    both sides have the same bits
-STABLE   the new value may differ as far as rounding moves the old one (noise.py); where the old
-         one is not finite the new one may be anything, since it may have been repaired
+STABLE   the new value may differ as far as rounding moves the old one (noise.py), and be anything
+         where the old one is not finite; but where the old formula's value over the reals is known
+         (exactly.py) it is that as far as rounding moves the new one, which then may differ more
+         from the old one if it is nearer
 
 Passes that are no rules are checked like a STABLE rule from outputs to outputs.
 """
@@ -17,9 +19,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from symgraph.checking.exactly import Exact, exactly
 from symgraph.checking.noise import (
+    FACTOR,
+    SIZES,
     Memory,
     Noisy,
+    Piece,
     at,
     element,
     moves,
@@ -31,11 +37,11 @@ from symgraph.checking.noise import (
     worst,
 )
 from symgraph.errors import DebugError
-from symgraph.ir.graph import Apply, Graph, Variable, toposort
+from symgraph.ir.graph import Apply, Constant, Graph, Variable, toposort
 from symgraph.ir.interpret import Env, bind_sizes
 from symgraph.ir.shared import Shared
 from symgraph.passes.pipeline import PassRecord, optimize
-from symgraph.rewrite.rules import EXACT
+from symgraph.rewrite.rules import EXACT, STABLE
 
 
 class Change(NamedTuple):
@@ -45,6 +51,7 @@ class Change(NamedTuple):
     after: Variable
     exact: bool
     who: str
+    stable: bool = False
 
 
 class _Plan(NamedTuple):
@@ -85,7 +92,9 @@ def _changes(record: PassRecord) -> dict[Graph, list[Change]]:
         for firing in record.firings[f:f_end]:
             r = firing.rule
             who = f"the rule {r.equation():.120} ({r.location()}, {firing.pass_name})"
-            rows.append(Change(firing.before, firing.after, r.klass == EXACT, who))
+            rows.append(
+                Change(firing.before, firing.after, r.klass == EXACT, who, r.klass == STABLE)
+            )
         for step, before, after in record.changes[c:c_end]:
             pairs = zip(before.outputs, after.outputs, strict=True)
             who = f"the pass {step.name}"
@@ -159,12 +168,16 @@ class _Rewrites(Noisy):
             raise _error(change, f"has the shape {after.shape}, before {before.shape}")
         if not before.size:
             return
-        good = same_bits(before, after)
+        good, finite = same_bits(before, after), np.asarray(True)
+        if before.dtype.kind in "fcV":
+            finite = np.isfinite(before.astype("complex128"))
         if not change.exact and not good.all():
-            good |= near(before, after)
-            if before.dtype.kind in "fcV":
-                good |= ~np.isfinite(before.astype("complex128"))
+            good |= near(before, after) & finite
         if good.all():
+            return
+        if not change.exact:
+            good |= ~finite
+        if good.all() and not change.stable:
             return
         later = set(toposort([change.after]))
         part = piece(change.before, toposort([change.before]), lambda v: v.owner in later)
@@ -173,13 +186,59 @@ class _Rewrites(Noisy):
         given = dict(zip(part.given, values, strict=True))
         if not change.exact or any(not n.op.elementwise for n in part.nodes):
             good |= within(before, after, moves(part, self.state, given, env))
+        if change.stable:
+            old, new = _from_common_values(change.before, change.after, part.given)
+            leaves = (*old.given, *new.given)
+            values = Noisy(self.state).run(Graph(graph.inputs, leaves), arrays, dict(env))
+            own = dict(zip(leaves, values, strict=True))
+            true = exactly(old, self.state, own, env)
+            if true is not None:
+                right = self.over_the_reals(true, new, own, after, env)
+                good = right & (good | true.nearer(before, after))
+                good |= near(before, after) & finite
         if not change.exact and not all(map(_finite, given.values())):
             good |= ~np.isfinite(after.astype("complex128"))  # 0 * inf, also of no elements
         if not good.all():
             k = worst(good, before, after)
             rows = [operand(v, a, k, before.shape) for v, a in given.items()]
-            new = f"{element(after, k)}{at(k)}, before {element(before, k)}"
-            raise _error(change, f"is {new}", rows)
+            what = f"is {element(after, k)}{at(k)}, before {element(before, k)}"
+            raise _error(change, what, rows)
+
+    def over_the_reals(
+        self, true: Exact, new: Piece, own: Memory, after: np.ndarray, env: Env
+    ) -> np.ndarray:
+        """Where the new value is what the old formula is over the reals, as far as rounding moves
+        the new one, or where that is not known."""
+        if not true.known.any():
+            return np.ones(after.shape, bool)
+        found = after.astype(true.values.dtype)
+        noisy = [n.astype(found.dtype) for n in moves(new, self.state, own, env)]
+        spread = np.maximum.reduce([abs(n - found) for n in noisy])
+        allowed = FACTOR * spread + true.doubt + SIZES[after.dtype] * abs(true.values)
+        near_it = (abs(found - true.values) <= allowed) | (found == true.values)
+        undetermined = ~np.isfinite(spread) | (abs(true.values) > np.finfo(after.dtype).max)
+        return np.asarray(near_it | undetermined | ~true.known)
+
+
+def _from_common_values(
+    before: Variable, after: Variable, given: Sequence[Variable]
+) -> tuple[Piece, Piece]:
+    """Both sides of a change as pieces over values none of which is made of another one, so that
+    what holds between these over the reals holds between the numbers that they are."""
+    cut, (low, high) = set(given), (toposort([before]), toposort([after]))
+    while True:
+        old, new = (piece(v, order, lambda v: v in cut or v.owner is None)
+                    for v, order in ((before, low), (after, high)))  # fmt: skip
+        used = {i for n in (*old.nodes, *new.nodes) for i in n.inputs}
+        bound = [v for v in cut if v.owner is not None and _depends(v, used)]
+        if not bound:
+            return old, new
+        cut.difference_update(bound)
+        cut.update(i for v in bound for i in v.owner.inputs)  # type: ignore[union-attr]
+
+
+def _depends(v: Variable, others: set[Variable]) -> bool:
+    return any(i in others for n in toposort([v]) for i in n.inputs if not isinstance(i, Constant))
 
 
 def _finite(array: np.ndarray) -> bool:

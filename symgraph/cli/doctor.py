@@ -1,108 +1,102 @@
-"""`symgraph doctor`: does everything that symgraph stands on work here?"""
+"""`symgraph doctor`: does everything that symgraph stands on work here?
+
+The checks are in `checks.py` (what is installed and set) and `self_tests.py` (programs with known
+answers, and how fast they are). `--bundle FILE` writes all that is found, with what would name the
+user or the machine left out, for a report of a problem.
+"""
 
 from __future__ import annotations
 
 import argparse
+import getpass
+import json
+import os
 import platform
 import sys
-from collections.abc import Callable, Iterator
-from importlib import metadata
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
-import numpy as np
+from symgraph import config
+from symgraph.cli.checks import CHECKS, Check
+from symgraph.cli.console import json_text, paint, write, write_json
+from symgraph.cli.self_tests import SELF_TESTS
 
-from symgraph import api, config
-from symgraph.cli.console import paint, write, write_json
-from symgraph.codegen import llvm
-from symgraph.runtime import abi, blas, elf
-from symgraph.runtime.cache import open_cache
-
-
-class Check(NamedTuple):
-    """One line: ``state`` is good, note or bad; ``fix`` says what to do."""
-
-    name: str
-    state: str
-    what: str
-    fix: str = ""
+_COLOURS = {"good": "32", "note": "33", "bad": "1;31"}
+# what other libraries read and a report needs to know
+_READ = ("OMP_", "OPENBLAS_", "MKL_", "GOTO_", "BLIS_", "VECLIB_", "CUDA_", "KMP_", "PYTHON")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run every check; the status is 1 when one of them is bad."""
-    checks = [c for group in _GROUPS for c in _guarded(group)]
-    if arguments.json:
-        write_json("doctor", {"checks": [c._asdict() for c in checks]})
+    checks = list(_all(not arguments.quick))
+    found = {"checks": [c._asdict() for c in checks]}
+    if arguments.bundle:
+        with open(arguments.bundle, "w", encoding="utf-8") as file:
+            file.write(redacted(json_text("doctor.bundle", {**found, **_surroundings()})) + "\n")
+        write(f"wrote {arguments.bundle}: nothing in it names you or this machine; do read it")
+    elif arguments.json:
+        write_json("doctor", found)
     else:
-        colours = {"good": "32", "note": "33", "bad": "1;31"}
-        for c in checks:
-            state = paint(f"{c.state:<4}", colours[c.state], sys.stdout)
-            write(f"{state}  {c.name}: {c.what}")
-            if c.fix:
-                write(f"      {c.fix}")
+        _print(checks)
     return 1 if any(c.state == "bad" for c in checks) else 0
 
 
-def _guarded(group: Callable[[], Iterator[Check]]) -> Iterator[Check]:
-    try:
-        yield from group()
-    except Exception as error:  # whatever is broken here is what the command is to tell
-        first = str(error).splitlines()[0] if str(error) else ""
-        yield Check(group.__name__.strip("_"), "bad", f"{type(error).__name__}: {first}")
+def _print(checks: list[Check]) -> None:
+    for c in checks:
+        write(f"{paint(f'{c.state:<4}', _COLOURS[c.state], sys.stdout)}  {c.name}: {c.what}")
+        if c.fix:
+            write(f"      {c.fix}")
+    counts = {s: sum(c.state == s for c in checks) for s in _COLOURS}
+    write(", ".join(f"{n} {s}" for s, n in counts.items() if n))
 
 
-def _packages() -> Iterator[Check]:
-    yield Check("python", "good", f"{platform.python_version()} on {platform.platform()}")
-    for name in ("numpy", "scipy", "llvmlite", "networkx"):
+def _all(with_self_tests: bool) -> Iterator[Check]:
+    for check in (*CHECKS, *(SELF_TESTS if with_self_tests else ())):
+        name = check.__name__.strip("_").replace("_", " ")
         try:
-            yield Check(name, "good", metadata.version(name))
-        except metadata.PackageNotFoundError:
-            yield Check(name, "bad", "is not installed", f"pip install {name}")
+            yield check()
+        except Exception as error:  # whatever is broken here is what the command is to tell
+            first = str(error).splitlines()[0] if str(error) else ""
+            yield Check(name, "bad", f"{type(error).__name__}: {first}", "report it with --bundle")
 
 
-def _native() -> Iterator[Check]:
-    host = llvm.host()
-    yield Check("processor", "good", f"{host.cpu}, vectors of {host.vector_bits} bits")
-    if abi.native_entry_usable():
-        yield Check("native entry", "good", "arrays are read directly")
-    else:
-        what = "the layout of NumPy's arrays is not the known one"
-        yield Check("native entry", "bad", what, 'compile with mode="interpret", and report it')
-    loader = "own" if elf.supported_here() else "LLVM's"
-    yield Check("loader", "good", f"{loader}; BLAS: {blas.available()}")
+# the bundle ---------------------------------------------------------------------------------------
 
 
-def _cache() -> Iterator[Check]:
-    cache = open_cache()
-    if cache is None:
-        yield Check("cache", "note", "switched off", "unset SYMGRAPH_CACHE to use it")
-        return
-    refused = cache.refusal()
-    if refused:
-        yield Check("cache", "bad", refused, "set SYMGRAPH_CACHE_DIR to a directory of your own")
-    else:
-        yield Check("cache", "good", cache.directory)
+def _surroundings() -> dict[str, Any]:
+    """The settings, the environment that is read, and the machine, in words."""
+    settings: dict[str, Any] = {}
+    for name in config.SETTINGS:
+        try:
+            settings[name] = config.get(name)
+        except config.ConfigError as error:
+            settings[name] = error.what
+    read = (*_READ, "SYMGRAPH_")
+    environment = {k: v for k, v in sorted(os.environ.items()) if k.startswith(read)}
+    machine = {
+        "system": platform.system(), "release": platform.release(), "machine": platform.machine(),
+        "python": sys.version, "flags": str(sys.flags), "encoding": sys.stdout.encoding,
+    }  # fmt: skip
+    return {"settings": settings, "environment": environment, "machine": machine}
 
 
-def _settings() -> Iterator[Check]:
-    for name in config.unknown_environment():
-        known = ", ".join(s.env for s in config.SETTINGS.values())
-        yield Check("environment", "note", f"nothing reads {name}", f"known are {known}")
+def redacted(text: str) -> str:
+    """The text without the user's home directory and name and the machine's name."""
+    names = {
+        os.path.expanduser("~"): "~",
+        os.getcwd(): ".",
+        platform.node(): "HOST",
+        _user(): "USER",
+    }
+    for name, instead in sorted(names.items(), key=lambda pair: -len(pair[0])):
+        escaped = json.dumps(name)[1:-1]
+        if len(name) > 3 and name not in ("root", "user", "localhost"):
+            text = text.replace(escaped, instead)
+    return text
 
 
-def _self_test() -> Iterator[Check]:
-    """Compile one program with a loop, a fold and a matrix product, and compare it with NumPy."""
-    x = api.matrix("x", shape=("n", 3))
-    y = api.sum(api.exp(-x @ x.T), axis=1)
-    given = np.linspace(-1, 1, 12).reshape(4, 3)
-    expected = np.exp(-given @ given.T).sum(axis=1)
-    with config.change(cache=False):
-        function = api.compile([x], y)
-    if not np.allclose(function(given), expected, rtol=1e-12):
-        what = "compiled code differs from NumPy"
-        yield Check("self-test", "bad", what, 'compile with mode="interpret", and report it')
-        return
-    milliseconds = 1000 * function.statistics["total"]
-    yield Check("self-test", "good", f"cpu: compiled in {milliseconds:.0f} ms, equal to NumPy")
-
-
-_GROUPS = (_packages, _native, _cache, _settings, _self_test)
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container without an entry for its user
+        return ""

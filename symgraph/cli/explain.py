@@ -1,5 +1,5 @@
-"""`symgraph explain CODE`: the manual page of an error. With --port, see port.py, with
---rules rules.py."""
+"""`symgraph explain CODE`: the manual page of an error. With a subject see node.py, with --port
+port.py, with --rules rules.py."""
 
 from __future__ import annotations
 
@@ -24,6 +24,9 @@ def run(arguments: argparse.Namespace) -> int:
         status: int = importlib.import_module("symgraph.cli.rules").run(arguments)
         return status
     code = arguments.code
+    if arguments.node is not None or (code is not None and ":" in code):
+        told: int = importlib.import_module("symgraph.cli.node").run(arguments)
+        return told
     if code is None:
         rows = [(c, cls.__name__, _summary(c)) for c, cls in sorted(CODES.items())]
         if arguments.json:

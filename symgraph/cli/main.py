@@ -35,6 +35,7 @@ examples:
   symgraph dump examples/digits_mlp.py:loss --stage scheduled
   symgraph dump examples/digits_mlp.py:loss --stage optimized -o loss.html
   symgraph explain SG101
+  symgraph explain examples/digits_mlp.py:loss --node 3
 
 exit status: 0 done, 1 a problem was found, 2 wrong arguments or subject
 """
@@ -52,15 +53,28 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     _add_dump(commands)
     _add_cache(commands)
-    one = _command(commands, "explain", "the manual page of an error code; words of Theano")
-    one.add_argument("code", nargs="?", metavar="CODE", help="as SG101; without it all are listed")
+    one = _command(
+        commands, "explain", "the page of an error code; the story of a node; words of Theano"
+    )
+    one.add_argument(
+        "code", nargs="?", metavar="CODE|SUBJECT",
+        help="as SG101, without it all are listed; or, for the story of a node, " + _SUBJECT,
+    )  # fmt: skip
+    one.add_argument(
+        "--node", metavar="N", help="of SUBJECT: its number or name in symgraph dump; or all"
+    )
+    one.add_argument(
+        "--stage", choices=STAGES[:2], default="graph", help="which graph --node counts in"
+    )
     one.add_argument(
         "--port", metavar="FILE", help="what to write for the names of a Theano or PyTensor script"
     )
     one.add_argument("--rules", action="store_true", help="the rewrite rules, those with CODE")
     one = _command(commands, "ops", "the operations of the tensor graph")
     one.add_argument("pattern", nargs="?", metavar="WORD", help="only those whose name contains it")
-    _command(commands, "doctor", "check this installation")
+    one = _command(commands, "doctor", "check this installation, and the mend of what is wrong")
+    one.add_argument("--bundle", metavar="FILE", help="write all findings there, without names")
+    one.add_argument("--quick", action="store_true", help="without self-tests and speed")
     return top
 
 

@@ -217,4 +217,5 @@ def _candidates(module: ModuleType, target: str) -> str:
 def _kind(value: Any) -> str:
     if callable(value):
         return "a Python function or class"
-    return f"a {type(value).__name__}"
+    name = type(value).__name__
+    return f"a{'n' * (name[0] in 'aeiou')} {name}"

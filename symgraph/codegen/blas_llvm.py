@@ -1,4 +1,5 @@
-"""Calls of BLAS routines through addresses in the table.
+"""Calls of BLAS routines through addresses in the table, for complex matrix products (real ones are
+our own, gemm_llvm.py, unless the setting `matmul` says "blas").
 
 BLAS is column-major, so a row-major C = A B is asked for as C' = B' A'. Integers are passed by
 address as 64 bits, of which a library with 32-bit integers reads the low half (little-endian).
@@ -11,26 +12,13 @@ from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import elements
-from symgraph.loops.program import Buffer, Call
+from symgraph.loops.program import Buffer
 from symgraph.loops.statements import Size
 
 GEMM = {"float32": "sgemm", "float64": "dgemm", "complex64": "cgemm", "complex128": "zgemm"}
 
 
-def emit_call(
-    fn: FunctionWriter, table: Table, values: Values, step: Call,
-    operands: list[tuple[Value, Buffer]],
-) -> None:  # fmt: skip
-    """Write a Call step."""
-    if step.routine != "matmul":
-        raise ValueError(f"unknown routine {step.routine}")
-    params = dict(step.params)
-    _matmul(
-        fn, table, values, operands, params["ta"], params["tb"], params.get("accumulate", False)
-    )
-
-
-def _matmul(
+def emit_product(
     fn: FunctionWriter, table: Table, values: Values, operands: list[tuple[Value, Buffer]],
     ta: bool, tb: bool, accumulate: bool,
 ) -> None:  # fmt: skip

@@ -18,14 +18,13 @@ from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import ModuleWriter, Value
 from symgraph.loops.compute import elements
+from symgraph.loops.program import INTERRUPTED
 from symgraph.loops.statements import Size
 from symgraph.runtime import abi
-from symgraph.scalar import Expr, as_expr, as_size, const, var
+from symgraph.scalar import Expr, as_expr, as_size, var
 
 POOL_FROM = 1 << 18  # bytes; NumPy's own allocation is quicker for smaller outputs
-RELEASE_FROM = (
-    1 << 16
-)  # elements read and written; below, releasing the GIL costs more than it gives
+RELEASE_FROM = 10_000_000  # picoseconds; below, releasing the GIL costs more than it gives
 STACK_ARENA = 1 << 13  # bytes of temporaries that may lie on the stack
 
 
@@ -47,6 +46,7 @@ class Signature(NamedTuple):
     arena: Size
     updates: bool
     container: str  # single | tuple | list
+    work: Size = 0  # of a call, in picoseconds
 
 
 def emit_entry(module: ModuleWriter, table: Table, signature: Signature, program: str) -> str:
@@ -382,13 +382,13 @@ class _Entry:
         free = any(isinstance(s, Expr) for port in signature.shared for s in port.shape)
         if signature.updates or free:
             return ""  # updates must not interleave; set_value may give other memory meanwhile
-        work = const(0)
-        for port in (*signature.inputs, *signature.outputs):
-            work = work + as_expr(elements(port.shape))
-        total = self.values.uniform(work)
-        if total.isdigit() and int(total) < RELEASE_FROM:
+        constant, work = _constant_part(signature.work)
+        if constant >= RELEASE_FROM:
+            return fn.fresh(f"call ptr {self._api('PyEval_SaveThread')}()")
+        if isinstance(work, int):
             return ""
-        large = fn.val(f"icmp uge i64 {total}, {RELEASE_FROM}")
+        total = self.values.uniform(work)
+        large = fn.val(f"icmp sge i64 {total}, {RELEASE_FROM}")
         save = self._api("PyEval_SaveThread")
         (thread,) = fn.if_(
             large, lambda: [fn.fresh(f"call ptr {save}()")], lambda: ["null"], ["ptr"]
@@ -398,13 +398,22 @@ class _Entry:
     def _failed(self, status: Value) -> None:
         fn = self.fn
         self._drop_all()
+        stopped = fn.fresh(f"icmp eq i32 {status}, {INTERRUPTED}")
+        fn.if_(stopped, lambda: fn.ret("ptr", "null"))  # with the exception of the signal's handler
         wide = fn.fresh(f"sext i32 {status} to i64")
         number = fn.fresh(f"call ptr {self._api('PyLong_FromLongLong')}(i64 {wide})")
         fn.if_(fn.fresh(f"icmp eq ptr {number}, null"), lambda: fn.ret("ptr", "null"))
-        place = fn.slot("ptr", 1, 8)
+        # the arguments go along, so that the message can say which of their values it was
+        count = len(self.signature.inputs)
+        place = fn.slot("ptr", 1 + count, 8)
         fn.raw(f"store ptr {number}, ptr {place}")
+        for k in range(count):
+            argument = self._field("ptr", "%args", 8 * k)
+            slot = fn.fresh(f"getelementptr ptr, ptr {place}, i64 {k + 1}")
+            fn.raw(f"store ptr {argument}, ptr {slot}")
         vectorcall, fail = self._api("PyObject_Vectorcall"), self._api("fail")
-        result = fn.fresh(f"call ptr {vectorcall}(ptr {fail}, ptr {place}, i64 1, ptr null)")
+        call = f"call ptr {vectorcall}(ptr {fail}, ptr {place}, i64 {1 + count}, ptr null)"
+        result = fn.fresh(call)
         fn.raw(f"call void {self._api('Py_DecRef')}(ptr {number})")
         fn.ret("ptr", result)
 
@@ -420,3 +429,23 @@ class _Entry:
             put = self._api(f"{kind}_SetItem")
             fn.fresh(f"call i32 {put}(ptr {pack}, i64 {k}, ptr {made})")  # steals the reference
         fn.ret("ptr", pack)
+
+
+def _constant_part(work: Size) -> tuple[int, Size]:
+    """The part of a sum that is known, and the sum."""
+    terms = [as_expr(work)]
+    known = 0
+    while terms:
+        e = terms.pop()
+        if e.op == "add":
+            terms += e.args
+        elif e.is_const:
+            known += int(e.value)
+        elif e.op == "sub" or _negative(e):
+            return 0, work
+    return known, work
+
+
+def _negative(e: Expr) -> bool:
+    """Whether a product has a negative factor."""
+    return e.op == "mul" and any(a.is_const and a.value < 0 for a in e.args)

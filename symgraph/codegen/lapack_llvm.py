@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from symgraph import dtypes
+from symgraph.codegen import cholesky_llvm
 from symgraph.codegen.literals import constant, llvm_type
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
@@ -360,7 +361,8 @@ def _gesdd(w: Writer, params: dict[str, Any]) -> Value:
 
 ROUTINES: dict[str, Callable[[Writer, dict[str, Any]], Value]] = {
     "potrf": _potrf, "trsm": _trsm, "getrf": _getrf, "geqrf": _geqrf, "orgqr": _orgqr,
-    "syevd": _syevd, "gesdd": _gesdd,
+    "syevd": _syevd, "gesdd": _gesdd, "cholesky_pull": cholesky_llvm.pull,
+    "cholesky_push": cholesky_llvm.push, "lower_product": cholesky_llvm.lower_product,
 }  # fmt: skip
 
 

@@ -86,6 +86,17 @@ def _ask_host() -> HostTarget:
     return HostTarget(lb.get_host_cpu_name(), flags.flatten(), bits, has_fma, triple, version)
 
 
+def can_generate(triple: str) -> bool:
+    """Whether this LLVM has a code generator for the target of that name."""
+    binding = _binding()
+    try:
+        binding.initialize_all_targets()
+        binding.Target.from_triple(triple)
+    except (RuntimeError, AttributeError):
+        return False
+    return True
+
+
 def host_fingerprint() -> str:
     """A short name of everything `host()` depends on, found without importing llvmlite: processor
     model and flags, operating system, the installed llvmlite. Part of every cache key."""

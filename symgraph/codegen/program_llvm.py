@@ -7,34 +7,41 @@ The result is 0, or the number of the failure (counted from 1) that stopped it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from symgraph import dtypes
-from symgraph.codegen import blas_llvm, lapack_llvm
+from symgraph import config, dtypes
+from symgraph.codegen import blas_llvm, gemm_llvm, lapack_llvm, team_llvm
 from symgraph.codegen.kernel_llvm import emit_kernel
 from symgraph.codegen.library_llvm import library_functions
+from symgraph.codegen.share_llvm import Sharing, context_of, memcpy, typed
 from symgraph.codegen.sort_llvm import emit_sort
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import ModuleWriter, Value
 from symgraph.loops.compute import elements
+from symgraph.loops.cost import loop_turns, turn_cost
 from symgraph.loops.memory import ALIGNMENT, nbytes, plan
 from symgraph.loops.program import (
+    ENDLESS,
+    INTERRUPTED,
     Branch,
     Buffer,
     Call,
     Copy,
     Failure,
     Loop,
+    Phase,
     Program,
     Require,
     Row,
     Run,
     Step,
 )
-from symgraph.loops.statements import Kernel, Size
+from symgraph.loops.statements import Kernel
 from symgraph.scalar import as_expr, as_size, var
+
+POLL = 1_000_000_000  # picoseconds of a loop's work between two polls for signals
 
 
 class ProgramModule:
@@ -44,9 +51,13 @@ class ProgramModule:
     and those that an edit of the model did not touch, come from the disk cache.
     """
 
-    def __init__(self, module: ModuleWriter, vector_bits: int, features: str = "") -> None:
+    def __init__(
+        self, module: ModuleWriter, vector_bits: int, features: str = "", parallel_from: int = 0
+    ) -> None:
         self.module, self.vector_bits, self.features = module, vector_bits, features
+        self.parallel_from = parallel_from  # nanoseconds
         self.table = Table()
+        self.sharing = Sharing(module, self.table, 1000 * parallel_from)
         self.failures: list[Failure] = []
         self.kernels: dict[str, str] = {}
         self.callbacks: list[Any] = []
@@ -60,17 +71,40 @@ class ProgramModule:
             self.kernels[kernel.name] = module.text()
         return kernel.name
 
-    def emit(self, program: Program) -> str:
-        """Write the function of a program (and of the programs inside it); returns its name."""
+    def phases(self, step: Run) -> list[str]:
+        """The names of a kernel's phases in the table; they share a module and its functions."""
+        name = step.kernel.name
+        symbols = [f"kernel{k}" for k in range(len(step.phases))]
+        if name not in self.kernels:
+            module = ModuleWriter(self.features)
+            for symbol, phase in zip(symbols, step.phases, strict=True):
+                emit_kernel(module, phase.kernel, self.vector_bits, symbol)
+            self.kernels[name] = module.text()
+        return [f"{name}/{symbol}" for symbol in symbols]
+
+    def gemm(self, dtype: str) -> str:
+        """The name of the module of matrix products of a dtype, empty where BLAS makes them."""
+        if dtype not in gemm_llvm.DTYPES or config.get("matmul") == "blas":
+            return ""
+        name = f"matmul_{dtype}"
+        if name not in self.kernels:
+            features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
+            self.kernels[name] = gemm_llvm.module_text(dtype, self.vector_bits, features)
+        return name
+
+    def emit(self, program: Program, stops: bool = True) -> str:
+        """Write the function of a program (and of the programs inside it); returns its name.
+        ``stops``: a signal may end it, as nothing has been changed that its caller would see."""
         name = f"program{self.programs}"
         self.programs += 1
-        _Function(self, program, name).write()
+        _Function(self, program, name, stops).write()
         return name
 
 
 class _Function:
-    def __init__(self, shared: ProgramModule, program: Program, name: str) -> None:
+    def __init__(self, shared: ProgramModule, program: Program, name: str, stops: bool) -> None:
         self.shared, self.program, self.name = shared, program, name
+        self.stops = stops
         params = [("ptr", "table", ""), ("ptr", "arena", "")]
         params += [("i64", f"n{k}", "") for k in range(len(program.sizes))]
         params += [("ptr", b, "") for b in (*program.inputs, *program.outputs)]
@@ -84,12 +118,16 @@ class _Function:
         self.inner: dict[int, list[str]] = {}
 
     def write(self) -> None:
+        changes = [_changes_state(self.program, s) for s in self.program.steps]
+        safe = changes.index(True) if True in changes else len(changes)
         for k, step in enumerate(self.program.steps):  # inner programs are functions of their own
             inner = _programs(step)
             if inner:
-                self.inner[k] = [self.shared.emit(p) for p in inner]
+                self.inner[k] = [self.shared.emit(p, self.stops and k < safe) for p in inner]
         self._addresses()
+        stops = self.stops
         for k, step in enumerate(self.program.steps):
+            self.stops = stops and k < safe
             self._step(k, step)
         self.fn.ret("i32", "0")
 
@@ -148,11 +186,11 @@ class _Function:
                 operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
                 emit_sort(self.fn, self.shared.module, self.values, step, operands)
             case Call():
-                operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
-                blas_llvm.emit_call(self.fn, self.shared.table, self.values, step, operands)
+                self._matmul(step)
             case Copy():
+                target, source = self.pointers[step.target], self.pointers[step.source]
                 size = nbytes(self.program.buffers[step.target])
-                self._memcpy(self.pointers[step.target], self.pointers[step.source], size)
+                self.shared.sharing.copy(self.fn, self.values, target, source, size)
             case Loop():
                 self._loop(step, self.inner[k][0], self._slot(self.plan.slot_of.get(f"#{k}")))
             case Branch():
@@ -161,13 +199,35 @@ class _Function:
                 self._require(step)
 
     def _run(self, step: Run) -> None:
-        kernel = step.kernel
-        address = self.shared.table.load(self.fn, "kernel", self.shared.kernel(kernel))
-        words = [f"ptr {self.pointers[b]}" for b in step.buffers]
-        words += [f"i64 {self.values.uniform(var(s))}" for s in kernel.sizes]
+        if not step.phases:
+            words = self._arguments(step.kernel, step.buffers, step.kernel.sizes)
+            self.fn.raw(f"call void {self._address(step.kernel)}({typed(words)})")
+            return
+        for phase, name in zip(step.phases, self.shared.phases(step), strict=True):
+            self._phase(phase, self.shared.table.load(self.fn, "kernel", name))
+
+    def _address(self, kernel: Kernel) -> Value:
+        return self.shared.table.load(self.fn, "kernel", self.shared.kernel(kernel))
+
+    def _arguments(
+        self, kernel: Kernel, buffers: Sequence[str], sizes: Sequence[str]
+    ) -> list[tuple[str, Value]]:
+        """What a kernel takes: the addresses of its buffers, sizes, library functions."""
+        words = [("ptr", self.pointers[b]) for b in buffers]
+        words += [("i64", self.values.uniform(var(s))) for s in sizes]
         for name in library_functions(kernel):
-            words.append(f"ptr {self.shared.table.load(self.fn, 'special', name)}")
-        self.fn.raw(f"call void {address}({', '.join(words)})")
+            words.append(("ptr", self.shared.table.load(self.fn, "special", name)))
+        return words
+
+    def _phase(self, phase: Phase, address: Value) -> None:
+        """A kernel's work, or a part of it: by the team of threads where it is large."""
+        kernel = phase.kernel
+        if phase.turns is None:
+            words = self._arguments(kernel, phase.buffers, kernel.sizes)
+            self.fn.raw(f"call void {address}({typed(words)})")
+            return
+        words = self._arguments(kernel, phase.buffers, kernel.sizes[:-2])
+        self.shared.sharing.phase(self.fn, self.values, phase, address, words, self._poll)
 
     def _python(self, step: Call) -> None:
         """Call ``i32 f(ptr buffers, ptr sizes)`` of the executor, which runs the graph in NumPy.
@@ -193,6 +253,29 @@ class _Function:
         bad = fn.fresh(f"icmp ne i32 {status}, 0")
         fn.if_(bad, lambda: fn.ret("i32", number), likely=False)
 
+    def _matmul(self, step: Call) -> None:
+        params, fn, table = dict(step.params), self.fn, self.shared.table
+        flags = params["ta"], params["tb"], params.get("accumulate", False)
+        operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers[:3]]
+        kernel = self.shared.gemm(operands[0][1].dtype)
+        if not kernel:
+            blas_llvm.emit_product(fn, table, self.values, operands, *flags)
+            return
+        address, least = table.load(fn, "kernel", kernel), self.shared.parallel_from
+        after = self._epilogue(params["epilogue"], operands[2][1]) if "epilogue" in params else None
+        gemm_llvm.emit_product(fn, table, self.values, address, operands, *flags, least, after)
+
+    def _epilogue(self, phase: Phase, product: Buffer) -> gemm_llvm.Epilogue:
+        """A loop that a product runs on the rows that it has made."""
+        kernel = phase.kernel
+        words = self._arguments(kernel, phase.buffers, kernel.sizes[:-2])
+        context = team_llvm.pack(self.fn, context_of(self._address(kernel), words))
+        turns = self.values.uniform(phase.turns or 0)
+        rows = self.values.uniform(elements(product.shape[:-1]))
+        width = self.values.uniform(product.shape[-1])
+        scale = "1" if turns == rows else width
+        return gemm_llvm.Epilogue(f"@{self.shared.sharing.body(phase)}", context, scale)
+
     def _lapack(self, step: Call) -> None:
         """Where a routine fails the op's reference is called back, which raises, or the call stops
         with a failure."""
@@ -206,12 +289,6 @@ class _Function:
             self.shared.failures.append(params["failure"])
             number = str(len(self.shared.failures))
             self.fn.if_(failed, lambda: self.fn.ret("i32", number), likely=False)
-
-    def _memcpy(self, target: Value, source: Value, size: Size) -> None:
-        name = "llvm.memcpy.p0.p0.i64"
-        self.fn.declare("void", name, ["ptr", "ptr", "i64", "i1"])
-        count = self.values.uniform(size)
-        self.fn.raw(f"call void @{name}(ptr {target}, ptr {source}, i64 {count}, i1 false)")
 
     def _require(self, step: Require) -> None:
         flag = self.fn.fresh(f"load i8, ptr {self.pointers[step.flag]}")
@@ -238,11 +315,13 @@ class _Function:
         length = self.values.uniform(step.length)
         rows = [(row, self._row_bytes(row), self.values.uniform(row.start)) for row in step.rows]
         finals = [(t, r, self._row_bytes(r), self.values.uniform(r.start)) for t, r in step.finals]
+        mask = self._poll_mask(step)
 
         def turn(t: Value, _: list[Value]) -> list[Value]:
             with self.values.inside():
                 pointers = [self._row(row, size, start, t) for row, size, start in rows]
                 self._stop_on(self._call_program(name, step.body, arena, pointers))
+                self._poll_at(t, mask)
             return []
 
         turns = length
@@ -253,7 +332,39 @@ class _Function:
         for target, row, size, start in finals:
             if target in self.pointers:
                 source = self._row(row, size, start, turns)
-                self._memcpy(self.pointers[target], source, nbytes(self.program.buffers[target]))
+                size = self.values.uniform(nbytes(self.program.buffers[target]))
+                memcpy(self.fn, self.pointers[target], source, size)
+
+    # signals --------------------------------------------------------------------------------------
+
+    def _poll(self) -> None:
+        """Stop where a signal's handler has raised (the team looks every 30 ms at most)."""
+        if self.stops:
+            raised = team_llvm.poll(self.fn, self.shared.table)
+            stop = self.fn.fresh(f"icmp ne i32 {raised}, 0")
+            self.fn.if_(stop, lambda: self.fn.ret("i32", str(INTERRUPTED)), likely=False)
+
+    def _poll_mask(self, step: Loop) -> Value:
+        """Which bits of a turn's number must be ones for a poll: about one in a millisecond. Empty
+        for a loop that is short."""
+        cost = turn_cost(step)
+        whole = as_size(loop_turns(step) * as_expr(cost))
+        if not self.stops or (isinstance(whole, int) and whole < POLL and step.length != ENDLESS):
+            return ""
+        fn = self.fn
+        if isinstance(cost, int):
+            return str((1 << max(0, (POLL // max(cost, 1)).bit_length() - 1)) - 1)
+        fn.declare("i64", "llvm.umax.i64", ["i64", "i64"])
+        fn.declare("i64", "llvm.ctlz.i64", ["i64", "i1"])
+        one = fn.val(f"call i64 @llvm.umax.i64(i64 {self.values.uniform(cost)}, i64 1)")
+        turns = fn.val(f"or i64 {fn.val(f'udiv i64 {POLL}, {one}')}, 1")
+        high = fn.val(f"sub i64 63, {fn.val(f'call i64 @llvm.ctlz.i64(i64 {turns}, i1 true)')}")
+        return fn.val(f"sub i64 {fn.val(f'shl i64 1, {high}')}, 1")
+
+    def _poll_at(self, t: Value, mask: Value) -> None:
+        if mask:
+            low = self.fn.val(f"and i64 {t}, {mask}")
+            self.fn.if_(self.fn.val(f"icmp eq i64 {low}, {mask}"), self._poll, likely=False)
 
     def _while(self, flag: str, length: Value, turn: Callable[..., Any]) -> Value:
         """Turns as long as the flag holds, at most ``length``; returns how many there were."""
@@ -309,6 +420,30 @@ class _Function:
             ["i32"],
         )
         self._stop_on(status)
+
+
+def _changes_state(program: Program, step: Step) -> bool:
+    """Whether a step writes to a shared variable."""
+
+    def shared(name: str) -> bool:
+        while program.buffers[name].alias:
+            name = program.buffers[name].alias
+        return program.buffers[name].role == "shared"
+
+    match step:
+        case Run():
+            pairs = zip(step.kernel.params, step.buffers, strict=True)
+            return any(p.mode != "in" and shared(b) for p, b in pairs)
+        case Copy():
+            return shared(step.target)
+        case Call():
+            return shared(step.buffers[-1])
+        case Loop():
+            made = [r.buffer for r in step.rows[len(step.body.inputs) :]]
+            return any(map(shared, [*made, *(t for t, _ in step.finals)]))
+        case Branch():
+            return any(map(shared, step.outputs))
+    return False
 
 
 def _programs(step: Step) -> list[Program]:

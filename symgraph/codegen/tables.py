@@ -14,8 +14,8 @@ FIXED = (
     "PyList_New", "PyList_SetItem",
     "PyObject_Vectorcall", "Py_IncRef", "Py_DecRef", "PyFloat_Type", "numpy.float64",
     "PyEval_SaveThread", "PyEval_RestoreThread", "PyLong_FromLongLong", "slow", "fail",
-    "fail_memory", "arena_malloc", "arena_free",
-    "pool_malloc", "pool_free", "pool_state", "pool_handler",
+    "fail_memory", "arena_malloc", "arena_free", "pool_state",  # these three as team_ir reads them
+    "pool_malloc", "pool_free", "pool_handler",
 )  # fmt: skip
 
 
@@ -31,8 +31,8 @@ class Table:
         self.slots: dict[tuple[str, str], int] = {("api", n): k for k, n in enumerate(FIXED)}
 
     def slot(self, kind: str, key: str) -> int:
-        """The word of an address: kind is api, descr, shared, constant, kernel, python, blas or
-        special (functions of runtime/special_functions.py)."""
+        """The word of an address: kind is api, descr, shared, constant, kernel, python, blas, team
+        (see runtime/threads.py) or special (functions of runtime/special_functions.py)."""
         return self.slots.setdefault((kind, key), len(self.slots))
 
     def load(self, fn: FunctionWriter, kind: str, key: str, table: Value = "%table") -> Value:

@@ -14,6 +14,7 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.literals import constant, lane_numbers, llvm_type, memory_type, suffix
+from symgraph.codegen.strides_llvm import STRIDES, strided
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.statements import Size, Store
 from symgraph.scalar import Expr, as_expr, coefficient, const, node, postorder, variables
@@ -152,14 +153,14 @@ class Values:
 
     def address(self, buffer: str, position: Expr, dtype: str) -> Value:
         """The address of the element, for the first lane when the lane index occurs."""
-        if self.lane is not None and _depends(position, self.lane):
-            first = self.linear_at_first_lane(position)
-        else:
-            first = self.uniform(position)
-        base = self.pointers[buffer]
-        if first == "0":
-            return base
-        return self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
+        base, kind = self.pointers[buffer], memory_type(dtype)
+        moves = self.lane is not None and _depends(position, self.lane)
+        # what does not move with the lanes first: it leaves the loop, and the rest is an operand
+        rest = self.uniform(position - self.lane if moves and self.lane is not None else position)
+        for offset in (rest, self.base if moves else "0"):
+            if offset != "0":
+                base = self.fn.val(f"getelementptr {kind}, ptr {base}, i64 {offset}")
+        return base
 
     def linear_at_first_lane(self, position: Expr, step: int = 1) -> Value:
         """The position with the lane index removed, plus the loop's base: one add per access."""
@@ -184,7 +185,23 @@ class Values:
         if step == 1:
             where = self.address(buffer, position, dtype)
             return self._vector_load(read, where, dtype, mask, self.lanes)
+        stride = self._stride(position)
+        if stride in STRIDES and self.lanes > 1:
+            return self._strided(read, buffer, position, dtype, mask, stride)
         return self._gather(read, buffer, position, dtype, mask)
+
+    def _strided(
+        self, read: Any, buffer: str, position: Expr, dtype: str, mask: Value | None, stride: int
+    ) -> Lanes:
+        kind, base = memory_type(dtype, self.lanes), self.pointers[buffer]
+
+        def load(first: Value, live: Value | None) -> Value:
+            where = self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
+            return self._held(read, where, dtype, live, self.lanes)
+
+        first = self.linear_at_first_lane(position, stride)
+        held = strided(self.fn, stride, first, mask, load, kind, self.lanes)
+        return self._memory_value(held, dtype, self.lanes)
 
     # Pairs of numbers that lie side by side, such as the parts of complex numbers: those of all
     # lanes are one wide load, taken apart by shuffles, or put together for one wide store.
@@ -276,15 +293,18 @@ class Values:
     def _vector_load(
         self, read: Any, where: Value, dtype: str, mask: Value | None, lanes: int
     ) -> Lanes:
+        return self._memory_value(self._held(read, where, dtype, mask, lanes), dtype, lanes)
+
+    def _held(self, read: Any, where: Value, dtype: str, mask: Value | None, lanes: int) -> Value:
+        """Neighbours as they lie in memory; 0 where the mask does not hold."""
         kind, align = memory_type(dtype, lanes), dtypes.itemsize(dtype)
         if mask is None:
-            value = read(f"load {kind}, ptr {where}, align {align}")
-            return self._memory_value(value, dtype, lanes)
+            return str(read(f"load {kind}, ptr {where}, align {align}"))
         name = f"llvm.masked.load.{_suffix(dtype, lanes)}.p0"
         flags = llvm_type("bool", lanes)
         self.fn.declare(kind, name, ["ptr", "i32", flags, kind])
         args = f"ptr {where}, i32 {align}, {flags} {mask}, {kind} zeroinitializer"
-        return self._memory_value(read(f"call {kind} @{name}({args})"), dtype, lanes)
+        return str(read(f"call {kind} @{name}({args})"))
 
     def _vector_store(
         self, held: Value, where: Value, dtype: str, lanes: int, mask: Value | None

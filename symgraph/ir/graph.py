@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from symgraph import dtypes, provenance
-from symgraph.errors import ArgumentError, SymgraphError
+from symgraph.errors import ArgumentError, OutOfRangeError, SymgraphError
 from symgraph.ir import made_sizes
 from symgraph.ir import op as _op
 from symgraph.ir.op import Op
@@ -119,7 +119,10 @@ def constant(value: Any, dtype: str | None = None) -> Constant:
     >>> constant([1, 2], "float32").type.text()
     'float32[2]'
     """
-    array = np.array(value, dtype=None if dtype is None else dtypes.numpy_dtype(dtype), order="C")
+    try:
+        array = np.array(value, None if dtype is None else dtypes.numpy_dtype(dtype), order="C")
+    except OverflowError as error:
+        raise OutOfRangeError(f"constant: {error}", hint="give a wider dtype") from None
     array = array.astype(dtypes.numpy_dtype(dtypes.as_dtype(array.dtype)), copy=False)
     array.flags.writeable = False
     if array.nbytes > SMALL_CONSTANT:

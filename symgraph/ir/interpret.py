@@ -16,6 +16,7 @@ from symgraph.errors import (
     ArgumentError,
     IndexOutOfRange,
     InputValueError,
+    Operand,
     ShapeError,
     SymgraphError,
     UnboundVariableError,
@@ -123,9 +124,8 @@ def _solve(size: Expr, actual: int, env: Env) -> None:
 def bind_op(op: Op, env: Mapping[str, int]) -> Op:
     """The op with the sizes among its parameters replaced by numbers; a size that it makes is not
     known yet."""
-    values = tuple(
-        v if n == op.makes else _bind(v, env) for n, v in zip(op.fields, op._values, strict=True)
-    )
+    pairs = zip(op.fields, op._values, strict=True)
+    values = [v if n == op.makes else _bind(v, env) for n, v in pairs]
     if all(a is b for a, b in zip(values, op._values, strict=True)):
         return op
     return op.replace(**dict(zip(op.fields, values, strict=True)))
@@ -200,6 +200,7 @@ class Machine:
         except SymgraphError as error:
             if node.origin is not None and not hasattr(op, "inner"):  # whose nodes have said it
                 error.origin = node.origin
+                error.operands = tuple(operands_of(node))
             raise
         except IndexError as error:
             raise IndexOutOfRange(f"{op.name}: {error}", origin=node.origin) from error
@@ -215,6 +216,28 @@ class Machine:
 
     def _inner(self, env: Env) -> Inner:
         return Inner(self, env)
+
+
+def made_with(made: Apply | None, node: Apply) -> bool:
+    """Whether the same call of the user made both nodes."""
+    return made is not None and bool(node.origins) and made.origins[:1] == node.origins[:1]
+
+
+def operands_of(node: Apply) -> list[Operand]:
+    """What the user gave to the operation that this node is part of: inputs which another op of
+    the same call has made (the LU factors inside solve) are replaced by what these were made of."""
+    found: dict[Variable, None] = {}
+    waiting = list(node.inputs)
+    while waiting:
+        v = waiting.pop(0)
+        made = v.owner
+        inside = made_with(made, node)
+        if inside and made is not None and made.op != node.op:
+            waiting = [*made.inputs, *waiting]
+        elif not isinstance(v, Constant) or not inside:
+            found[v] = None
+    kept = [v for v in found if not isinstance(v, Constant)] or list(found)
+    return [(v.label(), v.type.text(), v.origin) for v in kept[:6]]
 
 
 class Inner:

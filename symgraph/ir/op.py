@@ -2,7 +2,7 @@
 
 A subclass declares its parameters as annotated fields; instances are immutable, compare and hash
 by class and parameters. On one screen stand its type rule (``infer``), meaning (``reference``),
-derivative (``vjp``, or ``nondifferentiable`` with the reason) and exactly one of
+derivative (``vjp`` or ``jvp``, or ``nondifferentiable`` with the reason) and exactly one of
 
 ``lower``   one scalar expression over indices (loops.compute.Compute): fusible
 ``extern``  a routine: BLAS, a loop nest of lower/routines, LAPACK, FFT, sort ...
@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any, ClassVar, dataclass_transform
 
-from symgraph.errors import VerifyError
+from symgraph.errors import ArgumentError
 from symgraph.ir.types import TensorType
 from symgraph.rewrite import pattern
 
@@ -30,7 +30,9 @@ class Op:
 
     ``infer(*types)`` returns one TensorType or a tuple; ``reference(*arrays)`` the arrays by NumPy;
     ``vjp(g, y, *inputs)`` one cotangent (or None) per input, as graphs; for an op with several
-    outputs ``g`` and ``y`` are tuples. ``elementwise`` says that shapes broadcast.
+    outputs ``g`` and ``y`` are tuples. ``jvp(tangents, y, *inputs)``, beside it or in its place,
+    gives the tangents of the outputs, of several a tuple, linear in those of the inputs (None where
+    one does not move). ``elementwise`` says that shapes broadcast.
     ``widens`` says that float16 and bfloat16 are computed in float32: ``reference`` and ``lower``
     are given float32 in their place, and what they make is rounded once.
     """
@@ -63,7 +65,18 @@ class Op:
                 cls.name = cls.__name__.lower()
             missing = incomplete(cls)
             if missing:
-                raise VerifyError(f"op {cls.__name__} is incomplete: {missing}")
+                raise ArgumentError(
+                    f"op {cls.__name__} is incomplete: {missing}",
+                    hint="docs/custom-ops.md shows one; abstract=True is for a base class",
+                )
+            taken = OPS.get(cls.name)
+            if taken is not None and not cls.__module__.startswith("symgraph."):
+                home = getattr(taken, "__module__", "symgraph.")
+                if home.startswith("symgraph."):
+                    raise ArgumentError(
+                        f"op {cls.__name__}: symgraph has an op of the name {cls.name!r}",
+                        hint='give another: name = "my_exp"',
+                    )
             OPS[cls.name] = cls
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -71,7 +84,11 @@ class Op:
         clash = [k for k in kwargs if k in values or k not in self.fields]
         values = {**self.defaults, **values, **kwargs}
         if clash or len(args) > len(self.fields) or len(values) != len(self.fields):
-            raise TypeError(f"{type(self).__name__} takes {self.fields}, got {args} {kwargs}")
+            given = ", ".join([*map(repr, args), *(f"{k}={v!r}" for k, v in kwargs.items())])
+            raise ArgumentError(
+                f"{type(self).__name__} takes the parameters {', '.join(self.fields) or 'none'}; "
+                f"given are {given or 'none'}"
+            )
         self._values = tuple(values[n] for n in self.fields)
         self._hash = hash((type(self), self._values))
 
@@ -145,9 +162,9 @@ def incomplete(cls: type) -> str:
             return f"{needed} is missing"
     if not cls.__doc__:
         return "a docstring (its manual page) is missing"
-    has_vjp = callable(getattr(cls, "vjp", None))
-    if has_vjp == bool(cls.nondifferentiable):  # type: ignore[attr-defined]
-        return "exactly one of vjp and nondifferentiable is needed"
+    has_rule = callable(getattr(cls, "vjp", None)) or callable(getattr(cls, "jvp", None))
+    if has_rule == bool(cls.nondifferentiable):  # type: ignore[attr-defined]
+        return "exactly one of vjp (or jvp) and nondifferentiable is needed"
     found = [r for r in _REALISATIONS if callable(getattr(cls, r, None))]
     if len(found) != 1:
         return f"exactly one of {', '.join(_REALISATIONS)} is needed, found {found or 'none'}"

@@ -48,7 +48,7 @@ class Operators:
 
     __slots__ = ()
     __array_priority__ = 1000
-    __array_ufunc__ = None  # NumPy arrays defer to our reflected operators
+    outranks_tensors = False
 
     __add__, __radd__ = _binary("add")
     __sub__, __rsub__ = _binary("subtract")
@@ -84,6 +84,7 @@ class Operators:
     astype, clip, round, dot = (_method(n) for n in ("cast", "clip", "round", "dot"))
     conj = conjugate = _method("conj")
     eval = _method("eval")
+    __round__ = _method("round")
 
     @property
     def real(self) -> Any:
@@ -127,10 +128,35 @@ class Operators:
     def __array__(self, *args: Any, **kwargs: Any) -> Any:
         return LANGUAGE["as_array"](self)
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        return LANGUAGE["ufunc"](self, ufunc, method, inputs, options)
+
+    def __array_function__(self, function: Any, _: Any, args: Any, options: Any) -> Any:
+        return LANGUAGE["array_function"](self, function, args, options)
+
     def __setitem__(self, key: Any, value: Any) -> None:
         LANGUAGE["assign"](self)
+
+    def __delitem__(self, key: Any) -> None:
+        LANGUAGE["assign"](self)
+
+    def __contains__(self, value: Any) -> bool:
+        return LANGUAGE["contains"](self)  # type: ignore[no-any-return]
+
+    def __format__(self, spec: str) -> str:
+        return format(str(self)) if not spec else LANGUAGE["number"](self)
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_") or name in _SLOTS:  # Python's own questions; not yet filled
+            raise AttributeError(name)
+        return LANGUAGE["missing"](self, name)
 
     def _number(self) -> Any:
         return LANGUAGE["number"](self)
 
     __index__ = __int__ = __float__ = __complex__ = _number
+
+
+_SLOTS = frozenset(
+    "type owner index name origins default data cell default_update".split()
+)  # of variables: asked for while one is being made

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.lib import format as npy
 
 from symgraph import dtypes
-from symgraph.errors import GraphFileError
+from symgraph.errors import ArgumentError, GraphFileError
 from symgraph.ir.graph import Graph, Input
 from symgraph.ir.parse import parse_graph
 from symgraph.ir.text import GraphPrinter
@@ -48,6 +48,11 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
     ...     load(os.path.join(d, "g.sg")).inputs[0].name
     'x'
     """
+    if not isinstance(graph, Graph):
+        raise ArgumentError(
+            f"save writes a Graph, not {type(graph).__name__}",
+            hint="sg.Graph(inputs, outputs), or the .graph of a compiled function",
+        )
     verify(graph, "save")
     printer = GraphPrinter(graph)
     text = "\n".join(printer.lines) + "\n"

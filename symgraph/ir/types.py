@@ -77,9 +77,17 @@ def _user_size(size: object) -> Size:
     try:
         value = int(size.__index__())  # type: ignore[attr-defined]
     except AttributeError:
-        raise ShapeError(f"a size is an int, a name or None, not {size!r}") from None
+        raise ShapeError(
+            f"a size is an int, a name or None, not {size!r}",
+            hint="write // for whole sizes"
+            if isinstance(size, float)
+            else 'as in shape=("batch", 784)',
+        ) from None
     if value < 0:
-        raise ShapeError(f"a size cannot be negative: {value}")
+        raise ShapeError(
+            f"a size cannot be negative: {value}",
+            hint="for a size that is not known: None or a name",
+        )
     return value
 
 
@@ -144,5 +152,10 @@ def normalize_axis(axis: int, ndim: int, what: str = "axis") -> int:
     """
     from_end = axis + ndim if axis < 0 else axis
     if not 0 <= from_end < ndim:
-        raise AxisError(f"{what} {axis} is out of range for {ndim} dimension{'s' * (ndim != 1)}")
+        raise AxisError(
+            f"{what} {axis} is out of range for {ndim} dimension{'s' * (ndim != 1)}",
+            hint=f"axes run from 0 to {ndim - 1}, or from -{ndim} to -1 counted from the end"
+            if ndim
+            else "a 0-d tensor has no axes",
+        )
     return from_end

@@ -152,6 +152,9 @@ class _Kernel:
 
     def _fold(self, s: Fold, wide: bool) -> None:
         extent = self.size(s.extent)
+        if s.combiner == "next":
+            self._recurrence(s, extent, wide)
+            return
         carried = start(s)
         if s.kind == "vector" and not wide and extent and self._jointly(s):
             self.env[s.index.attr] = np.arange(extent)
@@ -165,6 +168,16 @@ class _Kernel:
                 carried = combine(s.combiner, carried, [self.value(v) for v in s.values])
         for name, v in zip(s.names, carried, strict=True):
             self.env[name.attr] = np.asarray(v).astype(dtypes.numpy_dtype(name.dtype))[()]
+
+    def _recurrence(self, s: Fold, extent: int, wide: bool) -> None:
+        values = [self.value(v) for v in s.starts]
+        for k in range(extent + 1):
+            for name, v in zip(s.names, values, strict=True):
+                self.env[name.attr] = np.asarray(v).astype(dtypes.numpy_dtype(name.dtype))[()]
+            if k < extent:
+                self.env[s.index.attr] = np.int64(k)
+                self.block(s.body, wide)
+                values = [self.value(v) for v in s.values]
 
     def _store(self, s: Store) -> None:
         buffer = self.buffers[s.buffer]

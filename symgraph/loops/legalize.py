@@ -34,16 +34,23 @@ def _program(program: Program, done: dict[int, Kernel]) -> Program:
 def _step(step: Step, done: dict[int, Kernel]) -> Step:
     match step:
         case Run():
-            found = done.get(id(step.kernel))
-            if found is None:
-                found = done[id(step.kernel)] = legal_kernel(step.kernel)
-            return step if found is step.kernel else step._replace(kernel=found)
+            found = _once(step.kernel, done)
+            phases = tuple(p._replace(kernel=_once(p.kernel, done)) for p in step.phases)
+            same = found is step.kernel and phases == step.phases
+            return step if same else step._replace(kernel=found, phases=phases)
         case Loop():
             return step._replace(body=_program(step.body, done))
         case Branch():
             then, otherwise = _program(step.then, done), _program(step.otherwise, done)
             return step._replace(then=then, otherwise=otherwise)
     return step
+
+
+def _once(kernel: Kernel, done: dict[int, Kernel]) -> Kernel:
+    found = done.get(id(kernel))
+    if found is None:
+        found = done[id(kernel)] = legal_kernel(kernel)
+    return found
 
 
 def legal_kernel(kernel: Kernel) -> Kernel:

@@ -48,7 +48,9 @@ def nbytes(buffer: Buffer) -> Size:
 def touched(step: Step) -> list[str]:
     """The buffers a step reads or writes."""
     match step:
-        case Run() | Call():
+        case Run():
+            return [*step.buffers, *(b for p in step.phases for b in p.buffers)]
+        case Call():
             return list(step.buffers)
         case Copy():
             return [step.target, step.source]

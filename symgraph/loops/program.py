@@ -37,12 +37,31 @@ class Buffer(NamedTuple):
     data: bytes | None = None
 
 
+BEGIN, END = "_begin", "_end"  # the last two sizes of a kernel whose turns are shared out
+
+
+class Phase(NamedTuple):
+    """A part of a kernel's work. With ``turns`` the kernel does those from ``_begin`` to ``_end``
+    of its outermost loop, and threads may do different ones at the same time; ``cost`` is the work
+    of all in picoseconds, ``private`` the parameters of which each thread needs its own memory, and
+    ranges are best a ``multiple`` of turns."""
+
+    kernel: Kernel
+    buffers: tuple[str, ...]
+    turns: Size | None
+    cost: Size
+    private: tuple[int, ...] = ()
+    multiple: int = 1
+
+
 class Run(NamedTuple):
-    """Run a kernel over buffers, in the order of its parameters."""
+    """Run a kernel over buffers, in the order of its parameters; by its phases, one after another,
+    where it has any: they do the same, and several threads can take part."""
 
     kernel: Kernel
     buffers: tuple[str, ...]
     origins: tuple[Any, ...] = ()
+    phases: tuple[Phase, ...] = ()
 
 
 class Call(NamedTuple):
@@ -100,6 +119,9 @@ class Branch(NamedTuple):
     otherwise: Program
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
+
+
+INTERRUPTED = -(2**31)  # the status of a program that a signal's handler has stopped
 
 
 class Failure(NamedTuple):

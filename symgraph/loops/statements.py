@@ -12,6 +12,9 @@ complex_mul, which loops/complexes.py makes: the parts of a complex number): it 
 combiner's identity, combines the yielded values each turn and leaves its names bound afterwards. A
 ``vector`` Fold may combine in any fixed tree order. An ``Alloc`` lives until the end of the
 enclosing body.
+
+The combiner ``next`` makes a Fold a recurrence: any number of names, which begin as ``starts``, are
+known in the body, and become the yielded values after each turn. Its turns cannot be exchanged.
 """
 
 from __future__ import annotations
@@ -34,7 +37,8 @@ class For(NamedTuple):
 
 
 class Fold(NamedTuple):
-    """Carry ``names`` through the loop, combining ``values`` each turn."""
+    """Carry ``names`` through the loop, combining ``values`` each turn; ``starts``, variables and
+    constants, are given for the combiner ``next`` only."""
 
     names: tuple[Expr, ...]
     combiner: str
@@ -43,6 +47,7 @@ class Fold(NamedTuple):
     kind: str
     body: tuple[Stmt, ...]
     values: tuple[Expr, ...]
+    starts: tuple[Expr, ...] = ()
 
 
 class Let(NamedTuple):
@@ -115,7 +120,7 @@ def expressions(s: Stmt) -> list[Expr]:
         sizes += [s.extent] if isinstance(s.extent, Expr) else []
     match s:
         case Fold():
-            return [*sizes, *s.values]
+            return [*sizes, *s.values, *s.starts]
         case Let():
             return [s.value]
         case If():

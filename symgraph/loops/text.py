@@ -105,7 +105,8 @@ def _statement(s: Stmt, indent: str) -> Iterator[str]:
         case Fold():
             names = ", ".join(f"{n}: {n.dtype}" for n in s.names)
             where = f"over {s.index} in 0 .. {s.extent} {s.kind}"
-            yield f"{indent}fold {names} = {s.combiner} {where} {{"
+            begin = f"({', '.join(map(str, s.starts))})" if s.starts else ""
+            yield f"{indent}fold {names} = {s.combiner}{begin} {where} {{"
             yield from _block(s.body, indent + "  ")
             yield f"{indent}  yield {', '.join(map(str, s.values))}"
             yield indent + "}"

@@ -94,11 +94,31 @@ class _KernelVerifier:
 
     def _fold(self, s: Fold) -> None:
         self._loop(s.index, s.extent, s.kind)
+        if s.combiner == "next":
+            self._recurrence(s)
+            return
         if s.combiner not in COMBINERS:
             self.fail(f"unknown combiner {s.combiner!r}")
         if not len(s.names) == len(s.values) == COMBINERS[s.combiner]:
             self.fail(f"{s.combiner} carries {COMBINERS[s.combiner]} values, not {len(s.values)}")
         outside, buffers = set(self.bound), dict(self.buffers)
+        self.bound.add((s.index.attr, "int64"))
+        for inner in s.body:
+            self.statement(inner)
+        for name, v in zip(s.names, s.values, strict=True):
+            self.value(v, name.dtype, f"fold {name}")
+        self.bound, self.buffers = outside, buffers
+        for name in s.names:
+            self.bind(name)
+
+    def _recurrence(self, s: Fold) -> None:
+        if not len(s.names) == len(s.values) == len(s.starts) or s.kind != "serial":
+            self.fail("next is serial and has a start and a value for each name")
+        for name, v in zip(s.names, s.starts, strict=True):
+            self.value(v, name.dtype, f"start of {name}")
+        outside, buffers = set(self.bound), dict(self.buffers)
+        for name in s.names:
+            self.bind(name)
         self.bound.add((s.index.attr, "int64"))
         for inner in s.body:
             self.statement(inner)

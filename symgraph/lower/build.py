@@ -34,6 +34,8 @@ from symgraph.lower.partition import Inliner, Root
 from symgraph.lower.schedule import schedule
 from symgraph.scalar import Expr, as_expr, as_size, postorder, substitute, var
 
+INTERRUPTIBLE = 1000  # turns of a loop that a signal should be able to stop
+
 
 class Context(NamedTuple):
     """What the programs of one function share: kernels already made, the large constants by
@@ -78,6 +80,7 @@ class Builder:
         self.steps: dict[int, Step | Group | list[Step]] = {}
         self.grouping = Grouping()
         self.copies_first: list[Step] = []
+        self.uses: dict[Variable, int] = {}
         for k, v in enumerate(graph.inputs):
             self._declare(v, f"in{k}", "input", k)
         for k, v in enumerate(shared):
@@ -112,6 +115,18 @@ class Builder:
             return name
         return self._declare(v, f"b{len(self.names)}", "temp", 0)
 
+    def take_over(self, v: Variable, target: str) -> bool:
+        """Let a step that changes ``v``, and is the only one to read it, do so in place: ``v`` is
+        made in the memory of ``target``. False where ``v`` has memory of its own that must stay."""
+        name = self.buffer(v)
+        held = self.buffers[name]
+        if held.role != "temp" or held.alias or self.uses.get(v) != 1 or v.owner is None:
+            return False
+        if held.shape != self.buffers[target].shape or self._memory(target) == name:
+            return False
+        self.buffers[name] = held._replace(alias=target)
+        return True
+
     def scratch(self, type: TensorType) -> str:
         """A temporary of no variable."""
         name = f"t{len(self.buffers)}"
@@ -143,6 +158,7 @@ class Builder:
         roots = [flag for flags in requires.values() for flag, _ in flags] + values
         whole = Graph(self.graph.inputs, roots)
         inliner = Inliner(whole, self.buffer, self._root, self.ctx.simplify)
+        self.uses = inliner.uses
         self._outputs(values)
         numbers: dict[Variable, int] = {}
         for apply in whole.toposort():
@@ -309,8 +325,9 @@ def _may_fail(step: Step) -> bool:
             return True
         case Call():
             return bool({"graph", "failure"} & {k for k, _ in step.params})
-        case Loop():
-            return any(map(_may_fail, step.body.steps))
+        case Loop():  # a long one may be interrupted
+            long = not isinstance(step.length, int) or step.length > INTERRUPTIBLE
+            return long or any(map(_may_fail, step.body.steps))
         case Branch():
             return any(map(_may_fail, (*step.then.steps, *step.otherwise.steps)))
     return False

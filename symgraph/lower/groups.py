@@ -15,6 +15,7 @@ from symgraph.scalar import Expr, coefficient
 
 LOOK_BACK = 48  # how many groups back a root looks for company
 LARGEST = 1200  # expression nodes of a group: code generators slow down on longer blocks
+WINDOW = 8  # elements up to which a fold along the last axis is a window
 SMALL = 4096  # elements up to which same-shape neighbours share a kernel though they share no data
 
 
@@ -40,14 +41,26 @@ class Group:
 
 
 def natural_kind(root: Root) -> str:
-    """Row when a fold's innermost axis is the contiguous one in most of its loads, else column."""
+    """Row when a fold's innermost axis is the contiguous one in most of its loads, else column. A
+    short window that moves along the last axis is no row: its folds side by side fill the lanes."""
     if root.reduction is None or not root.reduction.axes:
         return "column"
     if not root.axes:
         return "row"
+    width = root.reduction.extents[-1]
+    if isinstance(width, int) and width <= WINDOW:
+        if any(_slides(x, root.axes[-1], root.reduction.axes[-1]) for x in root.reads):
+            return "column"
     row = sum(unit_stride(x, root.reduction.axes[-1]) for x in root.reads)
     column = sum(unit_stride(x, root.axes[-1]) for x in root.reads)
     return "row" if row >= column else "column"
+
+
+def _slides(read: Expr, axis: Expr, window: Expr) -> bool:
+    """Whether the last index of a read is made of both."""
+    indices = read.args if read.op == "load" else read.args[1:]
+    steps = [coefficient(indices[-1], a) for a in (axis, window)] if indices else []
+    return bool(steps) and all(s is not None and not (s.is_const and s.value == 0) for s in steps)
 
 
 def unit_stride(read: Expr, axis: Expr) -> bool:

@@ -108,6 +108,52 @@ def cholesky(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     b.add_steps([a], [out], steps, needs)
 
 
+def cholesky_pull(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """The routine gives the cotangent of the lower triangle, in which an element stands for two."""
+    (low, g), out = [b.buffer(v) for v in apply.inputs], b.buffer(apply.output)
+    held = _like(b, out, b.buffers[out].shape[-2:])
+
+    def both(i: Expr, j: Expr, x: Callable[[Expr, Expr], Expr]) -> Expr:
+        above = F.lt(i, j)
+        value = x(F.select(above, j, i), F.select(above, i, j))
+        return F.select(F.eq(i, j), value, F.mul(value, 0.5))
+
+    steps = [
+        _fill(b, held, [g], apply.origins, lambda i, j, x: x(i, j)),
+        _call("cholesky_pull", [low, held], apply.origins),
+        _fill(b, out, [held], apply.origins, both),
+    ]
+    b.add_steps([low, g], [out], steps, needs)
+
+
+def cholesky_push(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    (low, a), out = [b.buffer(v) for v in apply.inputs], b.buffer(apply.output)
+
+    def half(i: Expr, j: Expr, x: Callable[[Expr, Expr], Expr]) -> Expr:
+        return F.select(F.le(j, i), F.mul(F.add(x(i, j), x(j, i)), 0.5), 0.0)
+
+    steps = [
+        _fill(b, out, [a], apply.origins, half),
+        _call("cholesky_push", [low, out], apply.origins),
+    ]
+    b.add_steps([low, a], [out], steps, needs)
+
+
+def lower_product(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    (a, t), out = [b.buffer(v) for v in apply.inputs], b.buffer(apply.output)
+    left, held = (_like(b, out, b.buffers[out].shape[-2:]) for _ in range(2))
+
+    def low(i: Expr, j: Expr, x: Callable[[Expr, Expr], Expr]) -> Expr:
+        return F.select(F.le(j, i), x(i, j), 0.0)
+
+    steps = [
+        _fill(b, left, [t], apply.origins, low),
+        _call("lower_product", [a, left, held], apply.origins, **params),
+        _fill(b, out, [held], apply.origins, low),
+    ]
+    b.add_steps([a, t], [out], steps, needs)
+
+
 def triangular_solve(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     a, right = (b.buffer(v) for v in apply.inputs)
     out = b.buffer(apply.output)
@@ -237,5 +283,6 @@ def eigh(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> N
 
 LAPACK: dict[str, Callable[..., None]] = {
     "cholesky": cholesky, "triangular_solve": triangular_solve, "lu_factor": lu_factor,
-    "permutation": permutation, "qr": qr, "svd": svd, "eigh": eigh,
+    "permutation": permutation, "qr": qr, "svd": svd, "eigh": eigh, "cholesky_pull": cholesky_pull,
+    "cholesky_push": cholesky_push, "lower_product": lower_product,
 }  # fmt: skip

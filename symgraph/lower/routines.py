@@ -17,6 +17,7 @@ from symgraph.loops.statements import Store
 from symgraph.lower import convolution, lapack, sequences, sparse
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel, nest
+from symgraph.lower.recurrences import native
 from symgraph.lower.widening import widen_routines
 from symgraph.scalar import Expr, as_expr, as_size, const, load
 from symgraph.scalar import functions as F
@@ -45,8 +46,9 @@ def _reshape(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
 
 
 def _scatter(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
-    """out = x; then for each place of the index arrays, out[place] = v or combined with v, one
-    after another so that duplicates add up; trailing axes go as vectors."""
+    """out = x, in its memory where nothing else reads it; then for each place of the index arrays,
+    out[place] = v or combined with v, one after another so that duplicates add up; trailing axes
+    go as vectors."""
     x, v, *index = apply.inputs
     axes: tuple[int, ...] = params["axes"]
     names = [b.buffer(i) for i in (v, *index)]
@@ -72,7 +74,9 @@ def _scatter(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     kind = "vector" if len(places) > common and (ndim - 1) not in axes else "serial"
     body = nest(places, extents, (Store("p0", tuple(target), value),), kind)
     made = kernel(b, [out, *names], "o" + "i" * len(names), body, apply.origins)
-    steps: list[Step] = [Copy(out, b.buffer(x)), made]
+    alone = all(i is not x for i in (v, *index))
+    in_place = alone and b.take_over(x, out)
+    steps: list[Step] = [made] if in_place else [Copy(out, b.buffer(x)), made]
     b.add_steps([b.buffer(x), *names], [out], steps, needs)
 
 
@@ -114,7 +118,10 @@ def _program(b: Builder, graph: Graph, name: str) -> Program:
 
 def _scan(b: Builder, apply: Apply, needs: set[int]) -> None:
     """A Loop. A carry whose value is also a stacked output lives in the rows of that output;
-    another one alternates between two rows. Sequence rows are read where they lie."""
+    another one alternates between two rows. Sequence rows are read where they lie. With little
+    state it is one kernel instead."""
+    if b.ctx.scheduled and native(b, apply, needs):
+        return
     op: Any = apply.op
     carries, sequences = op.carries, op.sequences
     outs: tuple[Variable, ...] = op.body.outputs

@@ -1,72 +1,157 @@
 """Choices about a kernel's loops that do not change what it computes.
 
 ``collapse``: two neighbouring loops of a perfect nest that walk through memory as one become one,
-so that short rows do not waste vector lanes and loop ends.
+so that short rows do not waste vector lanes and loop ends. ``join_folds``: the same for a fold
+inside a fold. ``tile`` (lower/tiling.py): transposed
+reads in squares.
 """
 
 from __future__ import annotations
 
-from symgraph.loops.statements import For, Kernel, Let, Param, Stmt, Store
-from symgraph.scalar import Expr, as_expr, as_size, node, postorder, transform
+from symgraph.loops.statements import (
+    Fold,
+    For,
+    If,
+    Kernel,
+    Let,
+    Size,
+    Stmt,
+    Store,
+    expressions,
+    walk,
+)
+from symgraph.lower.rewriting import accesses, around, perfect_nest
+from symgraph.lower.strips import strip
+from symgraph.lower.tiling import tile
+from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, node, postorder, transform
 from symgraph.scalar import rebuild as rebuild_expr
+
+LOADS = ("load", "load_if")
 
 
 def schedule(kernel: Kernel) -> Kernel:
     """The kernel as it will be emitted."""
+    return tile(strip(collapse(join_folds(kernel))))
+
+
+def collapse(kernel: Kernel) -> Kernel:
+    """Merge neighbouring loops of a perfect nest of Lets and Stores where every access has both
+    indices side by side over an axis of exactly the inner extent, or neither."""
+    path = perfect_nest(kernel.body)
+    if not path or not all(isinstance(s, Let | Store) for s in path[-1].body):
+        return kernel
+    k = len(path) - 2
+    while k >= 0:
+        merged = _merged(kernel, path, k)
+        if merged is not None:
+            kernel, path = merged, perfect_nest(merged.body)
+            k = min(k, len(path) - 1)
+        k -= 1
+    return kernel
+
+
+def join_folds(kernel: Kernel) -> Kernel:
+    """Merge folds with the ones inside them where all that they read lies side by side, so that a
+    fold over whole arrays is one loop whatever the length of their rows."""
     while True:
-        collapsed = _collapse(kernel)
-        if collapsed is kernel:
+        shapes = {p.name: p.shape for p in kernel.params}
+        pairs = {s: spots for s in walk(kernel.body) if (spots := _pair(s, shapes)) is not None}
+        pairs = _agreeing(kernel, pairs)
+        if not pairs:
             return kernel
-        kernel = collapsed
+        merged = {name: spot for spots in pairs.values() for name, spot in spots.items()}
+        params = tuple(
+            p._replace(shape=_merged_shape(p.shape, merged.get(p.name, -1))) for p in kernel.params
+        )
+
+        def visit(s: Stmt, pairs: dict[Stmt, dict[str, int]] = pairs) -> Stmt:
+            if s in pairs and isinstance(s, Fold):
+                return _joined(s, pairs[s])
+            if isinstance(s, For | If | Fold):
+                return s._replace(body=tuple(map(visit, s.body)))
+            return s
+
+        kernel = kernel._replace(params=params, body=tuple(map(visit, kernel.body)))
 
 
-def _collapse(kernel: Kernel) -> Kernel:
-    """Merge the two innermost loops of a perfect nest of Lets and Stores when every access has both
-    indices side by side over an axis of exactly that extent, or neither."""
-    path = _perfect(kernel)
-    if len(path) < 2:
-        return kernel
-    outer, inner = path[-2], path[-1]
-    if not all(isinstance(s, Let | Store) for s in inner.body):
-        return kernel
+def _agreeing(kernel: Kernel, pairs: dict[Stmt, dict[str, int]]) -> dict[Stmt, dict[str, int]]:
+    """Those pairs of folds whose arrays nobody reads otherwise."""
+    while pairs:
+        inner = {s.body[0] for s in pairs if isinstance(s, Fold)}
+        others = [s for s in walk(kernel.body) if s not in pairs and s not in inner]
+        taken = {e.attr for s in others for e in postorder(expressions(s)) if e.op in LOADS}
+        taken |= {s.buffer for s in others if isinstance(s, Store)}
+        spots: dict[str, int] = {}
+        for own in pairs.values():
+            for name, spot in own.items():
+                if spots.setdefault(name, spot) != spot:
+                    taken.add(name)
+        kept = {s: own for s, own in pairs.items() if not taken & set(own)}
+        if len(kept) == len(pairs):
+            break
+        pairs = kept
+    return pairs
+
+
+def _pair(s: Stmt, shapes: dict[str, tuple[Size, ...]]) -> dict[str, int] | None:
+    """The places of the two indices in the arrays of a fold that can be merged with its inner
+    one."""
+    inner = s.body[0] if isinstance(s, Fold) and len(s.body) == 1 else None
+    if not isinstance(s, Fold) or not isinstance(inner, Fold) or inner.body:
+        return None
+    if s.values != inner.names or inner.combiner != s.combiner or s.combiner == "next":
+        return None
+    i, j = s.index, inner.index
+    here = (Let(inner.names[0], inner.values[0]),)
+    spots: dict[str, int] = {}
+    for buffer, indices in accesses(here):
+        spot = _side_by_side(indices, i, j)
+        if spot is None or spots.setdefault(buffer, spot) != spot:
+            return None
+        if spot >= 0 and shapes[buffer][spot + 1] != inner.extent:
+            return None
+    if _uses_elsewhere(here, i, j) or max(spots.values(), default=-1) < 0:
+        return None
+    for place in inner.values[1:]:  # of argmax and argmin
+        if coefficient(place, i) is not as_expr(inner.extent):
+            return None
+        if coefficient(place, j) is not const(1):
+            return None
+    return {name: spot for name, spot in spots.items() if spot >= 0}
+
+
+def _joined(s: Fold, spots: dict[str, int]) -> Fold:
+    inner = s.body[0]
+    assert isinstance(inner, Fold)
+    i, j, width = s.index, inner.index, as_expr(inner.extent)
+    first = _drop(Let(inner.names[0], inner.values[0]), j, spots)
+    assert isinstance(first, Let)
+    places = tuple(place - i * width - j + i for place in inner.values[1:])
+    extent = as_size(as_expr(s.extent) * width)
+    return s._replace(extent=extent, kind=inner.kind, body=(), values=(first.value, *places))
+
+
+def _merged(kernel: Kernel, path: list[For], k: int) -> Kernel | None:
+    """The kernel with loops k and k + 1 of the nest as one."""
+    outer, inner, body = path[k], path[k + 1], path[-1].body
     shapes = {p.name: p.shape for p in kernel.params}
-    merged: dict[str, int] = {}
-    accesses = _accesses(inner.body)
-    for buffer, indices in accesses:
+    spots: dict[str, int] = {}
+    for buffer, indices in accesses(body):
         spot = _side_by_side(indices, outer.index, inner.index)
         if spot is None or (spot >= 0 and shapes[buffer][spot + 1] != inner.extent):
-            return kernel
-        if merged.setdefault(buffer, spot) != spot:
-            return kernel
-    if _uses_elsewhere(inner.body, outer.index, inner.index):
-        return kernel
-    index = outer.index
+            return None
+        if spots.setdefault(buffer, spot) != spot:
+            return None
+    if _uses_elsewhere(body, outer.index, inner.index):
+        return None
     extent = as_size(as_expr(outer.extent) * as_expr(inner.extent))
-    body = tuple(_drop(s, inner.index, merged) for s in inner.body)
-    loop: Stmt = For(index, extent, inner.kind, body)
-    for f in reversed(path[:-2]):
-        loop = f._replace(body=(loop,))
-    params = tuple(_merge_shape(p, merged.get(p.name, -1)) for p in kernel.params)
-    return kernel._replace(params=params, body=(loop,))
-
-
-def _perfect(kernel: Kernel) -> list[For]:
-    path: list[For] = []
-    body = kernel.body
-    while len(body) == 1 and isinstance(body[0], For):
-        path.append(body[0])
-        body = body[0].body
-    return path
-
-
-def _accesses(body: tuple[Stmt, ...]) -> list[tuple[str, tuple[Expr, ...]]]:
-    out: list[tuple[str, tuple[Expr, ...]]] = []
-    for e in postorder(_roots(body)):
-        if e.op == "load":
-            out.append((e.attr, e.args))
-        elif e.op == "load_if":
-            out.append((e.attr, e.args[1:]))
-    return out + [(s.buffer, s.indices) for s in body if isinstance(s, Store)]
+    merged = inner._replace(index=outer.index, extent=extent)
+    body = tuple(_drop(s, inner.index, spots) for s in body)
+    loops = [*path[:k], merged, *path[k + 2 :]]
+    params = tuple(
+        p._replace(shape=_merged_shape(p.shape, spots.get(p.name, -1))) for p in kernel.params
+    )
+    return kernel._replace(params=params, body=around(loops, body))
 
 
 def _roots(body: tuple[Stmt, ...]) -> list[Expr]:
@@ -118,8 +203,8 @@ def _drop(s: Stmt, j: Expr, merged: dict[str, int]) -> Stmt:
     return Store(s.buffer, without(s.buffer, tuple(map(expr, s.indices))), expr(s.value))
 
 
-def _merge_shape(p: Param, spot: int) -> Param:
+def _merged_shape(shape: tuple[Size, ...], spot: int) -> tuple[Size, ...]:
     if spot < 0:
-        return p
-    both = as_size(as_expr(p.shape[spot]) * as_expr(p.shape[spot + 1]))
-    return p._replace(shape=(*p.shape[:spot], both, *p.shape[spot + 2 :]))
+        return shape
+    both = as_size(as_expr(shape[spot]) * as_expr(shape[spot + 1]))
+    return (*shape[:spot], both, *shape[spot + 2 :])

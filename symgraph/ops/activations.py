@@ -33,7 +33,7 @@ from symgraph.ops.exponential import exp, expm1
 from symgraph.ops.joining import part_of
 from symgraph.ops.operands import as_variable
 from symgraph.ops.reductions import greatest, log_of_sum, max, mean, sum, var
-from symgraph.ops.shape import reshape
+from symgraph.ops.shape import normalize_axes, reshape
 from symgraph.ops.special import erfc, relu, sigmoid, softplus, stop_gradient
 from symgraph.ops.stable_forms import hypot
 from symgraph.ops.trigonometric import tanh
@@ -334,7 +334,8 @@ def shifted(x: Any, axis: Any) -> Variable:
     """x less its greatest along the axis: exp of it is at most 1. Softmax does not depend on the
     shift, so no derivative passes through it."""
     x = as_floats(x)
-    return x - stop_gradient(greatest(x, axis))
+    axes = normalize_axes(axis, x.ndim, "softmax") if axis is not None else axis
+    return x - stop_gradient(greatest(x, axes))
 
 
 def softmax(x: Any, axis: Any = -1) -> Variable:

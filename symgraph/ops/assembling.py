@@ -11,7 +11,7 @@ import numpy as np
 from symgraph.errors import ArgumentError, IndexOutOfRange, RankError, ShapeError
 from symgraph.ir.graph import Constant, Variable
 from symgraph.ir.operators import LANGUAGE
-from symgraph.ir.types import Size, normalize_axis
+from symgraph.ir.types import Size, normalize_axis, same_size
 from symgraph.ir.types import broadcast_shapes as _broadcast_shapes
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.indexing import take
@@ -189,7 +189,10 @@ def specify_shape(x: Any, shape: Any) -> Variable:
     if len(sizes) != x.ndim:
         raise RankError(f"specify_shape: {len(sizes)} sizes for {x.ndim} dimensions")
     target = [n if s is None else s for s, n in zip(sizes, x.shape, strict=True)]
-    return broadcast_to(x, as_shape(tuple(target), "specify_shape"))
+    wanted = as_shape(tuple(target), "specify_shape")
+    for axis, (n, s) in enumerate(zip(x.shape, wanted, strict=True)):
+        same_size(n, s, f"specify_shape: sizes differ on axis {axis}")
+    return broadcast_to(x, wanted)
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[Size, ...]:

@@ -186,6 +186,38 @@ def solveh_banded(ab: Any, b: Any, lower: bool = False) -> Variable:
     return on_columns("solveh_banded", whole, b, BandedSolve(u, u, True, "solveh_banded"))
 
 
+class BandedMatrixSolve(Op):
+    """x with a x = b for a [..., n, n] whose elements far from the diagonal are 0: how far is seen
+    when the function runs. The derivative is that of any matrix."""
+
+    name = "banded_matrix_solve"
+
+    def infer(self, a: TensorType, b: TensorType) -> TensorType:
+        same_size(square_size(a, "solve"), b.shape[-2], "solve: sizes differ")
+        _equal_batch("solve", a, b, 2)
+        return b
+
+    def reference(self, a: Any, b: Any) -> Any:
+        out = np.array(b)
+        for place in np.ndindex(a.shape[:-2]) if b.size else ():
+            rows, columns = np.nonzero(a[place])
+            low, up = (int(max(0, (s * (rows - columns)).max(initial=0))) for s in (1, -1))
+            n = a.shape[-1]
+            ab = np.zeros((low + up + 1, n), a.dtype)
+            for k in range(-low, up + 1):
+                ab[up - k, max(k, 0) : n + min(k, 0)] = np.diagonal(a[place], k)
+            solver = BandedSolve(low, up, False, "solve")
+            out[place] = solver.reference(ab, b[place])
+        return out
+
+    def vjp(self, g: Variable, y: Variable, a: Variable, b: Variable) -> tuple[Variable, Variable]:
+        gb = BandedMatrixSolve()(turned(a), g)
+        return -multiply_matrices(gb, y, False, True), gb
+
+    def extern(self, a: TensorType, b: TensorType) -> Routine:
+        return Routine("python")
+
+
 # tridiagonal matrices -----------------------------------------------------------------------------
 
 
@@ -219,6 +251,11 @@ def solve_tridiagonal(dl: Any, d: Any, du: Any, b: Any) -> Variable:
     ab = stack([concatenate([zero, du], -1), d, concatenate([dl, zero], -1)], -2)
     ab = broadcast_to(ab, (*ab.shape[:-1], d.shape[-1]))
     return on_columns("solve_tridiagonal", ab, b, BandedSolve(1, 1, False, "solve_tridiagonal"))
+
+
+def tridiagonal_solution(a: Variable, b: Variable) -> Variable:
+    """x with a x = b for the tridiagonal part of a [..., n, n] and b [..., n, k]."""
+    return solve_tridiagonal(*(diagonal(a, k, -2, -1) for k in (-1, 0, 1)), b)
 
 
 def _size(x: Variable) -> Variable:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.errors import DTypeError, RankError
+from symgraph.errors import DTypeError, RankError, ShapeError
 from symgraph.ir.graph import Variable, constant
 from symgraph.ir.operators import in_language
+from symgraph.ir.types import Shape
 from symgraph.ops.arithmetic import add, divide, maximum, minimum, multiply, negative
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import where
@@ -154,7 +155,10 @@ def _masked(x: Variable, mask: Variable, v: Variable, mode: str) -> Variable:
         new = scatter(mode, (0,), flat, v, (positions,))
         return new if mask.ndim == 1 else Reshape(x.shape)(new)  # type: ignore[no-any-return]
     if rest < 0:
-        raise RankError(f"too many indices: a mask of {mask.ndim} axes for {x.ndim}")
+        raise RankError(
+            f"too many indices: a mask of {mask.ndim} axes for {x.ndim}",
+            hint="a mask has the leading axes of what it selects from",
+        )
     test = ExpandDims(tuple(range(mask.ndim, x.ndim)))(mask) if rest else mask
     return where(test, COMBINE[mode](x, v), x)  # type: ignore[no-any-return]
 
@@ -168,13 +172,25 @@ def _changed(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:
     """x with v set at, or combined with, the places of a plan."""
     old = basic(x, p)
     if not p.arrays:
-        return _write_basic(x, p, broadcast_to(v, old.shape), mode)
+        return _write_basic(x, p, _fitted(v, old.shape, mode), mode)
     gather = Gather(p.gathered)
     count = rank(p)
     shape = arrays_to(gather(old, *p.arrays), p, count).shape
-    v = arrays_to(broadcast_to(v, shape), p, count, back=True)
+    v = arrays_to(_fitted(v, shape, mode), p, count, back=True)
     new = scatter(mode, p.gathered, old, v, p.arrays)
     return _write_basic(x, p, new, "set")
+
+
+def _fitted(v: Variable, shape: Shape, mode: str) -> Variable:
+    """v in the shape of the places that it is written to."""
+    try:
+        return broadcast_to(v, shape)
+    except (ShapeError, RankError) as error:
+        text = ", ".join(map(str, shape))
+        raise type(error)(
+            f"x.at[...].{mode}: a value of type {v.type.text()} for places of the shape [{text}]",
+            hint="a value has the shape of x[...], or broadcasts to it",
+        ) from None
 
 
 def _write_basic(x: Variable, p: Plan, v: Variable, mode: str) -> Variable:

@@ -6,6 +6,7 @@ reverse pass in the language under the name "reverse_pass", and the ops look it 
 
 from __future__ import annotations
 
+import math
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from symgraph.ops.comparison import where
 from symgraph.ops.joining import part_of
 from symgraph.ops.matrix import promoted
 from symgraph.ops.nests import flatten
-from symgraph.ops.operands import as_variable
+from symgraph.ops.operands import as_variable, traced
 from symgraph.ops.sizes import smaller
 from symgraph.ops.slicing import Embed, zeros
 from symgraph.scalar import Expr, as_expr, as_size, variables
@@ -188,21 +189,36 @@ class ScanBackward:
     def _residuals(
         self, outputs: list[Variable]
     ) -> tuple[list[Variable], dict[Variable, Variable]]:
-        """The outputs with inputs in the place of the dear values of the forward step, those of
-        routines (products, factorizations, convolutions): they are kept instead of computed again,
-        unlike the cheap ones between them."""
+        """The outputs with inputs in the place of the dear values of the forward step: those of
+        routines (products, factorizations, convolutions) and elementary functions are kept instead
+        of computed again, unlike the cheap ones between them.
+
+        A function of what the step backwards reads anyway is computed again unless it is small:
+        reading it from memory costs as much. But tanh(h @ u) is kept instead of h @ u.
+        """
         moving = set(self.op.body.inputs[: self.op.carries + self.op.sequences])
-        kept: dict[Variable, Variable] = {}
+        products: dict[Variable, Variable] = {}
+        functions: dict[Variable, Variable] = {}
         for node in self.op.body.toposort():
             if moving.isdisjoint(node.inputs):
                 continue
             moving.update(node.outputs)
+            saved = getattr(node.op, "saved", None)  # of a checkpointed step
+            if saved:
+                products.update((v, Input(v.type)) for v in saved(node.inputs).values())
             extern = getattr(node.op, "extern", None)
             if extern and extern(*(i.type for i in node.inputs)).name not in _VIEWS:
-                kept.update((v, Input(v.type)) for v in node.outputs)
-        outputs = list(rebuild(outputs, kept))
-        used = set(Graph((), outputs).leaves())
-        return outputs, {v: i for v, i in kept.items() if i in used}
+                products.update((v, Input(v.type)) for v in node.outputs)
+            elif node.op.name in _DEAR:
+                functions.update((v, Input(v.type)) for v in node.outputs)
+        needed = _used(outputs, products | functions)
+        again = {
+            v: i for v, i in functions.items()
+            if _few(v) or not _used([v], products).keys() <= needed.keys()
+        }  # fmt: skip
+        kept = products | again
+        used = _used(outputs, kept)
+        return list(rebuild(outputs, kept)), used
 
     def _of_forward(self, values: tuple[Variable, ...]) -> Sequence[Variable]:
         """Values of each forward step, among them the carries it began with: outputs of the forward
@@ -215,6 +231,23 @@ class ScanBackward:
 
 
 _VIEWS = ("reshape", "barrier")  # routines that compute nothing
+_DEAR = frozenset(
+    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
+    " acosh atanh sigmoid softplus erf erfc sqrt power".split()
+)
+_FEW = 64  # elements of a value that is kept rather than computed again
+
+
+def _few(v: Variable) -> bool:
+    return all(isinstance(n, int) for n in v.shape) and math.prod(v.shape) <= _FEW
+
+
+def _used(outputs: Sequence[Variable], kept: dict[Variable, Variable]) -> dict[Variable, Variable]:
+    """Those of the kept values that the outputs read when their inputs stand for them."""
+    leaves = set(Graph((), rebuild(outputs, kept)).leaves())
+    return {v: i for v, i in kept.items() if i in leaves}
+
+
 _extended: weakref.WeakKeyDictionary[Graph, dict[tuple[Variable, ...], Graph]] = (
     weakref.WeakKeyDictionary()
 )
@@ -423,11 +456,16 @@ def cond(pred: Any, then: Any, otherwise: Any, *operands: Any) -> Any:
         raise RankError(what, hint="sg.where chooses elements")
     if flag.dtype != "bool":
         flag = flag != 0
-    values = [b(*operands) if callable(b) else b for b in (then, otherwise)]
+    values = [
+        traced(b, operands, "cond: a branch") if callable(b) else b for b in (then, otherwise)
+    ]
     (first, pack), (second, _) = map(flatten, values)
     pair = first, second
     if len(pair[0]) != len(pair[1]):
-        raise ShapeError(f"cond: the branches give {len(pair[0])} and {len(pair[1])} values")
+        raise ShapeError(
+            f"cond: the branches give {len(pair[0])} and {len(pair[1])} values",
+            hint="both return the same nest of tensors",
+        )
     rows = [promoted(a, b) for a, b in zip(*pair, strict=True)]
     for k, (a, b) in enumerate(rows):
         same_type(a.type, b.type, f"cond: output {k} of the branches")

@@ -15,6 +15,7 @@ from symgraph import dtypes
 from symgraph.errors import ArgumentError, DTypeError, GradientError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
+from symgraph.ir.operators import LANGUAGE
 from symgraph.ir.types import TensorType, same_size, tensor_type
 from symgraph.loops.routine import Routine
 from symgraph.ops.operands import as_variable
@@ -42,7 +43,12 @@ class PythonOp(Op):
         return tuple(_as_type(t) for t in ((found,) if single else found))
 
     def reference(self, *arrays: Any) -> Any:
-        found = self.function(*arrays)
+        try:
+            found = self.function(*arrays)
+        except Exception as error:
+            frozen = " (its arguments are read-only)" if "read-only" in str(error) else ""
+            error.add_note(f"raised by the Python op {self.title}{frozen}")
+            raise
         several = found if isinstance(found, tuple | list) else (found,)
         results = [np.asarray(a) for a in several]
         wanted = self.infer(*(TensorType(str(a.dtype), a.shape) for a in arrays))
@@ -56,11 +62,15 @@ class PythonOp(Op):
             )
             if str(a.dtype) != t.dtype:
                 raise DTypeError(
-                    f"{self.title} returned {a.dtype} as result {k}, declared is {t.dtype}"
+                    f"{self.title} returned {a.dtype} as result {k}, declared is {t.dtype}",
+                    hint=f"return result.astype({t.dtype!r}), or declare {a.dtype}",
                 )
             if a.ndim != t.ndim or differ:
                 what = f"{self.title} returned the shape {a.shape} as result {k}"
-                raise ShapeError(f"{what}, declared is {t.text()}")
+                raise ShapeError(
+                    f"{what}, declared is {t.text()}",
+                    hint="infer= may be a function of the input types where text does not say it",
+                )
         return tuple(results) if len(wanted) > 1 else results[0]
 
     def vjp(self, g: Any, y: Any, *inputs: Variable) -> tuple[Any, ...]:
@@ -73,7 +83,7 @@ class PythonOp(Op):
         if self.derivative is None:
             raise GradientError(
                 f"{self.title}: this Python function has no derivative",
-                hint="give vjp=, a function (g, y, *inputs), or sg.stop_gradient its inputs",
+                hint="give vjp= or jvp= (docs/custom-ops.md), or sg.stop_gradient its inputs",
             )
         if isinstance(g, tuple) and len(g) == 1:
             g, y = g[0], y[0]
@@ -82,6 +92,25 @@ class PythonOp(Op):
 
     def extern(self, *types: TensorType) -> Routine:
         return Routine("python")
+
+
+class PythonOpForward(PythonOp):
+    """A Python function whose derivative is given forwards: ``tangent(tangents, y, *inputs)``."""
+
+    name = "python_op_forward"
+    tangent: Callable[..., Any]
+
+    def jvp(self, tangents: Any, y: Any, *inputs: Variable) -> Any:
+        return self.tangent(tangents, y, *inputs)
+
+    def partial_vjp(
+        self, wanted: Sequence[bool], g: Any, y: Any, *inputs: Variable
+    ) -> tuple[Any, ...]:
+        """The user's derivative; else the transpose of the tangents."""
+        if self.derivative is not None:
+            return super().partial_vjp(wanted, g, y, *inputs)
+        ys, gs = (v if isinstance(v, tuple) else (v,) for v in (y, g))
+        return tuple(LANGUAGE["pull_by_jvp"](self, inputs, wanted, ys, gs))
 
 
 def _as_type(t: Any) -> TensorType:
@@ -113,8 +142,12 @@ def parse_type(text: str) -> TensorType:
 class PythonFunction:
     """What :func:`python_op` returns: called with tensors it applies the op."""
 
-    def __init__(self, title: str, function: Callable[..., Any], infer: Infer, vjp: Any) -> None:
+    def __init__(
+        self, title: str, function: Callable[..., Any], infer: Infer, vjp: Any, jvp: Any = None
+    ) -> None:
         self.op = PythonOp(title, function, infer, vjp)
+        if jvp is not None:
+            self.op = PythonOpForward(title, function, infer, vjp, jvp)
         self.fn = function
         self.__name__, self.__doc__ = title, getattr(function, "__doc__", None)
 
@@ -124,14 +157,16 @@ class PythonFunction:
 
 def python_op(
     fn: Callable[..., Any] | None = None, *, infer: Any, vjp: Callable[..., Any] | None = None,
-    name: str | None = None,
+    jvp: Callable[..., Any] | None = None, name: str | None = None,
 ) -> Any:  # fmt: skip
     """An op from a Python function of NumPy arrays; a decorator.
 
     ``infer`` gives the type of the result (a tuple of several) from the types of the inputs, or is
     text such as ``"float64[n, k], float64[k] -> float64[n]"``, where a name is the same size
-    everywhere. ``vjp(g, y, *inputs)`` builds the cotangents of the inputs from tensors; without it
-    gradients that reach the op raise GradientError.
+    everywhere. ``vjp(g, y, *inputs)`` builds the cotangents of the inputs from tensors, or
+    ``jvp(tangents, y, *inputs)`` the tangent of the result (a tuple of several) from those of the
+    inputs, None where one does not move; one of them is enough for both directions. Without either
+    derivatives that reach the op raise GradientError.
 
     Compiled code calls the function back, which takes some 50 us a call and holds the GIL; its
     results are checked against the declared types. A graph with such an op is compiled anew in
@@ -147,14 +182,14 @@ def python_op(
     [3.0, 6.0]
     """
     if fn is None:
-        return lambda f: python_op(f, infer=infer, vjp=vjp, name=name)
+        return lambda f: python_op(f, infer=infer, vjp=vjp, jvp=jvp, name=name)
     if isinstance(infer, str):
         left, arrow, right = infer.partition("->")
         if not arrow:
             raise ArgumentError(f"python_op: {infer!r} has no ->")
         given, made = _types(left), _types(right)
         infer = Signature(fn.__name__, given, made)
-    return PythonFunction(name or getattr(fn, "__name__", "python_op"), fn, infer, vjp)
+    return PythonFunction(name or getattr(fn, "__name__", "python_op"), fn, infer, vjp, jvp)
 
 
 def _types(text: str) -> list[TensorType]:
@@ -176,7 +211,10 @@ class Signature:
 
     def __call__(self, *types: TensorType) -> tuple[TensorType, ...]:
         if len(types) != len(self.given):
-            raise ArgumentError(f"{self.title} takes {len(self.given)} inputs, got {len(types)}")
+            raise ArgumentError(
+                f"{self.title} takes {len(self.given)} inputs, got {len(types)}",
+                hint=f"declared are {', '.join(t.text() for t in self.given)}",
+            )
         sizes: dict[Expr, Expr] = {}
         for k, (own, t) in enumerate(zip(self.given, types, strict=True)):
             what = f"{self.title}: input {k} is {own.text()}, got {t.text()}"

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.errors import DTypeError, RankError, SymgraphError
+from symgraph.errors import AssertionFailed, DTypeError, RankError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType
@@ -18,26 +18,6 @@ from symgraph.ops.comparison import isfinite, isnan, logical_not
 from symgraph.ops.operands import as_variable
 
 __all__ = ["AssertionFailed", "assert_", "check_nan", "print_value"]
-
-
-class AssertionFailed(SymgraphError, AssertionError):
-    """A condition stated by ``sg.assert_`` or ``sg.check_nan`` was false when the function ran.
-    Shared variables are as they were before the call.
-
-    Fails::
-
-        x = sg.vector("x")
-        f = sg.compile([x], sg.assert_(x, x > 0, "x is positive"))
-        f(np.array([1.0, -1.0]))
-
-    Mended::
-
-        x = sg.vector("x")
-        f = sg.compile([x], sg.assert_(x, x > 0, "x is positive"))
-        f(np.array([1.0, 1.0]))
-    """
-
-    code = "SG303"
 
 
 class Print(Op):

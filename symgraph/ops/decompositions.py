@@ -25,6 +25,7 @@ from symgraph.ir.types import Size, TensorType, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
 from symgraph.ops.cast import to_dtype
+from symgraph.ops.cholesky_derivatives import CholeskyPull
 from symgraph.ops.comparison import where
 from symgraph.ops.complex_numbers import conj, real
 from symgraph.ops.creation import eye, iota, tril, triu, zeros_like
@@ -109,6 +110,9 @@ class Cholesky(Op):
         return out
 
     def vjp(self, g: Variable, y: Variable, a: Variable) -> tuple[Variable]:
+        if not dtypes.is_complex(a.dtype):
+            s = CholeskyPull()(y, g)
+            return (s if self.symmetrize else symmetric_cotangent(s, False),)
         below = conj(y)
         product = multiply_matrices(below, conj(g), True)
         halved = tril(product, -1) + where(_diagonal_of(product), product * 0.5, 0.0)

@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.errors import ArgumentError, DTypeError, SymgraphError, VerifyError
+from symgraph.errors import ArgumentError, DTypeError, ShapeError, SymgraphError, VerifyError
 from symgraph.ir.graph import Variable, apply
 from symgraph.ir.op import OPS, Op
 from symgraph.ir.types import TensorType, broadcast_shapes
@@ -153,7 +153,12 @@ class Elementwise(Op, abstract=True):
         """The row's scalar expression at the broadcast elements."""
         return pointwise(out.shape, lambda *i: self.body(*(x.at_broadcast(i) for x in xs)))
 
-    def __call__(self, *operands: Any) -> Variable:
+    def __call__(self, *operands: Any, **options: Any) -> Variable:
+        if options:
+            raise ArgumentError(
+                f"{self.name} has no option {', '.join(options)}",
+                hint="tensors are made anew: sg.where for where=, sg.cast for dtype=",
+            )
         for x in operands:
             if is_pattern(x):
                 return pattern_node(self.name, operands, {})  # type: ignore[no-any-return]
@@ -166,7 +171,25 @@ class Elementwise(Op, abstract=True):
         for x, dtype in zip(operands, wanted, strict=True):
             ready = isinstance(x, Variable) and x.type.dtype == dtype
             inputs.append(x if ready else to_dtype(x, dtype))
-        return apply(self, inputs).outputs[0]
+        try:
+            return apply(self, inputs).outputs[0]
+        except ShapeError as error:
+            error.hint = error.hint or _broadcasting(inputs)
+            raise
+
+
+def _broadcasting(inputs: Sequence[Variable]) -> str:
+    """Which new axis makes two shapes fit."""
+    if len(inputs) == 2 and inputs[0].ndim != inputs[1].ndim:
+        low, high = sorted(inputs, key=lambda v: v.ndim)
+        if low.ndim == 1 and low.shape[0] in high.shape[:-1]:
+            axis = high.shape.index(low.shape[0])
+            key = ", ".join([":"] + ["None"] * (high.ndim - 1 - axis))
+            return f"axes are matched from the right; {low.name or 'x'}[{key}] fits"
+    if len(inputs) == 2 and inputs[0].ndim == inputs[1].ndim == 2:
+        if inputs[0].shape == inputs[1].shape[::-1]:
+            return "the transpose of one of them fits"
+    return "sizes along an axis are equal, or one of them is 1; axes are matched from the right"
 
 
 def row_named(name: str, module: str) -> Elementwise:
@@ -183,7 +206,7 @@ def _last(found: str | tuple[str, ...]) -> str:
 _REAL_ONLY = "it is a function of real numbers: take x.real, x.imag or sg.abs(x) first"
 _HINTS: dict[Any, str] = {
     not_bool: "use sg.logical_xor, sg.logical_not or sg.cast to an integer",
-    integral: "it works on integers and bools; sg.cast the operand first",
+    integral: "it works on integers and bools; & binds tighter than <: write (x > 0) & (x < 1)",
     integer: "it works on integers; sg.cast the operand first",
 }
 

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from symgraph.ops.arithmetic import divide
-from symgraph.ops.comparison import equal, where
+from symgraph.ops.comparison import equal, isinf, logical_and, where
 from symgraph.ops.elementwise import elementwise, to_float
 from symgraph.scalar import Expr, functions
 
@@ -67,8 +67,8 @@ def _logaddexp(a: Expr, b: Expr) -> Expr:
 
 
 def _share(g: object, a: object, b: object) -> object:
-    # exp(a) / (exp(a) + exp(b)), finite for all operands
-    gap = where(equal(a, b), 0, b - a)  # type: ignore[operator]
+    # exp(a) / (exp(a) + exp(b)), finite for all operands; with slopes where finite ones are equal
+    gap = where(logical_and(equal(a, b), isinf(a)), 0, b - a)  # type: ignore[operator]
     return divide(g, exp(gap) + 1)
 
 

@@ -17,13 +17,19 @@ from symgraph.ir.op import Op
 from symgraph.ir.operators import LANGUAGE
 from symgraph.ir.types import TensorType
 from symgraph.loops.routine import Routine
+from symgraph.ops.checkpoint_policies import (
+    Policy,
+    checked,
+    everything_saveable,
+    kept_values,
+)
 from symgraph.ops.control import check_inside, close_over, results, same_type
 from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable
 from symgraph.ops.retyping import replaced, with_sizes_of
 from symgraph.ops.slicing import zeros
 
-__all__ = ["checkpoint", "custom_jvp", "custom_vjp", "function_graph"]
+__all__ = ["checkpoint", "checkpoint_name", "custom_jvp", "custom_vjp", "function_graph"]
 
 Run = Callable[[Graph, Sequence[Any]], Sequence[Any]]
 
@@ -33,7 +39,8 @@ class FunctionGraph(Op):
 
     ``backward`` is its own derivative: from the inputs, the outputs and their cotangents to the
     cotangents of the arguments ``wrt``. ``recompute`` makes the derivative compute the body again
-    instead of keeping its values. ``inline`` allows to put the body in the place of the call.
+    instead of keeping its values, but those that the policy ``keep`` names. ``inline`` allows to
+    put the body in the place of the call. ``label`` is the name that a value has for policies.
     """
 
     name = "function_graph"
@@ -44,6 +51,8 @@ class FunctionGraph(Op):
     recompute: bool = False
     backward: Graph | None = None
     wrt: tuple[int, ...] = ()
+    keep: Policy = ()
+    label: str = ""
 
     def infer(self, *given: TensorType) -> tuple[TensorType, ...]:
         for v, t in zip(self.body.inputs, given, strict=True):
@@ -72,13 +81,21 @@ class FunctionGraph(Op):
             [body.outputs[k] for k in given], seeds, [body.inputs[k] for k in asked]
         )
         pulled = {k: f for k, f in zip(asked, found, strict=True) if f is not None}
-        values = list(inputs)
+        mapping = dict(zip(body.inputs, inputs, strict=True))
         if self.recompute and given:
-            values = [Barrier()(v, g[given[0]]) for v in inputs]
-        mapping = dict(zip(body.inputs, values, strict=True))
+            tie, held = g[given[0]], {**mapping, **self.saved(inputs)}
+            mapping = {v: Barrier()(x, tie) for v, x in held.items()}
         mapping |= {s: g[k] for s, k in zip(seeds, given, strict=True)}
         result = dict(zip(pulled, rebuild(list(pulled.values()), mapping), strict=True))
         return tuple(result.get(k) for k in range(len(inputs)))
+
+    def saved(self, inputs: Sequence[Variable]) -> dict[Variable, Variable]:
+        """The values inside that a derivative keeps, and what they are over these inputs."""
+        if not self.recompute or not self.keep:
+            return {}
+        values = kept_values(self.keep, self.body)
+        mapping = dict(zip(self.body.inputs, inputs, strict=True))
+        return dict(zip(values, rebuild(values, mapping), strict=True))
 
     def _own(
         self, wanted: Sequence[bool], g: tuple[Any, ...], y: Any, inputs: Sequence[Variable]
@@ -131,10 +148,10 @@ class Function:
 
     def __init__(
         self, fn: Callable[..., Any], title: str, vjp: Rule | None = None, inline: bool = True,
-        recompute: bool = False,
+        recompute: bool = False, keep: Policy = (), label: str = "",
     ) -> None:  # fmt: skip
         self.fn, self.title, self.rule = fn, title, vjp
-        self.inline, self.recompute = inline, recompute
+        self.inline, self.recompute, self.keep, self.label = inline, recompute, keep, label
         self.__doc__ = getattr(fn, "__doc__", None)
         self.__name__ = title
 
@@ -160,7 +177,8 @@ class Function:
             backward = Graph([*own, *inner, *ys, *gs], found[len(outputs) :])
         if made_sizes.in_graph(body):
             return pack_out(self._in_place(body, backward, [*values, *captured]))
-        op = FunctionGraph(self.title, body, len(own), self.inline, self.recompute, backward, wrt)
+        more = (self.recompute, backward, wrt, self.keep, self.label)
+        op = FunctionGraph(self.title, body, len(own), self.inline, *more)
         return pack_out(results(op, [*values, *captured]))
 
     def _in_place(
@@ -304,9 +322,13 @@ def custom_jvp(fn: Callable[..., Any], jvp: Callable[..., Any] | None = None) ->
     return made
 
 
-def checkpoint(fn: Callable[..., Any]) -> Function:
+def checkpoint(fn: Any = None, policy: Any = None) -> Any:
     """The same function, whose derivative computes the values inside again from the inputs instead
     of keeping them: less memory for more work (rematerialisation). Also a decorator.
+
+    ``policy`` says what is kept all the same: one of ``sg.checkpoint_policies``, such as
+    ``dots_saveable`` (matrix products and convolutions) or ``save_only_these_names("hidden")``.
+    Raises ArgumentError for another one.
 
     >>> import symgraph as sg
     >>> x = sg.vector("x")
@@ -314,5 +336,23 @@ def checkpoint(fn: Callable[..., Any]) -> Function:
     >>> sg.grad(layer(x).sum(), x).eval({x: [0.0]}).tolist()
     [1.0]
     """
+    if fn is None:
+        return lambda f: checkpoint(f, policy)
     title = getattr(fn, "__name__", "function").strip("<>")
-    return Function(fn, title, recompute=True)
+    keep = checked(policy)
+    return Function(fn, title, recompute=keep != everything_saveable, keep=keep)
+
+
+def checkpoint_name(x: Any, name: str) -> Any:
+    """x itself (a tensor or a nest of them), under a name by which policies of :func:`checkpoint`
+    keep it or not.
+
+    >>> import symgraph as sg
+    >>> sg.checkpoint_name(sg.constant(3.0), "hidden").eval().item()
+    3.0
+    """
+    if not isinstance(name, str) or not name:
+        raise ArgumentError(f"checkpoint_name: a name is text, not {name!r}")
+    leaves, pack = flatten(x)
+    one = Function(lambda v: v, "checkpoint_name", label=name)
+    return pack([one(as_variable(v)) for v in leaves])

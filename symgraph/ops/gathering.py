@@ -225,7 +225,8 @@ def check_values(shape: Any, axes: tuple[int, ...], idx: Any) -> None:
         n = shape[axis]
         bad = np.asarray(index)[(index < -n) | (index >= n)]
         if bad.size:
-            raise IndexOutOfRange(f"index {bad[0]} is out of range for axis {axis} of size {n}")
+            what = f"index {bad[0]} is out of range for axis {axis} of size {n}"
+            raise IndexOutOfRange(what, hint="indices run from -size to size - 1")
 
 
 def in_range(x: Variable, axes: tuple[int, ...], idx: tuple[Variable, ...]) -> list[Requirement]:

@@ -33,7 +33,8 @@ from symgraph.ops.shape import (
     transpose,
 )
 from symgraph.ops.sizes import at_least_zero, ceil_div, count_from_end
-from symgraph.ops.slicing import Slice, slice_of
+from symgraph.ops.slice_steps import has_tensor_step, places, plain
+from symgraph.ops.slicing import STEP_HINT, Slice, slice_of, valid_indices
 from symgraph.scalar import Expr, as_expr, as_size
 
 __all__ = ["take", "take_along_axis"]
@@ -103,13 +104,18 @@ def _expand(key: Any, x: Variable) -> list[Any]:
     for entry in given:
         if entry is Ellipsis:
             if ellipsis is not None:
-                raise ArgumentError("an index can have only one ellipsis")
+                raise ArgumentError(
+                    "an index can have only one ellipsis", hint="write : for each other axis"
+                )
             ellipsis = len(entries)
         else:
             entries.extend(entries_of(entry))
     used = sum(axes_of(e) for e in entries)
     if used > x.ndim:
-        raise RankError(f"too many indices: {used} for {x.ndim} dimension{'s' * (x.ndim != 1)}")
+        raise RankError(
+            f"too many indices: {used} for {x.ndim} dimension{'s' * (x.ndim != 1)}",
+            hint="None in an index adds an axis: x[:, None]",
+        )
     where_ = len(entries) if ellipsis is None else ellipsis
     entries[where_:where_] = [slice(None)] * (x.ndim - used)
     return _without_masks(entries, x.shape)
@@ -158,12 +164,17 @@ def unravelled(mask: Variable, shape: Shape) -> list[Variable]:
 def _span(part: slice, n: Size) -> tuple[Size, int, Size]:
     """(start, step, size) of a slice of an axis of size n; bounds that are tensors become sizes,
     clamped as Python does."""
+    if has_tensor_step(part):
+        raise ArgumentError(
+            "the step of a slice that is changed is an int, not a tensor",
+            hint="change the elements at sg.arange(start, stop, step) instead",
+        )
     given = (part.start, part.stop)
     if not any(isinstance(b, Variable) for b in given):
         return slice_of(part, n)
     step = 1 if part.step is None else as_int(part.step, "slice step")
     if step == 0:
-        raise ArgumentError("slice step cannot be zero")
+        raise ArgumentError("slice step cannot be zero", hint=STEP_HINT)
     if step > 0:
         first, end = (_edge(b, d, n, 0) for b, d in zip(given, (0, n), strict=True))
         return first, step, at_least_zero(ceil_div(as_size(as_expr(end) - first), step))
@@ -201,14 +212,18 @@ def entries_of(entry: Any) -> list[Any]:
             return [index]
         return [constant(found) for found in np.nonzero(index.data)]
     if not dtypes.is_int(index.dtype):
-        raise DTypeError(f"an index is an integer, a slice or a mask, not {index.type.text()}")
+        raise DTypeError(
+            f"an index is an integer, a slice or a mask, not {index.type.text()}",
+            hint='i.astype("int64") makes integers of it; i // 2 stays an integer, i / 2 does not',
+        )
     return [index]
 
 
 def _position(index: Size, axis: int, n: Size) -> Size:
     found = count_from_end(index, n)
     if isinstance(found, int) and isinstance(n, int) and not 0 <= found < n:
-        raise IndexOutOfRange(f"index {index} is out of range for axis {axis} of size {n}")
+        what = f"index {index} is out of range for axis {axis} of size {n}"
+        raise IndexOutOfRange(what, hint=valid_indices(n))
     return found
 
 
@@ -217,7 +232,8 @@ def _check_constant(index: Variable, axis: int, n: Size) -> None:
     if isinstance(index, Constant) and isinstance(n, int):
         bad = index.data[(index.data < -n) | (index.data >= n)]
         if bad.size:
-            raise IndexOutOfRange(f"index {bad[0]} is out of range for axis {axis} of size {n}")
+            what = f"index {bad[0]} is out of range for axis {axis} of size {n}"
+            raise IndexOutOfRange(what, hint=valid_indices(n))
 
 
 def _place(entries: list[Any], advanced: list[int]) -> int:
@@ -260,7 +276,7 @@ def getitem(x: Any, key: Any) -> Variable:
     """``x[key]`` with NumPy's meaning: ints, slices, None, ellipsis, integer tensors and arrays,
     masks.
 
-    A mask or a bound of a slice that is a tensor gives a size that is known when it has been
+    A tensor as mask, or as bound or step of a slice, gives a size that is known when it has been
     computed: a compiled function goes on in a further part then (docs/sizes.md). Raises
     IndexOutOfRange at once where the size is known, else when the function runs.
 
@@ -271,11 +287,27 @@ def getitem(x: Any, key: Any) -> Variable:
     x = as_variable(x)
     if is_mask(key):
         return _selected(x, key)
+    x, key = _without_tensor_steps(x, key)
     p = plan(x, key)
     out = basic(x, p)
     if p.arrays:
         out = arrays_to(Gather(p.gathered)(out, *p.arrays), p, rank(p))
     return out
+
+
+def _without_tensor_steps(x: Variable, key: Any) -> tuple[Variable, Any]:
+    """x read along the axes whose slices have a tensor as step, and the rest of the key."""
+    given = key if isinstance(key, tuple) else (key,)
+    if not any(has_tensor_step(part) for part in given):
+        return x, key
+    entries = _expand(tuple(plain(p) if has_tensor_step(p) else p for p in given), x)
+    axis = 0
+    for k, entry in enumerate(entries):
+        if has_tensor_step(entry):
+            x = take(x, places(entry, x.shape[axis]), axis)
+            entries[k] = slice(None)
+        axis += axes_of(entry)
+    return x, tuple(entries)
 
 
 def is_mask(key: Any) -> bool:

@@ -85,9 +85,19 @@ def part_of(x: Variable, axis: int, start: Size, size: Size) -> Variable:
 def _joined(xs: Any, what: str) -> list[Variable]:
     """The operands as tensors of their common dtype."""
     if isinstance(xs, Variable):
+        if not xs.ndim or not isinstance(xs.shape[0], int):
+            raise ArgumentError(
+                f"{what} takes a list of tensors, not the one tensor {xs.label()}",
+                operands=[(xs.label(), xs.type.text(), xs.origin)],
+                hint=f"write sg.{what}([x, y])",
+            )
         xs = list(xs)
     if not isinstance(xs, tuple | list) or not xs:
-        raise ArgumentError(f"{what} takes a sequence of at least one tensor")
+        given = "an empty one" if isinstance(xs, tuple | list) else type(xs).__name__
+        raise ArgumentError(
+            f"{what} takes a sequence of at least one tensor, not {given}",
+            hint=f"write sg.{what}([x, y])",
+        )
     dtype = dtypes.promote(*map(promotable, xs))
     return [to_dtype(x, dtype) for x in xs]
 
@@ -107,7 +117,7 @@ def concatenate(xs: Sequence[Any], axis: int | None = 0) -> Variable:
     ranks = sorted({p.ndim for p in parts})
     if ranks[0] == 0 or len(ranks) > 1:
         text = " and ".join(map(str, ranks))
-        hint = "sg.stack joins along a new axis" if ranks[0] == 0 else ""
+        hint = "x[None] adds a leading axis" if ranks[0] else "sg.stack joins along a new axis"
         raise RankError(f"concatenate: cannot join tensors of {text} dimensions", hint=hint)
     axis = normalize_axis(axis, ranks[0], "concatenate: axis")
     return parts[0] if len(parts) == 1 else Concatenate(axis)(*parts)  # type: ignore[no-any-return]
@@ -170,7 +180,11 @@ def split(x: Any, parts: Any, axis: int = 0) -> list[Variable]:
     if not isinstance(count, int) or count == 0:
         raise ArgumentError("split: the number of parts is a positive int")
     if isinstance(n, int) and n % count:
-        raise ShapeError(f"split: an axis of size {n} cannot be cut into {count} equal parts")
+        raise ShapeError(
+            f"split: an axis of size {n} cannot be cut into {count} equal parts",
+            hint="sg.array_split makes parts that differ by 1; "
+            f"sg.split(x, [{n // count}]) cuts there",
+        )
     size = as_size(as_expr(n) // count)
     whole_axis = (*x.shape[:axis], as_size(as_expr(size) * count), *x.shape[axis + 1 :])
     x = x.reshape(whole_axis)  # the same shape; checks at run time that the parts are equal

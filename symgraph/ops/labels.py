@@ -57,7 +57,12 @@ def as_labels(labels: Any, what: str) -> Variable:
     """The integer tensor; raises DTypeError for another."""
     labels = as_variable(labels)
     if not dtypes.is_int(labels.dtype):
-        raise DTypeError(f"{what}: labels are integers, not {labels.dtype}")
+        raise DTypeError(
+            f"{what}: labels are integers, not {labels.dtype}",
+            hint=f"the integers come first: sg.nn.{what}(indices, table)"
+            if what == "embedding"
+            else 'labels.astype("int64")',
+        )
     return labels
 
 

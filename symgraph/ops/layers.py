@@ -30,6 +30,12 @@ def dropout(key: Any, x: Any, rate: float, shared_axes: Any = ()) -> Variable:
     >>> sg.nn.dropout(sg.random.key(0), [1.0, 1.0], 0.0).eval().tolist()
     [1.0, 1.0]
     """
+    if isinstance(rate, Variable):
+        raise ArgumentError(
+            f"dropout: the rate is a Python number, not the tensor {rate.label()}",
+            operands=[(rate.label(), rate.type.text(), rate.origin)],
+            hint="the key comes first: sg.nn.dropout(key, x, rate)",
+        )
     if not 0 <= rate < 1:
         raise ArgumentError(f"dropout: the rate {rate} is not in [0, 1)")
     x = as_floats(x)

@@ -20,7 +20,7 @@ from symgraph.ops.control import check_inside, close_over, cond, results, same_t
 from symgraph.ops.creation import iota
 from symgraph.ops.joining import concatenate, stack
 from symgraph.ops.nests import flatten
-from symgraph.ops.operands import as_variable
+from symgraph.ops.operands import as_variable, traced
 from symgraph.ops.scanning import Looping, scan, segment_of
 from symgraph.ops.shape import expand_dims, flip, moveaxis, reshape, squeeze
 from symgraph.ops.sizes import at_least_zero
@@ -91,11 +91,11 @@ def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any
     leaves, pack = flatten(init)
     start = [as_variable(v) for v in leaves]
     own = [Input(v.type, v.name) for v in start]
-    flag = as_variable(cond(pack(own)))
+    flag = as_variable(traced(cond, [pack(own)], "while_loop: the condition"))
     if flag.ndim:
         raise RankError(f"while_loop: the condition is a scalar, got {flag.type.text()}")
     flag = flag if flag.dtype == "bool" else flag != 0
-    new = _same_state("while_loop", own, start, body(pack(own)))
+    new = _same_state("while_loop", own, start, traced(body, [pack(own)], "while_loop: the body"))
     captured, inner, outputs = close_over([flag, *new], own)
     inputs = [*own, *inner]
     op = While(Graph(inputs, outputs[:1]), Graph(inputs, outputs[1:]), len(own))
@@ -151,6 +151,10 @@ def fori_loop(
             return state[0] + 1, body(state[0], state[1])
 
         return while_loop(lambda s: s[0] < last, turn, (first, init))[1]
+    for bound in (lower, upper):
+        if isinstance(bound, float):
+            what = f"fori_loop: a bound is an integer, a size or a tensor, not {bound}"
+            raise ArgumentError(what, hint="write n // 2 for a whole number")
     length = at_least_zero(as_size(as_expr(upper) - lower))
     leaves, pack = flatten(init)
     start = [as_variable(v) for v in leaves]
@@ -250,7 +254,9 @@ def reduce(
     inner = [Input(r.type.with_shape(r.shape[1:])) for r in rows]
     fixed = [] if non_sequences is None else non_sequences
     fixed = [as_variable(v) for v in (fixed if isinstance(fixed, tuple | list) else [fixed])]
-    new = _same_state("reduce", own, start, fn(*inner, *own, *fixed))
+    new = _same_state(
+        "reduce", own, start, traced(fn, [*inner, *own, *fixed], "reduce: the function")
+    )
     captured, names, outputs = close_over(new, [*own, *inner])
     length = rows[0].shape[0]
     body = Graph([*own, *inner, *names], outputs)

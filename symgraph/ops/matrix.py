@@ -188,7 +188,22 @@ def _check_inner(a: Variable, b: Variable) -> None:
         same_size(m, n, "matmul: inner sizes differ")
     except ShapeError as error:
         error.operands = describe((a, b))
+        error.hint = _fitting(a, b)
         raise
+
+
+def _fitting(a: Variable, b: Variable) -> str:
+    """Which transposes make a product possible."""
+    names = ("the first operand", "the second operand")
+    a_name, b_name = (v.name or n for v, n in zip((a, b), names, strict=True))
+    if a.ndim > 1 and b.ndim > 1:
+        if a.shape[-1] == b.shape[-1]:
+            return f"{b_name} transposed fits: {b.name or 'b'}.mT"
+        if a.shape[-2] == b.shape[-2]:
+            return f"{a_name} transposed fits: {a.name or 'a'}.mT"
+    if a.shape[0] == b.shape[-1]:
+        return "the operands fit in the other order"
+    return ""
 
 
 def vecdot(a: Any, b: Any, axis: int = -1) -> Variable:

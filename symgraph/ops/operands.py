@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.errors import DTypeError
+from symgraph.errors import ArgumentError, DTypeError, SymgraphError
 from symgraph.ir.graph import Constant, Variable, apply, constant
 from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType
@@ -55,12 +56,48 @@ def as_variable(value: Any, dtype: str | None = None) -> Variable:
     try:
         return constant(value, dtype)
     except (TypeError, ValueError):
-        hint = "a list that holds tensors becomes one by sg.stack" if _holds_tensor(value) else ""
+        hint = _mend(value)
         if getattr(value, "outranks_tensors", False):
             hint = "sg.sparse has functions of sparse matrices; A.toarray() is dense"
         if type(value).__module__.startswith("scipy.sparse"):
             hint = "sg.sparse.as_sparse_variable(value) is a sparse matrix of the graph"
         raise DTypeError(f"cannot make a tensor of {type(value).__name__}", hint=hint) from None
+
+
+def _mend(value: Any) -> str:
+    """What a user may have meant by a value that is no tensor."""
+    if _holds_tensor(value):
+        return "a list that holds tensors becomes one by sg.stack"
+    if value is None:
+        return "a Python function without a return gives None"
+    if isinstance(value, str):
+        return "write the variable, not its name; texts are no tensors"
+    if isinstance(value, dict | set):
+        return "take its values: [*d.values()]"
+    if callable(value):
+        return "call it first: give its result"
+    return "numbers, NumPy arrays and nested lists of numbers become tensors"
+
+
+def traced(function: Callable[..., Any], arguments: Sequence[Any], what: str) -> Any:
+    """What a user's function makes of tensors; ``what`` names it in messages.
+
+    Raises ArgumentError when it takes another number of arguments, or is no function.
+    """
+    try:
+        return function(*arguments)
+    except TypeError as error:
+        place = error.__traceback__
+        if isinstance(error, SymgraphError) or place is None or place.tb_next is not None:
+            raise  # it comes from inside the function
+        given = ", ".join(v.label() if isinstance(v, Variable) else repr(v) for v in arguments)
+        said = str(error).rpartition("<locals>.")[2]
+        raise ArgumentError(
+            f"{what} is called with {len(arguments)} argument{'s' * (len(arguments) != 1)}"
+            f"{f' ({given})' if given else ''}: {said}",
+            operands=describe(tuple(v for v in arguments if isinstance(v, Variable))),
+            hint="give it one parameter for each",
+        ) from None
 
 
 def _holds_tensor(value: Any) -> bool:

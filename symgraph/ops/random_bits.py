@@ -106,12 +106,20 @@ def key(seed: Any) -> Variable:
         return constant(seed_words(int(seed)), "uint32")
     seed = as_variable(seed)
     if seed.ndim or not dtypes.is_int(seed.dtype):
-        raise DTypeError(f"random.key: a seed is a 0-d integer, not {seed.type.text()}")
+        raise DTypeError(
+            f"random.key: a seed is a 0-d integer, not {seed.type.text()}",
+            hint="as in sg.random.key(0); an array of seeds goes through sg.vmap(sg.random.key)",
+        )
     return _pair(*_low_high(seed))
 
 
 def seed_words(seed: int) -> list[int]:
     """The two words of a seed."""
+    if not isinstance(seed, int):
+        raise ArgumentError(
+            f"a seed is an integer, not {type(seed).__name__}",
+            hint="zlib.crc32(text.encode()) makes one of a text",
+        )
     if not -(1 << 63) <= seed < 1 << 64:
         raise ArgumentError("random.key: a seed has at most 64 bits")
     return [seed & 0xFFFFFFFF, (seed >> 32) & 0xFFFFFFFF]

@@ -9,7 +9,7 @@ from typing import Any
 
 from symgraph.errors import ArgumentError, RankError
 from symgraph.ir.graph import Variable
-from symgraph.ir.types import Shape, Size, normalize_axis
+from symgraph.ir.types import Shape, Size, normalize_axis, same_size
 from symgraph.loops.compute import elements
 from symgraph.ops.arithmetic import minimum
 from symgraph.ops.cast import cast
@@ -118,6 +118,8 @@ def choice(
     weights = None if p is None else _weights("choice", None, p)
     if weights is not None and weights.ndim != 1:
         raise RankError(f"random.choice: p is a vector, not {weights.type.text()}")
+    if weights is not None:
+        same_size(weights.shape[0], n, "random.choice: probabilities and elements differ in number")
     if not replace:
         places = _without_replacement(key, n, full, weights)
     elif weights is not None:

@@ -22,7 +22,7 @@ from symgraph.ops.cast import cast, computed_in
 from symgraph.ops.comparison import equal, greater_equal, isfinite, not_equal, where
 from symgraph.ops.exponential import exp, log1p
 from symgraph.ops.operands import as_variable
-from symgraph.ops.shape import BroadcastTo, ExpandDims, Squeeze
+from symgraph.ops.shape import BroadcastTo, ExpandDims, Squeeze, as_int
 from symgraph.ops.special import stop_gradient
 from symgraph.rewrite.pattern import is_pattern
 from symgraph.rewrite.pattern import node as pattern_node
@@ -276,7 +276,7 @@ def reduced_axes(axis: Any, ndim: int, name: str) -> tuple[int, ...]:
     if axis is None:
         return tuple(range(ndim))
     given = axis if isinstance(axis, tuple | list) else (axis,)
-    found = [normalize_axis(int(a), ndim, f"{name}: axis") for a in given]
+    found = [normalize_axis(as_int(a, f"{name}: axis"), ndim, f"{name}: axis") for a in given]
     if len(set(found)) != len(found):
         raise AxisError(f"{name}: an axis is named twice in {tuple(given)}")
     return tuple(sorted(found))

@@ -13,7 +13,7 @@ from symgraph.ops.control import Cond, Scan, close_over, results
 from symgraph.ops.data_sizes import size_from
 from symgraph.ops.indexing import getitem
 from symgraph.ops.joining import concatenate, part_of
-from symgraph.ops.operands import as_variable
+from symgraph.ops.operands import as_variable, traced
 from symgraph.ops.shape import as_shape, reshape
 from symgraph.ops.sizes import smaller
 from symgraph.ops.slicing import zeros
@@ -67,7 +67,7 @@ def scan(
                for s in states]  # fmt: skip
     taps = [c[-1 - t] for s, c in zip(states, carried, strict=True) if s for t in s.taps]
     fixed = [as_variable(v) for v in _as_list(non_sequences)]
-    returned = step(*inputs, *taps, *fixed)
+    returned = traced(step, [*inputs, *taps, *fixed], "scan: the step")
     returned, stop = _stopping(returned)
     single = not isinstance(returned, tuple | list)
     outputs = [as_variable(v) for v in ([returned] if single else returned)]

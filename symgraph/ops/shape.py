@@ -35,7 +35,11 @@ class Reshape(Op):
     shape: Shape
 
     def infer(self, x: TensorType) -> TensorType:
-        same_size(product(x.shape), product(self.shape), "reshape: numbers of elements differ")
+        try:
+            same_size(product(x.shape), product(self.shape), "reshape: numbers of elements differ")
+        except ShapeError as error:
+            error.hint = "one size may be -1: it is found from the others"
+            raise
         return x.with_shape(self.shape)
 
     def reference(self, x: Any) -> Any:
@@ -250,7 +254,12 @@ def as_int(value: Any, what: str) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise ArgumentError(f"{what}: expected an int, got {type(value).__name__}") from None
+        if isinstance(value, Variable | Expr):
+            raise  # with words of its own
+        raise ArgumentError(
+            f"{what}: expected an int, got {type(value).__name__}",
+            hint="write // for a whole number" if isinstance(value, float) else "",
+        ) from None
 
 
 def as_shape(shape: Any, what: str) -> Shape:

@@ -171,11 +171,21 @@ def check_in_range(
                 continue
             what = f"index {first} is out of range for axis {axis} of size {n}"
             if isinstance(room, int):
-                raise IndexOutOfRange(what)
+                raise IndexOutOfRange(what, hint=valid_indices(n))
             same_size(smaller(room, 0), 0, what)
 
 
 # reading Python's slices --------------------------------------------------------------------------
+
+
+STEP_HINT = "x[::-1] reverses, x[::2] takes every second element"
+
+
+def valid_indices(n: Size) -> str:
+    """The hint for an index that is out of range."""
+    if n == 0:
+        return "the axis has no elements"
+    return f"valid indices are -{n} to {n - 1}" if isinstance(n, int) else ""
 
 
 def slice_of(part: slice, n: Size) -> tuple[Size, int, Size]:
@@ -190,7 +200,7 @@ def slice_of(part: slice, n: Size) -> tuple[Size, int, Size]:
     """
     step = 1 if part.step is None else as_int(part.step, "slice step")
     if step == 0:
-        raise ArgumentError("slice step cannot be zero")
+        raise ArgumentError("slice step cannot be zero", hint=STEP_HINT)
     start, stop = (_bound(b, n) for b in (part.start, part.stop))
     if isinstance(n, int) and not isinstance(start, Expr) and not isinstance(stop, Expr):
         span = range(*slice(start, stop, step).indices(n))

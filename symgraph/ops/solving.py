@@ -18,6 +18,7 @@ from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
+from symgraph.ops.banded import BandedMatrixSolve, tridiagonal_solution
 from symgraph.ops.complex_numbers import conj
 from symgraph.ops.creation import eye
 from symgraph.ops.decompositions import LUFactor, cholesky, swap_rows
@@ -99,7 +100,8 @@ def _by_lu(lu: Variable, pivots: Variable, b: Variable, trans: bool) -> Variable
 _KINDS = {
     "gen": "lu", "general": "lu", "sym": "lu", "symmetric": "lu", "her": "lu", "hermitian": "lu",
     "pos": "cholesky", "positive definite": "cholesky", "diagonal": "diagonal",
-    "lower triangular": "lower", "upper triangular": "upper",
+    "lower triangular": "lower", "upper triangular": "upper", "tridiagonal": "tridiagonal",
+    "banded": "banded",
 }  # fmt: skip
 
 
@@ -109,7 +111,9 @@ def solve(
     """x with a x = b for matrices a [..., n, n] and b [n] or [..., n, k]; batches broadcast.
 
     ``assume_a``: "gen" (LU), "sym" (LU too), "pos" (Cholesky; the symmetric part of a is taken),
-    "diagonal", "lower triangular", "upper triangular". ``lower`` is SciPy's and changes nothing.
+    "diagonal", "tridiagonal" (of a nothing else is read), "banded" (as many diagonals as a has when
+    the function runs), "lower triangular", "upper triangular". ``lower`` is SciPy's and changes
+    nothing.
     ``transposed`` solves a^T x = b. Raises LinAlgError (SG302) when the function runs and a is
     singular, or not positive definite where that is assumed.
 
@@ -128,6 +132,9 @@ def solve(
         square_size(a.type, "solve")
         if kind == "diagonal":
             return b / expand_dims(diagonal(a, 0, -2, -1), -1)
+        if kind in ("tridiagonal", "banded"):
+            a = turned(a) if transposed else a
+            return BandedMatrixSolve()(a, b) if kind == "banded" else tridiagonal_solution(a, b)
         if kind == "cholesky":
             return solved(a, b, (cholesky(a),), bool(transposed))
         return solved(a, b, LUFactor()(a), bool(transposed))

@@ -16,7 +16,7 @@ from symgraph import dtypes
 from symgraph.errors import ArgumentError, GradientError, LinAlgError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
-from symgraph.ir.types import TensorType
+from symgraph.ir.types import TensorType, broadcast_shapes
 from symgraph.loops.routine import Routine
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import isfinite, where
@@ -28,9 +28,9 @@ from symgraph.ops.decompositions import (
     symmetric_cotangent,
     symmetric_part,
 )
-from symgraph.ops.matrix import DiagonalEmbed, diagonal, multiply_matrices
+from symgraph.ops.matrix import DiagonalEmbed, diagonal, multiply_matrices, promoted
 from symgraph.ops.reductions import all as all_
-from symgraph.ops.shape import expand_dims
+from symgraph.ops.shape import broadcast_to, expand_dims
 from symgraph.ops.sizes import nonnegative, smaller
 from symgraph.ops.triangular import TriangularSolve, adjoint, matrix_operand, square_size, turned
 from symgraph.scalar import as_expr, as_size
@@ -242,12 +242,22 @@ def eigh(a: Any, b: Any = None, *, UPLO: str = "L", symmetrize: bool = True) -> 
     if b is None:
         w, v = Eigh(bool(symmetrize))(a)
         return _of_finite(a if symmetrize else tril(a), w), v
-    factor = cholesky(b, symmetrize=symmetrize)
-    forward = TriangularSolve(True, False, False, "eigh")
-    half = forward(factor, a if symmetrize else _filled(a))
-    whole = forward(factor, adjoint(half))
+    factor, whole = _ordinary(a, b, UPLO, symmetrize, "eigh")
     w, z = Eigh(True)(whole)
     return _of_finite(whole, w), TriangularSolve(True, True, False, "eigh")(conj(factor), z)
+
+
+def _ordinary(
+    a: Variable, b: Any, uplo: str, symmetrize: bool, name: str
+) -> tuple[Variable, Variable]:
+    """(l, l^-1 a l^-H) for b = l l^H: the ordinary problem with the eigenvalues of a and b."""
+    a, b = promoted(a, _triangle(b, uplo, symmetrize, name))
+    batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], what=f"{name}: batch sizes differ")
+    a, b = (broadcast_to(x, (*batch, *x.shape[-2:])) for x in (a, b))
+    factor = cholesky(b, symmetrize=symmetrize)
+    forward = TriangularSolve(True, False, False, name)
+    half = forward(factor, a if symmetrize else _filled(a))
+    return factor, forward(factor, adjoint(half))
 
 
 def _of_finite(a: Variable, w: Variable) -> Variable:
@@ -266,13 +276,17 @@ def _triangle(a: Any, uplo: str, symmetrize: bool, name: str) -> Variable:
     return adjoint(a) if uplo == "U" and not symmetrize else a
 
 
-def eigvalsh(a: Any, *, UPLO: str = "L", symmetrize: bool = True) -> Variable:
-    """The eigenvalues of symmetric matrices [..., n, n] in ascending order; see :func:`eigh`.
+def eigvalsh(a: Any, b: Any = None, *, UPLO: str = "L", symmetrize: bool = True) -> Variable:
+    """The eigenvalues of symmetric matrices [..., n, n] in ascending order, with a positive
+    definite ``b`` those of a v = b v diag(w); see :func:`eigh`.
 
     >>> import symgraph as sg
     >>> sg.linalg.eigvalsh([[2.0, 0.0], [0.0, 1.0]]).eval().tolist()
     [1.0, 2.0]
     """
     a = _triangle(a, UPLO, symmetrize, "eigvalsh")
+    if b is not None:
+        _, whole = _ordinary(a, b, UPLO, symmetrize, "eigvalsh")
+        return _of_finite(whole, EigenvaluesH(True)(whole))
     w = EigenvaluesH(bool(symmetrize))(a)
     return _of_finite(a if symmetrize else tril(a), w)

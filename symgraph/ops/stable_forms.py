@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
+from symgraph.ops.arithmetic import sqrt
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.elementwise import elementwise, to_float
 from symgraph.ops.exponential import log1p
-from symgraph.ops.trigonometric import sin, tan
+from symgraph.ops.trigonometric import cos, sin, tan
 from symgraph.scalar import Expr, functions, var
 from symgraph.scalar.functions import abs_, div, exp, select
 from symgraph.scalar.walk import evaluate
@@ -46,8 +47,9 @@ def _reference(body: Body) -> Callable[..., Any]:
     return reference
 
 
-def _row(name: str, doc: str, body: Body, vjp: Callable[..., Any], arity: int = 1,
-         domain: tuple[Any, ...] = (-3, 3), example: str = "") -> Any:  # fmt: skip
+def row(name: str, doc: str, body: Body, vjp: Callable[..., Any], arity: int = 1,
+        domain: tuple[Any, ...] = (-3, 3), example: str = "") -> Any:  # fmt: skip
+    """An elementwise op whose reference is its own scalar expression, by NumPy's meanings."""
     return elementwise(
         name, doc, dtype=to_float, arity=arity, reference=_reference(body), lower=body,
         vjp=vjp, domain=domain, example=example,
@@ -93,30 +95,90 @@ def _log_of_quotient(x: Expr, y: Expr) -> Expr:
 
 
 def _hypot(x: Expr, y: Expr) -> Expr:
-    e = _EXPONENT[x.dtype]
-    p, q, up = abs_(x), abs_(y), 2.0 ** (e + e // 10)
-    longest = functions.maximum(p, q)
-    far, near = functions.gt(longest, 2.0**e), functions.lt(longest, 2.0**-e)
-    one = functions.const(1.0, x.dtype)
-    scale = select(far, 1 / up, select(near, up, one))
-    back = select(far, up, select(near, 1 / up, one))
+    p, q = abs_(x), abs_(y)
+    scale, back = _into_range(functions.maximum(p, q))
     a, b = p * scale, q * scale
     infinite = functions.or_(functions.isinf(p), functions.isinf(q))
     return select(infinite, math.inf, functions.sqrt(a * a + b * b) * back)
 
 
-log_of_product = _row(
+def _into_range(longest: Expr) -> tuple[Expr, Expr]:
+    """A power of two that brings squares into range, and its reciprocal."""
+    e = _EXPONENT[longest.dtype]
+    up = 2.0 ** (e + e // 10)
+    far, near = functions.gt(longest, 2.0**e), functions.lt(longest, 2.0**-e)
+    one = functions.const(1.0, longest.dtype)
+    return select(far, 1 / up, select(near, up, one)), select(far, up, select(near, 1 / up, one))
+
+
+def _hypot3(x: Expr, y: Expr, z: Expr) -> Expr:
+    p, q, r = abs_(x), abs_(y), abs_(z)
+    scale, back = _into_range(functions.maximum(functions.maximum(p, q), r))
+    a, b, c = p * scale, q * scale, r * scale
+    return functions.sqrt(a * a + b * b + c * c) * back
+
+
+def _scale_of_square_plus(x: Expr, q: Expr) -> tuple[Expr, Expr]:
+    """A power of two that brings x*x + q into range when it is multiplied twice, and its
+    reciprocal."""
+    e = _EXPONENT[x.dtype]
+    up, size, one = 2.0 ** (e + e // 10), abs_(x), functions.const(1.0, x.dtype)
+    far = functions.gt(size, 2.0**e)
+    near = functions.and_(functions.lt(size, 2.0**-e), functions.lt(abs_(q), 2.0 ** (-2 * e)))
+    return select(far, 1 / up, select(near, up, one)), select(far, up, select(near, 1 / up, one))
+
+
+def _sqrt_of_square_plus(x: Expr, q: Expr) -> Expr:
+    scale, back = _scale_of_square_plus(x, q)
+    a = x * scale
+    return functions.sqrt(a * a + q * scale * scale) * back
+
+
+def _over_square_plus(x: Expr, q: Expr) -> Expr:
+    scale, _ = _scale_of_square_plus(x, q)
+    a = x * scale
+    return div(a, a * a + q * scale * scale) * scale
+
+
+def _sqrt_of_product(x: Expr, y: Expr) -> Expr:
+    root = functions.sqrt(x * y)
+    e = _EXPONENT[x.dtype]
+    product = abs_(x * y)
+    low, high = functions.gt(product, 2.0 ** (-2 * e)), functions.lt(product, 2.0 ** (2 * e))
+    apart = functions.sqrt(abs_(x)) * functions.sqrt(abs_(y))
+    same = functions.eq(functions.sign(x), functions.sign(y))
+    lost = functions.and_(same, functions.not_(functions.and_(low, high)))
+    return select(lost, apart, root)
+
+
+log_of_product = row(
     "log_of_product", "log(x * y), also where the product is out of range.", _log_of_product,
     lambda g, y, a, b: (g / a, g / b), 2, (0.1, 9),
 )  # fmt: skip
-log_of_quotient = _row(
+log_of_quotient = row(
     "log_of_quotient", "log(x / y), also where the quotient is out of range.", _log_of_quotient,
     lambda g, y, a, b: (g / a, -g / b), 2, (0.1, 9),
 )  # fmt: skip
-hypot = _row(
+hypot = row(
     "hypot", "sqrt(x*x + y*y), also where the squares are out of range. Its derivative at 0 is 0.",
     _hypot, lambda g, y, a, b: tuple(g * where(equal(y, 0), 0, v / y) for v in (a, b)), 2,
     example="hypot(3.0, 4.0) -> 5.0",
+)  # fmt: skip
+hypot3 = row(
+    "hypot3", "sqrt(x*x + y*y + z*z), also where the squares are out of range.", _hypot3,
+    lambda g, y, *xs: tuple(g * where(equal(y, 0), 0, v / y) for v in xs), 3,
+)  # fmt: skip
+sqrt_of_square_plus = row(
+    "sqrt_of_square_plus", "sqrt(x*x + q), also where the square is out of range.",
+    _sqrt_of_square_plus, lambda g, y, x, q: (g * (x / y), g * 0.5 / y), 2, ((-3, 3), (0.5, 4)),
+)  # fmt: skip
+over_square_plus = row(
+    "over_square_plus", "x / (x*x + q), also where the square is out of range.", _over_square_plus,
+    lambda g, y, x, q: (g * (y / x - 2 * y * y), -g * y * (y / x)), 2, ((0.5, 3), (0.5, 4)),
+)  # fmt: skip
+sqrt_of_product = row(
+    "sqrt_of_product", "sqrt(x * y), also where the product is out of range.", _sqrt_of_product,
+    lambda g, y, a, b: (g * 0.5 * (y / a), g * 0.5 * (y / b)), 2, (0.2, 4),
 )  # fmt: skip
 
 
@@ -148,11 +210,15 @@ def _compound(x: Expr, n: Expr) -> Expr:
     return select(functions.or_(final, exact), rounded, rounded * exp(part))
 
 
-exp_of_sum = _row(
+multiply_add = row(
+    "multiply_add", "x * a + b, rounded once.", functions.fma,
+    lambda g, y, x, a, b: (g * a, g * x, g), 3,
+)  # fmt: skip
+exp_of_sum = row(
     "exp_of_sum", "exp(a) * exp(b), also where one of the factors is out of range.", _exp_of_sum,
     lambda g, y, a, b: (g * y, g * y), 2,
 )  # fmt: skip
-compound = _row(
+compound = row(
     "compound", "(1 + x) ** n, without the rounding of 1 + x.", _compound,
     lambda g, y, x, n: (g * n * compound(x, n - 1), g * y * log1p(x)), 2, ((-0.5, 2), (-4, 4)),
 )  # fmt: skip
@@ -166,11 +232,16 @@ def _sqrt1pm1(x: Expr) -> Expr:
     return select(functions.lt(x, 1), div(x, root + 1), root - 1)
 
 
+def _acos1m(x: Expr) -> Expr:
+    near = functions.asin(functions.sqrt(x * 0.5)) * 2
+    return select(functions.lt(x, 1), near, functions.acos(1 - x))
+
+
 def _root_difference(x: Expr, q: Expr) -> Expr:
-    root = functions.sqrt(x * x + q)
-    whole = root + abs_(x)
-    by_other_root = functions.and_(functions.gt(x, 0), functions.isfinite(whole))
-    return select(by_other_root, div(q, whole), root - x)
+    root = _sqrt_of_square_plus(x, q)
+    half = root * 0.5 + abs_(x) * 0.5
+    by_other_root = functions.and_(functions.gt(x, 0), functions.isfinite(half))
+    return select(by_other_root, div(q * 0.5, half), root - x)
 
 
 def _x_minus_sin(x: Expr) -> Expr:
@@ -190,6 +261,29 @@ def _tan_minus_x(x: Expr) -> Expr:
     return select(functions.lt(abs_(x), 1), near, functions.tan(x) - x)
 
 
+def _x_minus_sin_over_tan_minus_x(x: Expr) -> Expr:
+    t, cosine = x * x, functions.cos(x)
+    above = _nested(t, (20, 42, 72, 110, 156, 210, 272, 342)) * 0.5
+    below = _nested(t, (10, 28, 54, 88, 130, 180, 238, 304))
+    far = div(x - functions.sin(x), functions.tan(x) - x)
+    return select(functions.lt(abs_(x), 1), div(above, below) * cosine, far)
+
+
+def _reciprocal_minus_cot(x: Expr) -> Expr:
+    t = x * x
+    sine = select(functions.eq(x, 0), functions.const(1.0, x.dtype), div(functions.sin(x), x))
+    series = x * (1.0 / 3.0) * _nested(t, (10, 28, 54, 88, 130, 180, 238, 304))
+    far = div(1.0, x) - div(1.0, functions.tan(x))
+    return select(functions.lt(abs_(x), 1), div(series, sine), far)
+
+
+def _exp_share(a: Expr, b: Expr) -> Expr:
+    total, error = _two_sum(a, -b)
+    larger = functions.gt(total, 0)
+    part = exp(-abs_(total)) * (select(larger, -error, error) + 1)  # of the smaller and the larger
+    return div(select(larger, functions.const(1.0, a.dtype), part), part + 1)
+
+
 def _exp_over_expm1(x: Expr) -> Expr:
     positive = div(-1.0, functions.expm1(-x))
     return select(functions.gt(x, 0), positive, div(exp(x), functions.expm1(x)))
@@ -199,32 +293,48 @@ def _sin_over_x(x: Expr) -> Expr:
     return select(functions.eq(x, 0), functions.const(1.0, x.dtype), div(functions.sin(x), x))
 
 
-sqrt1pm1 = _row(
+sqrt1pm1 = row(
     "sqrt1pm1", "sqrt(1 + x) - 1.", _sqrt1pm1, lambda g, y, x: (g * 0.5 / (y + 1),),
     domain=(-0.8, 4),
 )  # fmt: skip
-root_difference = _row(
+acos1m = row(
+    "acos1m", "arccos(1 - x).", _acos1m, lambda g, y, x: (g / sqrt(x * (2 - x)),),
+    domain=(0.1, 1.9),
+)  # fmt: skip
+root_difference = row(
     "root_difference", "sqrt(x*x + q) - x: half of it is a root of r*r + x*r - q/4.",
     _root_difference,
     lambda g, y, x, q: (-g * y / (x + y), g * 0.5 / (x + y)), 2, ((-3, 3), (0.5, 4)),
 )  # fmt: skip
-x_minus_sin = _row(
+x_minus_sin = row(
     "x_minus_sin", "x - sin(x).", _x_minus_sin,
     lambda g, y, x: (g * (2.0 * sin(x * 0.5) ** 2),),
 )  # fmt: skip
-sin_minus_x_cos = _row(
+sin_minus_x_cos = row(
     "sin_minus_x_cos", "sin(x) - x * cos(x).", _sin_minus_x_cos,
     lambda g, y, x: (g * x * sin(x),),
 )  # fmt: skip
-tan_minus_x = _row(
+tan_minus_x = row(
     "tan_minus_x", "tan(x) - x.", _tan_minus_x, lambda g, y, x: (g * tan(x) ** 2,),
     domain=(-1.4, 1.4),
 )  # fmt: skip
-exp_over_expm1 = _row(
+x_minus_sin_over_tan_minus_x = row(
+    "x_minus_sin_over_tan_minus_x", "(x - sin(x)) / (tan(x) - x).", _x_minus_sin_over_tan_minus_x,
+    lambda g, y, x: (g * ((1 - cos(x)) - y * tan(x) ** 2) / tan_minus_x(x),), domain=(0.3, 1.4),
+)  # fmt: skip
+reciprocal_minus_cot = row(
+    "reciprocal_minus_cot", "1 / x - 1 / tan(x).", _reciprocal_minus_cot,
+    lambda g, y, x: (g * (1 / sin(x) ** 2 - 1 / x**2),), domain=(0.2, 3),
+)  # fmt: skip
+exp_share = row(
+    "exp_share", "exp(a) / (exp(a) + exp(b)).", _exp_share,
+    lambda g, y, a, b: (g * y * exp_share(b, a), -g * y * exp_share(b, a)), 2,
+)  # fmt: skip
+exp_over_expm1 = row(
     "exp_over_expm1", "exp(x) / (exp(x) - 1).", _exp_over_expm1,
     lambda g, y, x: (g * y * (1 - y),), domain=(0.5, 3),
 )  # fmt: skip
-sin_over_x = _row(
+sin_over_x = row(
     "sin_over_x", "sin(x) / x, 1 at 0.", _sin_over_x,
     lambda g, y, x: (-g * where(equal(x, 0), 0, sin_minus_x_cos(x) / x / x),),
 )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from symgraph.errors import ArgumentError, DTypeError, LinAlgError, RankError
+from symgraph.errors import ArgumentError, DTypeError, LinAlgError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType, broadcast_shapes, same_size
@@ -51,7 +51,11 @@ def matrix_operand(x: Any, name: str) -> Variable:
 
 def square_size(a: TensorType, name: str) -> Size:
     """The size of a square matrix; sizes that surely differ are refused, others checked later."""
-    return same_size(a.shape[-2], a.shape[-1], f"{name}: the matrix is not square")
+    try:
+        return same_size(a.shape[-2], a.shape[-1], f"{name}: the matrix is not square")
+    except ShapeError as error:
+        error.hint = "sg.linalg.lstsq, pinv, qr and svd take matrices of any shape"
+        raise
 
 
 def turned(x: Variable) -> Variable:

@@ -40,6 +40,11 @@ class Work:
         self.weight_decay = weight_decay
         self._steps: Shared | None = None
         rate = learning_rate(self._counter()) if callable(learning_rate) else learning_rate
+        if isinstance(rate, str):
+            raise ArgumentError(
+                f"{name}: the learning rate is {rate!r}",
+                hint="a number, a shared variable, or a schedule of sg.optim",
+            )
         self._rate = as_variable(rate) if isinstance(rate, Variable) else float(rate)
         if isinstance(self._rate, Variable) and self._rate.ndim:
             raise ArgumentError(f"{name}: the learning rate is no scalar: {self._rate.type.text()}")

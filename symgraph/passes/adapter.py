@@ -19,6 +19,7 @@ from symgraph.ops.reductions import log_of_sum, logsumexp
 from symgraph.ops.shape import BroadcastTo, is_one
 from symgraph.scalar import Expr
 
+NEAR = 24  # nodes behind a value that are asked which sizes they check
 SMALL = 4096  # bytes; larger values are never computed while compiling
 
 # Functions that are no ops but made of them, for the right sides of rules.
@@ -108,10 +109,28 @@ def broadcast(new: Variable, old: Variable) -> Variable | None:
     if new.ndim > old.ndim:
         return None
     own = old.shape[old.ndim - new.ndim :]
-    if all(is_one(a) or a == b for a, b in zip(new.shape, own, strict=True)):
+    unlike = [(a, b) for a, b in zip(new.shape, own, strict=True) if not is_one(a) and a != b]
+    if not unlike or _checked(unlike, old):
         out: Variable = BroadcastTo(old.shape)(new)
         return out
     return None
+
+
+def _checked(pairs: Sequence[tuple[Any, Any]], old: Variable) -> bool:
+    """Whether the nodes that make ``old`` check that these sizes are equal: x + y of two unknown
+    sizes has that of x, y + x that of y."""
+    equal: dict[Any, set[Any]] = {}
+    stack, seen = [old], 0
+    while stack and seen < NEAR:
+        node, seen = stack.pop(0).owner, seen + 1
+        if node is not None and node.op.elementwise:
+            stack.extend(node.inputs)
+            for check in node.checks:
+                group = {check.left, check.right}
+                for size in (check.left, check.right):
+                    group |= equal.get(size, set())
+                equal.update(dict.fromkeys(group, group))
+    return all(b in equal.get(a, ()) for a, b in pairs)
 
 
 def folded(value: Variable) -> Variable:

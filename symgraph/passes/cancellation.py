@@ -10,14 +10,23 @@ from typing import Any
 
 from symgraph.ir.graph import Constant, Variable
 from symgraph.ops import stable_forms as forms
-from symgraph.ops.arithmetic import absolute, cbrt, power, sign, sqrt, square
+from symgraph.ops.arithmetic import absolute, power, sign, sqrt, square
 from symgraph.ops.comparison import less, logical_and, where
 from symgraph.ops.exponential import exp, expm1, log, log1p
 from symgraph.ops.reductions import Prod, Sum
 from symgraph.ops.shape import ExpandDims
 from symgraph.ops.special import sigmoid, softplus
 from symgraph.ops.special_entropy import exprel, log1mexp, xlogy
-from symgraph.ops.trigonometric import arctan, arctan2, sin, tan
+from symgraph.ops.trigonometric import (
+    arccos,
+    arccosh,
+    arcsinh,
+    cos,
+    cosh,
+    sin,
+    sinh,
+    tan,
+)
 from symgraph.passes.adapter import number
 from symgraph.rewrite.pattern import attr, const, wild
 from symgraph.rewrite.rules import rule
@@ -29,12 +38,6 @@ a = attr("a")
 
 
 # conditions ---------------------------------------------------------------------------------------
-
-
-def _positive(c: Constant) -> bool:
-    """c is a positive number"""
-    value = number(c)
-    return value is not None and 0 < value < 1e300
 
 
 def _finite(c: Constant) -> bool:
@@ -58,13 +61,13 @@ def _count(x: Variable, a: Any) -> Any:
     return product([x.shape[k] for k in a])
 
 
-def _shares(c: Constant, x: Variable, a: Any) -> bool:
+def shares(c: Constant, x: Variable, a: Any) -> bool:
     """c is one over the number of elements that are added"""
     count, value = _count(x, a), number(c)
     return isinstance(count, int) and count > 0 and value == 1 / count
 
 
-def _counts(y: Variable, x: Variable, a: Any) -> bool:
+def counts(y: Variable, x: Variable, a: Any) -> bool:
     """y is the number of elements that are added"""
     if isinstance(y, Constant):
         return bool(number(y) == _count(x, a))
@@ -88,14 +91,16 @@ NEAR_ONE = (
     rule(softplus(-x) + x, softplus(x)),
     rule(log(expm1(x)), x + log1mexp(-x)),
     rule(exp(x) / expm1(x), forms.exp_over_expm1(x)),
-)
-
-CUBE_ROOTS = (
-    rule(
-        cbrt(x + c) - cbrt(x),
-        c / (square(cbrt(x + c)) + cbrt(x + c) * cbrt(x) + square(cbrt(x))),
-        when=_positive,
-    ),
+    rule(exp(x) / (exp(x) + exp(y)), forms.exp_share(x, y)),
+    rule(cosh(x) * 2 - 2, square(sinh(x * 0.5)) * 4),
+    rule(2 - cosh(x) * 2, square(sinh(x * 0.5)) * -4),
+    rule(exp(x) - 2 + exp(-x), square(sinh(x * 0.5)) * 4),
+    rule(exp(-x) - 2 + exp(x), square(sinh(x * 0.5)) * 4),
+    rule(arccos(1 - x), forms.acos1m(x)),
+    rule(log(forms.root_difference(x, 1)), -arcsinh(x)),
+    rule(log(sqrt(square(x) + 1) + absolute(x)), arcsinh(absolute(x))),
+    rule(log(x + sqrt((x - 1) * (x + 1))), arccosh(x)),
+    rule(log(x + sqrt(x - 1) * sqrt(x + 1)), arccosh(x)),
 )
 
 ANGLES = (
@@ -105,7 +110,15 @@ ANGLES = (
     rule(x - tan(x), -forms.tan_minus_x(x)),
     rule(tan(x) - sin(x), tan(x) * square(sin(x * 0.5)) * 2),
     rule(sin(x) - tan(x), tan(x) * square(sin(x * 0.5)) * -2),
-    rule(arctan(x + c) - arctan(x), arctan2(c, x * (x + c) + 1), when=_positive),
+    rule(square(sin(x * 0.5)) * 2 / sin(x), tan(x * 0.5)),
+    rule(sin(x) / (cos(x) + 1), tan(x * 0.5)),
+    rule(sin(x) / cos(x), tan(x)),
+    rule(tan(x) / sin(x), 1 / cos(x)),
+    rule(1 / x - 1 / tan(x), forms.reciprocal_minus_cot(x)),
+    rule(1 / tan(x) - 1 / x, -forms.reciprocal_minus_cot(x)),
+    rule(1 / x - cos(x) / sin(x), forms.reciprocal_minus_cot(x)),
+    rule(cos(x) / sin(x) - 1 / x, -forms.reciprocal_minus_cot(x)),
+    rule(forms.x_minus_sin(x) / forms.tan_minus_x(x), forms.x_minus_sin_over_tan_minus_x(x)),
 )
 
 LIMITS = (
@@ -118,6 +131,16 @@ LIMITS = (
 ROOTS = (
     rule(sqrt(square(x) + y) - x, forms.root_difference(x, y)),
     rule(sqrt(square(x) - y) - x, forms.root_difference(x, -y)),
+    rule(x - sqrt(square(x) + y), -forms.root_difference(x, y)),
+    rule(x - sqrt(square(x) - y), -forms.root_difference(x, -y)),
+    rule(sqrt(square(x) + y) - absolute(x), forms.root_difference(absolute(x), y)),
+    rule(sqrt(square(x) - y) - absolute(x), forms.root_difference(absolute(x), -y)),
+    rule(absolute(x) - sqrt(square(x) + y), -forms.root_difference(absolute(x), y)),
+    rule(absolute(x) - sqrt(square(x) - y), -forms.root_difference(absolute(x), -y)),
+    rule(sqrt(square(x) + y) + x, forms.root_difference(-x, y)),
+    rule(sqrt(square(x) - y) + x, forms.root_difference(-x, -y)),
+    rule(-x - sqrt(square(x) + y), -forms.root_difference(-x, y)),
+    rule(-x - sqrt(square(x) - y), -forms.root_difference(-x, -y)),
 )
 
 RANGE = (
@@ -140,13 +163,13 @@ MOMENTS = (
     rule(
         Sum(a)(square(x)) * c - square(Sum(a)(x) * c),
         Sum(a)(square(x - ExpandDims(a)(Sum(a)(x) * c))) * c,
-        when=_shares,
+        when=shares,
     ),
     rule(
         Sum(a)(square(x)) / y - square(Sum(a)(x) / y),
         Sum(a)(square(x - ExpandDims(a)(Sum(a)(x) / y))) / y,
-        when=_counts,
+        when=counts,
     ),
 )
 
-CANCELLATION = (NEAR_ONE, CUBE_ROOTS, ANGLES, LIMITS, ROOTS, RANGE, MOMENTS)
+CANCELLATION = (NEAR_ONE, ANGLES, LIMITS, ROOTS, RANGE, MOMENTS)

@@ -20,6 +20,10 @@ from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.passes.fold_constants import FOLD_CONSTANTS
 from symgraph.passes.inline_functions import inline_functions
 from symgraph.passes.merge_scans import merge_scans
+from symgraph.passes.ranges import RANGES
+from symgraph.passes.scan_after import scan_after
+from symgraph.passes.scan_before import scan_before
+from symgraph.passes.scan_ends import scan_ends
 from symgraph.passes.specialize import SPECIALIZE
 from symgraph.passes.stabilize import STABILIZE
 from symgraph.rewrite.engine import Record, rewrite
@@ -45,7 +49,19 @@ PIPELINE: tuple[Pass, ...] = (
          FOLD_CONSTANTS, again=True),
     Pass("stabilize", "Cancellation and overflow in the usual spellings are repaired.",
          STABILIZE, again=True),
+    Pass("ranges", "Squares that are out of range on the way are scaled.",
+         RANGES),
+    Pass("scan_ends", "The last row of a state is its carry after the loop.",
+         scan_ends),
     Pass("merge_scans", "Loops over the same rows become one; what nobody reads of them goes.",
+         merge_scans),
+    Pass("scan_before", "Products of sequences and what stays the same leave the loop.",
+         scan_before),
+    Pass("scan_after", "Sums of products, and outputs no step needs, are computed after the loop.",
+         scan_after),
+    Pass("ranges", "Squares that are out of range on the way are scaled.",
+         RANGES),
+    Pass("merge_scans", "Again, for loops that now do less.",
          merge_scans),
     Pass("specialize", "Powers become products, transposes go into the matrix product.",
          SPECIALIZE),
@@ -56,6 +72,8 @@ PIPELINE: tuple[Pass, ...] = (
 # "probe" compiles a graph that has been optimized already
 ADMITTED = {"run": (EXACT, STABLE), "debug": (EXACT, STABLE), "nan": (EXACT, STABLE),
             "interpret": (), "probe": ()}  # fmt: skip
+# mode "nan" names the step of a loop in which a value went wrong: what belongs to steps stays there
+LEFT_OUT = {"nan": ("scan_before", "scan_after")}
 ROUNDS = 5  # more than any graph has needed; a bound, should two passes disagree
 
 
@@ -90,7 +108,8 @@ def optimize(
     if not admit:
         return graph
     check = mode == "debug" or config.get("verify")
-    steps = steps_without(tuple(exclude)) if exclude else PIPELINE
+    exclude = (*exclude, *LEFT_OUT.get(mode, ()))
+    steps = steps_without(exclude) if exclude else PIPELINE
     return _Work(steps, admit, record, check).optimize(graph)
 
 
@@ -127,6 +146,8 @@ class _Work:
     ) -> None:
         self.steps, self.admit, self.record, self.check = steps, admit, record, check
         self.inner: dict[Graph, Graph] = {}
+        # the normal forms under each rule set, for its next turn; near misses are told anew
+        self.normal: dict[RuleSet, dict[Any, Any]] = {}
 
     def optimize(self, graph: Graph) -> Graph:
         whole, graph = graph, self.owned(graph)
@@ -153,8 +174,10 @@ class _Work:
     def apply(self, step: Pass, graph: Graph) -> Graph:
         """One pass; the same graph object when nothing changed."""
         if isinstance(step.work, RuleSet):
+            again = getattr(self.record, "near_misses", None) is None
+            memo = self.normal.setdefault(step.work, {}) if again else None
             outputs = rewrite(
-                graph.outputs, step.work, TENSORS, admit=self.admit, record=self.record
+                graph.outputs, step.work, TENSORS, admit=self.admit, record=self.record, memo=memo
             )
             after = Graph(graph.inputs, outputs)
         else:
@@ -194,6 +217,9 @@ class _Work:
 
 def _check(step: Pass, before: Graph, after: Graph) -> None:
     verify(after, step.name)
+    lost = next((n for n in after.toposort() if not n.origins), None)
+    if lost is not None and all(n.origins for n in before.toposort()):
+        raise VerifyError(f"{step.name}: {lost!r} belongs to no line of the user's")
     for k, (old, new) in enumerate(zip(before.outputs, after.outputs, strict=True)):
         if old.type != new.type:
             what = f"{step.name} made {new.type.text()} of output {k}, {old.type.text()}"

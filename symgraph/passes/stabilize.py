@@ -7,6 +7,7 @@ side can compute. They are written for the form that canonicalize leaves.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from symgraph.ir.graph import Constant, Variable
@@ -19,8 +20,11 @@ from symgraph.ops.special import erf, erfc, sigmoid, softplus
 from symgraph.ops.special_entropy import log1mexp
 from symgraph.ops.trigonometric import cos, cosh, sin, sinh, tanh
 from symgraph.passes.adapter import number
-from symgraph.passes.cancellation import CANCELLATION
+from symgraph.passes.cancellation import CANCELLATION, counts, shares
+from symgraph.passes.differences import DIFFERENCES_OF_NEIGHBOURS
+from symgraph.passes.fractions import FRACTIONS
 from symgraph.passes.matrices import MATRICES
+from symgraph.passes.quadratics import QUADRATICS
 from symgraph.passes.special_functions import SPECIAL_FUNCTIONS
 from symgraph.rewrite.pattern import attr, const, node, wild
 from symgraph.rewrite.rules import RuleSet, rule
@@ -127,11 +131,31 @@ LOGARITHMS = (
     ),
     rule(log(1 + x), log1p(x)),
     rule(log(1 - x), log1p(-x)),
-    rule(log1p(x) - log(x), where(less(x, 1), -log(x / (x + 1)), log1p(1 / x))),
 )
+
+
+def _log_of_mean(x: Any, axes: Any, mean: Callable[[Any], Any], count: Any) -> Any:
+    """By the sum of expm1 where the result is near 0: there the logarithms would cancel."""
+    far = _logsumexp(x, axes) - count
+    return where(less(absolute(far), 0.5), log1p(mean(Sum(axes)(expm1(x)))), far)
+
+
+def _counts_unshifted(y: Variable, x: Variable, a: Any) -> bool:
+    """y is the number of elements that are added, and x is not shifted already"""
+    return counts(y, x, a) and _unshifted(x)
+
+
+def _shares_unshifted(c: Constant, x: Variable, a: Any) -> bool:
+    """c is one over the number of elements that are added, and x is not shifted already"""
+    return shares(c, x, a) and _unshifted(x)
+
 
 SUMS_OF_EXPONENTIALS = (
     rule(log(Sum(a)(exp(x))), _logsumexp(x, a), when=_unshifted),
+    rule(log(Sum(a)(exp(x)) / y), _log_of_mean(x, a, lambda s: s / y, log(y)),
+         when=_counts_unshifted),
+    rule(log(Sum(a)(exp(x)) * c), _log_of_mean(x, a, lambda s: s * c, -log(c)),
+         when=_shares_unshifted),
     rule(log(Sum(a)(exp(x)) / y), _logsumexp(x, a) - log(y), when=_unshifted),
     rule(log(Sum(a)(exp(x)) * c), _logsumexp(x, a) + log(c), when=_unshifted_positive),
     rule(log(exp(x) / ExpandDims(a)(Sum(a)(exp(x)))), x - _log_of_sum(x, a), when=_shifted),
@@ -171,10 +195,6 @@ DIFFERENCES = (
     rule(square(x) - square(y), (x - y) * (x + y)),
     rule(square(x) - 1, (x - 1) * (x + 1)),
     rule(1 - square(x), (1 - x) * (x + 1)),
-    rule(sqrt(x + c) - sqrt(x), c / (sqrt(x + c) + sqrt(x)), when=_positive),
-    rule(sqrt(x) - sqrt(x - c), c / (sqrt(x) + sqrt(x - c)), when=_positive),
-    rule(1 / (x + c) - 1 / x, -c / (x + c) / x, when=_positive),
-    rule(1 / x - 1 / (x + c), c / (x + c) / x, when=_positive),
     rule(sqrt(square(x)), absolute(x)),
 )
 
@@ -184,7 +204,10 @@ STABILIZE = RuleSet(
     SUMS_OF_EXPONENTIALS,
     SIGMOIDS,
     DIFFERENCES,
+    DIFFERENCES_OF_NEIGHBOURS,
+    FRACTIONS,
     CANCELLATION,
+    QUADRATICS,
     MATRICES,
     SPECIAL_FUNCTIONS,
 )

@@ -73,10 +73,14 @@ class NearMiss(NamedTuple):
 
 
 class Record:
-    """What happened, for ``explain`` and the viewer; near misses only when asked for."""
+    """What happened, for ``explain`` and the viewer; near misses only when asked for.
+
+    ``moves``: a value, the same over operands that rules have changed, and the number of firings
+    before."""
 
     def __init__(self, near_misses: bool = False) -> None:
         self.firings: list[Firing] = []
+        self.moves: list[tuple[int, Any, Any]] = []
         self.near_misses: list[NearMiss] | None = [] if near_misses else None
 
 
@@ -94,23 +98,31 @@ def rewrite(
     *,
     admit: Iterable[str] = (EXACT, STABLE),
     record: Record | None = None,
+    memo: dict[Any, Any] | None = None,
 ) -> list[Any]:
     """The outputs in normal form under the admitted rules; what does not change is shared.
 
+    ``memo`` holds normal forms that an earlier call with the same rules found, and gets the new
+    ones: a value never changes, so it is not looked at twice.
     Raises RewriteError (SG501), naming the rules, when they undo each other or never end, and when
     a rule changes a dtype.
     """
-    sweep = _Sweep(rules, adapter, admit, record)
+    sweep = _Sweep(rules, adapter, admit, record, {} if memo is None else memo)
     return [sweep.normal_form(v) for v in outputs]
 
 
 class _Sweep:
     def __init__(
-        self, rules: RuleSet, adapter: Adapter, admit: Iterable[str], record: Record | None
+        self,
+        rules: RuleSet,
+        adapter: Adapter,
+        admit: Iterable[str],
+        record: Record | None,
+        final: dict[Any, Any],
     ) -> None:
         self.name, self.adapter, self.record = rules.name, adapter, record
         self.table = rules.table(admit)
-        self.final: dict[Any, Any] = {}
+        self.final = final
         self.numbers: dict[Any, Any] = {}  # constant -> what adapter.number says of it
 
     def normal_form(self, root: Any) -> Any:
@@ -155,7 +167,10 @@ class _Sweep:
         inputs = [self.final[v] for v in node.inputs]
         for old, new in zip(node.inputs, inputs, strict=True):
             if old is not new:
-                return self.adapter.rebuild(node, inputs).outputs[value.index], chain
+                moved = self.adapter.rebuild(node, inputs).outputs[value.index]
+                if self.record is not None:
+                    self.record.moves.append((len(self.record.firings), value, moved))
+                return moved, chain
         candidates = self.table[node.op.name]
         if candidates:
             keys = self.keys(inputs)

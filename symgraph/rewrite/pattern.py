@@ -11,7 +11,7 @@ an op is known here, so patterns serve any graph whose nodes follow ``rewrite.en
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 COMMUTATIVE = frozenset(
@@ -236,12 +236,18 @@ def names(pattern: Pattern) -> list[str]:
     return list(found)
 
 
-def parts(pattern: Pattern) -> Iterable[Pattern]:
+def parts(pattern: Pattern) -> list[Pattern]:
     """All parts of a pattern, operands before the ops that use them."""
+    found: list[Pattern] = []
+    _collect(pattern, found)
+    return found
+
+
+def _collect(pattern: Pattern, found: list[Pattern]) -> None:
     if isinstance(pattern, OpPattern):
         for i in pattern.inputs:
-            yield from parts(i)
-    yield pattern
+            _collect(i, found)
+    found.append(pattern)
 
 
 def text(pattern: Pattern, binding: int = -1) -> str:

@@ -83,7 +83,7 @@ class Rule:
         return f"{os.path.basename(self.file)}:{self.line}"
 
     def __repr__(self) -> str:
-        when = f"  when {_described(self.when)}" if self.when is not None else ""
+        when = f"  when {described(self.when)}" if self.when is not None else ""
         return f"{self.equation()}{when}  [{self.klass}]"
 
 
@@ -200,5 +200,5 @@ def _needs(pattern: Pattern) -> frozenset[Any]:
     return frozenset(found)
 
 
-def _described(function: Callable[..., Any]) -> str:
+def described(function: Callable[..., Any]) -> str:
     return (function.__doc__ or function.__name__).strip().splitlines()[0]

@@ -18,6 +18,7 @@ import weakref
 from typing import Any, Union
 
 from symgraph import dtypes
+from symgraph.errors import ArgumentError
 from symgraph.scalar.table import SCALAR_OPS
 
 Operand = Union["Expr", int, float, complex, bool]
@@ -91,6 +92,15 @@ class Expr:
 
     def __neg__(self) -> Expr:
         return _arith("mul", self, -1)
+
+    def _unknown(self, *_: object) -> Any:
+        raise ArgumentError(
+            f"the size {self} is known only at run time",
+            hint="declare it (shape=(3,)) where Python needs the number; sg.zeros, sg.arange, "
+            "sg.scan and arithmetic take sizes as they are",
+        )
+
+    __index__ = __int__ = __float__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
 
 
 _nodes: weakref.WeakValueDictionary[Any, Expr] = weakref.WeakValueDictionary()

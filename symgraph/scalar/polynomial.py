@@ -149,6 +149,8 @@ def floordiv(a: Expr, b: Expr) -> Expr:
         return const(0)
     if b.is_const and a.is_const:
         return const(a.value // b.value)
+    if b.is_const and b.value == 1:
+        return build(pa)
     if len(pb) == 1:
         ((m, c),) = pb.items()
         exact = _divide(pa, m, c)
@@ -164,6 +166,8 @@ def mod(a: Expr, b: Expr) -> Expr:
     pb = polynomial(b)
     if a.is_const and b.is_const and b.value:
         return const(a.value % b.value)
+    if b.is_const and b.value == 1:
+        return const(0)
     if len(pb) == 1:
         ((m, c),) = pb.items()
         if _divide(polynomial(a), m, c) is not None and _cancels(polynomial(a), m):

@@ -17,15 +17,19 @@ def postorder(roots: Iterable[Expr]) -> list[Expr]:
     """Every node below the roots once, operands before users."""
     out: list[Expr] = []
     done: set[Expr] = set()
-    stack = [(r, False) for r in reversed(list(roots))]
+    stack = list(roots)
+    stack.reverse()
     while stack:
-        e, ready = stack.pop()
-        if ready:
-            out.append(e)
-        elif e not in done:
+        e = stack[-1]
+        if e not in done:
+            waiting = [a for a in e.args if a not in done]
+            if waiting:
+                waiting.reverse()
+                stack += waiting
+                continue
             done.add(e)
-            stack.append((e, True))
-            stack.extend((a, False) for a in reversed(e.args) if a not in done)
+            out.append(e)
+        stack.pop()
     return out
 
 

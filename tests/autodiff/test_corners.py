@@ -45,3 +45,11 @@ def test_second_derivatives_beside_corners() -> None:
     x = sg.vector("x", shape=(3,))
     f = sg.compile([x], sg.hessian(sg.linalg.norm(x) ** 2, x))
     np.testing.assert_allclose(f(np.ones(3)), 2 * np.eye(3), atol=1e-12)
+
+
+def test_logaddexp_of_equal_operands_bends() -> None:
+    a, b = sg.scalar("a"), sg.scalar("b")
+    first = sg.grad(sg.logaddexp(a, b), [a, b])
+    second = [sg.grad(g, v) for g in first for v in (a, b)]
+    assert [float(v) for v in sg.compile([a, b], second)(-3, -3)] == [0.25, -0.25, -0.25, 0.25]
+    assert [float(v) for v in sg.compile([a, b], first)(np.inf, np.inf)] == [0.5, 0.5]

@@ -43,7 +43,10 @@ def test_loops_count_each_turn() -> None:
 SCANS = ["Kalman filter, 100 steps of 4", "LSTM, 100 steps of 32", "pendulum, 100 steps"]
 
 
-@pytest.mark.parametrize("name", [*SCANS, "attention", "planets", "MLP, 64-128-64-10, batch 64"])
+OTHERS = ["attention", "planets", "MLP, 64-128-64-10, batch 64", "Gaussian process, 96 points"]
+
+
+@pytest.mark.parametrize("name", [*SCANS, *OTHERS])
 def test_goals(name: str) -> None:
     function, gradient, product = cost(MODELS[name], timed=False).operations
     assert gradient <= GRADIENT * function

@@ -11,17 +11,20 @@ import pytest
 from symgraph.autodiff.check import verify_grad
 from symgraph.autodiff.products import hessian, hvp, jacobian, jvp
 from symgraph.autodiff.reverse import grad, value_and_grad, vjp
+from symgraph.batching import vectorize  # noqa: F401  (Jacobians are batches)
 from symgraph.errors import ArgumentError, GradientError
 from symgraph.ir.graph import Variable, constant
 from symgraph.ir.shared import shared
+from symgraph.ops.arithmetic import absolute
 from symgraph.ops.cast import cast
 from symgraph.ops.comparison import where
 from symgraph.ops.creation import zeros
 from symgraph.ops.exponential import exp
+from symgraph.ops.functions import Function
 from symgraph.ops.scanning import scan
 from symgraph.ops.shape import broadcast_to
 from symgraph.ops.special import stop_gradient
-from symgraph.ops.trigonometric import sin
+from symgraph.ops.trigonometric import cos, sin
 from tests.autodiff.values import value, values, variable
 
 V, W = np.array([0.5, -1.0, 2.0]), np.array([1.0, 3.0, -2.0])
@@ -170,8 +173,23 @@ def test_constant_path_is_named() -> None:
 
 
 def test_verify_grad_finds_a_wrong_rule() -> None:
-    with pytest.raises(GradientError, match="along input 1"):
+    with pytest.raises(GradientError, match=r"derivative by w\[[012]\] is"):
         verify_grad(lambda x, w: x + stop_gradient(w) * w, [V, W])
+    many = np.linspace(0, 1, 300)
+    scale = np.where(np.arange(300) == 37, 1.01, 1.0)
+    wrong = Function(lambda v: sin(v), "wrong", lambda g, y, v: g * cos(v) * scale)
+    with pytest.raises(GradientError, match=r"derivative by angles\[37\] is 1") as caught:
+        verify_grad(lambda x, angles: x.sum() + wrong(angles), [V, many])
+    assert "angles: float64[300]" in str(caught.value)
+    sines = Function(
+        lambda v: sin(v), "sines", lambda g, y, v: g * (cos(v) + stop_gradient(v)) - g * v
+    )
+    assert verify_grad(sines, [V]).error < 1e-6
+    with pytest.raises(GradientError, match=r"derivative by x\[\d\] is"):
+        verify_grad(lambda x: sines(x), [V], order=2)
+    with pytest.raises(ArgumentError, match="order is 1 or 2"):
+        verify_grad(sin, [V], order=3)
+    assert verify_grad(lambda x: absolute(x), [[1e-4, -3e-4]], order=2).error < 1e-6
     with pytest.raises(ArgumentError):
         verify_grad(lambda k: k + 1, [np.arange(3)])
     worst = verify_grad(lambda x, k: exp(x)[k], [V, np.array([0, 2])])

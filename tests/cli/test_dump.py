@@ -124,7 +124,7 @@ def test_hostile_names_are_inert(run: Callable, form: str) -> None:
 MISTAKES = {
     FILE: "lacks a name",
     f"{FILE}:totl": "tests/cli/subjects.py has no name 'totl'\n  hint: did you mean total?",
-    f"{FILE}:number": "tests/cli/subjects.py:number is a int, which cannot be shown",
+    f"{FILE}:number": "tests/cli/subjects.py:number is an int, which cannot be shown",
     f"{FILE}:function": "is a Python function or class",
     f"{FILE}:x.y": "has no name 'x.y'",
     "nowhere.py:x": "there is no file nowhere.py",

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
+from symgraph import config
 from symgraph.errors import CODES
 from symgraph.ir.op import OPS
+from symgraph.runtime import abi, blas, elf
 
 
 def test_a_page(run: Callable) -> None:
@@ -55,11 +60,59 @@ def test_ops_by_a_part_of_the_name(run: Callable) -> None:
 
 def test_doctor_finds_this_machine_in_order(run: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     said = run("doctor")
-    assert said.status == 0 and "self-test: cpu: compiled in" in said.out
+    assert said.status == 0, said.out
+    assert "self-test products: right" in said.out and "speed of calls: " in said.out
     monkeypatch.setitem(os.environ, "SYMGRAPH_THREADS", "2")
-    found = json.loads(run("doctor", "--json").out)
-    notes = [c["what"] for c in found["checks"] if c["state"] == "note"]
-    assert notes == ["nothing reads SYMGRAPH_THREADS"]
+    checks = json.loads(run("doctor", "--json", "--quick").out)["checks"]
+    assert len(checks) >= 35 and len({c["name"] for c in checks}) == len(checks)
+    notes = {c["name"]: c for c in checks if c["state"] == "note"}
+    assert notes["environment"]["what"] == "nothing reads SYMGRAPH_THREADS"
+    assert all(c["fix"] and "\n" not in c["what"] + c["fix"] for c in notes.values())
+
+
+def test_doctor_tells_what_is_wrong(
+    run: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each of these is broken on purpose, and has its mend."""
+    monkeypatch.setenv("SYMGRAPH_NUM_THREADS", "many")
+    monkeypatch.setenv("OMP_NUM_THREADS", "none")
+    monkeypatch.setattr(elf, "supported_here", lambda: False)
+    monkeypatch.setattr(abi, "native_entry_usable", lambda: False)
+    monkeypatch.setattr(config, "usable_cpus", lambda: 1)
+    monkeypatch.setattr(blas, "get_blas_threads", lambda: 64)
+    (tmp_path / "open").mkdir(mode=0o777)
+    (tmp_path / "open").chmod(0o777)
+    monkeypatch.setenv("SYMGRAPH_CACHE_DIR", str(tmp_path / "open"))
+    monkeypatch.setattr(metadata, "version", lambda name: "0.1")
+    said = run("doctor", "--json", "--quick")
+    checks = {c["name"]: c for c in json.loads(said.out)["checks"]}
+    assert said.status == 1
+    wrong = {n for n, c in checks.items() if c["state"] != "good"}
+    expected = {"numpy", "llvmlite", "settings", "threads", "thread variables", "loader",
+                "native entry", "BLAS threads", "cache directory", "symgraph"}  # fmt: skip
+    assert expected <= wrong, expected - wrong
+    assert all(checks[n]["fix"] for n in wrong)
+
+
+def test_a_bundle_names_nobody(
+    run: Callable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/alice-liddell")
+    monkeypatch.setenv("USER", "alice-liddell")
+    monkeypatch.setenv("LOGNAME", "alice-liddell")
+    monkeypatch.setenv("SYMGRAPH_CACHE_SIZE", "1G")
+    monkeypatch.setenv("SECRET_TOKEN", "looking-glass")
+    monkeypatch.setenv("OMP_PLACES", "/home/alice-liddell/places")
+    monkeypatch.setattr(platform, "node", lambda: "wonderland")
+    file = tmp_path / "bundle.json"
+    assert run("doctor", "--quick", "--bundle", str(file)).status in (0, 1)
+    text = file.read_text()
+    found = json.loads(text)
+    assert found["schema"] == "symgraph.doctor.bundle" and len(found["checks"]) >= 35
+    assert found["environment"]["SYMGRAPH_CACHE_SIZE"] == "1G"
+    assert found["environment"]["OMP_PLACES"] == "~/places"
+    for name in ("alice", "wonderland", "looking-glass"):
+        assert name not in text
 
 
 def test_rules_by_a_word(run: Callable) -> None:

@@ -167,7 +167,6 @@ def a_shared_variable_of_another_size(mode: str) -> None:
 
 @mistake(
     e.IndexOutOfRange,
-    "index out of range for axis 0",
     "index 3 is out of range for axis 0 of size 3",
 )
 def index_out_of_range_at_the_call(mode: str) -> None:
@@ -179,7 +178,6 @@ def index_out_of_range_at_the_call(mode: str) -> None:
 
 @mistake(
     e.IndexOutOfRange,
-    "index out of range for axis 1 of size 4",
     "index -5 is out of range for axis 1 of size 4",
 )
 def index_array_out_of_range_at_the_call(mode: str) -> None:
@@ -191,7 +189,6 @@ def index_array_out_of_range_at_the_call(mode: str) -> None:
 
 @mistake(
     e.IndexOutOfRange,
-    "index out of range for axis 0",
     "index 3 is out of range for axis 0 of size 3",
 )
 def write_out_of_range(mode: str) -> None:
@@ -201,7 +198,7 @@ def write_out_of_range(mode: str) -> None:
     f(np.ones(3), np.array([0, 3]))
 
 
-@mistake(e.IndexOutOfRange, "a label is not one of 3 classes", "label 3 is not one of 3 classes")
+@mistake(e.IndexOutOfRange, "label 3 is not one of 3 classes")
 def label_out_of_range(mode: str) -> None:
     x, y = sg.matrix("x", shape=("batch", 3)), sg.vector("y", dtype="int64", shape=("batch",))
     loss = sg.nn.softmax_cross_entropy(x, y)  # <-

@@ -15,8 +15,9 @@ import pytest
 
 import symgraph as sg
 from symgraph.errors import DebugError, IndexOutOfRange, NonFiniteError, SymgraphError
-from symgraph.ops.arithmetic import square
+from symgraph.ops.arithmetic import sqrt, square
 from symgraph.ops.exponential import exp, exp2, log, log1p
+from symgraph.ops.trigonometric import cos
 from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.rewrite.pattern import attr, wild
 from symgraph.rewrite.rules import EXACT, STABLE, Rule, rule
@@ -73,6 +74,13 @@ def made_at(error: SymgraphError) -> int:
         (rule(exp(f), 1 + f, klass=STABLE), lambda x: sg.exp(x) * 2),
         (rule(log(1 + f), log(f), klass=STABLE), lambda x: sg.log(1 + x)),
         (rule(log1p(f), log(1 + f), klass=STABLE), lambda x: sg.log1p(x * 1e-12)),  # less accurate
+        # where the left side has no digit left, or is out of range
+        (
+            rule(sqrt(f + 3) - sqrt(f), 1.4 / sqrt(f), klass=STABLE),
+            lambda x: sg.sqrt(x * 1e16 + 3) - sg.sqrt(x * 1e16),
+        ),
+        (rule(cos(f) - 1, square(f) * -0.51, klass=STABLE), lambda x: sg.cos(x * 1e-6) - 1),
+        (rule(log(exp(f)), f * 1.0001, klass=STABLE), lambda x: sg.log(sg.exp(x * 1e3 + 1e3))),
         (rule(square(f), f, klass=STABLE), lambda x: sg.sqrt(sg.square(-x))),
         (rule(f / 3, f * 0.333333333, klass=STABLE), lambda x: x / 3),
         (rule(f < g, f <= g, klass=EXACT), lambda x: (x < x * 1) & (x > 0)),

@@ -79,7 +79,7 @@ def test_failing_calls_leave_nothing_behind(plain: Any, two: Any) -> None:
     assert leaked(attempt(plain, "text"), 2000) < 8
     assert leaked(attempt(plain, X, y=X), 2000) < 8
     assert leaked(attempt(plain, X.reshape(1, 5)), 2000) < 8
-    assert leaked(attempt(two, X, np.array(7)), 2000) < 8
+    assert leaked(attempt(two, X, np.array(7)), 4000) < 8  # free lists of Python fill up once
 
 
 def counts(*objects: Any) -> list[int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import symgraph as sg
-from symgraph.errors import ShapeError, SymgraphError, VerifyError
+from symgraph.errors import ArgumentError, ShapeError, SymgraphError
 from symgraph.ir.graph import Graph, constant, rebuild, toposort
 from symgraph.ir.op import OPS, Op
 from symgraph.ir.types import TensorType
@@ -51,7 +51,7 @@ def test_parameters_of_other_kind_are_other_ops() -> None:
 
 
 def test_an_incomplete_op_is_refused_by_name() -> None:
-    with pytest.raises(VerifyError, match="op Half is incomplete: reference is missing"):
+    with pytest.raises(ArgumentError, match="op Half is incomplete: reference is missing"):
 
         class Half(Op):
             """Half an op."""

@@ -208,7 +208,14 @@ print(f().location()[:2], f().location().function, f().caret_lines())
 
 
 def test_program_on_the_command_line() -> None:
-    assert "('<string>', 4) f ()" in run_python("-c", PROGRAM)
+    """Its text is among the words that Python was started with."""
+    shown = "('return capture()', '       ^^^^^^^^^')"
+    assert f"('<string>', 4) f {shown}" in run_python("-c", PROGRAM)
+
+
+def test_text_given_to_exec_is_not_taken_for_the_program_on_the_command_line() -> None:
+    inner = "from symgraph.provenance import capture\nprint(capture().caret_lines())"
+    assert run_python("-c", f"pass\nexec({inner!r})").strip() == "()"
 
 
 def test_program_on_standard_input() -> None:

@@ -18,7 +18,18 @@ PRODUCT = custom.python_op(
     lambda a, b: a @ b, infer="float64[n, k], float64[k] -> float64[n]", vjp=_cotangents, name="mv"
 )
 
+
+def _tangent(t: Any, y: Any, a: Any, b: Any) -> Any:
+    parts = [None if t[0] is None else t[0] @ b, None if t[1] is None else a @ t[1]]
+    return sum(p for p in parts if p is not None)
+
+
+PUSHED = custom.python_op(
+    lambda a, b: a @ b, infer="float64[n, k], float64[k] -> float64[n]", jvp=_tangent, name="mv"
+)
+
 SAMPLES: list[Sample] = [
+    Sample("python_op_forward", PUSHED, lambda a, b: a @ b, (M, array(4))),
     Sample("barrier", lambda x: functions.Barrier()(x, x * 2), lambda x: x, (M,)),
     Sample("python_op", PRODUCT, lambda a, b: a @ b, (M, array(4))),
     Sample("print", lambda x: debugging.print_value(x, "x"), lambda x: x, (V,)),

@@ -13,6 +13,7 @@ import scipy.linalg
 
 from symgraph.ir.graph import constant
 from symgraph.ops import linalg, matrix_functions
+from symgraph.ops.cholesky_derivatives import CholeskyPull, CholeskyPush, LowerProduct
 from symgraph.ops.decompositions import Permutation, swap_rows
 from tests.ops.samples import Sample, array, ints
 
@@ -106,6 +107,9 @@ ROWS: list[Sample] = [
             _each(lambda a, b: scipy.linalg.eigh(a, b)[0]), BATCH + BATCH.swapaxes(-1, -2),
             POSITIVE),
     _named("eigvalsh", "eigvalsh", np.linalg.eigvalsh, POSITIVE),
+    _named("eigvalsh", "eigvalsh", _each(scipy.linalg.eigvalsh), BATCH + BATCH.swapaxes(-1, -2),
+           POSITIVE),
+    _named("eigvalsh", "eigvalsh", _each(scipy.linalg.eigvalsh), BATCH + BATCH.swapaxes(-1, -2), P),
     _sample("eigvalsh", lambda a: linalg.eigvalsh(a, symmetrize=False), np.linalg.eigvalsh,
             np.tril(POSITIVE)),
 ]  # fmt: skip
@@ -242,6 +246,50 @@ ROWS += [
     _sample("power", lambda x: linalg.vander(x, 3), lambda x: np.vander(x, 3), ints(4)),
     _named("transpose", "matrix_transpose", np.matrix_transpose, BATCH),
     _named("sum", "trace", np.linalg.trace, BATCH),
+]  # fmt: skip
+
+
+# what derivatives of Cholesky factors are made of: the defining equations, solved densely ---------
+
+
+def _kron_solved(low: Any, push: Any) -> Any:
+    """The matrix t -> tril(t l^T + l t^T) over lower triangles, and their places."""
+    n = len(low)
+    rows, columns = np.tril_indices(n)
+    units = np.zeros((len(rows), n, n))
+    units[np.arange(len(rows)), rows, columns] = 1
+    images = units @ np.tril(low).T + np.tril(low) @ units.swapaxes(1, 2)
+    return push(images[:, rows, columns].T, rows, columns)
+
+
+def _pushed(low: Any, a: Any) -> Any:
+    def solve(m: Any, rows: Any, columns: Any) -> Any:
+        out = np.zeros_like(a)
+        out[rows, columns] = np.linalg.solve(m, ((a + a.T) / 2)[rows, columns])
+        return out
+
+    return _kron_solved(low, solve)
+
+
+def _pulled(low: Any, g: Any) -> Any:
+    def solve(m: Any, rows: Any, columns: Any) -> Any:
+        out = np.zeros_like(g)
+        out[rows, columns] = np.linalg.solve(m.T, g[rows, columns])
+        return (out + out.T) / 2
+
+    return _kron_solved(low, solve)
+
+
+_LARGE = np.tril(array(30, 30, seed=50)) / 6 + 3 * np.eye(30)
+ROWS += [
+    *(_sample(name, op, _each(reference), low, array(*low.shape, seed=51), grad=len(low) < 20)
+      for low in (LOWER, _LARGE, ONE)
+      for name, op, reference in (("cholesky_pull", CholeskyPull(), _pulled),
+                                  ("cholesky_push", CholeskyPush(), _pushed))),
+    *(_sample("lower_product", LowerProduct(ta), _each(
+        lambda a, t, ta=ta: np.tril((a.T if ta else a) @ np.tril(t))), a, t, grad=len(a) < 20)
+      for ta in (False, True)
+      for a, t in ((BATCH, LOWER), (_LARGE.T, _LARGE), (EMPTY, EMPTY))),
 ]  # fmt: skip
 
 

@@ -105,6 +105,14 @@ ROWS: list[Sample] = [
            lambda *x: _solved(_tridiagonal(*x[:3]), x[3]), *THREE, V4, symbolic=False),
     _named("banded_solve", "solve_tridiagonal",
            lambda *x: _solved(_tridiagonal(*x[:3]), x[3]), *THREE, B4, symbolic=False),
+    *(_sample(op, lambda a, b, kind=kind, t=t: linalg.solve(a, b, kind, transposed=t),
+              lambda a, b, t=t: _solved(a.swapaxes(-1, -2) if t else a, b), a, b, symbolic=False)
+      for kind, op in (("tridiagonal", "banded_solve"), ("banded", "banded_matrix_solve"))
+      for a, b in ((_tridiagonal(*THREE), V4), (_tridiagonal(*THREE), B4),
+                   (2 * np.eye(1), np.ones(1)))
+      for t in (False, True)),
+    _sample("banded_matrix_solve", lambda a, b: linalg.solve(a, b, "banded"),
+            _solved, _full(1, 2, _band(1, 2, 2)), B4),
     _named("where", "tridiagonal_lu_factor", _gttrf, T4),
     *(_sample("where", lambda a, b, t=t: linalg.tridiagonal_lu_solve(
           linalg.tridiagonal_lu_factor(a), b, transposed=t),

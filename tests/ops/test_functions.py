@@ -26,6 +26,7 @@ from symgraph.ir.types import TensorType
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.memory import plan
 from symgraph.loops.program import Loop
+from symgraph.ops import checkpoint_policies as policies
 from symgraph.ops.comparison import where
 from symgraph.ops.cumulative import cumsum
 from symgraph.ops.custom import as_op, python_op
@@ -34,6 +35,7 @@ from symgraph.ops.exponential import exp, log
 from symgraph.ops.functions import (
     FunctionGraph,
     checkpoint,
+    checkpoint_name,
     custom_jvp,
     custom_vjp,
     function_graph,
@@ -191,6 +193,70 @@ def test_checkpoint_saves_memory() -> None:
 
     assert arrays(layer) > 30
     assert arrays(checkpoint(layer)) < 13
+
+
+def _named_layer(h: Any, w: Any) -> Any:
+    for _ in range(3):
+        h = checkpoint_name(tanh(cumsum(h @ w, 0)), "act")
+    return sin(h)
+
+
+# how many of (matmul, tanh, cumsum, sin) the optimized gradient computes
+POLICIES: dict[str, tuple[Any, int, int]] = {
+    "nothing": (policies.nothing_saveable, 6, 6),
+    "dots": (policies.dots_saveable, 0, 6),
+    "plain dots": (policies.dots_with_no_batch_dims_saveable, 0, 6),
+    "names": (policies.save_only_these_names("act"), 0, 0),
+    "no names": (policies.save_only_these_names("other"), 6, 6),
+    "others": (policies.save_any_names_but_these("act"), 6, 6),
+    "all others": (policies.save_any_names_but_these("other"), 0, 0),
+    "all but": (policies.save_anything_except_these_names("act"), 0, 6),
+    "both": (policies.save_from_both_policies(policies.dots_saveable,
+                                              policies.save_only_these_names("act")), 0, 0),
+    "everything": (policies.everything_saveable, 0, 0),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_policies(name: str) -> None:
+    policy, products, tanhs = POLICIES[name]
+    x, w = variable("x", 5, 5), variable("w", 5, 5)
+
+    def slopes(f: Any) -> Any:
+        return grad((f(f(x, w), w) ** 2).sum(), [x, w])
+
+    def counts(outputs: Any) -> list[int]:
+        order = stages.optimized_graph(stage_definition(outputs)).toposort()
+        return [sum(n.op.name == op for n in order) for op in ("matmul", "tanh")]
+
+    plain, found = slopes(_named_layer), slopes(checkpoint(_named_layer, policy))
+    more = [a - b for a, b in zip(counts(found), counts(plain), strict=True)]
+    assert more == [products, tanhs], more
+    arrays = {x: RNG.normal(size=(5, 5)), w: RNG.normal(size=(5, 5)) / 5}
+    for a, b in zip(both(found, arrays), both(plain, arrays), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12)
+    verify_grad(checkpoint(_named_layer, policy), list(arrays.values()), order=2, rtol=1e-5)
+
+
+def test_a_checkpointed_step_of_a_loop() -> None:
+    x, w = variable("x", 50, 4), variable("w", 4, 4)
+
+    def stacked(policy: Any) -> int:
+        step = checkpoint(policy=policy)(lambda s, h, w: tanh(sin((h + s) @ w)))
+        cost = (scan(step, [x], [np.zeros(4)], [w]) ** 2).sum()
+        order = stages.optimized_graph(stage_definition([grad(cost, w)])).toposort()
+        return max(len(n.outputs) for n in order if n.op.name == "scan")
+
+    assert stacked(policies.dots_saveable) == stacked(policies.nothing_saveable) + 1
+
+
+def test_policies_that_are_none() -> None:
+    with pytest.raises(ArgumentError, match="is no policy"):
+        checkpoint(tanh, "dots")
+    with pytest.raises(ArgumentError, match="take names, not int"):
+        policies.save_only_these_names(3)  # type: ignore[arg-type]
+    with pytest.raises(ArgumentError, match="a name is text"):
+        checkpoint_name(variable("x"), "")
 
 
 def test_checkpoint_whose_derivative_is_its_input() -> None:

@@ -20,6 +20,7 @@ from symgraph.errors import (
 from symgraph.ir.graph import Input
 from symgraph.ir.types import TensorType
 from symgraph.ops import indexing, joining, protocol, reductions, shape
+from symgraph.ops.debugging import AssertionFailed
 from symgraph.ops.gathering import Gather
 from symgraph.ops.operands import as_variable
 from symgraph.scalar import var
@@ -157,6 +158,33 @@ def test_tensors_as_bounds_or_masks_of_another_kind_are_refused() -> None:
         x[variable("m", 4, 4, dtype="bool")]
     with pytest.raises(ShapeError, match="sizes differ on axis 0"):
         x[variable("m", 3, dtype="bool")]
+
+
+@pytest.mark.parametrize("mode", ["run", "interpret"])
+def test_tensors_as_steps(mode: str) -> None:
+    x, (a, b, k) = variable("x", "n", 3, 5), (variable(n, dtype="int64") for n in "abk")
+    whole = sg.compile([x, k], [x[::k], x[None, 1, ..., ::k], x[::k, :, ::-2]], mode=mode)
+    bounded = sg.compile([x, a, b, k], x[a:b:k], mode=mode)
+    for step in (-100, -4, -1, 1, 3, 100):
+        for f, w in zip(whole(X, step), (X[::step], X[None, 1, ..., ::step], X[::step, :, ::-2]),
+                        strict=True):  # fmt: skip
+            np.testing.assert_array_equal(f, w)
+        for start, stop in [(-9, 9), (3, -9), (1, 3), (-1, 0), (5, 5)]:
+            np.testing.assert_array_equal(bounded(X, start, stop, step), X[start:stop:step])
+    assert sg.compile([x, k], x[::k], mode=mode)(X[:0], -2).shape == (0, 3, 5)
+    slope = sg.compile([x, k], sg.grad((x[::k] ** 2).sum(), x), mode=mode)(X, -3)
+    np.testing.assert_array_equal(slope, np.where(np.arange(4)[:, None, None] % 3 == 0, 2 * X, 0))
+    with pytest.raises(AssertionFailed, match="slice step cannot be zero"):
+        whole(X, 0)
+
+
+def test_tensors_as_steps_that_are_refused() -> None:
+    x, k = variable("x", 4), variable("k", dtype="int64")
+    assert x[:: sg.constant(2)].shape == (2,)
+    with pytest.raises(DTypeError, match="a slice step is a 0-d integer, not float64"):
+        x[:: x[0]]
+    with pytest.raises(ArgumentError, match=r"(?s)step.*not a tensor.*sg.arange"):
+        x.at[::k].set(0.0)
 
 
 def test_values_that_do_not_fit() -> None:

@@ -323,7 +323,7 @@ def test_loops_that_differ_stay_apart():
 
 
 def test_inner_graphs_are_optimized():
-    x = tensor("x", "t")
+    x = tensor("x", "t", "n")
     y = sg.scan(lambda x: sg.log(1 + sg.exp(x)) * 1, [x])
     (node,) = Graph([x], [optimized(y, x)]).toposort()
     assert [n.op.name for n in node.op.body.toposort()] == ["softplus"]

@@ -1,0 +1,1 @@
+"""How accurate the vector mathematics is: `python -m benchmarks.accuracy` (see `__main__`)."""

@@ -1,0 +1,139 @@
+"""Blocks of the result: tiles of rows below one another, strips of columns side by side.
+
+Rows are cut into tiles of nearly equal height (all of h or h-1 rows), columns into strips of nearly
+equal numbers of vectors, so that no tile is much smaller than the registers allow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
+from symgraph.codegen.gemm.microkernel import ATTRIBUTES, PARAMETERS, microkernel
+from symgraph.codegen.gemm.tiles import Tile
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+
+
+def tiles(module: ModuleWriter, tile: Tile) -> str:
+    """tiles(rows, columns, microkernel's arguments): the microkernel for the strip's width. The
+    widest strip of whole vectors has kernels without masks where masks are dear."""
+    params = [("i64", "rows", ""), ("i64", "columns", ""), *PARAMETERS[:10], PARAMETERS[11]]
+
+    def build(fn: FunctionWriter) -> None:
+        ints = Ints(fn)
+        vectors = ints.ceil("%columns", tile.lanes)
+        last = ints.sub("%columns", ints.mul(ints.sub(vectors, 1), tile.lanes))
+        args = [f"{t} %{name}" for t, name, _ in PARAMETERS[:10]]
+        args += [f"i64 {last}", "i64 %flags"]
+
+        def call(row: int, column: int, whole: bool) -> None:
+            name = microkernel(module, tile, row, column, whole)
+            fn.raw(f"call void @{name}({', '.join(args)})")
+
+        def by_rows(column: int, whole: bool = False) -> None:
+            choose(fn, "%rows", 1, tile.rows, lambda row: call(row, column, whole))
+
+        def masked() -> None:
+            choose(fn, str(vectors), 1, tile.vectors, by_rows)
+
+        if tile.masks:
+            masked()
+            return
+        full = ints.is_("eq", "%columns", tile.columns)
+        fn.if_(full, lambda: by_rows(tile.vectors, True), masked)
+
+    return module.once("tiles", params, "void", build, ATTRIBUTES)
+
+
+def choose(
+    fn: FunctionWriter, value: Value, low: int, high: int, do: Callable[[int], None]
+) -> None:
+    """``do`` for the literal that equals the value, by halving."""
+    if low == high:
+        do(low)
+        return
+    middle = (low + high) // 2
+    fn.if_(
+        fn.val(f"icmp sle i64 {value}, {middle}"),
+        lambda: choose(fn, value, low, middle, do),
+        lambda: choose(fn, value, middle + 1, high, do),
+    )
+
+
+def strips(
+    fn: FunctionWriter, tile: Tile, columns: Integer, body: Callable[[Value, Value], None]
+) -> None:
+    """``body(first, width)`` for strips of nearly equal numbers of vectors: seven are 3 + 2 + 2.
+    Only those that begin at a column from ``%begin`` to ``%end``."""
+    ints = Ints(fn)
+
+    def more(carried: list[Value]) -> Value:
+        return ints.is_("slt", carried[0], ints.min(columns, "%end"))
+
+    def turn(carried: list[Value]) -> list[Value]:
+        (j,) = carried
+        left = ints.sub(columns, j)
+        vectors = ints.ceil(left, tile.lanes)
+        width = ints.mul(ints.ceil(vectors, ints.ceil(vectors, tile.vectors)), tile.lanes)
+        ours = ints.is_("sge", j, "%begin")
+        fn.if_(ours, lambda: body(j, str(ints.min(left, width))))
+        return [str(ints.add(j, width))]
+
+    fn.while_([("i64", "0")], more, turn)
+
+
+def strip_offset(ints: Ints, tile: Tile, j: Integer, k: Integer) -> Integer:
+    """Where the packed strip that begins at column j lies: each has room for what turning writes
+    behind it, so that threads may pack them in any order."""
+    return ints.mul(j, ints.add(k, tile.lanes))
+
+
+_BLOCK = [
+    ("i64", "tall", ""), ("i64", "low", ""), ("i64", "height", ""), ("i64", "k", ""),
+    ("ptr", "a", ""), ("i64", "a_row", ""), ("i64", "a_col", ""), ("i64", "a_panel", ""),
+    ("ptr", "b", ""), ("i64", "b_row", ""), ("i64", "b_packed", ""),
+    ("ptr", "c", ""), ("i64", "c_row", ""), ("i64", "n", ""), ("i64", "flags", ""),
+    ("i64", "begin", ""), ("i64", "end", ""),
+]  # fmt: skip
+
+
+def block(module: ModuleWriter, tile: Tile) -> str:
+    """block(...): ``tall`` tiles of height + 1 rows, then ``low`` ones of height rows, times n
+    columns, of which the strips that begin from ``begin`` to ``end``. ``a_panel`` is the distance
+    of packed tiles of A, 0 where A lies as it is."""
+
+    def build(fn: FunctionWriter) -> None:
+        ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        taller = ints.add("%height", 1)
+        steps = []
+        packed = ints.is_("ne", "%a_panel", 0)
+        for rows in (taller, "%height"):
+            steps.append(ints.pick(packed, "%a_panel", ints.mul(rows, "%a_row")))
+        second_a = v.at("%a", ints.mul("%tall", steps[0]))
+        second_c = ints.mul(ints.mul("%tall", taller), "%c_row")
+        in_strips = ints.is_("ne", "%b_packed", 0)
+        each = tiles(module, tile)
+
+        def strip(j: Value, width: Value) -> None:
+            padded = ints.up(width, tile.lanes)
+            b_row = ints.pick(in_strips, padded, "%b_row")
+            b = v.at("%b", ints.pick(in_strips, strip_offset(ints, tile, j, "%k"), j))
+            c = v.at("%c", j)
+            first = (taller, "%tall", "%a", steps[0], c)
+            second = ("%height", "%low", second_a, steps[1], v.at(c, second_c))
+
+            def some(rows: Integer, count: Value, a: Value, step: Integer, where: Value) -> None:
+                args = [
+                    f"i64 {rows}", f"i64 {width}", f"i64 {count}", "i64 %k", f"ptr {a}",
+                    "i64 %a_row", "i64 %a_col", f"i64 {step}", f"ptr {b}", f"i64 {b_row}",
+                    f"ptr {where}", "i64 %c_row", "i64 %flags",
+                ]  # fmt: skip
+                call = f"call void @{each}({', '.join(args)})"
+                fn.if_(ints.is_("sgt", count, 0), lambda: fn.raw(call))
+
+            some(*first)
+            some(*second)
+
+        strips(fn, tile, "%n", strip)
+
+    return module.once("block", _BLOCK, "void", build, ATTRIBUTES)

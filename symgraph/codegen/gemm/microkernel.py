@@ -1,0 +1,105 @@
+"""The microkernel: some rows times some vectors of the result, kept in registers while the summed
+axis goes by. Everything else in this package calls it.
+
+    count tiles below one another:  C[i, j] (+)= sum over p < k of A[i, p] B[p, j]
+
+Each element is one chain of fused multiply-adds from zero in the order of p, so it is the same
+number in whichever tile, on whichever thread it is made.
+"""
+
+from __future__ import annotations
+
+from symgraph.codegen.gemm.lanes import Ints, Lanes
+from symgraph.codegen.gemm.tiles import Tile
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+
+ATTRIBUTES = 'noinline nounwind "prefer-vector-width"="512"'
+
+# a_row, a_col: how far A's rows and columns lie apart; a_step: from tile to tile; b_row likewise.
+# last: how many lanes of the last vector exist; flags: 1 adds to what C holds
+PARAMETERS = [
+    ("i64", "count", ""), ("i64", "k", ""), ("ptr", "a", "noalias readonly"), ("i64", "a_row", ""),
+    ("i64", "a_col", ""), ("i64", "a_step", ""), ("ptr", "b", "noalias readonly"),
+    ("i64", "b_row", ""), ("ptr", "c", "noalias"), ("i64", "c_row", ""), ("i64", "last", ""),
+    ("i64", "flags", ""),
+]  # fmt: skip
+
+
+def microkernel(
+    module: ModuleWriter, tile: Tile, rows: int, vectors: int, whole: bool = False
+) -> str:
+    """The name of the microkernel for so many rows and vectors; ``whole`` says that the last
+    vector is never cut short, which spares masks where they are dear."""
+
+    def build(fn: FunctionWriter) -> None:
+        _Microkernel(fn, tile, rows, vectors, whole).write()
+
+    name = f"tile_{rows}x{vectors}" + "_whole" * whole
+    return module.once(name, PARAMETERS, "void", build, ATTRIBUTES)
+
+
+class _Microkernel:
+    def __init__(
+        self, fn: FunctionWriter, tile: Tile, rows: int, vectors: int, whole: bool
+    ) -> None:
+        self.fn, self.rows, self.vectors = fn, rows, vectors
+        self.ints, self.v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        self.mask = None if whole else self.v.first("%last")
+        self.offsets = [self.ints.mul("%a_row", i) for i in range(rows)]
+
+    def write(self) -> None:
+        self.fn.loop(0, "%count", 1, [("ptr", "%a"), ("ptr", "%c")], self._tile)
+
+    def _tile(self, _: Value, carried: list[Value]) -> list[Value]:
+        fn, v = self.fn, self.v
+        a, c = carried
+        lines = [c]
+        for _i in range(1, self.rows):
+            lines.append(v.at(lines[-1], "%c_row"))
+        self._prefetch(lines)
+        start = [(v.kind, "zeroinitializer")] * (self.rows * self.vectors)
+        carry = [("ptr", a), ("ptr", "%b"), *start]
+        sums = fn.loop(0, "%k", 1, carry, self._step)[2:]
+        adds = fn.val("trunc i64 %flags to i1")
+        kinds = [v.kind] * len(sums)
+        sums = fn.if_(adds, lambda: self._added(sums, lines), lambda: sums, kinds)
+        for k, value in enumerate(sums):
+            place, mask = self._place(lines, k)
+            v.store(value, place, mask)
+        end = v.at(lines[-1], "%c_row")
+        return [v.at(a, "%a_step"), end]
+
+    def _prefetch(self, lines: list[Value]) -> None:
+        name = "llvm.prefetch.p0"
+        self.fn.declare("void", name, ["ptr", "i32", "i32", "i32"])
+        for line in lines:
+            for j in range(self.vectors):
+                place = self.v.at(line, j * self.v.lanes)
+                self.fn.raw(f"call void @{name}(ptr {place}, i32 1, i32 3, i32 1)")
+
+    def _step(self, _: Value, carried: list[Value]) -> list[Value]:
+        """One element of the summed axis: a column of A times a row of B."""
+        v = self.v
+        a, b, *sums = carried
+        row = []
+        for j in range(self.vectors):
+            mask = self.mask if j == self.vectors - 1 else None
+            row.append(v.load(v.at(b, j * v.lanes), mask))
+        for i in range(self.rows):
+            x = v.splat(v.scalar(v.at(a, self.offsets[i])))
+            for j in range(self.vectors):
+                k = i * self.vectors + j
+                sums[k] = v.fma(x, row[j], sums[k])
+        return [v.at(a, "%a_col"), v.at(b, "%b_row"), *sums]
+
+    def _place(self, lines: list[Value], k: int) -> tuple[Value, Value | None]:
+        i, j = divmod(k, self.vectors)
+        mask = self.mask if j == self.vectors - 1 else None
+        return self.v.at(lines[i], j * self.v.lanes), mask
+
+    def _added(self, sums: list[Value], lines: list[Value]) -> list[Value]:
+        places = [self._place(lines, k) for k in range(len(sums))]
+        return [
+            self.v.add(value, self.v.load(place, mask))
+            for value, (place, mask) in zip(sums, places, strict=True)
+        ]

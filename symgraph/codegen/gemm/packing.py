@@ -1,0 +1,192 @@
+"""Packing: parts of an operand copied into the order in which the microkernel reads them.
+
+A panel is a strip of A's rows or B's columns; packed, the elements of one p lie side by side:
+``target[p * stride + w] = source(w, p)``. Where the operand is contiguous across the panel that is
+a copy of vectors; where it is contiguous along p, blocks are turned in registers. Turning may write
+up to a vector of lines beyond the panel: A's panels are packed in ascending order with room behind
+the last one, B's strips have room behind each.
+"""
+
+from __future__ import annotations
+
+from symgraph.codegen.gemm.blocks import choose, strip_offset, strips
+from symgraph.codegen.gemm.lanes import Ints, Lanes
+from symgraph.codegen.gemm.microkernel import ATTRIBUTES
+from symgraph.codegen.gemm.tiles import Tile
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+
+_PARAMETERS = [
+    ("ptr", "target", "noalias"), ("i64", "stride", ""), ("ptr", "source", "noalias readonly"),
+    ("i64", "step", ""), ("i64", "valid", ""), ("i64", "k", ""),
+]  # fmt: skip
+
+
+def straight(module: ModuleWriter, tile: Tile, lanes: int, vectors: int) -> str:
+    """The name of a function that copies so many vectors for each p; ``step`` is the distance from
+    one p to the next, ``valid`` counts the lanes of the last vector that exist."""
+
+    def build(fn: FunctionWriter) -> None:
+        v = Lanes(fn, tile.dtype, lanes)
+
+        def copy(mask: Value | None) -> None:
+            def line(_: Value, carried: list[Value]) -> list[Value]:
+                source, target = carried
+                parts = []
+                for j in range(vectors):
+                    held = mask if j == vectors - 1 else None
+                    parts.append(v.load(v.at(source, j * lanes), held))
+                for j, part in enumerate(parts):
+                    v.store(part, v.at(target, j * lanes))
+                return [v.at(source, "%step"), v.at(target, "%stride")]
+
+            fn.loop(0, "%k", 1, [("ptr", "%source"), ("ptr", "%target")], line)
+
+        if tile.masks:
+            copy(v.first("%valid"))
+            return
+        full = fn.val(f"icmp eq i64 %valid, {lanes}")
+        fn.if_(full, lambda: copy(None), lambda: copy(v.first("%valid")))
+
+    name = f"straight_{lanes}x{vectors}"
+    return module.once(name, _PARAMETERS, "void", build, ATTRIBUTES)
+
+
+def turned(module: ModuleWriter, tile: Tile, rows: int) -> str:
+    """The name of a function that turns blocks of ``rows`` (a power of two, at most a vector's
+    lanes) times one vector; ``step`` is the distance from row to row, ``valid`` how many rows
+    exist. With fewer rows than lanes the panel must be just that wide (stride = rows)."""
+    lanes = tile.lanes
+
+    def build(fn: FunctionWriter) -> None:
+        v, ints = Lanes(fn, tile.dtype, lanes), Ints(fn)
+        last = ints.sub("%valid", 1)
+        starts = [v.at("%source", ints.mul(ints.min(i, last), "%step")) for i in range(rows)]
+        whole = "%k" if tile.masks else str(ints.mul(ints.div("%k", lanes), lanes))
+
+        def block(p: Value, mask: Value | None) -> None:
+            held = [v.load(v.at(s, p), mask) for s in starts]
+            held = turn(v, held)
+            target = v.at("%target", ints.mul(p, "%stride"))
+            each = lanes // rows  # elements of p that one vector holds
+            for q, value in enumerate(held):
+                v.store(value, v.at(target, ints.mul(q * each, "%stride")))
+
+        def step(p: Value, _: list[Value]) -> list[Value]:
+            block(p, v.first(ints.sub("%k", p)) if tile.masks else None)
+            return []
+
+        def rest() -> None:
+            block(whole, v.first(ints.sub("%k", whole)))
+
+        fn.loop(0, whole, lanes, [], step)
+        if not tile.masks:
+            fn.if_(ints.is_("slt", whole, "%k"), rest)
+
+    name = f"turned_{lanes}x{rows}"
+    return module.once(name, _PARAMETERS, "void", build, ATTRIBUTES)
+
+
+def turn(v: Lanes, rows: list[Value]) -> list[Value]:
+    """Rows of a matrix (a power of two) as its transpose, laid out in as many vectors: each round
+    interleaves the first half with the second one, which rotates the bits of an element's number
+    by one place."""
+    half, n = len(rows) // 2, v.lanes
+    low = [x for k in range(n // 2) for x in (k, n + k)]
+    high = [x + n // 2 for x in low]
+    rounds = len(rows).bit_length() - 1
+    for _ in range(rounds):
+        pairs = [(rows[i], rows[i + half]) for i in range(half)]
+        rows = [v.shuffle(a, b, picks) for a, b in pairs for picks in (low, high)]
+    return rows
+
+
+# whole parts of an operand ------------------------------------------------------------------------
+
+
+def pack_a(module: ModuleWriter, tile: Tile) -> str:
+    """pack_a(target, a, a_row, a_col, tall, low, height, k): the tiles as panels."""
+    lanes = min(tile.lanes, tile.panel)
+    vectors = tile.panel // lanes
+    copy = [straight(module, tile, lanes, q) for q in range(1, vectors + 1)]
+    flip = turned(module, tile, lanes)
+    params = [
+        ("ptr", "target", ""), ("ptr", "a", ""), ("i64", "a_row", ""), ("i64", "a_col", ""),
+        ("i64", "tall", ""), ("i64", "low", ""), ("i64", "height", ""), ("i64", "k", ""),
+    ]  # fmt: skip
+
+    def build(fn: FunctionWriter) -> None:
+        ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        across = ints.is_("eq", "%a_row", 1)
+        size = ints.mul("%k", tile.panel)
+
+        def panel(t: Value, carried: list[Value]) -> list[Value]:
+            source, target = carried
+            taller = ints.is_("slt", t, "%tall")
+            rows = str(ints.pick(taller, ints.add("%height", 1), "%height"))
+
+            def straight_() -> None:
+                used = ints.ceil(rows, lanes)
+                valid = ints.sub(rows, ints.mul(ints.sub(used, 1), lanes))
+                args = f"ptr {target}, i64 {tile.panel}, ptr {source}, i64 %a_col, i64 {valid}"
+                choose(fn, str(used), 1, vectors,
+                        lambda q: fn.raw(f"call void @{copy[q - 1]}({args}, i64 %k)"))  # fmt: skip
+
+            def turned_() -> None:
+                for q in range(vectors):
+                    valid = ints.max(ints.min(ints.sub(rows, q * lanes), lanes), 1)
+                    at = v.at(target, q * lanes)
+                    first = ints.min(q * lanes, ints.sub(rows, 1))
+                    start = v.at(source, ints.mul(first, "%a_row"))
+                    args = f"ptr {at}, i64 {tile.panel}, ptr {start}, i64 %a_row, i64 {valid}"
+                    fn.raw(f"call void @{flip}({args}, i64 %k)")
+
+            fn.if_(across, straight_, turned_)
+            return [v.at(source, ints.mul(rows, "%a_row")), v.at(target, size)]
+
+        count = ints.add("%tall", "%low")
+        fn.loop(0, count, 1, [("ptr", "%a"), ("ptr", "%target")], panel)
+
+    return module.once("pack_a", params, "void", build, ATTRIBUTES)
+
+
+def pack_b(module: ModuleWriter, tile: Tile) -> str:
+    """pack_b(target, b, b_row, b_col, n, k, begin, end): n columns as strips, of which those that
+    begin at a column from ``begin`` to ``end``."""
+    copy = [straight(module, tile, tile.lanes, q + 1) for q in range(tile.vectors)]
+    flip = turned(module, tile, tile.lanes)
+    params = [
+        ("ptr", "target", ""), ("ptr", "b", ""), ("i64", "b_row", ""), ("i64", "b_col", ""),
+        ("i64", "n", ""), ("i64", "k", ""), ("i64", "begin", ""), ("i64", "end", ""),
+    ]  # fmt: skip
+
+    def build(fn: FunctionWriter) -> None:
+        ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        across = ints.is_("eq", "%b_col", 1)
+
+        def strip(j: Value, width: Value) -> None:
+            target = v.at("%target", strip_offset(ints, tile, j, "%k"))
+            source = v.at("%b", ints.mul(j, "%b_col"))
+            vectors = ints.ceil(width, tile.lanes)
+            padded = ints.mul(vectors, tile.lanes)
+            valid = ints.sub(width, ints.sub(padded, tile.lanes))
+
+            def straight_() -> None:
+                args = f"ptr {target}, i64 {padded}, ptr {source}, i64 %b_row, i64 {valid}"
+                choose(fn, str(vectors), 1, tile.vectors,
+                        lambda q: fn.raw(f"call void @{copy[q - 1]}({args}, i64 %k)"))  # fmt: skip
+
+            def turned_() -> None:
+                def group(w: Value, _: list[Value]) -> list[Value]:
+                    there = ints.min(ints.sub(width, w), tile.lanes)
+                    start = v.at(source, ints.mul(w, "%b_col"))
+                    args = f"ptr {v.at(target, w)}, i64 {padded}, ptr {start}, i64 %b_col"
+                    fn.raw(f"call void @{flip}({args}, i64 {there}, i64 %k)")
+                    return []
+
+                fn.loop(0, width, tile.lanes, [], group)
+
+            fn.if_(across, straight_, turned_)
+
+        strips(fn, tile, "%n", strip)
+
+    return module.once("pack_b", params, "void", build, ATTRIBUTES)

@@ -1,0 +1,167 @@
+"""A row times a matrix: every element of the matrix is used once, so memory sets the pace and
+each cache line should be read once, in order.
+
+    sweep   c[j] (+)= sum over p of a[p] B[p, j]    rows of B contiguous: added some at a time
+    dots    c[j] (+)= sum over p of a[p] B[p, j]    columns of B contiguous: inner products
+"""
+
+from __future__ import annotations
+
+from symgraph.codegen.gemm.lanes import Ints, Lanes
+from symgraph.codegen.gemm.microkernel import ATTRIBUTES
+from symgraph.codegen.gemm.tiles import Tile
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+
+SWEPT = 8  # rows of B added at once
+CHAINS = 8  # sums that run side by side: an addition takes four cycles and two start in each
+
+# b_step: from row to row of B for sweep, from column to column for dots
+PARAMETERS = [
+    ("i64", "n", ""), ("i64", "k", ""), ("ptr", "a", "noalias readonly"), ("i64", "a_col", ""),
+    ("ptr", "b", "noalias readonly"), ("i64", "b_step", ""), ("ptr", "c", "noalias"),
+    ("i64", "flags", ""),
+]  # fmt: skip
+
+
+def sweep(module: ModuleWriter, tile: Tile) -> str:
+    """The name of the function for contiguous rows; ``k`` is at least 1."""
+
+    def build(fn: FunctionWriter) -> None:
+        _Sweep(fn, tile).write()
+
+    return module.once("sweep", PARAMETERS, "void", build, ATTRIBUTES)
+
+
+class _Sweep:
+    def __init__(self, fn: FunctionWriter, tile: Tile) -> None:
+        self.fn, self.ints = fn, Ints(fn)
+        self.v = Lanes(fn, tile.dtype, tile.lanes)
+
+    def write(self) -> None:
+        fn, ints = self.fn, self.ints
+        whole = ints.mul(ints.div("%k", SWEPT), SWEPT)
+        adds = fn.val("trunc i64 %flags to i1")
+
+        def rows(count: int) -> None:
+            start, stop = (0, whole) if count > 1 else (whole, "%k")
+
+            def turn(p: Value, _: list[Value]) -> list[Value]:
+                later = fn.val(f"icmp ne i64 {p}, 0")
+                self._rows(p, count, fn.val(f"or i1 {later}, {adds}"))
+                return []
+
+            fn.loop(start, stop, count, [], turn)
+
+        rows(SWEPT)
+        rows(1)
+
+    def _rows(self, p: Value, count: int, old: Value) -> None:
+        """Add so many rows of B from number p on to the result, or to zero, all columns."""
+        fn, ints, v = self.fn, self.ints, self.v
+        factors, lines = [], []
+        for q in range(count):
+            at = ints.add(p, q)
+            factors.append(v.splat(v.scalar(v.at("%a", ints.mul(at, "%a_col")))))
+            lines.append(v.at("%b", ints.mul(at, "%b_step")))
+        whole = ints.mul(ints.div("%n", v.lanes), v.lanes)
+
+        def piece(j: Value, mask: Value | None) -> None:
+            place = v.at("%c", j)
+            held = v.load(place, mask)
+            total = fn.val(f"select i1 {old}, {v.kind} {held}, {v.kind} zeroinitializer")
+            for x, line in zip(factors, lines, strict=True):
+                total = v.fma(x, v.load(v.at(line, j), mask), total)
+            v.store(total, place, mask)
+
+        def turn(j: Value, _: list[Value]) -> list[Value]:
+            piece(j, None)
+            return []
+
+        fn.loop(0, whole, v.lanes, [], turn)
+        rest = ints.is_("slt", whole, "%n")
+        fn.if_(rest, lambda: piece(str(whole), v.first(ints.sub("%n", whole))))
+
+
+def dots(module: ModuleWriter, tile: Tile) -> str:
+    """The name of the function for contiguous columns; A is contiguous too."""
+
+    def build(fn: FunctionWriter) -> None:
+        _Dots(fn, tile).write()
+
+    return module.once("dots", PARAMETERS, "void", build, ATTRIBUTES)
+
+
+class _Dots:
+    def __init__(self, fn: FunctionWriter, tile: Tile) -> None:
+        self.fn, self.ints = fn, Ints(fn)
+        self.v = Lanes(fn, tile.dtype, tile.lanes)
+
+    def write(self) -> None:
+        fn, ints = self.fn, self.ints
+        whole = ints.mul(ints.div("%n", CHAINS), CHAINS)
+
+        def columns(count: int) -> None:
+            start, stop = (0, whole) if count > 1 else (whole, "%n")
+
+            def turn(j: Value, _: list[Value]) -> list[Value]:
+                self._columns(j, count)
+                return []
+
+            fn.loop(start, stop, count, [], turn)
+
+        columns(CHAINS)
+        columns(1)
+
+    def _columns(self, j: Value, count: int) -> None:
+        """So many inner products at once; a single one runs in several chains."""
+        fn, ints, v = self.fn, self.ints, self.v
+        chains = CHAINS // count
+        lines = [v.at("%b", ints.mul(ints.add(j, q), "%b_step")) for q in range(count)]
+        sums: list[Value] = ["zeroinitializer"] * CHAINS
+        done: Value = "0"
+        for length in dict.fromkeys((v.lanes * chains, v.lanes)):
+            rest = ints.sub("%k", done)
+            stop = str(ints.add(done, ints.mul(ints.div(rest, length), length)))
+
+            def turn(p: Value, sums: list[Value], length: int = length) -> list[Value]:
+                return self._piece(p, lines, sums, length // v.lanes, None)
+
+            sums = fn.loop(done, stop, length, [(v.kind, s) for s in sums], turn)
+            done = stop
+
+        def tail() -> list[Value]:
+            return self._piece(done, lines, sums, 1, v.first(ints.sub("%k", done)))
+
+        short = ints.is_("slt", done, "%k")
+        sums = fn.if_(short, tail, lambda: sums, [v.kind] * CHAINS)
+        for q in range(count):
+            self._finish(ints.add(j, q), sums[q * chains : (q + 1) * chains])
+
+    def _piece(
+        self, p: Value, lines: list[Value], sums: list[Value], parts: int, mask: Value | None
+    ) -> list[Value]:
+        v, ints = self.v, self.ints
+        new = list(sums)
+        chains = CHAINS // len(lines)
+        for part in range(parts):
+            at = ints.add(p, part * v.lanes)
+            x = v.load(v.at("%a", at), mask)
+            for q, line in enumerate(lines):
+                k = q * chains + part
+                new[k] = v.fma(x, v.load(v.at(line, at), mask), new[k])
+        return new
+
+    def _finish(self, j: Value | int, chains: list[Value]) -> None:
+        fn, v = self.fn, self.v
+        while len(chains) > 1:
+            half = len(chains) // 2
+            chains = [v.add(a, b) for a, b in zip(chains[:half], chains[half:], strict=True)]
+        total = v.total(chains[0])
+        place = v.at("%c", j)
+        adds = fn.val("trunc i64 %flags to i1")
+
+        def added() -> list[Value]:
+            return [fn.fresh(f"fadd {v.element} {total}, {v.scalar(place)}")]
+
+        (total,) = fn.if_(adds, added, lambda: [total], [v.element])
+        fn.raw(f"store {v.element} {total}, ptr {place}, align {v.size}")

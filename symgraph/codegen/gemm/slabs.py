@@ -1,0 +1,231 @@
+"""The loops of a product of matrices, and what threads share of them.
+
+for each matrix                                     (threads, where matrices are small)
+    for each block of columns, block of the summed axis
+        pack B's part                               (threads share the strips)
+        for each block of tiles                     (threads share the tiles)
+            pack A's part
+            for each strip: its tiles, one below the other: microkernel
+            the epilogue of the rows that are complete
+"""
+
+from __future__ import annotations
+
+from symgraph.codegen.gemm.blocks import block
+from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
+from symgraph.codegen.gemm.microkernel import ATTRIBUTES
+from symgraph.codegen.gemm.packing import pack_a, pack_b
+from symgraph.codegen.gemm.record import JOB, SLAB
+from symgraph.codegen.gemm.tiles import Tile
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+
+#: what the thread team calls: the turns from begin to end, in thread number worker
+BODY = [("ptr", "context", ""), ("i64", "begin", ""), ("i64", "end", ""), ("i64", "worker", "")]
+WHOLE = (1 << 62) - 1  # the end of a range that has none
+
+
+def matrices(module: ModuleWriter, tile: Tile) -> str:
+    """The name of the function that computes matrices begin to end of a job's batch."""
+
+    def build(fn: FunctionWriter) -> None:
+        _Matrices(module, tile, fn).write()
+
+    return module.once("matrices", BODY, "void", build, ATTRIBUTES)
+
+
+class _Part:
+    """A function that does a part of a job."""
+
+    def __init__(self, module: ModuleWriter, tile: Tile, fn: FunctionWriter) -> None:
+        self.module, self.tile, self.fn = module, tile, fn
+        self.ints, self.v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        self.job = "%context"
+
+    def word(self, name: str) -> Value:
+        return JOB.get(self.fn, self.job, name)
+
+    def flag(self, name: str) -> Value:
+        return self.ints.is_("ne", self.word(name), 0)
+
+    def after(self, begin: Integer, end: Integer) -> None:
+        """The epilogue of rows, counted through the batch."""
+        word, ints = self.word, self.ints
+        turns = [ints.mul(x, word("scale")) for x in (begin, end)]
+        words = f"ptr {word('context')}, i64 {turns[0]}, i64 {turns[1]}, i64 %worker"
+        self.fn.raw(f"call void {word('after')}({words})")
+
+
+class _Matrices(_Part):
+    def write(self) -> None:
+        fn, ints = self.fn, self.ints
+        self.slab = SLAB.slot(fn)
+        own = ints.mul("%worker", ints.add(self.word("room_a"), self.word("room_b")))
+        self.place = fn.val(f"getelementptr i8, ptr {self.word('place')}, i64 {own}")
+        room_b = self.word("room_b")
+        place_a = fn.val(f"getelementptr i8, ptr {self.place}, i64 {room_b}")
+        tiles, limit = self.word("tiles"), self.word("limit")
+        # few tiles for many threads: those of each strip apart
+        lanes = ints.ceil(self.word("width"), self.tile.columns)
+        groups = ints.min(lanes, ints.ceil(ints.mul(limit, 2), tiles))
+        enough = ints.is_("sge", tiles, ints.mul(limit, 2))
+        alone = ints.is_("eq", limit, 1)
+        groups = ints.pick(fn.val(f"or i1 {enough}, {alone}"), 1, groups)
+        width = ints.mul(ints.ceil(lanes, groups), self.tile.columns)
+        self.groups = groups
+        SLAB.put(fn, self.slab, job="%context", place_a=place_a, groups=groups, group_width=width)
+        fn.loop("%begin", "%end", 1, [], self._matrix)
+
+    def _matrix(self, i: Value, _: list[Value]) -> list[Value]:
+        fn, ints, v, word = self.fn, self.ints, self.v, self.word
+        a, b, c = (v.at(word(x), ints.mul(i, word(f"{x}_next"))) for x in "abc")
+        first = ints.mul(i, word("m"))
+        SLAB.put(fn, self.slab, first_row=first)
+
+        def columns(j: Value, _: list[Value]) -> list[Value]:
+            def depths(p: Value, _: list[Value]) -> list[Value]:
+                self._slab(a, b, c, j, p)
+                return []
+
+            # a product over nothing still writes its zeros
+            fn.loop(0, ints.max(word("k"), 1), ints.max(word("depth"), 1), [], depths)
+            return []
+
+        fn.loop(0, word("n"), word("width"), [], columns)
+        follows = fn.val(f"icmp ne ptr {word('after')}, null")
+        parted = ints.is_("sgt", self.groups, 1)
+        end = ints.add(first, word("m"))
+        fn.if_(fn.val(f"and i1 {follows}, {parted}"), lambda: self._after_all(first, end))
+        return []
+
+    def _after_all(self, begin: Integer, end: Integer) -> None:
+        """The epilogue of a whole matrix whose rows were not completed one by one."""
+        self.after(begin, end)
+
+    def _slab(self, a: Value, b: Value, c: Value, j: Value, p: Value) -> None:
+        """The columns from j over the block of the summed axis from p."""
+        fn, ints, v, word = self.fn, self.ints, self.v, self.word
+        left_n, left_k = ints.sub(word("n"), j), ints.sub(word("k"), p)
+        n, k = ints.min(left_n, word("width")), ints.min(left_k, word("depth"))
+        flags = ints.pick(ints.is_("sgt", p, 0), 1, word("adds"))
+        b_from = v.at(b, ints.add(ints.mul(p, word("b_row")), ints.mul(j, word("b_col"))))
+        packs = self.flag("packs_b")
+        b_at = fn.val(f"select i1 {packs}, ptr {self.place}, ptr {b_from}")
+        a_from = v.at(a, ints.mul(p, word("a_col")))
+        ends = fn.val(f"and i1 {ints.is_('eq', n, left_n)}, {ints.is_('eq', k, left_k)}")
+        follows = fn.val(f"icmp ne ptr {word('after')}, null")
+        whole = fn.val(f"and i1 {follows}, {ints.is_('eq', self.groups, 1)}")
+        last = fn.val(f"zext i1 {fn.val(f'and i1 {whole}, {ends}')} to i64")
+        SLAB.put(fn, self.slab, a=a_from, b=b_at, b_from=b_from, c=v.at(c, j), n=n, k=k,
+                 flags=flags, last=last)  # fmt: skip
+        strips, rows = _pack(self.module, self.tile), _rows(self.module, self.tile)
+        fn.if_(packs, lambda: self._run(strips, n, self.tile.columns))
+        self._run(rows, ints.mul(word("tiles"), self.groups), 1)
+
+    def _run(self, body: str, count: Integer, multiple: int) -> None:
+        fn, ints, word = self.fn, self.ints, self.word
+        limit = word("limit")
+
+        def team() -> None:
+            grain = ints.up(ints.ceil(count, ints.mul(limit, 2)), multiple)
+            words = f"ptr {word('team')}, ptr @{body}, ptr {self.slab}, i64 {count}, i64 {grain}"
+            fn.raw(f"call void {word('run')}({words}, i64 {limit})")
+
+        def alone() -> None:
+            fn.raw(f"call void @{body}(ptr {self.slab}, i64 0, i64 {count}, i64 %worker)")
+
+        fn.if_(ints.is_("sgt", limit, 1), team, alone)
+
+
+def _pack(module: ModuleWriter, tile: Tile) -> str:
+    """The function that packs the strips of a slab's B that begin at columns begin to end."""
+
+    def build(fn: FunctionWriter) -> None:
+        def word(name: str) -> Value:
+            return SLAB.get(fn, "%context", name)
+
+        job = word("job")
+        steps = f"i64 {JOB.get(fn, job, 'b_row')}, i64 {JOB.get(fn, job, 'b_col')}"
+        words = f"ptr {word('b')}, ptr {word('b_from')}, {steps}, i64 {word('n')}, i64 {word('k')}"
+        fn.raw(f"call void @{pack_b(module, tile)}({words}, i64 %begin, i64 %end)")
+
+    return module.once("pack_strips", BODY, "void", build, ATTRIBUTES)
+
+
+def _rows(module: ModuleWriter, tile: Tile) -> str:
+    """The function that computes a slab's tiles begin to end; those of further groups of columns
+    are counted after those of the first."""
+
+    def build(fn: FunctionWriter) -> None:
+        _Rows(module, tile, fn).write()
+
+    return module.once("rows", BODY, "void", build, ATTRIBUTES)
+
+
+class _Rows(_Part):
+    def __init__(self, module: ModuleWriter, tile: Tile, fn: FunctionWriter) -> None:
+        super().__init__(module, tile, fn)
+        self.job = self.slab("job")
+
+    def slab(self, name: str) -> Value:
+        return SLAB.get(self.fn, "%context", name)
+
+    def write(self) -> None:
+        fn, ints = self.fn, self.ints
+        tiles = self.word("tiles")
+        limit = self.word("limit")
+        # a thread that works alone has its room by now, one of several gets it here
+        several = ints.is_("sgt", limit, 1)
+        own = ints.pick(several, ints.mul("%worker", self.word("room_a")), 0)
+        self.place = fn.val(f"getelementptr i8, ptr {self.slab('place_a')}, i64 {own}")
+        first, last = ints.div("%begin", tiles), ints.ceil("%end", tiles)
+
+        def group(g: Value, _: list[Value]) -> list[Value]:
+            start = ints.mul(g, tiles)
+            begin = ints.max(ints.sub("%begin", start), 0)
+            end = ints.min(ints.sub("%end", start), tiles)
+            left = ints.mul(g, self.slab("group_width"))
+            right = ints.add(left, self.slab("group_width"))
+            final = ints.is_("eq", ints.add(g, 1), self.slab("groups"))
+            right = ints.pick(final, WHOLE, right)
+            fn.loop(str(begin), str(end), self.word("high"), [],
+                    lambda t, _: self._block(t, end, left, right))  # fmt: skip
+            return []
+
+        fn.loop(str(first), str(last), 1, [], group)
+
+    def _block(self, t: Value, end: Integer, left: Integer, right: Integer) -> list[Value]:
+        """The tiles from t on that are packed together, from column left to right."""
+        fn, ints, v, word, slab = self.fn, self.ints, self.v, self.word, self.slab
+        stop = ints.min(ints.add(t, word("high")), end)
+        first, below = self._row(t), self._row(stop)
+        tall = ints.max(ints.sub(ints.min(stop, word("taller")), t), 0)
+        low = ints.sub(ints.sub(stop, t), tall)
+        a_from = v.at(slab("a"), ints.mul(first, word("a_row")))
+        packs = self.flag("packs_a")
+        words = f"ptr {self.place}, ptr {a_from}, i64 {word('a_row')}, i64 {word('a_col')}"
+        words += f", i64 {tall}, i64 {low}, i64 {word('height')}, i64 {slab('k')}"
+        pack = pack_a(self.module, self.tile)
+        fn.if_(packs, lambda: fn.raw(f"call void @{pack}({words})"))
+        panel = self.tile.panel
+        a_at = fn.val(f"select i1 {packs}, ptr {self.place}, ptr {a_from}")
+        a_row = ints.pick(packs, 1, word("a_row"))
+        a_col = ints.pick(packs, panel, word("a_col"))
+        a_panel = ints.pick(packs, ints.mul(slab("k"), panel), 0)
+        c_at = v.at(slab("c"), ints.mul(first, word("c_row")))
+        args = [
+            f"i64 {tall}", f"i64 {low}", f"i64 {word('height')}", f"i64 {slab('k')}",
+            f"ptr {a_at}", f"i64 {a_row}", f"i64 {a_col}", f"i64 {a_panel}", f"ptr {slab('b')}",
+            f"i64 {word('b_row')}", f"i64 {word('packs_b')}", f"ptr {c_at}",
+            f"i64 {word('c_row')}", f"i64 {slab('n')}", f"i64 {slab('flags')}", f"i64 {left}",
+            f"i64 {right}",
+        ]  # fmt: skip
+        fn.raw(f"call void @{block(self.module, self.tile)}({', '.join(args)})")
+        base = slab("first_row")
+        complete = ints.is_("ne", slab("last"), 0)
+        fn.if_(complete, lambda: self.after(ints.add(base, first), ints.add(base, below)))
+        return []
+
+    def _row(self, t: Integer) -> Integer:
+        """The first row of a tile."""
+        ints = self.ints
+        return ints.add(ints.mul(t, self.word("height")), ints.min(t, self.word("taller")))

@@ -1,0 +1,296 @@
+"""Folds down the columns of row-major data, row by row.
+
+    for j vector { fold r: x[r, j] ... ; store out[j] }
+
+A vector of columns that goes down all rows touches one cache line of each; rows a power of two
+apart fall into the same set of the cache, and a second fold over the same columns finds nothing of
+the first. Here a strip of columns goes down together, ROWS rows at a time, with what it carries in
+small buffers:
+
+    for strip in 0 .. ceil(n / WIDTH)
+      alloc carried[WIDTH] ...
+      for the folds that do not need each other, together
+        for j vector: carried[j] = identity
+        for block in 0 .. ceil(R / ROWS)
+          for j vector: fold over ROWS rows; carried[j] = carried[j] (+) its value
+      for j vector: what is made of the folds; later folds find it in buffers
+
+Sums of floats carry the rounding errors of adding the blocks, as those of the code generator do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from symgraph import dtypes
+from symgraph.loops.compute import identity
+from symgraph.loops.statements import Alloc, Fold, For, Kernel, Let, Size, Stmt, Store, expressions
+from symgraph.lower.rewriting import (
+    around,
+    independent,
+    moved,
+    perfect_nest,
+    place_of,
+    position,
+    reads,
+)
+from symgraph.scalar import (
+    Expr,
+    as_expr,
+    as_size,
+    coefficient,
+    const,
+    load,
+    postorder,
+    substitute,
+    var,
+)
+from symgraph.scalar import functions as F
+
+WIDTH = 512  # columns of a strip
+ROWS = 16  # rows folded in registers before they join what is carried
+SHORT = 32  # rows up to which a vector of columns goes down alone, where the number is known
+STRIP, BLOCK, J, K = (var(f"_i{name}") for name in ("strip", "rows", "j", "k"))
+_COMBINE = {
+    "add": F.add, "mul": F.mul, "maximum": F.maximum, "minimum": F.minimum,
+    "and": F.and_, "or": F.or_,
+}  # fmt: skip
+
+
+class _Column(NamedTuple):
+    """A fold with the loops of the folds inside it."""
+
+    names: tuple[Expr, ...]
+    combiner: str
+    loops: tuple[tuple[Expr, Size], ...]
+    values: tuple[Expr, ...]
+
+
+def strip(kernel: Kernel) -> Kernel:
+    """The kernel with its long folds down columns in strips; itself where it has none, or where it
+    is not one nest of loops round folds, then Lets, then Stores, the innermost of kind "vector"."""
+    path = perfect_nest(kernel.body)
+    if not path or path[-1].kind != "vector":
+        return kernel
+    body = path[-1].body
+    columns = [_column(s) for s in body if isinstance(s, Fold)]
+    shapes = {p.name: p.shape for p in kernel.params}
+    found = [c for c in columns if c is not None]
+    if len(found) < len(columns) or not any(_goes_down(c, path[-1], shapes) for c in found):
+        return kernel
+    if not _in_order(body) or not independent(body):
+        return kernel
+    return kernel._replace(body=around(path[:-1], _Strips(path[-1], found).build()))
+
+
+def _column(s: Fold) -> _Column | None:
+    loops = [(s.index, s.extent)]
+    inner = s
+    while inner.body:
+        below = inner.body[0]
+        if len(inner.body) > 1 or not isinstance(below, Fold) or inner.values != below.names:
+            return None
+        if below.combiner != s.combiner:
+            return None
+        inner = below
+        loops.append((inner.index, inner.extent))
+    if s.combiner not in (*_COMBINE, "argmax", "argmin"):
+        return None
+    plain = all(dtypes.is_int(v.dtype) or v.dtype in _PLAIN for v in inner.values)
+    return _Column(s.names, s.combiner, tuple(loops), inner.values) if plain else None
+
+
+_PLAIN = ("bool", "float32", "float64")
+
+
+def _goes_down(column: _Column, loop: For, shapes: dict[str, tuple[Size, ...]]) -> bool:
+    """Whether it is long and reads neighbours along the loop."""
+    extents = [n for _, n in column.loops]
+    long = not all(isinstance(n, int) for n in extents)
+    length = 1
+    for n in extents:
+        length *= n if isinstance(n, int) else 1
+    long = long or length > SHORT
+    for x in reads(tuple(Let(v, v) for v in column.values)):
+        place = position(place_of(x), shapes[x.attr])
+        steps = [coefficient(place, i) for i in (loop.index, column.loops[-1][0])]
+        if long and steps[0] is const(1) and steps[1] is not const(0):
+            return True
+    return False
+
+
+def _in_order(body: tuple[Stmt, ...]) -> bool:
+    """Whether stores come last."""
+    stores = [isinstance(s, Store) for s in body]
+    known = all(isinstance(s, Fold | Let | Store) for s in body)
+    return known and stores == sorted(stores)
+
+
+class _Strips:
+    def __init__(self, loop: For, columns: list[_Column]) -> None:
+        self.loop = loop
+        self.columns = {c.names: c for c in columns}
+        self.rooms: list[Stmt] = []
+        self.width = as_size(F.minimum(as_expr(loop.extent) - STRIP * WIDTH, const(WIDTH)))
+        if isinstance(loop.extent, int) and loop.extent <= WIDTH:
+            self.width = loop.extent
+        elif isinstance(loop.extent, int) and loop.extent % WIDTH == 0:
+            self.width = WIDTH
+        self.at: dict[Expr, Expr] = {loop.index: STRIP * WIDTH + J}
+
+    def build(self) -> tuple[Stmt, ...]:
+        levels = _levels(self.loop.body)
+        last = max(levels.values())
+        body: list[Stmt] = []
+        for level in range(last + 1):
+            now = [s for s in self.loop.body if levels[s] == level]
+            folds = [self.columns[s.names] for s in now if isinstance(s, Fold)]
+            ends: list[Stmt] = []
+            while folds:
+                together = [c for c in folds if _extents(c) == _extents(folds[0])]
+                folds = [c for c in folds if c not in together]
+                ends += self._pass(together, body)
+            ends += [s for s in now if not isinstance(s, Fold)]
+            later = [s for s in self.loop.body if levels[s] > level]
+            body += self._points(ends, later)
+        strips = as_size((as_expr(self.loop.extent) + (WIDTH - 1)) // WIDTH)
+        return (For(STRIP, strips, "serial", (*self.rooms, *body)),)
+
+    def _points(self, statements: list[Stmt], later: list[Stmt]) -> list[Stmt]:
+        """Lets and stores of the whole strip; names that are wanted later go to buffers."""
+        if not statements:
+            return []
+        made = [s.name for s in statements if isinstance(s, Let)]
+        wanted = {e for s in later for e in postorder(_expressions_within(s))}
+        inner = list(moved(tuple(statements), self.at))
+        kept = [(name, self._room(name.dtype)) for name in made if name in wanted]
+        inner += [Store(room, (J,), name) for name, room in kept]
+        self.at.update({name: load(room, (J,), name.dtype) for name, room in kept})
+        return [self._across(tuple(inner))]
+
+    def _across(self, body: tuple[Stmt, ...]) -> For:
+        return For(J, self.width, "vector", body)
+
+    def _room(self, dtype: str) -> str:
+        name = f"strip{len(self.rooms)}"
+        self.rooms.append(Alloc(name, dtype, (WIDTH,)))
+        return name
+
+    def _pass(self, columns: list[_Column], body: list[Stmt]) -> list[Stmt]:
+        """Adds the loops of some folds of equal extents; gives the Lets of their values."""
+        first, rest = columns[0], columns[0].loops[:-1]
+        extent = first.loops[-1][1]
+        starts: list[Stmt] = []
+        turns: list[Stmt] = []
+        ends: list[Stmt] = []
+        for k, c in enumerate(columns):
+            rooms = self._rooms_of(c)
+            starts += [Store(room, (J,), value) for room, value in rooms]
+            pairs = zip(c.loops[:-1], rest, strict=True)
+            at = {**self.at, **{mine: same for (mine, _), (same, _) in pairs}}
+            at[c.loops[-1][0]] = BLOCK * ROWS + K
+            values = tuple(substitute(v, at) for v in c.values)
+            names = tuple(var(f"_part{k}{n}", v.dtype) for n, v in enumerate(values))
+            count = as_size(F.minimum(as_expr(extent) - BLOCK * ROWS, const(ROWS)))
+            if isinstance(extent, int) and extent % ROWS == 0:
+                count = ROWS
+            turns.append(Fold(names, c.combiner, K, count, "serial", (), values))
+            held = [load(room, (J,), v.dtype) for room, v in rooms]
+            turns += _joined(c.combiner, k, rooms, held, names)
+            ends += [Let(n, v) for n, v in zip(c.names, _finished(c.combiner, held), strict=False)]
+        blocks = as_size((as_expr(extent) + (ROWS - 1)) // ROWS)
+        nest: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", (self._across(tuple(turns)),)),)
+        for i, n in reversed(rest):
+            nest = (For(i, n, "serial", nest),)
+        body += [self._across(tuple(starts)), *nest]
+        return ends
+
+    def _rooms_of(self, c: _Column) -> list[tuple[str, Expr]]:
+        """The buffers of what a fold carries, with the values that they start from."""
+        dtype = c.values[0].dtype
+        out = [(self._room(dtype), const(identity(c.combiner, dtype), dtype))]
+        if len(c.values) == 2:
+            out.append((self._room("int64"), const(dtypes.max_value("int64"))))
+        elif _compensated(c.combiner, dtype):
+            out.append((self._room(dtype), const(0.0, dtype)))
+        return out
+
+
+def _extents(c: _Column) -> tuple[Size, ...]:
+    return tuple(n for _, n in c.loops)
+
+
+def _expressions_within(s: Stmt) -> list[Expr]:
+    found = list(expressions(s))
+    for inner in getattr(s, "body", ()):
+        found += _expressions_within(inner)
+    return found
+
+
+def _levels(body: tuple[Stmt, ...]) -> dict[Stmt, int]:
+    """The number of the pass that makes each statement: a fold comes one after what it reads."""
+    of: dict[Expr, int] = {}
+    out: dict[Stmt, int] = {}
+    for s in body:
+        needs = postorder(_expressions_within(s))
+        level = max((of[e] for e in needs if e in of), default=-1 if isinstance(s, Fold) else 0)
+        if isinstance(s, Fold):
+            level += 1
+            of.update(dict.fromkeys(s.names, level))
+        elif isinstance(s, Let):
+            of[s.name] = level
+        out[s] = level
+    last = max(out.values())
+    return {s: last if isinstance(s, Store) else level for s, level in out.items()}
+
+
+def _compensated(combiner: str, dtype: str) -> bool:
+    return combiner == "add" and dtypes.is_float(dtype)
+
+
+def _joined(
+    combiner: str, k: int, rooms: list[tuple[str, Expr]], held: list[Expr], new: tuple[Expr, ...]
+) -> list[Stmt]:
+    """What is carried, with one block more."""
+    if len(new) == 2:
+        return _better(combiner, k, rooms, held, new)
+    x = new[0]
+    if not _compensated(combiner, x.dtype):
+        return [Store(rooms[0][0], (J,), _COMBINE[combiner](held[0], x))]
+    total, error = (var(f"_{word}{k}", x.dtype) for word in ("total", "error"))
+    part = F.sub(total, held[0])
+    lost = F.add(F.sub(held[0], F.sub(total, part)), F.sub(x, part))
+    return [
+        Let(total, F.add(held[0], x)),
+        Let(error, F.add(held[1], lost)),
+        Store(rooms[0][0], (J,), total),
+        Store(rooms[1][0], (J,), error),
+    ]
+
+
+def _better(
+    combiner: str, k: int, rooms: list[tuple[str, Expr]], held: list[Expr], new: tuple[Expr, ...]
+) -> list[Stmt]:
+    """Value and position: NaN first, then the extreme, then the earlier."""
+    (old, old_at), (value, at) = held, new
+    wins = F.lt(old, value) if combiner == "argmax" else F.lt(value, old)
+    same = F.eq(old, value)
+    if dtypes.is_float(value.dtype):
+        known = F.not_(F.isnan(old))
+        wins = F.and_(known, F.or_(wins, F.isnan(value)))
+    wins = F.or_(wins, F.and_(same, F.lt(at, old_at)))
+    names = [var(f"_best{k}{n}", v.dtype) for n, v in enumerate(new)]
+    return [
+        Let(names[0], F.select(wins, value, old)),
+        Let(names[1], F.select(wins, at, old_at)),
+        Store(rooms[0][0], (J,), names[0]),
+        Store(rooms[1][0], (J,), names[1]),
+    ]
+
+
+def _finished(combiner: str, held: list[Expr]) -> list[Expr]:
+    """The value of a fold; an infinite total has a NaN error and is the answer alone."""
+    if not _compensated(combiner, held[0].dtype):
+        return held
+    total, error = held
+    return [F.add(total, F.select(F.isnan(error), const(0.0, error.dtype), error))]

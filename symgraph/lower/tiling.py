@@ -1,0 +1,126 @@
+"""Transposed reads in squares: ``out[i, j] = x[j, i] + y[i, j]``.
+
+A loop that runs over j as vectors reads one element of every row of x, from as many cache lines.
+Here both axes are cut into squares of EDGE elements. A square of x is read along its rows and kept
+transposed in a small buffer, from which the loop over j reads neighbours. The code generator makes
+the turn in registers (codegen/squares_llvm.py); to the interpreter it is a store like any other.
+
+    for ib in 0 .. ceil(I / EDGE)
+      if the block of rows is whole
+        for jb in 0 .. J / EDGE
+          alloc square[EDGE, EDGE]
+          for b, for a vector: square[a, b] = x[EDGE jb + b, EDGE ib + a]
+          for a, for b vector: the body at i = EDGE ib + a, j = EDGE jb + b
+        the columns that are left over, as before
+      else: the rows that are left over, as before
+"""
+
+from __future__ import annotations
+
+from symgraph import dtypes
+from symgraph.loops.statements import Alloc, For, Kernel, Let, Param, Size, Stmt, Store
+from symgraph.lower.rewriting import around, independent, moved, perfect_nest, position, reads
+from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, load, substitute, var
+from symgraph.scalar import functions as F
+
+EDGE = 16
+ROWS, COLUMNS = 4, 4  # of squares that are turned one after another
+ROOM = 6  # squares of one body at most
+BLOCK, STRIP, P, Q, A, B = (var(f"_i{n}") for n in ("block", "strip", "p", "q", "a", "b"))
+
+
+def tile(kernel: Kernel) -> Kernel:
+    """The kernel with its transposed reads in squares; itself where there are none, or where it is
+    not one nest of loops around Lets and Stores, the innermost one of kind "vector", whose turns
+    are independent of each other."""
+    path = perfect_nest(kernel.body)
+    if len(path) < 2 or path[-1].kind != "vector":
+        return kernel
+    body = path[-1].body
+    if not all(isinstance(s, Let | Store) for s in body) or not independent(body):
+        return kernel
+    turned = _turned(body, {p.name: p for p in kernel.params}, path)
+    if not turned:
+        return kernel
+    places = [at for _, at in turned]
+    place = max(places, key=places.count)
+    chosen = [x for x, at in turned if at == place][:ROOM]
+    if _never_whole(path[place].extent) or _never_whole(path[-1].extent):
+        return kernel
+    return kernel._replace(body=_squares(path, place, chosen))
+
+
+def _never_whole(extent: Size) -> bool:
+    return isinstance(extent, int) and extent < EDGE
+
+
+def _turned(
+    body: tuple[Stmt, ...], params: dict[str, Param], path: list[For]
+) -> list[tuple[Expr, int]]:
+    """The loads whose neighbours lie along another axis than the innermost, and which one."""
+    found: list[tuple[Expr, int]] = []
+    for x in reads(body):
+        if x.op != "load" or dtypes.is_complex(x.dtype):
+            continue
+        place = position(x.args, params[x.attr].shape)
+        steps = [coefficient(place, loop.index) for loop in path]
+        if steps[-1] is None or (steps[-1].is_const and abs(steps[-1].value) <= 1):
+            continue
+        ones = [k for k, s in enumerate(steps[:-1]) if s is not None and s is const(1)]
+        if ones:
+            found.append((x, ones[-1]))
+    return found
+
+
+def _squares(path: list[For], place: int, chosen: list[Expr]) -> tuple[Stmt, ...]:
+    inner, outer, middle = path[-1], path[place], path[place + 1 : -1]
+    rows, columns = as_expr(outer.extent), as_expr(inner.extent)
+    height = _part(rows, BLOCK, ROWS * EDGE)
+    down = as_size(as_expr(height) // EDGE)
+    here = {outer.index: BLOCK * (ROWS * EDGE) + A}
+    across = as_size(columns // EDGE)
+    strips = as_size((as_expr(across) + (COLUMNS - 1)) // COLUMNS)
+    strip = _strip(path, place, chosen, (down, _part(as_expr(across), STRIP, COLUMNS)))
+    body: tuple[Stmt, ...] = (For(STRIP, strips, "serial", strip),)
+    left = as_size(columns - as_expr(across) * EDGE)
+    whole = as_size(as_expr(down) * EDGE)
+    if left != 0:
+        edge = moved(inner.body, {**here, inner.index: as_expr(across) * EDGE + B})
+        body = (*body, For(A, whole, "serial", (For(B, left, "vector", edge),)))
+    body = around(middle, body)
+    low = as_size(as_expr(height) - as_expr(whole))
+    if low != 0:
+        at = {outer.index: BLOCK * (ROWS * EDGE) + as_expr(whole) + A}
+        body = (*body, For(A, low, "serial", around([*middle, inner], moved(inner.body, at))))
+    blocks = as_size((rows + (ROWS * EDGE - 1)) // (ROWS * EDGE))
+    return around(path[:place], (For(BLOCK, blocks, "serial", body),))
+
+
+def _part(extent: Expr, number: Expr, most: int) -> Size:
+    """The length of a piece of at most so many: ``most`` itself where it divides the extent."""
+    if extent.is_const and extent.value % most == 0:
+        return most
+    return as_size(F.minimum(extent - number * most, const(most)))
+
+
+def _strip(
+    path: list[For], place: int, chosen: list[Expr], counts: tuple[Size, Size]
+) -> tuple[Stmt, ...]:
+    """The squares of each of the chosen loads, then the body along them."""
+    inner, outer = path[-1], path[place]
+    down, across = counts
+    column = {inner.index: STRIP * (COLUMNS * EDGE) + Q * EDGE + B}
+    fills: list[Stmt] = []
+    instead: dict[Expr, Expr] = {}
+    for k, x in enumerate(chosen):
+        name = f"squares{k}"
+        at = {**column, outer.index: BLOCK * (ROWS * EDGE) + P * EDGE + A}
+        turn = Store(name, (P * EDGE + A, Q * EDGE + B), substitute(x, at))
+        square = For(B, EDGE, "serial", (For(A, EDGE, "vector", (turn,)),))
+        fills.append(Alloc(name, x.dtype, (ROWS * EDGE, COLUMNS * EDGE)))
+        fills.append(For(Q, across, "serial", (For(P, down, "serial", (square,)),)))
+        instead[x] = load(name, (A, Q * EDGE + B), x.dtype)
+    at = {**column, outer.index: BLOCK * (ROWS * EDGE) + A}
+    line = For(B, EDGE, "vector", moved(inner.body, at, instead))
+    whole = as_size(as_expr(down) * EDGE)
+    return (*fills, For(A, whole, "serial", (For(Q, across, "serial", (line,)),)))

@@ -1,0 +1,148 @@
+"""Matrix products inside compiled functions: who multiplies, epilogues, threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgraph as sg
+from symgraph import config, stages
+from symgraph.compiler import stage_definition
+from symgraph.loops.legalize import legalize
+from symgraph.loops.program import Call, Program
+from symgraph.lower.epilogues import join_epilogues
+from symgraph.lower.parallel import share_out
+
+RNG = np.random.default_rng(7)
+SHAPES = [(3, 4, 5), (1, 9, 70), (70, 9, 1), (100, 31, 100), (0, 3, 4), (4, 0, 3), (4, 3, 0),
+          (9, 300, 400)]  # fmt: skip
+
+
+def matrix(name: str, *shape: Any, dtype: str = "float32") -> Any:
+    return sg.tensor(name, dtype=dtype, shape=shape)
+
+
+def joined(outputs: Any) -> Program:
+    d = stage_definition(outputs)
+    program = stages.lower(d, stages.optimized_graph(d))
+    return join_epilogues(legalize(share_out(program)))
+
+
+def epilogues(program: Program) -> list[str]:
+    """For each product whether a loop joined it, and whether it is made in an output."""
+    found = []
+    for step in program.steps:
+        if isinstance(step, Call) and step.routine == "matmul":
+            phase = dict(step.params).get("epilogue")
+            same = phase is not None and program.buffers[step.buffers[2]].role == "output"
+            found.append("none" if phase is None else "in place" if same else "joined")
+    return found
+
+
+@pytest.mark.parametrize("who", ["own", "blas"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_multiply(who: str, dtype: str) -> None:
+    x, y, z = (matrix(n, None, None, dtype=dtype) for n in "xyz")
+    with config.change(matmul=who, cache=False):
+        f = sg.compile([x, y, z], [x @ y, x @ z.T, y.T @ x.T])
+    for m, k, n in SHAPES:
+        a, b = RNG.standard_normal((m, k)).astype(dtype), RNG.standard_normal((k, n)).astype(dtype)
+        want = a.astype("longdouble") @ b.astype("longdouble")
+        one, two, three = f(a, b, b.T.copy())
+        for got in (one, two, three.T):
+            np.testing.assert_allclose(got, want, rtol=0, atol=(k + 1) * np.finfo(dtype).eps * 4)
+
+
+def test_settings_are_checked() -> None:
+    with pytest.raises(config.ConfigError, match="matmul cannot be 'mkl'"):
+        config.change(matmul="mkl")
+
+
+def test_static_sizes_and_batches() -> None:
+    for m, k, n in SHAPES:
+        a, b = RNG.standard_normal((3, m, k)), RNG.standard_normal((3, k, n))
+        x, y = sg.tensor("x", shape=a.shape), sg.tensor("y", shape=b.shape)
+        f = sg.compile([x, y], sg.tanh(x @ y) + 1)
+        np.testing.assert_allclose(f(a, b), np.tanh(a @ b) + 1, atol=1e-13)
+
+
+def relu(x: Any) -> Any:
+    return sg.maximum(x, 0)
+
+
+X, W, R = (matrix(n, None, None) for n in "xwr")
+B = matrix("b", None)
+CASES: dict[str, tuple[Any, list[str]]] = {
+    "bias": (lambda m: relu(X @ W + B), ["in place"]),
+    "elements": (lambda m: m.exp(X @ W), ["in place"]),
+    "transposed operands": (lambda m: m.tanh(X @ R.T), ["in place"]),
+    "row factors": (lambda m: m.tanh(X @ W * R.sum(axis=1, keepdims=True)), ["joined"]),
+    "residual": (lambda m: (X @ W) * 0.5 + (R @ W), ["none", "in place"]),
+    "sum over columns": (lambda m: m.exp(X @ W * 0.1).sum(axis=1), ["joined"]),
+    "sum over rows": (lambda m: m.exp(X @ W * 0.1).sum(axis=0), ["none"]),
+    "other rows": (lambda m: (X @ W)[::-1] + B, ["none"]),
+    "transposed result": (lambda m: m.tanh((X @ W).T), ["in place"]),
+    "two layers": (lambda m: relu(relu(X @ W + B) @ W.T), ["joined", "in place"]),
+    "the product as well": (lambda m: [X @ W, relu(X @ W + B)], ["in place"]),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_epilogues(name: str) -> None:
+    build, expected = CASES[name]
+    outputs = build(sg)
+    assert epilogues(joined(outputs)) == expected
+    nest = outputs if isinstance(outputs, list) else [outputs]
+    inputs = [v for v in (X, W, B, R)]
+    results = []
+    for settings in (
+        {},
+        {"parallel_from": 0},
+        {"parallel_from": 0, "num_threads": 1},
+        {"matmul": "blas"},
+    ):
+        with config.change(cache=False, **settings):
+            f = sg.compile(inputs, nest, on_unused_input="ignore")
+            for m, k, n in [
+                (5, 4, 3),
+                (40, 33, 100),
+                (1, 5, 9),
+                (9, 5, 1),
+                (4, 0, 3),
+                (300, 17, 40),
+            ]:
+                rng = np.random.default_rng(m)
+                arrays = [
+                    rng.standard_normal(s).astype("float32") for s in ((m, k), (k, n), n, (m, k))
+                ]
+                results.append((arrays, f(*arrays)))
+    interpreted = sg.compile(inputs, nest, on_unused_input="ignore", mode="interpret")
+    for arrays, got in results:
+        for one, want in zip(got, interpreted(*arrays), strict=True):
+            np.testing.assert_allclose(one, want, rtol=2e-5, atol=2e-5)
+
+
+def test_updates_join_their_gradients() -> None:
+    w = sg.shared(RNG.standard_normal((30, 20)), name="w")
+    x, g = sg.matrix("x"), sg.matrix("g")
+    f = sg.compile([x, g], [], updates={w: w - 0.1 * (x.T @ g)})
+    before = w.get_value().copy()
+    a, b = RNG.standard_normal((50, 30)), RNG.standard_normal((50, 20))
+    f(a, b)
+    np.testing.assert_allclose(w.get_value(), before - 0.1 * (a.T @ b), atol=1e-12)
+    again = sg.compile([g], [], updates={w: w - w @ g})  # the operand must not change under way
+    before, b = w.get_value().copy(), RNG.standard_normal((20, 20))
+    again(b)
+    np.testing.assert_allclose(w.get_value(), before - before @ b, atol=1e-12)
+
+
+def test_results_do_not_depend_on_threads() -> None:
+    x, y = matrix("x", None, None), matrix("y", None, None)
+    f = sg.compile([x, y], relu(x @ y + 1))
+    for m, k, n in [(257, 300, 511), (4, 600, 3000), (3000, 40, 7), (1, 900, 4000)]:
+        a, b = RNG.standard_normal((m, k)).astype("f"), RNG.standard_normal((k, n)).astype("f")
+        with config.change(num_threads=1):
+            alone = f(a, b)
+        assert (f(a, b) == alone).all()

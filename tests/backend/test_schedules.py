@@ -1,0 +1,268 @@
+"""Schedules of single kernels: each is forced by shapes and sizes, must be seen in the scheduled
+program, and must agree with the interpreter of the unscheduled loops and with NumPy."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgraph as sg
+from symgraph import stages
+from symgraph.function import Definition, bind_sizes
+from symgraph.loops.interpret import run_program
+from symgraph.loops.text import program_text
+from symgraph.loops.verify import verify_program
+from symgraph.lower import strips, tiling
+
+INF, NAN = np.inf, np.nan
+
+
+def symbols(arrays: Sequence[np.ndarray], known: bool) -> list[Any]:
+    return [
+        sg.tensor(f"x{k}", shape=a.shape if known else (None,) * a.ndim, dtype=str(a.dtype))
+        for k, a in enumerate(arrays)
+    ]
+
+
+def interpreted(d: Definition, arrays: Sequence[np.ndarray], scheduled: bool) -> list[np.ndarray]:
+    program = stages.lower(d, stages.optimized_graph(d), scheduled)
+    verify_program(program)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return list(run_program(program, list(arrays), bind_sizes(d, arrays)))
+
+
+def agree(
+    formula: Callable[..., Any], arrays: Sequence[np.ndarray], wanted: Sequence[np.ndarray],
+    *, seen: str = "", known: bool = False, rtol: float = 0.0, loops: bool = True,
+) -> str:  # fmt: skip
+    """Native code and both interpreted programs against NumPy; the text of the schedule."""
+    inputs = symbols(arrays, known)
+    f = sg.compile(inputs, formula(*inputs))
+    results = [("native", f(*arrays))]
+    if loops:
+        results += [(str(s), interpreted(f.definition, arrays, s)) for s in (True, False)]
+    for way, found in results:
+        for a, b in zip(found if isinstance(found, list | tuple) else [found], wanted, strict=True):
+            assert np.shape(a) == np.shape(b), way
+            if rtol:
+                np.testing.assert_allclose(a, b, rtol, atol=rtol, err_msg=way)
+            else:
+                np.testing.assert_array_equal(a, b, err_msg=way)
+    text = program_text(stages.lower(f.definition, stages.optimized_graph(f.definition)))
+    assert seen in text
+    return text
+
+
+def numbers(shape: Sequence[int], dtype: str = "float32", seed: int = 0) -> np.ndarray:
+    values = np.random.default_rng(seed).normal(size=shape) * 50
+    return values.astype(dtype) if dtype != "bool" else values > 0
+
+
+# squares ------------------------------------------------------------------------------------------
+
+ORDERS = [
+    ((16, 16), (1, 0)), ((5, 7), (1, 0)), ((33, 70), (1, 0)), ((70, 33), (1, 0)),
+    ((130, 65), (1, 0)),
+    ((64, 64), (1, 0)), ((3, 40, 50), (0, 2, 1)), ((40, 3, 50), (2, 1, 0)),
+    ((20, 18, 19), (1, 2, 0)),
+    ((20, 18, 19), (2, 0, 1)), ((2, 17, 3, 18), (0, 3, 2, 1)), ((0, 5), (1, 0)), ((100, 1), (1, 0)),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "int16", "bool", "float16"])
+def test_transposed_reads(dtype: str, known: bool) -> None:
+    for shape, order in ORDERS:
+        a = numbers(shape, dtype)
+        turned = np.ascontiguousarray(a.transpose(order))
+        if dtype == "bool":
+            agree(lambda x, y, o=order: sg.transpose(x, o) ^ y, [a, turned],
+                  [turned ^ turned], known=known, loops=False)  # fmt: skip
+            continue
+        wanted = [turned, turned - (turned + turned)]
+        agree(lambda x, y, o=order: [sg.transpose(x, o) + 0, sg.transpose(x, o) - (y + y)],
+              [a, turned], wanted, known=known, loops=False)  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (20, 50), (70, 17), (65, 130)])
+def test_squares_are_there_and_mean_the_same(shape: tuple[int, int]) -> None:
+    a, b = numbers(shape), numbers(shape[::-1], seed=1)
+    agree(lambda x, y: [x.T * 2 + y, sg.exp(y * 0)], [a, b], [a.T * 2 + b, np.ones_like(b)],
+          seen="alloc squares0", rtol=1e-6)  # fmt: skip
+
+
+def test_two_transposed_reads_and_one_along() -> None:
+    a, b = numbers((40, 40)), numbers((40, 40), "float64", 1)
+    agree(lambda x, y: x.T + y.T + x, [a, b], [a.T + b.T + a], seen="alloc squares1", rtol=1e-12)
+
+
+def test_short_axes_have_no_squares() -> None:
+    a = numbers((3, 1000))
+    text = agree(lambda x: sg.transpose(x) * 2, [a], [a.T * 2], known=True)
+    assert "squares" not in text
+
+
+def test_in_place_updates_through_squares() -> None:
+    data = numbers((50, 40))
+    w, x = sg.shared(data, "w"), sg.matrix("x", dtype="float32")
+    step = sg.compile([x], [], updates={w: w + sg.transpose(x)})
+    a = numbers((40, 50), seed=2)
+    step(a)
+    np.testing.assert_array_equal(w.get_value(), data + a.T)
+
+
+# strips -------------------------------------------------------------------------------------------
+
+COLUMNS = [(40, 7), (100, 130), (33, 1100), (1, 5), (17, 16), (1000, 1), (16, 512), (2, 600)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "uint8", "bool"])
+def test_folds_down_columns(dtype: str, known: bool) -> None:
+    for shape in COLUMNS:
+        a = numbers(shape, dtype)
+        ways = [(sg.sum, np.sum), (sg.max, np.max), (sg.min, np.min), (sg.argmax, np.argmax),
+                (sg.argmin, np.argmin), (sg.all, np.all), (sg.any, np.any)]  # fmt: skip
+        wanted = [f(a, axis=0) for _, f in ways]
+        agree(lambda x, w=ways: [f(x, axis=0) for f, _ in w], [a], wanted, known=known,
+              rtol=1e-4 if dtype == "float32" else 1e-12, loops=shape[0] < 50)  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", [(40, 7), (70, 600), (3, 50, 70), (200, 33)])
+def test_folds_that_need_folds(shape: tuple[int, ...]) -> None:
+    a = numbers(shape, "float64") / 50
+    axis = len(shape) - 2
+    mean = a.mean(axis, keepdims=True)
+    normal = (a - mean) / np.sqrt(a.var(axis, keepdims=True) + 1e-5)
+    e = np.exp(a - a.max(axis, keepdims=True))
+    wanted = [a.var(axis), normal, e / e.sum(axis, keepdims=True), np.log(np.exp(a).sum(axis))]
+    agree(lambda x: [sg.var(x, axis), sg.nn.layer_norm(x, axis), sg.nn.softmax(x, axis),
+                     sg.logsumexp(x, axis)],
+          [a], wanted, seen="alloc strip", rtol=1e-10)  # fmt: skip
+
+
+def test_folds_over_several_axes() -> None:
+    a = numbers((20, 30, 40), "float64")
+    agree(lambda x: [sg.sum(x, (0, 1)), sg.max(x, (0, 1))], [a], [a.sum((0, 1)), a.max((0, 1))],
+          seen="alloc strip", rtol=1e-12)  # fmt: skip
+
+
+def test_short_columns_go_down_alone() -> None:
+    a = numbers((strips.SHORT, 100))
+    text = agree(lambda x: sg.max(x, 0), [a], [a.max(0)], known=True)
+    assert "strip" not in text
+
+
+def test_sums_of_infinities_down_columns() -> None:
+    a = numbers((50, 20), "float64")
+    a[7, 3], a[9, 4], a[11, 4], a[13, 5] = INF, INF, -INF, NAN
+    with np.errstate(invalid="ignore"):
+        agree(lambda x: sg.sum(x, 0), [a], [a.sum(0)], rtol=1e-12)
+
+
+# positions ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "dtype", ["float32", "float64", "float16", "int8", "uint64", "int64", "bool"]
+)
+def test_positions(dtype: str) -> None:
+    for shape in [(3, 1), (3, 10), (2, 64), (2, 65), (2, 200), (3, 1000), (5, 7, 9)]:
+        a = np.round(numbers(shape, dtype) / (1 if dtype == "bool" else 20)).astype(dtype)
+        axes = [None, *range(len(shape))]
+        wanted = [f(a, axis) for axis in axes for f in (np.argmax, np.argmin)]
+        agree(lambda x, n=axes: [f(x, k) for k in n for f in (sg.argmax, sg.argmin)], [a], wanted,
+              loops=a.size < 200)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [1, 5, 64, 100, 300])
+def test_positions_of_special_values(dtype: str, length: int) -> None:
+    rows = [np.full(length, v) for v in (-INF, INF, NAN, 0.0, -0.0)]
+    for k in {0, length // 2, length - 1}:
+        for v in (NAN, INF, -INF):
+            rows += [np.zeros(length), np.arange(length, dtype="float64"), np.full(length, -INF)]
+            for row in rows[-3:]:
+                row[k] = v
+    rows.append(np.where(np.arange(length) % 3, NAN, 1.0))
+    rows.append(np.where(np.arange(length) % 2, -0.0, 0.0))
+    a = np.array(rows, dtype)
+    agree(lambda x: [sg.argmax(x, 1), sg.argmin(x, 1)], [a], [a.argmax(1), a.argmin(1)],
+          loops=length < 50)  # fmt: skip
+    b = np.ascontiguousarray(a.T)
+    agree(lambda x: [sg.argmax(x, 0), sg.argmin(x, 0)], [b], [b.argmax(0), b.argmin(0)],
+          loops=length < 50)  # fmt: skip
+
+
+# joined folds and loops ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(100, 3), (5, 7, 9), (1, 4), (0, 3), (600, 2)])
+def test_folds_over_everything_are_one(shape: tuple[int, ...]) -> None:
+    a = numbers(shape, "float64")
+    text = agree(lambda x: [sg.sum(x), sg.sum(x * x)], [a], [a.sum(), (a * a).sum()], rtol=1e-12)
+    assert text.count("fold ") == 2
+
+
+def test_folds_that_read_an_array_in_two_ways_stay() -> None:
+    a = numbers((9, 9), "float64")
+    agree(lambda x: [sg.sum(x * x.T), sg.sum(x)], [a], [(a * a.T).sum(), a.sum()], rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 200, 1000])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_interleaved_chains(size: int, dtype: str) -> None:
+    a = numbers((size,), dtype) / 50
+
+    def chain(x: Any, tanh: Any) -> Any:
+        return ((((x * 0.5 + 1) * x + 2) * x - 1) * x + 3) * tanh(x)
+
+    for known in (False, True):
+        agree(lambda x: chain(x, sg.tanh), [a], [chain(a, np.tanh)], known=known,
+              rtol=1e-5 if dtype == "float32" else 1e-13)  # fmt: skip
+
+
+# every other element, and backwards ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int8", "bool", "float16", "complex64"])
+def test_strided_loads(dtype: str) -> None:
+    parts = [slice(None, None, 2), slice(1, None, 2), slice(None, None, -1), slice(None, None, -2)]
+    for size in (1, 2, 3, 16, 17, 33, 64, 129):
+        a = numbers((size,), dtype)
+        for known in (False, True):
+            wanted = [a[p] for p in parts] + [np.concatenate([a[::-1], a[::2]])]
+            agree(lambda x: [*(x[p] for p in parts), sg.concatenate([x[::-1], x[::2]])],
+                  [a], wanted, known=known, loops=False)  # fmt: skip
+
+
+# scatters -----------------------------------------------------------------------------------------
+
+
+def test_rows_are_added_to_a_table_in_place() -> None:
+    v, i = numbers((6, 4)), np.array([1, 3, 1, 0, -1, 3])
+    table = np.zeros((5, 4), "float32")
+    np.add.at(table, i, v)
+    text = agree(lambda v, i: sg.zeros((5, 4), "float32").at[i].add(v), [v, i], [table], rtol=1e-6)
+    assert "copy" not in text
+
+
+def test_a_table_that_is_read_again_is_kept() -> None:
+    v, i = numbers((6, 4)), np.array([1, 3, 1, 0, -1, 3])
+    base = numbers((5, 4), seed=3)
+    table = base * 2
+    np.add.at(table, i, v)
+    text = agree(lambda t, v, i: [(t * 2).at[i].add(v), t * 2], [base, v, i],
+                 [table, base * 2], rtol=1e-6)  # fmt: skip
+    assert "copy" in text
+
+
+def test_the_sizes_of_schedules() -> None:
+    """What the shapes above were chosen for."""
+    assert (tiling.EDGE, tiling.ROWS, tiling.COLUMNS) == (16, 4, 4)
+    assert (strips.WIDTH, strips.ROWS, strips.SHORT) == (512, 16, 32)

@@ -1,0 +1,222 @@
+"""Matrix products of our own, module by module, against NumPy: every table of tiles that this
+machine can run, all layouts, odd sizes, with and without memory, by one thread and by several."""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import random
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from symgraph.codegen import llvm
+from symgraph.codegen.gemm.driver import SMALL, gemm_module
+from symgraph.codegen.gemm.record import GIVEN, JOB
+from symgraph.codegen.gemm.tiles import Tile, tile_for
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter
+from symgraph.executor import load_code
+
+HOST = ModuleWriter(llvm.host().features).features
+WIDE = "avx512f" in HOST
+TABLES = [("float32", 256, ("avx2",)), ("float64", 256, ("avx2",)), ("float64", 128, ("sse2",))]
+if WIDE:
+    TABLES += [("float32", 512, HOST), ("float64", 512, HOST), ("float32", 256, HOST)]
+SIZES = [
+    (1, 1, 1), (1, 1, 300), (8, 8, 8), (1, 100, 33), (100, 1, 33), (13, 10, 2), (17, 33, 5),
+    (5, 7, 0), (0, 5, 3), (5, 0, 3), (1, 9, 0), (100, 100, 100), (3, 50, 700), (30, 300, 31),
+    (61, 70, 601),
+]  # fmt: skip
+
+Malloc = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+Free = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+Threads = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
+Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, ctypes.c_int64)
+Run = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 3)
+
+_blocks: dict[int, Any] = {}
+
+
+def _malloc(_: int, size: int) -> int:
+    block = ctypes.create_string_buffer(size)
+    _blocks[ctypes.addressof(block)] = block
+    return ctypes.addressof(block)
+
+
+def _free(_: int, block: int, size: int) -> None:
+    del _blocks[block]
+
+
+def _run(_: int, body: int, context: int, count: int, grain: int, limit: int) -> None:
+    """What the thread team does, in one thread: ranges in any order, by any worker."""
+    begins = list(range(0, count, grain))
+    order = random.Random(count)
+    order.shuffle(begins)
+    for begin in begins:
+        Body(body)(context, begin, min(count, begin + grain), order.randrange(limit))
+
+
+MALLOC, NONE, FREE = Malloc(_malloc), Malloc(lambda *_: None), Free(_free)
+THREE, RUN = Threads(lambda _: 3), Run(_run)
+
+
+def address(function: Any) -> int:
+    return ctypes.cast(function, ctypes.c_void_p).value or 0
+
+
+@functools.cache
+def kernel(dtype: str, bits: int, features: frozenset[str]) -> Callable[[int], None]:
+    module = ModuleWriter()
+    gemm_module(module, tile_for(dtype, bits, features))
+    code = load_code(llvm.compile_object(module.text()), ["kernel"])
+    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("kernel"))
+    function.code = code
+    return function
+
+
+def multiply(
+    table: tuple[Any, ...], a: np.ndarray, b: np.ndarray, c: np.ndarray, ta: int, tb: int,
+    **more: Any,
+) -> None:  # fmt: skip
+    """c = op(a) op(b) by a module; ``a``, ``b`` and ``c`` are dense, with one leading axis."""
+    dtype, bits, features = table
+    (m, n), k = c.shape[1:], a.shape[-2 if ta else -1]
+    words = {
+        "batch": len(c), "m": m, "n": n, "k": k, "a": a.ctypes.data, "b": b.ctypes.data,
+        "c": c.ctypes.data, "a_row": 1 if ta else k, "a_col": m if ta else 1, "a_next": m * k,
+        "b_row": 1 if tb else n, "b_col": k if tb else 1, "b_next": k * n, "c_row": n,
+        "c_next": m * n, "least": 1 << 60, "malloc": address(MALLOC), "free": address(FREE),
+        "run": address(RUN), "threads": address(THREE), **more,
+    }  # fmt: skip
+    job = np.full(len(JOB.names), 0xABAD1DEA, np.int64)
+    for name in GIVEN:
+        job[JOB.names.index(name)] = words.get(name, 0)
+    kernel(dtype, bits, frozenset(features))(job.ctypes.data)
+    assert not _blocks
+
+
+def operands(
+    dtype: str, batch: int, m: int, n: int, k: int, ta: int, tb: int
+) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(m * n + k)
+    a = rng.standard_normal((batch, *((k, m) if ta else (m, k)))).astype(dtype)
+    b = rng.standard_normal((batch, *((n, k) if tb else (k, n)))).astype(dtype)
+    return a, b
+
+
+def product(a: np.ndarray, b: np.ndarray, ta: int, tb: int) -> np.ndarray:
+    a = a.swapaxes(-1, -2) if ta else a
+    return a @ (b.swapaxes(-1, -2) if tb else b)
+
+
+def check(got: np.ndarray, a: np.ndarray, b: np.ndarray, ta: int, tb: int, old: Any = 0.0) -> None:
+    """The error is at most twice that of BLAS, plus some roundings of single terms."""
+    k = a.shape[-2 if ta else -1]
+    finer = "float64" if got.dtype == "float32" else "longdouble"
+    exact = product(a.astype(finer), b.astype(finer), ta, tb)
+    scale = np.finfo(got.dtype).eps * np.sqrt(max(k, 1))
+    blas = np.abs(product(a, b, ta, tb) - exact).max(initial=0)
+    assert np.abs(got - (exact + old)).max(initial=0) <= 2 * blas + 8 * scale
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: f"{t[0]}-{t[1]}-{len(t[2])}")
+def test_layouts(table: tuple[Any, ...]) -> None:
+    for (m, n, k), ta, tb, adds in itertools.product(SIZES, (0, 1), (0, 1), (0, 1)):
+        a, b = operands(table[0], 1, m, n, k, ta, tb)
+        guarded = np.full((3, m, n), 7.0, table[0])
+        c = guarded[1:2]
+        c[...] = 0.5 if adds else np.nan
+        multiply(table, a, b, c, ta, tb, adds=adds)
+        check(c, a, b, ta, tb, 0.5 * adds)
+        assert (guarded[::2] == 7).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_large_operands_are_packed(dtype: str) -> None:
+    """Shapes of several blocks of every kind; the first is packed for its size, the second for its
+    layout, the third for the distance of its rows."""
+    table = (dtype, llvm.host().vector_bits, HOST)
+    cases = [(2101, 250, 530, 0, 0), (301, 2100, 530, 0, 1), (130, 270, 1024, 0, 0)]
+    for m, n, k, ta, tb in [*cases, (1024, 250, 530, 1, 0)]:
+        assert m * n * k > SMALL
+        a, b = operands(dtype, 1, m, n, k, ta, tb)
+        results = []
+        for more in ({}, {"least": 0}, {"malloc": address(NONE)}):
+            c = np.full((1, m, n), np.nan, dtype)
+            multiply(table, a, b, c, ta, tb, **more)
+            results.append(c)
+        exact = product(a.astype("float64"), b.astype("float64"), ta, tb)
+        for c in results:
+            np.testing.assert_allclose(c, exact, rtol=0, atol=k * np.finfo(dtype).eps * 4)
+        assert (results[0] == results[1]).all()  # to the bit, for any number of threads
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_threads_do_not_change_a_bit(batch: int) -> None:
+    table = ("float32", llvm.host().vector_bits, HOST)
+    for (m, n, k), ta, tb in itertools.product(
+        [(40, 33, 20), (9, 500, 70), (1, 700, 90), (300, 1, 17), (65, 65, 600)], (0, 1), (0, 1)
+    ):
+        a, b = operands("float32", batch, m, n, k, ta, tb)
+        alone, shared = (np.full((batch, m, n), np.nan, "float32") for _ in range(2))
+        multiply(table, a, b, alone, ta, tb)
+        multiply(table, a, b, shared, ta, tb, least=0)
+        assert (alone == shared).all()
+        check(alone, a, b, ta, tb)
+
+
+@pytest.mark.parametrize("least", [1 << 60, 0])
+def test_rows_are_followed_up_once_when_complete(least: int) -> None:
+    table = ("float32", llvm.host().vector_bits, HOST)
+    for batch, m, n, k in [(1, 40, 33, 20), (3, 500, 40, 8), (1, 9, 600, 9), (2, 1, 70, 5),
+                           (2, 70, 1, 5), (1, 2101, 250, 530), (1, 4, 4, 0)]:  # fmt: skip
+        a, b = operands("float32", batch, m, n, k, 0, 0)
+        c = np.full((batch, m, n), np.nan, "float32")
+        rows, seen = c.reshape(-1, n), np.zeros(batch * m, int)
+
+        def follow(_: int, begin: int, end: int, worker: int) -> None:
+            first, last = begin // 5, end // 5
+            assert 0 <= worker < 3
+            seen[first:last] += 1
+            assert not np.isnan(rows[first:last]).any()
+            rows[first:last] *= 2
+
+        function = Body(follow)
+        multiply(table, a, b, c, 0, 0, least=least, after=address(function), scale=5)
+        assert (seen == 1).all()
+        check(c / 2, a, b, 0, 0)
+
+
+def test_special_values_pass() -> None:
+    table = ("float32", llvm.host().vector_bits, HOST)
+    for m, n, k in [(20, 30, 40), (1, 30, 40), (30, 1, 40)]:
+        a, b = operands("float32", 1, m, n, k, 0, 0)
+        a[0, m // 2, 3], b[0, 7, n // 2] = np.nan, np.inf
+        c = np.empty((1, m, n), "float32")
+        multiply(table, a, b, c, 0, 0)
+        with np.errstate(invalid="ignore"):
+            want = a @ b
+        assert (np.isnan(c) == np.isnan(want)).all()
+        assert (np.isinf(c) == np.isinf(want)).all()
+
+
+def test_a_tile_keeps_its_sums_in_registers() -> None:
+    """No accumulator goes through the stack inside the loop over the summed axis."""
+    if not WIDE:
+        assert tile_for("float32", 256, ("avx2",)).rows == 6
+        return
+    from symgraph.codegen.gemm.microkernel import microkernel
+
+    tile: Tile = tile_for("float32", 512, HOST)
+    module = ModuleWriter()
+    name = microkernel(module, tile, tile.rows, tile.vectors)
+    fn: FunctionWriter = module.function("use", [], "void")
+    zeros = "i64 0, i64 0, ptr null, i64 0, i64 0, i64 0, ptr null, i64 0, ptr null"
+    fn.raw(f"call void @{name}({zeros}, i64 0, i64 1, i64 0)")
+    text = llvm.assembly(module.text())
+    blocks = text.split("\n.LBB")
+    (loop,) = (b for b in blocks if b.count("vfmadd") == tile.rows * tile.vectors)
+    assert "rsp" not in loop
