@@ -7,7 +7,7 @@ VERSIONS := 3.11 3.12 3.13
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-cuda fuzz lint format types golden bench ulp docs reference size matrix clean
+.PHONY: help run test test-all test-browser test-cuda fuzz lint format types golden bench ulp docs reference size matrix conformance-pytensor clean
 
 help: ## show this list
 	@printf 'usage: make TARGET [ARGS="more arguments"]\n\n'
@@ -27,6 +27,10 @@ test: .venv/.stamp ## the quick tests
 
 test-all: .venv/.stamp ## all tests but those that need a GPU
 	$(PYTEST) -n 2 -m 'not gpu' $(ARGS)
+
+test-browser: .venv/.stamp ## the viewer in Chromium (apt-get install chromium chromium-driver)
+	@command -v chromedriver >/dev/null || { echo 'there is no chromedriver: apt-get install chromium chromium-driver'; exit 1; }
+	$(PYTEST) -m browser tests/drawing $(ARGS)
 
 test-cuda: .venv/.stamp ## the tests that need an NVIDIA GPU
 	$(PYTEST) -m gpu $(ARGS)
@@ -83,6 +87,10 @@ matrix: ## the quick tests on every installed Python that is supported
 	  fi; \
 	  $$env/bin/python -m pytest -q -n 2 $(ARGS); \
 	done
+
+conformance-pytensor: ## PyTensor's own tests with symgraph's mode (S=checkout of its source)
+	$(PY) -m pip install -q --disable-pip-version-check pytensor
+	$(PY) -m tests.interop.conformance $(S) $(ARGS)
 
 clean: ## remove environments, caches and everything built
 	rm -rf .venv .matrix build dist out *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

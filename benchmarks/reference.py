@@ -22,6 +22,7 @@ from symgraph import dtypes
 from symgraph.errors import SymgraphError
 from symgraph.ir.op import OPS
 from symgraph.ops.elementwise import Elementwise
+from symgraph.passes import pipeline  # noqa: F401  (loads the ops that only rules make)
 
 FOLDER = Path(__file__).resolve().parent.parent / "docs" / "reference"
 _EDIT = "Written by `python -m benchmarks.reference --write`; do not edit."

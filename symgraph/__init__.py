@@ -11,6 +11,7 @@ which holds them all; so the command line can answer without NumPy.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from importlib.machinery import PathFinder
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 # namespaces that are not among the names of api.py: loaded when asked for
 _LATER = ("integrate", "optim", "optimize")
+# doors to other libraries, which they import
+_DOORS = {"pytensor": "symgraph.interop.pytensor"}
 
 
 class _Package(ModuleType):
@@ -39,11 +42,13 @@ class _Package(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") and name != "__all__":  # Python's own questions
             raise AttributeError(f"module 'symgraph' has no attribute {name!r}")
+        if name in _DOORS:
+            return importlib.import_module(_DOORS[name])
         if name in _LATER:  # what they make has the methods of all other tensors
-            importlib.import_module("symgraph.api")
+            _api()
         if name != "scalar" and PathFinder.find_spec(f"symgraph.{name}", self.__path__):
             return importlib.import_module(f"symgraph.{name}")
-        api = importlib.import_module("symgraph.api")
+        api = _api()
         names = vars(api)
         self.__dict__.update({n: names[n] for n in (*api.__all__, "__all__")})
         if name in self.__dict__:
@@ -58,6 +63,18 @@ class _Package(ModuleType):
 
     def __dir__(self) -> list[str]:
         return ["__version__", *_LATER, *self.__all__]
+
+
+def _api() -> ModuleType:
+    """All public names. Two hundred modules make a hundred thousand objects that stay: the
+    collector, a sixth of the time, has nothing to find among them."""
+    if "symgraph.api" in sys.modules or not gc.isenabled():
+        return importlib.import_module("symgraph.api")
+    gc.disable()
+    try:
+        return importlib.import_module("symgraph.api")
+    finally:
+        gc.enable()
 
 
 def _instead(name: str, api: ModuleType) -> str:

@@ -17,6 +17,7 @@ from symgraph.autodiff.products import *
 from symgraph.autodiff.reverse import *
 from symgraph.batching.vectorize import *
 from symgraph.compiler import compile
+from symgraph.function import Compiled as _Compiled
 from symgraph.function import Function
 from symgraph.ir.export import to_networkx
 from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, constant
@@ -88,6 +89,29 @@ def dprint(*outputs: Any, types: bool = True, file: TextIO | None = None) -> Non
       const<float64>(1.0) : float64
     """
     print(_tree_text(outputs, types), file=file)
+
+
+def view(subject: Any, path: Any = None, **options: Any) -> Any:
+    """Write an offline page about an expression, several, or a compiled function: source, rewrites,
+    kernels, loops, LLVM IR, machine code and memory, linked both ways. Returns its path.
+
+    Without a ``path`` the page goes to a temporary file that a browser opens. The options are those
+    of `drawing/notebook.py`: ``sizes``, ``until`` and ``profile``.
+    """
+    return _drawing().view(subject, path, **options)
+
+
+def _drawing() -> Any:
+    """The pictures, which stand above the public names and are loaded when one is asked for."""
+    return _importlib.import_module("symgraph.drawing.notebook")
+
+
+def _repr_html_(value: Any) -> str:
+    return str(_drawing().html_of(value))
+
+
+for _shown in (Variable, _Compiled):  # notebooks ask for it
+    setattr(_shown, _repr_html_.__name__, _repr_html_)
 
 
 def __getattr__(name: str) -> Any:

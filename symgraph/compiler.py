@@ -11,13 +11,14 @@ link       object + table -> Function
 
 from __future__ import annotations
 
-import functools
+import contextvars
 import importlib
 import itertools
 import json
-import os
+import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from symgraph import callbacks, config
@@ -30,7 +31,7 @@ from symgraph.errors import (
     UpdateError,
     VerifyError,
 )
-from symgraph.executor import Loaded, cached_object, link
+from symgraph.executor import Loaded, compiled_objects, link, prepare
 from symgraph.function import (
     Compiled,
     Definition,
@@ -48,8 +49,10 @@ from symgraph.ir.types import same_size
 from symgraph.ops import retyping
 from symgraph.ops.nests import container_class, parts_of
 from symgraph.ops.operands import as_variable
+from symgraph.profiling.progress import telling
 from symgraph.runtime.cache import Key, open_cache
-from symgraph.runtime.digest import hexdigest
+from symgraph.runtime.collecting import uncollected
+from symgraph.runtime.sources import compiler_digest
 from symgraph.scalar import Expr, variables
 from symgraph.structure import Structure
 
@@ -67,6 +70,7 @@ def compile(
     name: str = "function",
     on_unused_input: str = "raise",
     exclude: Sequence[str] = (),
+    profile: bool | None = None,
 ) -> Any:
     """Compile expressions into a function of ``inputs``.
 
@@ -77,7 +81,8 @@ def compile(
     "debug" (every rewrite, kernel and result is checked against the interpreter at every call),
     "nan" (native code; a result with NaN or infinities raises NonFiniteError, which names where
     they began), "interpret" (NumPy); ``exclude``: passes and rules to leave out, by name: a rule's
-    name is its equation (`symgraph explain --rules` lists all).
+    name is its equation (`symgraph explain --rules` lists all); ``profile``: count in the attribute
+    ``profile`` where the time of calls goes (mode "run" only; default: the setting of that name).
 
     Raises ArgumentError, UnboundVariableError and UpdateError for what cannot be a function.
 
@@ -97,7 +102,13 @@ def compile(
         raise ArgumentError(
             f"on_unused_input is 'raise' or 'ignore', not {on_unused_input!r}",
         )
-    options = {"mode": mode, **({"exclude": _excluded(exclude)} if exclude else {})}
+    if profile and mode != "run":
+        raise ArgumentError(f'only mode="run" has a profile, not mode={mode!r}')
+    counted = mode == "run" and (config.get("profile") if profile is None else profile)
+    options = {
+        "mode": mode, **({"exclude": _excluded(exclude)} if exclude else {}),
+        **({"profile": True} if counted else {}),
+    }  # fmt: skip
     d = define(inputs, outputs, updates, givens, name, on_unused_input, options)
     return build_function(d)
 
@@ -142,7 +153,15 @@ def _native(d: Definition) -> Any:
     if not segments.has_parts(simple.graph):  # nobody needs the size
         return _checked(simple)
     parts = segments.cut(simple)
-    return segments.Parted(d, parts, [_checked(p.definition) for p in parts])
+    functions = [_checked(p.definition) for p in parts]
+    if d.options.get("profile"):
+        return _profiling().joined(d, parts, functions)
+    return segments.Parted(d, parts, functions)
+
+
+def _profiling() -> Any:
+    """What only functions with a profile need."""
+    return importlib.import_module("symgraph.profiling.attach")
 
 
 def _checked(d: Definition) -> Any:
@@ -158,7 +177,10 @@ def _checked(d: Definition) -> Any:
 def _structured(d: Definition, function: Any) -> Any:
     """The function for nested inputs and outputs, which a function in parts has by itself."""
     nested = "nested" in (d.outputs.container, d.inputs.container)
-    return StructuredFunction(d, function) if nested and not function.packs else function
+    if not nested or function.packs:
+        return function
+    return _profiling().packed(d, function) if d.options.get("profile") else StructuredFunction(
+        d, function)  # fmt: skip
 
 
 # define -------------------------------------------------------------------------------------------
@@ -416,7 +438,8 @@ def native_function(d: Definition) -> Function:
         meta = {**found.meta, "callbacks": read}
         objects = {n: bytes(b) for n, b in found.sections.items()}
     else:
-        meta, objects = _compiled(d, clock)
+        with telling(d.name) as tell:
+            meta, objects = _compiled(d, clock, tell)
         if cache is not None and key is not None:
             written = [callbacks.to_text(*c) for c in meta["callbacks"]]
             cache.put(key, {**meta, "callbacks": written}, objects)
@@ -427,33 +450,67 @@ def native_function(d: Definition) -> Function:
     return function
 
 
-def _compiled(d: Definition, clock: list[float]) -> tuple[dict[str, Any], dict[str, bytes]]:
+def _compiled(
+    d: Definition, clock: list[float], tell: Callable[[str], None]
+) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The cold way, loaded when it is first needed: half of the package's import time is in it."""
     _check_told(d)
-    stages = importlib.import_module("symgraph.stages")
-    optimized = stages.optimized_graph(d)
-    clock.append(time.perf_counter())
-    program = stages.lower(d, optimized)
-    clock.append(time.perf_counter())
-    low = stages.emit(d, optimized, program)
-    clock.append(time.perf_counter())
-    objects = {"function": llvm.compile_object(low.main)}
-    for name, text in low.kernels.items():
-        key = {"text": hexdigest(text.encode())}
-        objects[name] = cached_object("kernel", key, functools.partial(str, text))
+    with _getting_ready(), uncollected():
+        stages = importlib.import_module("symgraph.stages")
+        loaded = time.perf_counter()
+        record = _profiling().CompileRecord() if d.options.get("profile") else None
+        optimized = stages.optimized_graph(d, record)
+        clock.append(time.perf_counter())
+        tell("lower")
+        program = stages.lower(d, optimized)
+        clock.append(time.perf_counter())
+        tell("emit")
+        low = stages.emit(d, optimized, program)
+        clock.append(time.perf_counter())
+    tell("llvm")
+    objects = compiled_objects(low.main, low.kernels)
     meta = {"name": d.name, "layout": low.layout, "failures": low.failures}
+    if record is not None:
+        moments = [clock[0], loaded, *clock[1:], time.perf_counter()]
+        meta["profile"] = {"rows": low.profile, "compile": record.summary(moments)}
     return {**meta, "callbacks": low.callbacks}, objects
+
+
+@contextmanager
+def _getting_ready() -> Iterator[None]:
+    """Meanwhile a thread loads LLVM and what every function calls, once in a process: both are
+    another library's work, beside which Python runs. What fails there fails again, and is told,
+    where it is needed."""
+    global _ready
+    thread = None
+    if not _ready:
+        run = contextvars.copy_context().run  # with the settings of a block
+        thread = llvm.started(threading.Thread(target=run, args=(prepare,), name="symgraph-llvm"))
+    try:
+        yield
+    finally:
+        if thread is not None:
+            thread.join()
+        _ready = True
+
+
+_ready = False
 
 
 def _linked(d: Definition, meta: Mapping[str, Any], objects: Mapping[str, bytes]) -> Function:
     constants = [c.data for c in large_constants(d.graph)]
     python = [callbacks.make(*c) for c in meta["callbacks"]]
+    counters = _profiling().Counters(len(meta["profile"]["rows"])) if "profile" in meta else None
+    words = counters.addresses() if counters is not None else None
 
     def make(slow: Any, fail: Any) -> Loaded:
-        return link(objects, meta["layout"], slow, fail, d.shared, constants, python)
+        loaded = link(objects, meta["layout"], slow, fail, d.shared, constants, python, words)
+        return loaded._replace(kept=(*loaded.kept, counters))
 
     function = Function(d, make)
     function.failures += meta["failures"]
+    if counters is not None:
+        _profiling().native(function, counters, meta)
     return function
 
 
@@ -498,31 +555,12 @@ def cache_key(d: Definition) -> Key | None:
         "updates": json.dumps([positions[s] for s in d.updates]),
         "outputs": d.outputs.container,
         "mode": " ".join([str(d.options["mode"]), *d.options.get("exclude", ())]),
+        **({"profile": "1"} if d.options.get("profile") else {}),
         "parallel": str(config.get("parallel_from")),
         "matmul": config.get("matmul"),
         "host": llvm.host_fingerprint(),
         "compiler": compiler_digest(),
     })  # fmt: skip
-
-
-_SOURCES = (
-    "", "scalar", "ir", "loops", "ops", "rewrite", "passes", "lower", "codegen", "codegen/vmath",
-    "codegen/gemm",
-)  # fmt: skip
-
-
-@functools.cache
-def compiler_digest() -> str:
-    """A hash of symgraph's own sources, by name, size and time: another version never hits."""
-    root = os.path.dirname(__file__)
-    parts = []
-    for folder in _SOURCES:
-        with os.scandir(os.path.join(root, folder)) as entries:
-            for e in sorted(entries, key=lambda e: e.name):
-                if e.name.endswith(".py"):
-                    stat = e.stat()
-                    parts.append(f"{folder}/{e.name}:{stat.st_size}:{stat.st_mtime_ns}")
-    return hexdigest("\n".join(parts).encode())
 
 
 @in_language("eval")

@@ -18,6 +18,8 @@ default. Nothing is read while importing.
 | num_threads | SYMGRAPH_NUM_THREADS | threads of a compiled function; default: usable CPUs |
 | parallel_from | SYMGRAPH_PARALLEL_FROM | nanoseconds of work from which a loop is shared out |
 | pool_size | SYMGRAPH_POOL_SIZE | bytes of freed outputs kept; None: a quarter of RAM; 0: no pool |
+| profile | SYMGRAPH_PROFILE | 1 lets every compiled function count where its time goes |
+| progress | SYMGRAPH_PROGRESS | 0: no line about long compilations on a terminal |
 | verify | SYMGRAPH_VERIFY | 1 verifies every intermediate program |
 """
 
@@ -40,6 +42,8 @@ matmul: str
 num_threads: int
 parallel_from: int
 pool_size: int | None
+profile: bool
+progress: bool
 verify: bool
 
 
@@ -160,6 +164,8 @@ SETTINGS: dict[str, Setting] = {
     "pool_size": Setting(
         "SYMGRAPH_POOL_SIZE", _optional_bytes, lambda: None, "a number of bytes, as 512M, 2G or 0"
     ),
+    "profile": Setting("SYMGRAPH_PROFILE", _flag, lambda: False, "0 or 1"),
+    "progress": Setting("SYMGRAPH_PROGRESS", _flag, lambda: True, "0 or 1"),
     "verify": Setting("SYMGRAPH_VERIFY", _flag, lambda: False, "0 or 1"),
 }
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -15,11 +16,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.codegen import llvm, pool_ir, team_ir
+from symgraph.codegen import llvm
 from symgraph.errors import TargetError
 from symgraph.runtime import abi, blas, elf, pool, special_functions, threads
 from symgraph.runtime.cache import Key, open_cache
-from symgraph.runtime.digest import digest
+from symgraph.runtime.digest import digest, hexdigest
+from symgraph.runtime.sources import compiler_digest
 from symgraph.scalar.special import LIBRARY
 
 
@@ -58,40 +60,85 @@ def load_kernel(blob: bytes, symbols: Sequence[str]) -> Any:
 def output_pool() -> pool.Pool | None:
     """The process's pool of large outputs; its machine code is kept in the disk cache."""
     names = ("pool_malloc", "pool_calloc", "pool_realloc", "pool_free", "pool_trim")
-    text = pool_ir.pool_module()
-    blob = cached_object("runtime", {"module": text}, lambda: text)
-    return pool.install(load_code(blob, names))
+    return pool.install(load_code(_runtime_object("pool"), names))
 
 
 @functools.cache
 def thread_team() -> threads.Team:
     """The process's team of threads; its machine code is kept in the disk cache."""
-    text = team_ir.team_module(threads.machine())
-    blob = cached_object("runtime", {"module": text}, lambda: text)
-    return threads.install(load_code(blob, ("team_run", "team_share", "team_threads", "team_poll")))
+    names = ("team_run", "team_share", "team_threads", "team_poll")
+    return threads.install(load_code(_runtime_object("team"), names))
 
 
-def cached_object(kind: str, ingredients: Mapping[str, str], text: Callable[[], str]) -> bytes:
-    """The object file of a module, from the cache or compiled and kept."""
+@functools.cache
+def _runtime_object(name: str) -> bytes:
+    """The object file of the pool or the team, from the cache or compiled and kept: their text is
+    written, and the writer loaded, only then."""
+    machine = threads.machine()
+
+    def text() -> str:
+        writer = importlib.import_module(f"symgraph.codegen.{name}_ir")
+        found: str = writer.pool_module() if name == "pool" else writer.team_module(machine)
+        return found
+
+    ingredients = {"module": name, "machine": machine, "compiler": compiler_digest()}
+    return cached_object("runtime", ingredients, text, llvm.CALLS)
+
+
+def cached_object(
+    kind: str, ingredients: Mapping[str, str], text: Callable[[], str], opt: int = llvm.KERNELS
+) -> bytes:
+    """The object file of a module, from the cache or compiled at the level ``opt`` and kept."""
     key = Key(kind, {**ingredients, "host": llvm.host_fingerprint()})
     cache = open_cache()
     found = cache.get(key) if cache is not None else None
     if found is not None:
         return bytes(found.sections["object"])
-    blob = llvm.compile_object(text())
+    blob = llvm.compile_object(text(), opt)
     if cache is not None:
         cache.put(key, {}, {"object": blob})
     return blob
 
 
+def prepare() -> None:
+    """Load LLVM and compile what all functions call; for a thread, so errors are left to those who
+    come later."""
+    try:
+        llvm.warm_up()
+        for name in ("pool", "team"):
+            _runtime_object(name)
+    except Exception:  # told where it is needed
+        return
+
+
+def compiled_objects(function: str, kernels: Mapping[str, str]) -> dict[str, bytes]:
+    """The object files of a function and of its kernels, those of equal text compiled once and
+    kept in the cache, as functions share them."""
+    cache, host = open_cache(), llvm.host_fingerprint()
+    keys = {text: Key("kernel", {"text": hexdigest(text.encode()), "host": host})
+            for text in kernels.values()}  # fmt: skip
+    objects: dict[str, bytes] = {}
+    if cache is not None:
+        found = {text: cache.get(key) for text, key in keys.items()}
+        objects = {t: bytes(f.sections["object"]) for t, f in found.items() if f is not None}
+    new = {text: (text, llvm.KERNELS) for text in keys if text not in objects}
+    objects.update(llvm.compile_objects({**new, "": (function, llvm.CALLS)}))
+    if cache is not None:
+        for text in new:
+            cache.put(keys[text], {}, {"object": objects[text]})
+    return {"function": objects[""], **{name: objects[text] for name, text in kernels.items()}}
+
+
 def link(
     objects: Mapping[str, bytes], layout: Sequence[Sequence[str]], slow: Any, fail: Any,
     shared: Sequence[Any], constants: Sequence[np.ndarray], python: Sequence[tuple[int, Any]] = (),
+    profile: Mapping[str, int] | None = None,
 ) -> Loaded:  # fmt: skip
     """Load the objects (the function and its kernels) and fill the table that ``layout`` describes.
 
     ``slow`` and ``fail`` are Python callables; ``shared`` have a ``cell``; ``constants`` are
-    arrays; ``python`` are the addresses of callbacks with what keeps them alive.
+    arrays; ``python`` are the addresses of callbacks with what keeps them alive; ``profile`` are
+    those that a function with a profile asks for.
     """
     if not abi.native_entry_usable():
         raise TargetError(
@@ -131,6 +178,8 @@ def link(
             table[k] = blas.blas_routine(key).address
         elif kind == "team":
             table[k] = getattr(thread_team(), key)
+        elif kind == "profile" and profile is not None:
+            table[k] = profile[key]
         elif kind == "special":
             table[k] = special_functions.special_function(key, LIBRARY[key].arity)
         else:

@@ -293,6 +293,8 @@ class Compiled:
     rebuild: Callable[..., Any]
     statistics: dict[str, Any]
     packs = False  # whether a call takes and returns nests by itself
+    _profile: Any = None
+    _book_slow: Any = None  # runs and times what native code does not take
 
     @property
     def name(self) -> str:
@@ -302,6 +304,20 @@ class Compiled:
     def graph(self) -> Graph:
         """The user's graph, before any rewriting."""
         return self.definition.graph
+
+    @property
+    def profile(self) -> Any:
+        """Where the time of the calls went; raises ArgumentError unless compiled with a profile."""
+        if self._profile is None:
+            raise ArgumentError(
+                f"{self.name} was compiled without a profile",
+                hint="sg.compile(..., profile=True), or SYMGRAPH_PROFILE=1 for all functions",
+            )
+        return self._profile
+
+    def set_profile(self, profile: Any, book_slow: Any = None) -> None:
+        """For symgraph/profiling: the profile, and what times the conversion of arguments."""
+        self._profile, self._book_slow = profile, book_slow
 
     def __reduce__(self) -> Any:
         return type(self).rebuild, (self.definition,)
@@ -326,7 +342,9 @@ class Function(Compiled, NativeBase):
         def slow(*args: Any, **keywords: Any) -> Any:
             function = me()
             assert function is not None
-            return function._slow(args, keywords)
+            work = function._slow
+            book = function._book_slow
+            return book(work, args, keywords) if book is not None else work(args, keywords)
 
         def fail(number: int, *arguments: Any) -> None:
             if number < 0:  # a callback raised

@@ -9,14 +9,12 @@ A warm start finds its artefact in the disk cache and never loads this module.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 from symgraph import config
 from symgraph.codegen import llvm
 from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
+from symgraph.codegen.profile_llvm import Profiler
 from symgraph.codegen.program_llvm import ProgramModule
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.function import Definition
@@ -25,14 +23,14 @@ from symgraph.ir.hashing import inner_graphs, large_constants
 from symgraph.ir.types import SizeCheck
 from symgraph.loops.cost import program_cost
 from symgraph.loops.legalize import legalize
-from symgraph.loops.memory import plan
-from symgraph.loops.program import Program
+from symgraph.loops.program import Branch, Loop, Program, Run
 from symgraph.lower.build import Builder, context
 from symgraph.lower.epilogues import join_epilogues
 from symgraph.lower.parallel import share_out
 from symgraph.lower.routines import realise
 from symgraph.lower.widening import widen_routines
 from symgraph.passes.pipeline import optimize
+from symgraph.runtime.collecting import uncollected
 
 
 class Lowered(NamedTuple):
@@ -45,6 +43,7 @@ class Lowered(NamedTuple):
     layout: list[list[str]]
     failures: list[dict[str, Any]]
     callbacks: list[tuple[Graph, tuple[str, ...]]]
+    profile: list[dict[str, Any]] | None = None  # the rows of a function that counts
 
     @property
     def text(self) -> str:
@@ -55,20 +54,11 @@ class Lowered(NamedTuple):
     def assembly(self) -> str:
         """The machine code of all modules for reading."""
         modules = {**self.kernels, "function": self.main}
-        return "\n".join(f"# {name}\n{llvm.assembly(text)}" for name, text in modules.items())
-
-
-@contextmanager
-def uncollected() -> Iterator[None]:
-    """No garbage collection meanwhile: a stage makes a million objects of a large graph, nearly all
-    of which stay, and the collector would go over all of them again and again."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
+        level = {"function": llvm.CALLS}
+        return "\n".join(
+            f"# {name}\n{llvm.assembly(text, level.get(name, llvm.KERNELS))}"
+            for name, text in modules.items()
+        )
 
 
 @uncollected()
@@ -102,8 +92,9 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
     host = llvm.host()
     module = ModuleWriter(host.features)
     least = config.get("parallel_from")
-    programs = ProgramModule(module, host.vector_bits, host.features, least)
     legal = legalize(share_out(program))
+    profile = Profiler(_kernel_origins(legal)) if d.options.get("profile") else None
+    programs = ProgramModule(module, host.vector_bits, host.features, least, profile)
     if config.get("matmul") == "own":
         legal = join_epilogues(legal)
     main = programs.emit(legal)
@@ -114,13 +105,13 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
         tuple(Port(v.dtype, v.shape) for v in d.shared),
         program.sizes,
         tuple(_unnamed(c) for c in d.checks) + _update_checks(d, count),
-        plan(legal).total(),
+        programs.plan.total(),
         bool(d.updates),
         d.outputs.container if d.outputs.container != "nested" else "tuple",
         program_cost(program),
     )
-    emit_entry(module, programs.table, signature, main)
-    places = _Places(d.graph) if programs.failures else None
+    emit_entry(module, programs.table, signature, main, profile)
+    places = _Places(d.graph) if programs.failures or profile else None
     failures = [places.record(f) for f in programs.failures] if places else []
     return Lowered(
         optimized,
@@ -130,7 +121,25 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
         programs.table.layout(),
         failures,
         programs.callbacks,
+        [places.row(r) for r in profile.rows] if profile and places else None,
     )
+
+
+def _kernel_origins(program: Program) -> dict[str, tuple[Any, ...]]:
+    """The lines of every kernel and phase by name, before kernels become part of other steps."""
+    found: dict[str, tuple[Any, ...]] = {}
+    waiting = [program]
+    while waiting:
+        for step in waiting.pop().steps:
+            match step:
+                case Run():
+                    names = [step.kernel.name, *(p.kernel.name for p in step.phases)]
+                    found.update(dict.fromkeys(names, step.origins))
+                case Loop():
+                    waiting.append(step.body)
+                case Branch():
+                    waiting += [step.then, step.otherwise]
+    return found
 
 
 def _unnamed(check: SizeCheck) -> tuple[Any, Any, str]:
@@ -178,3 +187,8 @@ class _Places:
             path = min((p for p, _ in found), key=lambda p: (len(p), [-k for k in p]), default=())
         fields = {"code": failure.code, "what": failure.what, "hint": failure.hint}
         return {**fields, "path": list(path)}
+
+    def row(self, row: Any) -> dict[str, Any]:
+        """What a function keeps of a row of its profile: the user's nodes by their paths."""
+        paths = dict.fromkeys(p for o in row.origins for p, _ in self.of.get(o, ()))
+        return {**row._asdict(), "origins": [list(p) for p in sorted(paths)]}

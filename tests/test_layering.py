@@ -30,6 +30,7 @@ LAYERS = [line.split() for line in CONTRACT["symgraph:layers"]["order"].strip().
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 ENTRY = CONTRACT["symgraph:entry"]["modules"].split()
 THIRD_PARTY = {k: v.split() for k, v in CONTRACT["symgraph:third_party"].items()}
+DOORS = {k: v.split() for k, v in CONTRACT["symgraph:doors"].items()}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
@@ -112,6 +113,8 @@ def own_problem(here: str, there: str, in_function: bool) -> str:
 
 def foreign_problem(inner: str, top: str, in_function: bool) -> str:
     if top in sys.stdlib_module_names or top == "numpy":
+        return ""
+    if any(fnmatch(inner, pattern) for pattern in DOORS.get(top, [])):
         return ""
     if not in_function:
         return f"{top} imported at the top of a file"

@@ -8,7 +8,7 @@ import importlib
 import string
 from typing import Any
 
-from symgraph.cli.console import bytes_text, table, write, write_json
+from symgraph.cli.console import bytes_text, cut, table, write, write_json
 from symgraph.cli.problems import SubjectError
 from symgraph.runtime.artifact import Difference, Key, why
 from symgraph.runtime.cache import Cache, Entry, open_cache
@@ -41,7 +41,7 @@ def _ls(cache: Cache, arguments: argparse.Namespace) -> int:
     rows = [
         (e.hexdigest[:12], e.kind, _name(e), bytes_text(e.size), _when(e.used)) for e in entries
     ]
-    write(table(("entry", "kind", "name", "size", "last used"), rows, right=[3]))
+    write(cut(table(("entry", "kind", "name", "size", "last used"), rows, right=[3])))
     return 0
 
 
@@ -171,3 +171,4 @@ _VERBS = {
     "dir": _dir, "ls": _ls, "stats": _stats, "verify": _verify, "prune": _prune, "clear": _clear,
     "why": _why,
 }  # fmt: skip
+_VERBS |= {"where": _dir, "list": _ls, "size": _stats}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -50,6 +51,16 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], right: Sequence[in
             "  ".join(c.rjust(w) if k in right else c.ljust(w) for k, (c, w) in pairs).rstrip()
         )
     return "\n".join(lines)
+
+
+def cut(text: str) -> str:
+    """The lines as long as the terminal is wide; whole where the output is no terminal, since a
+    reader further down the pipe wants all of them."""
+    if not sys.stdout.isatty():
+        return text
+    width = max(20, shutil.get_terminal_size().columns)
+    lines = text.split("\n")
+    return "\n".join(x if len(x) <= width else x[: width - 1] + "~" for x in lines)
 
 
 def bytes_text(count: float) -> str:

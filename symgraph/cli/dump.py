@@ -6,9 +6,10 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from symgraph import segments, stages
+from symgraph.cli import dump_diff, dump_filters
 from symgraph.cli.console import json_text, printable, write
 from symgraph.cli.main import FORMATS
 from symgraph.cli.problems import SubjectError
@@ -45,7 +46,17 @@ def run(arguments: argparse.Namespace) -> int:
     if form in _NOT.get(stage, ()):
         able = ", ".join(f for f in FORMATS if f not in _NOT[stage])
         raise SubjectError(f"dump: stage {stage} has no format {form}", hint=f"it has {able}")
-    text = shown(arguments.subject, stage, form, arguments.origins)
+    if arguments.diff:
+        return _diff(arguments, stage, form)
+    if arguments.subject is None:
+        raise SubjectError("dump: no subject is given", hint="or two, behind --diff")
+    if arguments.only is not None and form != "text":
+        raise SubjectError("dump: --only is for --format text", hint="leave --format out")
+    asked = Asked(arguments.subject, stage, form, arguments.origins, arguments.after,
+                  arguments.redact)  # fmt: skip
+    text = shown(asked)
+    if arguments.only is not None:
+        text = dump_filters.only(text, arguments.only, stage)
     if arguments.output and arguments.output != "-":
         Path(arguments.output).write_text(text if text.endswith("\n") else text + "\n", "utf-8")
     else:
@@ -53,15 +64,71 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def shown(subject: str, stage: str, form: str, origins: bool = False) -> str:
+class Asked(NamedTuple):
+    """What is to be shown."""
+
+    subject: str
+    stage: str
+    form: str
+    origins: bool = False
+    after: str | None = None
+    redact: bool = False
+
+
+def shown(asked: Asked) -> str:
     """The text of a stage in a format."""
-    d, words = definition(subject)
+    d, words = definition(asked.subject)
+    if not asked.redact:
+        return _of_definition(asked, d, words)
+    with dump_filters.redacted(d, words) as (hidden, others):
+        text = _of_definition(asked._replace(subject="subject"), hidden, others)
+        return dump_filters.without_sizes_and_data(text, d)
+
+
+def _of_definition(asked: Asked, d: Definition, words: list[str]) -> str:
+    subject, stage, form, origins = asked[:4]
+    if asked.after is not None:
+        if stage not in ("graph", "optimized"):
+            raise SubjectError("dump: --after shows a graph", hint="leave --stage out")
+        if made_sizes.in_graph(d.graph):
+            d = segments.simplified(d)
+        graph = dump_filters.graph_after(d, asked.after)
+        return _graph(subject, f"after {asked.after}", form, d, words, graph, origins)
     if stage != "graph" and made_sizes.in_graph(d.graph):
         simple = segments.simplified(d)
         if segments.has_parts(simple.graph):
             return _parts(subject, stage, form, origins, segments.cut(simple))
         d = simple
     return _shown(subject, stage, form, origins, d, words)
+
+
+def _diff(arguments: argparse.Namespace, stage: str, form: str) -> int:
+    """Print what differs between two subjects; 1 when something does."""
+    if form not in ("text", "json"):
+        raise SubjectError("dump: --diff is for --format text and json")
+    first, second = arguments.diff
+    if stage in ("graph", "optimized"):
+        lines = dump_diff.graph_lines(_graph_of(first, stage), _graph_of(second, stage))
+    else:
+        lines = dump_diff.text_lines(*(_unnamed(s, stage) for s in (first, second)))
+    if form == "json":
+        content = {"first": first, "second": second, "stage": stage, "lines": lines}
+        text = json_text("dump.diff", {**content, "equal": not lines})
+    else:
+        text = "\n".join(lines) if lines else f"no difference at stage {stage}"
+    write(text)
+    return 1 if lines else 0
+
+
+def _unnamed(subject: str, stage: str) -> str:
+    """The text of a stage without the name of the function."""
+    d, words = definition(subject)
+    return _of_definition(Asked(subject, stage, "text"), d._replace(name="function"), words)
+
+
+def _graph_of(subject: str, stage: str) -> Graph:
+    d, _ = definition(subject)
+    return d.graph if stage == "graph" else stages.optimized_graph(d)
 
 
 def _parts(subject: str, stage: str, form: str, origins: bool, parts: list[segments.Part]) -> str:

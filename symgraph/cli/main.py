@@ -34,10 +34,13 @@ examples:
   symgraph dump examples/digits_mlp.py:loss --stage optimized --format tree
   symgraph dump examples/digits_mlp.py:loss --stage scheduled
   symgraph dump examples/digits_mlp.py:loss --stage optimized -o loss.html
+  symgraph view examples/digits_mlp.py:step -o step.html
   symgraph explain SG101
   symgraph explain examples/digits_mlp.py:loss --node 3
+  symgraph profile examples/digits_mlp.py --html profile.html
 
-exit status: 0 done, 1 a problem was found, 2 wrong arguments or subject
+exit status: 0 done, 1 a problem was found, 2 wrong arguments or subject, 130 interrupted,
+141 whoever read the output went away; of a profiled script its own
 """
 
 
@@ -50,8 +53,10 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     top.add_argument("--version", action="store_true", help="show the version and exit")
-    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")  # help.txt shows them
     _add_dump(commands)
+    _add_profile(commands)
+    _add_view(commands)
     _add_cache(commands)
     one = _command(
         commands, "explain", "the page of an error code; the story of a node; words of Theano"
@@ -72,14 +77,20 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("--rules", action="store_true", help="the rewrite rules, those with CODE")
     one = _command(commands, "ops", "the operations of the tensor graph")
     one.add_argument("pattern", nargs="?", metavar="WORD", help="only those whose name contains it")
+    one = _command(commands, "completion", "completion for a shell; see docs/command-line.md")
+    one.add_argument("shell", choices=("bash", "zsh", "fish"))
     one = _command(commands, "doctor", "check this installation, and the mend of what is wrong")
     one.add_argument("--bundle", metavar="FILE", help="write all findings there, without names")
     one.add_argument("--quick", action="store_true", help="without self-tests and speed")
     return top
 
 
-def _command(commands: argparse._SubParsersAction, name: str, what: str) -> argparse.ArgumentParser:
-    made: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what + ".")
+def _command(
+    commands: argparse._SubParsersAction, name: str, what: str, *aliases: str
+) -> argparse.ArgumentParser:
+    made: argparse.ArgumentParser = commands.add_parser(
+        name, help=what, description=what + ".", aliases=aliases
+    )
     made.add_argument("--json", action="store_true", help="one JSON object instead of text")
     return made
 
@@ -87,7 +98,7 @@ def _command(commands: argparse._SubParsersAction, name: str, what: str) -> argp
 def _add_dump(commands: argparse._SubParsersAction) -> None:
     what = "a program at one of its stages, from graph to machine code"
     one = commands.add_parser("dump", help=what, description=what + ".")
-    one.add_argument("subject", metavar="SUBJECT", help=_SUBJECT)
+    one.add_argument("subject", nargs="?", metavar="SUBJECT", help=_SUBJECT)
     one.add_argument("--stage", choices=STAGES, default="graph", help="default: graph")
     one.add_argument(
         "--format", choices=FORMATS, help="default: by the suffix of FILE, else text"
@@ -95,17 +106,59 @@ def _add_dump(commands: argparse._SubParsersAction) -> None:
     one.add_argument("-o", "--output", metavar="FILE", help="write there instead of printing")
     one.add_argument("--origins", action="store_true", help="text: show the user's lines")
     one.add_argument(
+        "--diff", nargs=2, metavar=("A", "B"), help="what differs between two subjects; status 1"
+    )
+    one.add_argument(
+        "--after", metavar="RULE", help="the graph when a rule or pass of this name had fired last"
+    )
+    one.add_argument("--only", metavar="REGEX", help="text: only nodes or kernels that match")
+    one.add_argument(
+        "--redact", action="store_true", help="without your names, files and values of arrays"
+    )
+    one.add_argument(
         "--json", action="store_const", const="json", dest="format", help="= --format json"
     )
+
+
+def _add_profile(commands: argparse._SubParsersAction) -> None:
+    what = "where the time of compiled functions goes, by kernel, operation and line"
+    one = _command(commands, "profile", what)
+    one.add_argument("--by", choices=("kernel", "op", "line"), default="kernel", help="the rows")
+    one.add_argument("--html", metavar="FILE", help="write a page with flame graph and roofline")
+    one.add_argument("--trace", metavar="FILE", help="write a trace for Perfetto or Chrome")
+    one.add_argument("--compare", metavar="FILE", help="with a profile that --json wrote")
+    one.add_argument(
+        "--size", metavar="NAME=N", action="append", default=[], help="of SUBJECT: a size's value"
+    )
+    one.add_argument(
+        "--seconds", metavar="S", type=float, default=1.0, help="of SUBJECT: how long (default 1)"
+    )
+    words = "script.py, which is run with its arguments; or " + _SUBJECT
+    one.add_argument("target", metavar="SCRIPT|SUBJECT", help=words)
+    one.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="of SCRIPT")
+
+
+def _add_view(commands: argparse._SubParsersAction) -> None:
+    one = _command(
+        commands, "view", "one offline page: source, rewrites, kernels, code and memory, linked"
+    )
+    one.add_argument("subject", metavar="SUBJECT", help=_SUBJECT)
+    one.add_argument("-o", "--output", metavar="FILE", help="default: the subject's name, .html")
+    one.add_argument("--until", choices=STAGES, default="asm", help="last stage; default: asm")
+    one.add_argument(
+        "--size", metavar="NAME=N", action="append", help="a size in the memory plan; default: 64"
+    )
+    one.add_argument("--profile", metavar="FILE", help="of symgraph profile --json: times as heat")
+    one.add_argument("--open", action="store_true", help="show the page in a browser")
 
 
 def _add_cache(commands: argparse._SubParsersAction) -> None:
     what = "the disk cache of compiled functions"
     cache = commands.add_parser("cache", help=what, description=what + ".")
     verbs = cache.add_subparsers(dest="verb", metavar="VERB", required=True)
-    _command(verbs, "dir", "where it is")
-    _command(verbs, "ls", "its entries, the most recently used first")
-    _command(verbs, "stats", "how much it holds")
+    _command(verbs, "dir", "where it is", "where")
+    _command(verbs, "ls", "its entries, the most recently used first", "list")
+    _command(verbs, "stats", "how much it holds", "size")
     _command(verbs, "verify", "check every entry and remove the damaged ones")
     _command(verbs, "prune", "remove the least recently used entries above the size cap")
     _command(verbs, "clear", "remove all entries")

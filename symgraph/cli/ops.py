@@ -7,7 +7,7 @@ import inspect
 from typing import Any
 
 from symgraph import api
-from symgraph.cli.console import table, write, write_json
+from symgraph.cli.console import cut, table, write, write_json
 from symgraph.ir.op import OPS
 
 assert api  # importing the public names fills the registry
@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
         (r["name"], r["realised"], "yes" if r["differentiable"] else "no", r["summary"])
         for r in rows
     ]
-    write(table(("op", "realised", "grad", "meaning"), cells) if rows else "no such op")
+    text = table(("op", "realised", "grad", "meaning"), cells)
+    write(cut(text) if rows else "no such op")
     return 0 if rows else 1
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from symgraph import dtypes
+from symgraph.codegen.profile_llvm import ENTRY_ROWS, Profiler
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import ModuleWriter, Value
@@ -49,16 +50,21 @@ class Signature(NamedTuple):
     work: Size = 0  # of a call, in picoseconds
 
 
-def emit_entry(module: ModuleWriter, table: Table, signature: Signature, program: str) -> str:
+def emit_entry(
+    module: ModuleWriter, table: Table, signature: Signature, program: str,
+    profile: Profiler | None = None,
+) -> str:  # fmt: skip
     """Write the function ``entry``; ``program`` is the function it runs."""
-    _Entry(module, table, signature, program).write()
+    _Entry(module, table, signature, program, profile).write()
     return "entry"
 
 
 class _Entry:
     def __init__(
-        self, module: ModuleWriter, table: Table, signature: Signature, program: str
-    ) -> None:
+        self, module: ModuleWriter, table: Table, signature: Signature, program: str,
+        profile: Profiler | None,
+    ) -> None:  # fmt: skip
+        self.module, self.profile, self.frame = module, profile, ""
         params = [
             ("ptr", "self", ""),
             ("ptr", "args", ""),
@@ -77,6 +83,7 @@ class _Entry:
         fn = self.fn
         where = fn.val(f"getelementptr i8, ptr %self, i64 {abi.HDR + 8}")
         self.context = fn.fresh(f"load ptr, ptr {where}")
+        start = self.profile.clock(fn, self.table, self.context) if self.profile else ""
         self.slow = fn.label("slow")
         count = fn.val(f"and i64 %nargsf, {abi.NARGS_MASK}")
         right = fn.val(f"icmp eq i64 {count}, {len(self.signature.inputs)}")
@@ -87,13 +94,42 @@ class _Entry:
         for name, value in self.sizes.items():
             self.values.bind(name, (value, 1))
         self._size_conditions()
+        if self.profile:
+            self.frame = self.profile.begin(fn, self.table, start, self.context)
+        self._mark("arguments")
         outputs = [self._output(port) for port in self.signature.outputs]
+        self._mark("outputs", self._bytes_of_outputs())
         self._run(data, outputs)
         self._drop_blocks()
         fn.block(self.slow)
         callee, slow = self._api("PyObject_Vectorcall"), self._api("slow")
         result = fn.fresh(f"call ptr {callee}(ptr {slow}, ptr %args, i64 {count}, ptr %kw)")
         fn.ret("ptr", result)
+
+    # profile --------------------------------------------------------------------------------------
+
+    def _mark(self, row: str, moved: Size = 0) -> None:
+        if self.profile:
+            self.profile.mark(
+                self.fn, self.module, self.table, ENTRY_ROWS.index(row),
+                moved=self.values.uniform(moved), frame=self.frame, at=self.context,
+            )  # fmt: skip
+
+    def _bytes_of_outputs(self) -> Size:
+        total = as_expr(0)
+        for port in self.signature.outputs:
+            total = total + as_expr(elements(port.shape)) * dtypes.itemsize(port.dtype)
+        return as_size(total)
+
+    def _finish(self) -> None:
+        """The end of a call's profile."""
+        if self.profile:
+            self._mark("return")
+            whole = as_size(as_expr(self.signature.arena) + as_expr(self._bytes_of_outputs()))
+            with self.values.inside():
+                size = self.values.uniform(whole)
+            self.profile.peak(self.fn, self.table, size, self.context)
+            self.profile.finish(self.fn, self.table, self.frame, self.context)
 
     # helpers --------------------------------------------------------------------------------------
 
@@ -336,7 +372,8 @@ class _Entry:
         fn, signature = self.fn, self.signature
         arena, release = self._arena()
         thread = self._release_gil()
-        words = [f"ptr {self.context}", f"ptr {arena}"]
+        self._mark("temporaries", signature.arena)
+        words = [f"ptr {self.context}", f"ptr {arena}", *[f"ptr {self.frame}"] * bool(self.frame)]
         words += [f"i64 {self.sizes[var(s)]}" for s in signature.sizes]
         words += [f"ptr {p}" for p in (*data, *outputs)]
         status = fn.fresh(f"call i32 @{self.program}({', '.join(words)})")
@@ -397,6 +434,8 @@ class _Entry:
 
     def _failed(self, status: Value) -> None:
         fn = self.fn
+        with self.values.inside():
+            self._finish()
         self._drop_all()
         stopped = fn.fresh(f"icmp eq i32 {status}, {INTERRUPTED}")
         fn.if_(stopped, lambda: fn.ret("ptr", "null"))  # with the exception of the signal's handler
@@ -420,6 +459,7 @@ class _Entry:
     def _return(self) -> None:
         fn = self.fn
         if self.signature.container == "single":
+            self._finish()
             fn.ret("ptr", self.made[0])
             return
         kind = "PyTuple" if self.signature.container == "tuple" else "PyList"
@@ -428,6 +468,7 @@ class _Entry:
         for k, made in enumerate(self.made):
             put = self._api(f"{kind}_SetItem")
             fn.fresh(f"call i32 {put}(ptr {pack}, i64 {k}, ptr {made})")  # steals the reference
+        self._finish()
         fn.ret("ptr", pack)
 
 

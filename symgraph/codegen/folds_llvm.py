@@ -162,7 +162,7 @@ class Folds:
             for s, long, (held, new) in zip(self.folds, self.long, pairs, strict=True):
                 kind = llvm_type(s.names[0].dtype, self.width)
                 for k, x in enumerate(new):
-                    out += self._two_sum(kind, held[2 * k], held[2 * k + 1], x) if long else [x]
+                    out += two_sum(self.fn, kind, held[2 * k], held[2 * k + 1], x) if long else [x]
             return out
 
         def blocks(i: Value, carried: list[Value]) -> list[Value]:
@@ -189,15 +189,6 @@ class Folds:
             self._finished(s, held) if long else held
             for s, long, held in zip(self.folds, self.long, split, strict=True)
         ]
-
-    def _two_sum(self, kind: str, total: Value, error: Value, x: Value) -> list[Value]:
-        fn = self.fn
-        new = fn.val(f"fadd {kind} {total}, {x}")
-        part = fn.val(f"fsub {kind} {new}, {total}")
-        lost = fn.val(f"fsub {kind} {new}, {part}")
-        lost = fn.val(f"fsub {kind} {total}, {lost}")
-        rest = fn.val(f"fsub {kind} {x}, {part}")
-        return [new, fn.val(f"fadd {kind} {error}, {fn.val(f'fadd {kind} {lost}, {rest}')}")]
 
     def _finished(self, s: Fold, sums: list[Value]) -> list[Value]:
         """Totals with their errors. An infinite total has a NaN error: it is the answer alone."""
@@ -240,6 +231,21 @@ class Folds:
             finals = self._combine(s, half, parts[0], parts[1])
             width = half
         return finals
+
+
+def two_sum(fn: FunctionWriter, kind: str, total: Value, error: Value, x: Value) -> list[Value]:
+    """A total with one more term, and the rounding errors so far with its own (Knuth).
+
+    >>> fn = FunctionWriter("f", [("double", n, "") for n in "tex"])
+    >>> two_sum(fn, "double", "%t", "%e", "%x")
+    ['%v1', '%v7']
+    """
+    new = fn.val(f"fadd {kind} {total}, {x}")
+    part = fn.val(f"fsub {kind} {new}, {total}")
+    lost = fn.val(f"fsub {kind} {new}, {part}")
+    lost = fn.val(f"fsub {kind} {total}, {lost}")
+    rest = fn.val(f"fsub {kind} {x}, {part}")
+    return [new, fn.val(f"fadd {kind} {error}, {fn.val(f'fadd {kind} {lost}, {rest}')}")]
 
 
 def part_of(fn: FunctionWriter, v: Value, dtype: str, width: int, start: int) -> Value:

@@ -10,15 +10,16 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 from symgraph import dtypes
-from symgraph.codegen import positions_llvm
+from symgraph.codegen import positions_llvm, running_llvm
 from symgraph.codegen import scalar_llvm as scalars
-from symgraph.codegen.folds_llvm import Folds, join
+from symgraph.codegen.folds_llvm import Folds, join, most_of
 from symgraph.codegen.library_llvm import library_functions, parameter
 from symgraph.codegen.literals import lane_numbers, llvm_type, memory_type
 from symgraph.codegen.squares_llvm import emit_turned
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
+from symgraph.loops.running import running
 from symgraph.loops.statements import (
     Alloc,
     Fold,
@@ -108,8 +109,11 @@ class _Loops:
 
     def _if(self, s: If) -> None:
         def then() -> None:
+            before = self.values.bounds
+            self.values.bounds = before | _bounds(s.cond)
             with self.values.inside():
                 self.body(s.body)
+            self.values.bounds = before
 
         self.fn.if_(self.values.uniform(s.cond), then)
 
@@ -214,7 +218,10 @@ class _Loops:
         for f in folds:
             self._hoist(f)
         rest = positions_llvm.offset(s)
-        if s.combiner == "next":
+        found = running(s) if s.combiner == "next" and s.kind == "vector" else None
+        if found is not None and self.values.lanes == 1:
+            running_llvm.emit(self, s, extent, found, self.vector_bits)
+        elif s.combiner == "next":
             self._recurrence(s, extent)
         elif rest is not None:
             positions_llvm.emit(self, s, extent, lanes, rest)
@@ -258,8 +265,9 @@ class _Loops:
             lanes *= 4
         elif any(isinstance(x, Fold) and x.combiner == "next" for x in walk(s.body)):
             lanes *= 2  # each turn waits for the one before: two chains at once
-        if isinstance(s.extent, int):
-            while lanes // 2 >= s.extent and lanes > 1:
+        most = most_of(s.extent)
+        if most is not None:
+            while lanes // 2 >= most and lanes > 1:
                 lanes //= 2
         return lanes
 
@@ -300,6 +308,19 @@ class _Loops:
         for a in candidates if root in moving else [root]:
             if a not in moving and (a.op in SCALAR_OPS or a.op == "load") and _safe(a):
                 self.values.emit(a)
+
+
+def _bounds(cond: Expr) -> dict[Expr, int]:
+    """What a condition says of the most that sizes can be."""
+    found: dict[Expr, int] = {}
+    stack = [cond]
+    while stack:
+        e = stack.pop()
+        if e.op == "and":
+            stack += e.args
+        elif e.op == "le" and e.args[0].op == "var" and e.args[1].is_const:
+            found[e.args[0]] = e.args[1].value
+    return found
 
 
 def _safe(e: Expr) -> bool:

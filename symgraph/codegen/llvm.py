@@ -1,4 +1,4 @@
-"""The only door to LLVM: text in, machine code out. llvmlite is imported when it is first needed.
+"""The only door to LLVM: text in, machine code out. The library is loaded when it is first needed.
 
 No IR passes are run: our text is explicit vectors without redundancy, on which they cost twice the
 time and gain nothing. Contexts live as long as a module, target machines as long as a thread.
@@ -6,13 +6,14 @@ time and gain nothing. Contexts live as long as a module, target machines as lon
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import itertools
 import os
 import re
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from symgraph.errors import TargetError, VerifyError
@@ -30,24 +31,34 @@ class HostTarget(NamedTuple):
     llvm: str
 
 
+CALLS = 0  # the code generator's level for a function that mostly calls others: a tenth of the time
+KERNELS = 2  # and for one with loops over elements
+SHARED_FROM = 20_000  # characters of text from which a second thread is worth it
+
 _machines = threading.local()
 _library_numbers = itertools.count()
 _host: HostTarget | None = None
 _jit: Any = None
-_ready = False
 _setup_lock = threading.Lock()
 
 
+def _library() -> Any:
+    """LLVM itself. Our half of its door is imported here, since a warm start needs none of it."""
+    with _setup_lock:
+        return importlib.import_module("symgraph.codegen.libllvm").library()
+
+
+def warm_up() -> None:
+    """Load LLVM and make a target machine: what a thread may do while others are busy."""
+    _machine(CALLS)
+
+
 def _binding() -> Any:
-    """llvmlite.binding with the native target ready; later calls only look it up."""
+    """llvmlite.binding with the native target ready, for what is rare."""
     import llvmlite.binding
 
-    global _ready
-    with _setup_lock:
-        if not _ready:
-            llvmlite.binding.initialize_native_target()
-            llvmlite.binding.initialize_native_asmprinter()
-            _ready = True
+    llvmlite.binding.initialize_native_target()
+    llvmlite.binding.initialize_native_asmprinter()
     return llvmlite.binding
 
 
@@ -74,16 +85,15 @@ def remember_host(target: HostTarget) -> None:
 
 
 def _ask_host() -> HostTarget:
-    lb = _binding()
-    triple = lb.get_process_triple()
-    flags = lb.get_host_cpu_features()
+    library = _library()
+    triple, cpu, features = library.host()
+    flags = set(features.split(","))
     x86 = triple.startswith(("x86_64", "i686"))
     bits = 128
     if x86:
-        bits = 512 if flags.get("avx512f") else 256 if flags.get("avx2") else 128
-    version = ".".join(str(part) for part in lb.llvm_version_info)
-    has_fma = bool(flags.get("fma")) if x86 else True
-    return HostTarget(lb.get_host_cpu_name(), flags.flatten(), bits, has_fma, triple, version)
+        bits = 512 if "+avx512f" in flags else 256 if "+avx2" in flags else 128
+    has_fma = "+fma" in flags if x86 else True
+    return HostTarget(cpu, features, bits, has_fma, triple, library.version())
 
 
 def can_generate(triple: str) -> bool:
@@ -135,7 +145,7 @@ def _installed_llvmlite() -> list[str]:
 # compiling ----------------------------------------------------------------------------------------
 
 
-def compile_object(text: str, opt: int = 2) -> bytes:
+def compile_object(text: str, opt: int = KERNELS) -> bytes:
     """The object file of a module: position-independent machine code for the host.
 
     `opt` is the code generator's level, 0 to 3. Raises TargetError for a processor without fused
@@ -144,14 +154,61 @@ def compile_object(text: str, opt: int = 2) -> bytes:
     >>> compile_object("define i32 @f() {\\n  ret i32 7\\n}")[1:4]
     b'ELF'
     """
-    data: bytes = _machine(opt).emit_object(_parse(text))
-    return data
+    return _emit(text, opt, True)
 
 
-def assembly(text: str, opt: int = 2) -> str:
+def compile_objects(texts: Mapping[str, tuple[str, int]]) -> dict[str, bytes]:
+    """The object files of several modules, each a text with its level, by as many threads as there
+    are processors; errors are compile_object's.
+
+    >>> compile_objects({"f": ("define i32 @f() {\\n  ret i32 7\\n}", 0)})["f"][1:4]
+    b'ELF'
+    """
+    large = sum(len(text) for text, _ in texts.values()) >= SHARED_FROM
+    waiting = sorted(texts, key=lambda name: len(texts[name][0]))  # the largest goes first
+    done: dict[str, bytes] = {}
+    failed: list[BaseException] = []
+
+    def work() -> None:
+        while waiting and not failed:
+            try:
+                name = waiting.pop()
+            except IndexError:  # taken by another thread just now
+                return
+            try:
+                done[name] = compile_object(*texts[name])
+            except BaseException as error:
+                failed.append(error)
+
+    count = min(len(texts), processors()) if large else 1
+    others = [threading.Thread(target=work, name="symgraph-llvm") for _ in range(count - 1)]
+    running = [thread for thread in map(started, others) if thread is not None]
+    work()
+    for thread in running:
+        thread.join()
+    if failed:
+        raise failed[0]
+    return {name: done[name] for name in texts}
+
+
+def started(thread: threading.Thread) -> threading.Thread | None:
+    """The thread, running; None where there can be no other, as while Python ends."""
+    try:
+        thread.start()
+    except RuntimeError:
+        return None
+    return thread
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def assembly(text: str, opt: int = KERNELS) -> str:
     """The assembly language of a module for the host; errors are compile_object's."""
-    result: str = _machine(opt).emit_assembly(_parse(text))
-    return result
+    return _emit(text, opt, False).decode()
 
 
 def _machine(opt: int) -> Any:
@@ -165,28 +222,20 @@ def _machine(opt: int) -> Any:
                 f"the processor {target.cpu} has no fused multiply-add",
                 hint="symgraph needs x86-64-v3 (2013) or aarch64",
             )
-        machine = kept[opt] = (
-            _binding()
-            .Target.from_triple(target.triple)
-            .create_target_machine(
-                cpu=target.cpu,
-                features=target.features,
-                opt=opt,
-                reloc="pic",
-                codemodel="small",
-            )
-        )
+        library = _library()
+        door = importlib.import_module("symgraph.codegen.libllvm")
+        machine = door.Machine(library, target.triple, target.cpu, target.features, opt)
+        kept[opt] = machine
     return machine
 
 
-def _parse(text: str) -> Any:
-    lb = _binding()
+def _emit(text: str, opt: int, as_object: bool) -> bytes:
+    machine = _machine(opt)
     try:
-        module = lb.parse_assembly(text, lb.create_context())
-        module.verify()
+        data: bytes = machine.emit(text, as_object)
     except RuntimeError as error:
         raise VerifyError(_explain(text, str(error))) from None
-    return module
+    return data
 
 
 def _explain(text: str, message: str) -> str:
@@ -224,9 +273,12 @@ def load_orc(data: bytes, symbols: Sequence[str]) -> OrcLibrary:
     `symbols` are those to be asked for.
     """
     global _jit
-    lb, machine = _binding(), _machine(2)
+    lb, target = _binding(), host()
     with _setup_lock:
         if _jit is None:
+            machine = lb.Target.from_triple(target.triple).create_target_machine(
+                cpu=target.cpu, features=target.features, opt=2, reloc="pic", codemodel="small"
+            )
             _jit = lb.create_lljit_compiler(machine)
     builder = lb.JITLibraryBuilder().add_object_img(data).add_current_process()
     for symbol in symbols:

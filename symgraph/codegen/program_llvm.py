@@ -2,26 +2,29 @@
 
     i32 name(ptr table, ptr arena, i64 sizes..., ptr inputs..., ptr outputs...)
 
+In a function with a profile (profile_llvm.py) the frame of the call comes after the arena.
+
 The result is 0, or the number of the failure (counted from 1) that stopped it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgraph import config, dtypes
-from symgraph.codegen import blas_llvm, gemm_llvm, lapack_llvm, team_llvm
+from symgraph.codegen import blas_llvm, team_llvm
 from symgraph.codegen.kernel_llvm import emit_kernel
 from symgraph.codegen.library_llvm import library_functions
+from symgraph.codegen.profile_llvm import Profiler
+from symgraph.codegen.profile_llvm import Row as ProfileRow
 from symgraph.codegen.share_llvm import Sharing, context_of, memcpy, typed
-from symgraph.codegen.sort_llvm import emit_sort
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.cost import loop_turns, turn_cost
-from symgraph.loops.memory import ALIGNMENT, nbytes, plan
+from symgraph.loops.memory import ALIGNMENT, Plan, nbytes, plan
 from symgraph.loops.program import (
     ENDLESS,
     INTERRUPTED,
@@ -39,7 +42,16 @@ from symgraph.loops.program import (
     Step,
 )
 from symgraph.loops.statements import Kernel
+from symgraph.loops.work import Work, phase_work, step_work
+from symgraph.runtime.later import Later
 from symgraph.scalar import as_expr, as_size, var
+
+if TYPE_CHECKING:
+    from symgraph.codegen import gemm_llvm, lapack_llvm, sort_llvm
+else:
+    gemm_llvm = Later("symgraph.codegen.gemm_llvm")
+    lapack_llvm = Later("symgraph.codegen.lapack_llvm")
+    sort_llvm = Later("symgraph.codegen.sort_llvm")
 
 POLL = 1_000_000_000  # picoseconds of a loop's work between two polls for signals
 
@@ -51,9 +63,13 @@ class ProgramModule:
     and those that an edit of the model did not touch, come from the disk cache.
     """
 
+    plan: Plan
+
     def __init__(
-        self, module: ModuleWriter, vector_bits: int, features: str = "", parallel_from: int = 0
-    ) -> None:
+        self, module: ModuleWriter, vector_bits: int, features: str = "", parallel_from: int = 0,
+        profile: Profiler | None = None,
+    ) -> None:  # fmt: skip
+        self.profile = profile
         self.module, self.vector_bits, self.features = module, vector_bits, features
         self.parallel_from = parallel_from  # nanoseconds
         self.table = Table()
@@ -92,20 +108,46 @@ class ProgramModule:
             self.kernels[name] = gemm_llvm.module_text(dtype, self.vector_bits, features)
         return name
 
-    def emit(self, program: Program, stops: bool = True) -> str:
+    def convolution(self, dtype: str, images: str, sizes: tuple[int, int]) -> str:
+        """The name of the module of convolutions with results of known sizes; ``images`` is the
+        operand that lies in images."""
+        features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
+        words = dtype, self.vector_bits, features, images, sizes
+        name = gemm_llvm.module_name(*words)
+        if name not in self.kernels:
+            self.kernels[name] = gemm_llvm.module_text(*words)
+        return name
+
+    def sort(self, dtype: str, positions: bool, descending: bool) -> str:
+        """The name of the module that sorts rows of a dtype."""
+        name = f"{'argsort' if positions else 'sort'}{'_down' * descending}_{dtype}"
+        if name not in self.kernels:
+            features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
+            self.kernels[name] = sort_llvm.module_text(
+                dtype, positions, descending, self.vector_bits, features
+            )
+        return name
+
+    def emit(self, program: Program, stops: bool = True, parent: int = -1) -> str:
         """Write the function of a program (and of the programs inside it); returns its name.
-        ``stops``: a signal may end it, as nothing has been changed that its caller would see."""
+        ``stops``: a signal may end it, as nothing has been changed that its caller would see;
+        ``parent``: the row of the profile under which it runs. ``plan`` is then its memory's."""
         name = f"program{self.programs}"
         self.programs += 1
-        _Function(self, program, name, stops).write()
+        function = _Function(self, program, name, stops, parent)
+        function.write()
+        self.plan = function.plan
         return name
 
 
 class _Function:
-    def __init__(self, shared: ProgramModule, program: Program, name: str, stops: bool) -> None:
+    def __init__(
+        self, shared: ProgramModule, program: Program, name: str, stops: bool, parent: int
+    ) -> None:
         self.shared, self.program, self.name = shared, program, name
-        self.stops = stops
+        self.stops, self.parent, self.profile = stops, parent, shared.profile
         params = [("ptr", "table", ""), ("ptr", "arena", "")]
+        params += [("ptr", "profile", "")] * (self.profile is not None)
         params += [("i64", f"n{k}", "") for k in range(len(program.sizes))]
         params += [("ptr", b, "") for b in (*program.inputs, *program.outputs)]
         attributes = "nounwind"
@@ -116,20 +158,64 @@ class _Function:
         self.plan = plan(program)
         self.pointers: dict[str, Value] = {}
         self.inner: dict[int, list[str]] = {}
+        self.rows: dict[int, int] = {}
 
     def write(self) -> None:
         changes = [_changes_state(self.program, s) for s in self.program.steps]
         safe = changes.index(True) if True in changes else len(changes)
         for k, step in enumerate(self.program.steps):  # inner programs are functions of their own
             inner = _programs(step)
+            row = self.rows[k] = self._row_of(step)
             if inner:
-                self.inner[k] = [self.shared.emit(p, self.stops and k < safe) for p in inner]
+                self.inner[k] = [self.shared.emit(p, self.stops and k < safe, row) for p in inner]
+        if self.parent >= 0:  # what has gone by since the last mark is the loop's own
+            self._mark(self.parent, count=0)
         self._addresses()
         stops = self.stops
         for k, step in enumerate(self.program.steps):
             self.stops = stops and k < safe
             self._step(k, step)
+            if self.rows[k] >= 0 and not (isinstance(step, Run) and len(step.phases) > 1):
+                self._mark(self.rows[k], step_work(self.program, step))
         self.fn.ret("i32", "0")
+
+    # profile --------------------------------------------------------------------------------------
+
+    def _row_of(self, step: Step) -> int:
+        """The row of a step, -1 where nothing is counted: a check is part of the step after it."""
+        profile = self.profile
+        if profile is None or isinstance(step, Require):
+            return -1
+        kind = {"Run": "kernel"}.get(type(step).__name__, type(step).__name__.lower())
+        origins = tuple(getattr(step, "origins", ()))
+        name, shared = kind, False
+        match step:
+            case Run():
+                name, shared = step.kernel.name, any(p.turns is not None for p in step.phases)
+            case Call():
+                params = dict(step.params)
+                name = str(params.get("name", step.routine))
+                if step.routine == "matmul":
+                    name = _product_name(self.program, step)
+                shared = step.routine == "matmul"
+                if "epilogue" in params:
+                    origins += profile.lines_of(params["epilogue"].kernel.name)
+            case Copy():
+                name = f"{step.source} to {step.target}"
+            case Loop():
+                origins = tuple(dict.fromkeys(o for s in step.body.steps
+                                              for o in getattr(s, "origins", ())))  # fmt: skip
+        dtype = step_work(self.program, step).dtype
+        return profile.row(ProfileRow(kind, name, self.parent, origins, dtype, shared))
+
+    def _mark(self, row: int, work: Work | None = None, count: int = 1) -> None:
+        if self.profile is None:
+            return
+        moved, flops = (self.values.uniform(x) for x in (work.bytes, work.flops)) if work else "00"
+        self.profile.mark(
+            self.fn, self.shared.module, self.shared.table, row,
+            count=count, moved=moved, flops=flops,
+        )  # fmt: skip
 
     # buffers --------------------------------------------------------------------------------------
 
@@ -177,14 +263,18 @@ class _Function:
     def _step(self, k: int, step: Step) -> None:
         match step:
             case Run():
-                self._run(step)
+                self._run(k, step)
             case Call(routine="python"):
                 self._python(step)
             case Call(routine="lapack"):
                 self._lapack(step)
             case Call(routine="sort"):
                 operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
-                emit_sort(self.fn, self.shared.module, self.values, step, operands)
+                name = self.shared.sort(operands[0][1].dtype, **dict(step.params))
+                address = self.shared.table.load(self.fn, "kernel", name)
+                sort_llvm.emit_sort(self.fn, self.values, address, operands)
+            case Call(routine="convolution"):
+                self._convolution(step)
             case Call():
                 self._matmul(step)
             case Copy():
@@ -198,13 +288,26 @@ class _Function:
             case Require():
                 self._require(step)
 
-    def _run(self, step: Run) -> None:
+    def _run(self, k: int, step: Run) -> None:
         if not step.phases:
             words = self._arguments(step.kernel, step.buffers, step.kernel.sizes)
             self.fn.raw(f"call void {self._address(step.kernel)}({typed(words)})")
             return
         for phase, name in zip(step.phases, self.shared.phases(step), strict=True):
             self._phase(phase, self.shared.table.load(self.fn, "kernel", name))
+            if self.profile is not None and len(step.phases) > 1:
+                self._mark_phase(k, step, phase)
+
+    def _mark_phase(self, k: int, step: Run, phase: Phase) -> None:
+        """A phase has a row of its own; the last one counts a call of its kernel."""
+        assert self.profile is not None
+        work = phase_work(phase)
+        name = f"{step.kernel.name} phase {step.phases.index(phase) + 1}"
+        shared = phase.turns is not None
+        row = ProfileRow("phase", name, self.rows[k], step.origins, work.dtype, shared)
+        self._mark(self.profile.row(row), work)
+        if phase is step.phases[-1]:
+            self._mark(self.rows[k])
 
     def _address(self, kernel: Kernel) -> Value:
         return self.shared.table.load(self.fn, "kernel", self.shared.kernel(kernel))
@@ -265,6 +368,24 @@ class _Function:
         after = self._epilogue(params["epilogue"], operands[2][1]) if "epilogue" in params else None
         gemm_llvm.emit_product(fn, table, self.values, address, operands, *flags, least, after)
 
+    def _convolution(self, step: Call) -> None:
+        params, table = dict(step.params), self.shared.table
+        operands = [self.pointers[b] for b in step.buffers[:5]]
+        dtype = self.program.buffers[step.buffers[4]].dtype
+        sizes = params["m"], params["n"]
+        kernel = self.shared.convolution(dtype, params["images"], sizes)
+        address, least = table.load(self.fn, "kernel", kernel), self.shared.parallel_from
+        made = self.program.buffers[step.buffers[4]]
+        after = self._epilogue(params["epilogue"], made) if "epilogue" in params else None
+        if "before" in params:
+            words = operands, params, least, after, self._epilogue(params["before"][0], made)
+            before = words[-1]._replace(scale=str(params["before"][1]))
+        else:
+            before = None
+        gemm_llvm.emit_convolution(
+            self.fn, table, self.values, address, operands, params, least, after, before
+        )
+
     def _epilogue(self, phase: Phase, product: Buffer) -> gemm_llvm.Epilogue:
         """A loop that a product runs on the rows that it has made."""
         kernel = phase.kernel
@@ -273,7 +394,8 @@ class _Function:
         turns = self.values.uniform(phase.turns or 0)
         rows = self.values.uniform(elements(product.shape[:-1]))
         width = self.values.uniform(product.shape[-1])
-        scale = "1" if turns == rows else width
+        matrices = self.values.uniform(elements(product.shape[:-2]))
+        scale = "1" if turns == rows else "0" if turns == matrices else width
         return gemm_llvm.Epilogue(f"@{self.shared.sharing.body(phase)}", context, scale)
 
     def _lapack(self, step: Call) -> None:
@@ -302,7 +424,7 @@ class _Function:
     def _call_program(
         self, name: str, inner: Program, arena: Value, pointers: list[Value]
     ) -> Value:
-        words = ["ptr %table", f"ptr {arena}"]
+        words = ["ptr %table", f"ptr {arena}", *["ptr %profile"] * (self.profile is not None)]
         words += [f"i64 {self.values.uniform(var(s))}" for s in inner.sizes]
         words += [f"ptr {p}" for p in pointers]
         return self.fn.fresh(f"call i32 @{name}({', '.join(words)})")
@@ -444,6 +566,14 @@ def _changes_state(program: Program, step: Step) -> bool:
         case Branch():
             return any(map(shared, step.outputs))
     return False
+
+
+def _product_name(program: Program, step: Call) -> str:
+    """A matrix product by its sizes: rows, summed, columns."""
+    a, _, c = (program.buffers[b].shape for b in step.buffers[:3])
+    inner = a[-2 if dict(step.params)["ta"] else -1]
+    sizes = ("?" if str(s).startswith("?") else str(s) for s in (c[-2], inner, c[-1]))
+    return f"matmul({', '.join(sizes)})"
 
 
 def _programs(step: Step) -> list[Program]:

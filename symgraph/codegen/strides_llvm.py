@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from symgraph.codegen.literals import llvm_type
+from symgraph.codegen.literals import llvm_type, memory_type
 from symgraph.codegen.writer import FunctionWriter, Value
 
 STRIDES = (2, -1)
@@ -39,6 +39,17 @@ def strided(
     b = load(second, _picked(fn, mask, high, lanes))
     order = [2 * k if k < half else 2 * k + 1 for k in range(lanes)]
     return _shuffled(fn, kind, a, b, order)
+
+
+def backwards(
+    fn: FunctionWriter, first: Value, mask: Value | None, held: Value, dtype: str, lanes: int
+) -> tuple[Value, Value | None, Value]:
+    """A value whose lanes go to elements ``first``, ``first`` - 1, ... as it is stored: turned
+    round, with its mask, and the position of the lowest element."""
+    order = [lanes - 1 - k for k in range(lanes)]
+    start = fn.val(f"sub i64 {first}, {lanes - 1}")
+    kind = memory_type(dtype, lanes)
+    return _shuffled(fn, kind, held, held, order), _picked(fn, mask, order, lanes), start
 
 
 def _picked(

@@ -14,7 +14,7 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.literals import constant, lane_numbers, llvm_type, memory_type, suffix
-from symgraph.codegen.strides_llvm import STRIDES, strided
+from symgraph.codegen.strides_llvm import STRIDES, backwards, strided
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.statements import Size, Store
 from symgraph.scalar import Expr, as_expr, coefficient, const, node, postorder, variables
@@ -32,10 +32,12 @@ class Values:
         self.fn, self.module = fn, module
         self.shapes, self.pointers, self.stored = shapes, pointers, stored
         self.known: dict[Expr, Lanes] = {}
+        self.places: dict[tuple[tuple[Expr, ...], tuple[Size, ...]], Expr] = {}
         self.lane: Expr | None = None
         self.lanes = 1
         self.base: Value = "0"
         self.mask: Value | None = None
+        self.bounds: dict[Expr, int] = {}  # sizes that are known not to exceed a number here
 
     # context --------------------------------------------------------------------------------------
 
@@ -127,11 +129,16 @@ class Values:
 
     def linear(self, buffer: str, indices: tuple[Expr, ...]) -> Expr:
         """The position of an element: the row-major polynomial of its indices."""
-        total, stride = const(0), const(1)
-        for index, size in zip(reversed(indices), reversed(self.shapes[buffer]), strict=True):
-            total = total + index * stride
-            stride = stride * as_expr(size)
-        return total
+        shape = self.shapes[buffer]
+        found = self.places.get((indices, shape))  # most buffers of a kernel have the same
+        if found is None:
+            found, stride = const(0), const(1)
+            for k, index in reversed([*enumerate(indices)]):
+                found = found + index * stride
+                if k:
+                    stride = stride * as_expr(shape[k])
+            self.places[indices, shape] = found
+        return found
 
     def step_of(self, position: Expr) -> int | None:
         """By how many elements the position moves from lane to lane: 0, 1, or None for other."""
@@ -334,26 +341,71 @@ class Values:
         return self._memory_value(value, dtype, self.lanes)
 
     def _places(self, buffer: str, position: Expr, dtype: str) -> Value:
-        offsets = self.wide(position)
-        base = self.pointers[buffer]
+        base, kind = self.pointers[buffer], memory_type(dtype)
         wide = llvm_type("int64", self.lanes)
-        return self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, {wide} {offsets}")
+        step = self._uniform_stride(position)
+        if step is None:
+            offsets = self.wide(position)
+        else:  # how far the lanes are apart leaves the loop
+            assert self.lane is not None
+            rest = self.uniform(position - self.lane * step)
+            apart = self.uniform(step)
+            for offset in (rest, self.fn.val(f"mul i64 {self.base}, {apart}")):
+                base = self.fn.val(f"getelementptr {kind}, ptr {base}, i64 {offset}")
+            offsets = self._offsets(
+                apart, self.bounds.get(step, step.value if step.is_const else -1)
+            )
+        return self.fn.val(f"getelementptr {kind}, ptr {base}, {wide} {offsets}")
+
+    def _offsets(self, apart: Value, most: int) -> Value:
+        """The lanes' numbers times a number; ``most`` is its limit, or negative. What fits into 32
+        bits is computed there, which gathers twice as many lanes at once."""
+        lanes, wide = self.lanes, llvm_type("int64", self.lanes)
+        if not 0 <= most * lanes < 1 << 31:
+            apart = scalars.splat(self.fn, apart, "int64", lanes)
+            return self.fn.val(f"mul {wide} {apart}, {lane_numbers(lanes)}")
+        short = llvm_type("int32", lanes)
+        number = self.fn.val(f"trunc i64 {apart} to i32")
+        number = scalars.splat(self.fn, number, "int32", lanes)
+        product = self.fn.val(f"mul {short} {number}, {lane_numbers(lanes, 'int32')}")
+        return self.fn.val(f"sext {short} {product} to {wide}")
+
+    def _uniform_stride(self, position: Expr) -> Expr | None:
+        """By how many elements the position moves from lane to lane, where that is one number."""
+        if self.lane is None or _reads_lane(position, self.lane):
+            return None
+        if any(v is not self.lane and self._lanes_of(v) > 1 for v in variables(position)):
+            return None
+        step = coefficient(position, self.lane)
+        plain = step is not None and not any(e.op in ("load", "load_if") for e in postorder([step]))
+        return step if plain else None
 
     def store(self, buffer: str, indices: tuple[Expr, ...], value: Expr) -> None:
         """Write an element, or one per live lane."""
         dtype = value.dtype
         position = self.linear(buffer, indices)
-        step = self.step_of(position)
-        align = dtypes.itemsize(dtype)
-        if step == 0:
+        if self.step_of(position) == 0:
             held = scalars.to_memory(self.fn, self.uniform(value), dtype, 1)
             where = self.address(buffer, position, dtype)
             self.fn.raw(f"store {memory_type(dtype)} {held}, ptr {where}")
             return
-        held = scalars.to_memory(self.fn, self.wide(value), dtype, self.lanes)
-        if step == 1:
+        self.store_wide(buffer, indices, self.wide(value), dtype)
+
+    def store_wide(self, buffer: str, indices: tuple[Expr, ...], value: Value, dtype: str) -> None:
+        """Write a value of all lanes, one element per live lane."""
+        position = self.linear(buffer, indices)
+        stride, align = self._stride(position), dtypes.itemsize(dtype)
+        held = scalars.to_memory(self.fn, value, dtype, self.lanes)
+        if stride == 1:
             where = self.address(buffer, position, dtype)
             self._vector_store(held, where, dtype, self.lanes, self.mask)
+            return
+        if stride == -1:
+            first = self.linear_at_first_lane(position, -1)
+            held, mask, start = backwards(self.fn, first, self.mask, held, dtype, self.lanes)
+            base = self.pointers[buffer]
+            where = self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {start}")
+            self._vector_store(held, where, dtype, self.lanes, mask)
             return
         kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
         where = self._places(buffer, position, dtype)

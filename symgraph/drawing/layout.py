@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from operator import mul
 from typing import NamedTuple
 
 Point = tuple[float, float]
@@ -127,31 +128,42 @@ class _Layered:
                 at += self.widths[v] + GAP_X
             for v in row:
                 x[v] -= at / 2
-        count = len(self.sizes)
-        for sweep in range(2 * SWEEPS):
+        sweeps = 2 * SWEEPS if len(self.layer) < 5000 else SWEEPS
+        pulls = [self._pulls(above, below) for above, below in ((1, 0), (0, 1), (1, 1))]
+        get = x.__getitem__
+        for sweep in range(sweeps):
             downward = sweep % 2 == 0
-            last = sweep >= 2 * SWEEPS - 4
+            pull = pulls[2 if sweep >= sweeps - 4 else 0 if downward else 1]
             for row in self.rows if downward else reversed(self.rows):
                 wanted, weights = [], []
                 for v in row:
-                    near = [*self.up[v], *self.down[v]] if last else (
-                        self.up[v] if downward else self.down[v])  # fmt: skip
-                    pull = [(8.0 if v >= count and w >= count else 1.0, x[w]) for w in near]
-                    total = sum(p for p, _ in pull)
-                    wanted.append(sum(p * c for p, c in pull) / total if pull else x[v])
-                    weights.append(total if pull else 0.05)
+                    near, forces, total = pull[v]
+                    wanted.append(sum(map(mul, forces, map(get, near))) / total if near else x[v])
+                    weights.append(total)
                 self._place(row, wanted, weights, x)
         return x
+
+    def _pulls(self, above: int, below: int) -> list[tuple[list[int], list[float], float]]:
+        """For each node the neighbours it is drawn to, how strongly by each, and the sum."""
+        count = len(self.sizes)
+        found = []
+        for v in range(len(self.layer)):
+            near = [*(self.up[v] if above else ()), *(self.down[v] if below else ())]
+            forces = [8.0 if v >= count and w >= count else 1.0 for w in near]
+            found.append((near, forces, sum(forces) if near else 0.05))
+        return found
 
     def _place(
         self, row: list[int], wanted: list[float], weights: list[float], x: list[float]
     ) -> None:
         """The positions nearest to the wanted ones in this order and with the minimal gaps."""
         offsets, at = [], 0.0
-        for k, v in enumerate(row):
-            if k:
-                at += (self.widths[row[k - 1]] + self.widths[v]) / 2 + self._gap(row[k - 1], v)
+        before = -1
+        for v in row:
+            if before >= 0:
+                at += (self.widths[before] + self.widths[v]) / 2 + self._gap(before, v)
             offsets.append(at)
+            before = v
         blocks: list[tuple[float, float, int]] = []  # mean, weight, count
         for want, offset, weight in zip(wanted, offsets, weights, strict=True):
             mean, total, size = want - offset, weight, 1

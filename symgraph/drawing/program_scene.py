@@ -25,21 +25,27 @@ _FOLDS = {"add": "Σ", "mul": "Π", "maximum": "max", "minimum": "min"}
 
 
 def program_scene(
-    program: Program, names: Mapping[str, str] | None = None, loops: bool = False, title: str = ""
+    program: Program,
+    names: Mapping[str, str] | None = None,
+    loops: bool = False,
+    title: str = "",
+    keys: Mapping[int, int] | None = None,
 ) -> Scene:
     """The scene; ``names`` are the user's words for buffers, ``loops`` writes the loop nests into
-    the boxes.
+    the boxes, ``keys`` gives a number to the ``id`` of each step.
 
     >>> program_scene(Program("nothing", (), (), {}, (), (), ())).title
     'nothing'
     """
-    maker = _Maker(program, names or {}, loops)
+    maker = _Maker(program, names or {}, loops, keys or {})
     return maker.scene(title or program.name)
 
 
 class _Maker:
-    def __init__(self, program: Program, names: Mapping[str, str], loops: bool) -> None:
-        self.program, self.names, self.loops = program, names, loops
+    def __init__(
+        self, program: Program, names: Mapping[str, str], loops: bool, keys: Mapping[int, int]
+    ) -> None:
+        self.program, self.names, self.loops, self.keys = program, names, loops, keys
         self.boxes: list[Box] = []
         self.edges: list[Edge] = []
         self.holder: dict[str, int] = {}  # memory -> the box that wrote it last
@@ -48,12 +54,12 @@ class _Maker:
         before = dict(self.holder)
         written: dict[str, None] = {}
         for step in self.program.steps:
-            reads, writes = _reads(step), _writes(step)
-            sources = dict.fromkeys(self._source(b) for b in reads)
+            read, wrote = reads(step), writes(step)
+            sources = dict.fromkeys(self._source(b) for b in read)
             number = len(self.boxes)
-            self.boxes.append(self._box(step))
+            self.boxes.append(self._box(step)._replace(key=self.keys.get(id(step), -1)))
             self.edges += [Edge(s, number) for s in sources if s is not None]
-            for b in writes:
+            for b in wrote:
                 self.holder[self._memory(b)] = number
                 written[self._memory(b)] = None
         self._results(written, before)
@@ -100,12 +106,12 @@ class _Maker:
     # boxes
 
     def _box(self, step: Step) -> Box:
-        kinds = [self.program.buffers[b] for b in _writes(step)]
+        kinds = [self.program.buffers[b] for b in writes(step)]
         lines = [shorten(type_text(b.dtype, b.shape), WIDEST) for b in kinds[:4]]
         if len(kinds) > 4:
             lines.append(f"… {len(kinds)} buffers")
-        details = [("reads", ", ".join(map(self._word, _reads(step))))]
-        details.append(("writes", ", ".join(map(self._word, _writes(step)))))
+        details = [("reads", ", ".join(map(self._word, reads(step))))]
+        details.append(("writes", ", ".join(map(self._word, writes(step)))))
         details += [("line", o.text()) for o in getattr(step, "origins", ())]
         match step:
             case Run():
@@ -118,12 +124,14 @@ class _Maker:
             case Copy():
                 return Box("copy", tuple(lines), "view", tuple(details))
             case Loop():
-                inner = (("body", program_scene(step.body, {}, self.loops)),)
+                inner = (("body", program_scene(step.body, {}, self.loops, "", self.keys)),)
                 title = f"loop of {step.length} steps"
                 return Box(shorten(title, WIDEST), tuple(lines), "control", tuple(details), inner)
             case Branch():
                 bodies = (("then", step.then), ("otherwise", step.otherwise))
-                both = tuple((word, program_scene(p, {}, self.loops)) for word, p in bodies)
+                both = tuple(
+                    (word, program_scene(p, {}, self.loops, "", self.keys)) for word, p in bodies
+                )
                 return Box("branch", tuple(lines), "control", tuple(details), both)
             case Require():
                 what = f"{step.failure.code}: {step.failure.what}"
@@ -134,11 +142,11 @@ class _Maker:
     def _run(self, step: Run, lines: list[str], details: list[tuple[str, str]]) -> Box:
         kernel = step.kernel
         text = kernel_text(kernel)
-        gist, folds = _gist(kernel)
+        words, folds = gist(kernel)
         family = "reduction" if folds else "elementwise"
         details = [("kernel", kernel.name), *details, ("loops", text)]
         if not self.loops:
-            top = [shorten(gist, WIDEST)] if gist else []
+            top = [shorten(words, WIDEST)] if words else []
             return Box(kernel.name, (*top, *lines), family, tuple(details))
         code = [shorten(t, WIDEST_CODE) for t in text.splitlines()[1:-1]]
         if len(code) > LONGEST_CODE:
@@ -148,7 +156,7 @@ class _Maker:
         return Box(kernel.name, (), family, tuple(details), (), False, (*heads, *code))
 
 
-def _gist(kernel: Kernel) -> tuple[str, bool]:
+def gist(kernel: Kernel) -> tuple[str, bool]:
     """The functions and folds of a kernel in a few words, and whether it folds."""
     words: dict[str, None] = {}
     folds = False
@@ -161,7 +169,8 @@ def _gist(kernel: Kernel) -> tuple[str, bool]:
     return " ".join(words), folds
 
 
-def _reads(step: Step) -> Sequence[str]:
+def reads(step: Step) -> Sequence[str]:
+    """The buffers that a step reads."""
     match step:
         case Run():
             pairs = zip(step.kernel.params, step.buffers, strict=True)
@@ -180,7 +189,8 @@ def _reads(step: Step) -> Sequence[str]:
             return [step.flag]
 
 
-def _writes(step: Step) -> Sequence[str]:
+def writes(step: Step) -> Sequence[str]:
+    """The buffers that a step writes."""
     match step:
         case Run():
             pairs = zip(step.kernel.params, step.buffers, strict=True)

@@ -16,6 +16,7 @@ class Box(NamedTuple):
 
     ``family`` is one of FAMILIES and gives the colour; ``details`` are (word, text) pairs for the
     panel of the HTML page and the tooltip of the SVG; ``again``: another box shows the same.
+    ``key`` is what the maker of the scene knows the box by; copies keep it.
     """
 
     title: str
@@ -25,6 +26,7 @@ class Box(NamedTuple):
     inner: tuple[tuple[str, Scene], ...] = ()
     again: bool = False
     code: tuple[str, ...] = ()
+    key: int = -1
 
 
 class Edge(NamedTuple):

@@ -41,14 +41,15 @@ def place(scene: Scene) -> Placed:
 def _size(box: Box, inner: list[tuple[str, Placed]]) -> tuple[float, float]:
     title = columns(box.title) * CHARACTER * TITLE / LINE
     width = max([title, *(columns(t) * CHARACTER for t in (*box.lines, *box.code))])
-    height = _text_height(box)
+    height = text_height(box)
     if inner:
         width = max(width, sum(p.layout.width + MARGIN for _, p in inner))
         height += CAPTION + max(p.layout.height for _, p in inner) + PAD_Y
     return width + 2 * PAD_X, height
 
 
-def _text_height(box: Box) -> float:
+def text_height(box: Box) -> float:
+    """The height of a box down to what is drawn inside it."""
     code = PAD_Y if box.code else 0.0
     return 2 * PAD_Y + TITLE + (len(box.lines) + len(box.code)) * PITCH + code
 
@@ -174,7 +175,7 @@ def _box(
     for line in box.code:
         at += PITCH
         parts.append(f'<text class="line code" x="{PAD_X}" y="{at:.1f}">{escape(line)}</text>')
-    left, top = MARGIN / 2, _text_height(box) + CAPTION
+    left, top = MARGIN / 2, text_height(box) + CAPTION
     for n, (word, placed) in enumerate(inner):
         parts.append(f'<text class="line" x="{left:.1f}" y="{top - 6:.1f}">{escape(word)}</text>')
         parts.append(f'<g transform="translate({left:.1f} {top:.1f})">')

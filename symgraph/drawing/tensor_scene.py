@@ -5,7 +5,7 @@ Constants of a few elements are written into the boxes that read them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from symgraph.drawing.families import family
@@ -19,20 +19,38 @@ WIDEST = 34  # characters of a line in a box
 INNER = 80  # nodes of an inner graph that is still drawn inside its box
 
 
-def tensor_scene(graph: Graph, results: Sequence[str] = (), title: str = "graph") -> Scene:
-    """The scene; ``results`` are the words on the boxes of the outputs.
+class Keys:
+    """What numbers the boxes of a scene: ``key_of`` gives the number of a node or a leaf. Boxes are
+    made once for each, for the scenes that share them."""
+
+    def __init__(self, key_of: Callable[[Any], int]) -> None:
+        self.key_of = key_of
+        self.made: dict[Any, Box] = {}
+
+    def box(self, thing: Any, make: Callable[[], Box]) -> Box:
+        """The box of a node or a leaf, with its number."""
+        box = self.made.get(thing)
+        if box is None:
+            box = self.made[thing] = make()
+        return box._replace(key=self.key_of(thing))
+
+
+def tensor_scene(
+    graph: Graph, results: Sequence[str] = (), title: str = "graph", keys: Keys | None = None
+) -> Scene:
+    """The scene; ``results`` are the words on the boxes of the outputs, ``keys`` numbers boxes.
 
     >>> import symgraph as sg
     >>> x = sg.vector("x")
     >>> [b.title for b in tensor_scene(Graph([x], [sg.exp(x)]), ["y"]).boxes]
     ['x', 'exp', 'y']
     """
-    return _Maker(graph, list(results), title).scene()
+    return _Maker(graph, list(results), title, keys or Keys(lambda _: -1)).scene()
 
 
 class _Maker:
-    def __init__(self, graph: Graph, results: list[str], title: str) -> None:
-        self.graph, self.title = graph, title
+    def __init__(self, graph: Graph, results: list[str], title: str, keys: Keys) -> None:
+        self.graph, self.title, self.keys = graph, title, keys
         self.results = results + [f"output {k}" for k in range(len(results), len(graph.outputs))]
         self.boxes: list[Box] = []
         self.edges: list[Edge] = []
@@ -43,15 +61,15 @@ class _Maker:
             self._leaf(v)
         for node in self.graph.toposort():
             self._node(node)
-        for v, word in zip(self.graph.outputs, self.results, strict=True):
-            self._result(v, word)
+        for k, (v, word) in enumerate(zip(self.graph.outputs, self.results, strict=True)):
+            self._result(v, word, self.keys.key_of(("result", k)))
         return Scene(self.title, self.boxes, self.edges)
 
     def _leaf(self, v: Variable) -> int:
         number = self.place.get(v)
         if number is None:
             number = self.place[v] = len(self.boxes)
-            self.boxes.append(_leaf_box(v))
+            self.boxes.append(self.keys.box(v, lambda: _leaf_box(v)))
         return number
 
     def _node(self, node: Apply) -> None:
@@ -62,16 +80,16 @@ class _Maker:
             if v in self.place:
                 read.append((self.place[v], k))
         number = len(self.boxes)
-        self.boxes.append(_node_box(node))
+        self.boxes.append(self.keys.box(node, lambda: _node_box(node, self.keys)))
         ordered = node.op.name not in COMMUTATIVE  # then no numbers stand at the edges
         self.edges += [Edge(source, number, k if ordered else 0) for source, k in read]
         self.place.update(dict.fromkeys(node.outputs, number))
 
-    def _result(self, v: Variable, word: str) -> None:
+    def _result(self, v: Variable, word: str, key: int) -> None:
         if v.owner is None:
             self._leaf(v)
         details = (("result", word), ("type", type_text(v.type)))
-        self.boxes.append(Box(shorten(word, WIDEST), (), "output", details))
+        self.boxes.append(Box(shorten(word, WIDEST), (), "output", details, key=key))
         self.edges.append(Edge(self.place[v], len(self.boxes) - 1))
 
 
@@ -90,7 +108,7 @@ def _leaf_box(v: Variable) -> Box:
     return Box(title, (shorten(kind, WIDEST),), word, _details(word, [v], v))
 
 
-def _node_box(node: Apply) -> Box:
+def _node_box(node: Apply, keys: Keys) -> Box:
     lines = [shorten(t, WIDEST) for t in (_arguments(node), _parameters(node)) if t]
     names = ", ".join(v.name for v in node.outputs if v.name)
     lines += [shorten(type_text(v.type), WIDEST) for v in node.outputs[:4]]
@@ -99,7 +117,7 @@ def _node_box(node: Apply) -> Box:
     title = f"{node.op.name}  {names}" if names else node.op.name
     kind = family(node)
     details = _details(repr(node.op), node.outputs, node.outputs[0], node)
-    inner = tuple(_inner(node)) if kind == "control" else ()
+    inner = tuple(_inner(node, keys)) if kind == "control" else ()
     return Box(shorten(title, WIDEST), tuple(lines), kind, details, inner)
 
 
@@ -169,8 +187,8 @@ def _operand(v: Variable) -> str:
     return f"{v.label()}: {type_text(v.type)}"
 
 
-def _inner(node: Apply) -> Iterable[tuple[str, Scene]]:
+def _inner(node: Apply, keys: Keys) -> Iterable[tuple[str, Scene]]:
     """The graphs that the op owns, each with the name of its field."""
     for name, value in zip(node.op.fields, node.op._values, strict=True):
         if isinstance(value, Graph) and len(value.toposort()) <= INNER:
-            yield name, tensor_scene(value, title=name)
+            yield name, tensor_scene(value, title=name, keys=keys)

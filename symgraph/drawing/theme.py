@@ -9,7 +9,7 @@ TITLE, LINE = 12.5, 11.0  # font sizes
 CHARACTER = 6.63  # width of a character at the size LINE: 0.602 em in nearly all monospaced fonts
 
 # family -> (light fill, light stroke, dark fill, dark stroke)
-_COLOURS = {
+COLOURS = {
     "input": ("#dbeafe", "#2563eb", "#172f57", "#60a5fa"),
     "shared": ("#fef3c7", "#b45309", "#42320c", "#fbbf24"),
     "constant": ("#f3f4f6", "#6b7280", "#272b33", "#9ca3af"),
@@ -27,7 +27,7 @@ _COLOURS = {
 
 
 def _rules(fill: int, stroke: int) -> str:
-    return "".join(f".{n}{{fill:{c[fill]};stroke:{c[stroke]}}}" for n, c in _COLOURS.items())
+    return "".join(f".{n}{{fill:{c[fill]};stroke:{c[stroke]}}}" for n, c in COLOURS.items())
 
 
 _MONO = 'ui-monospace,SFMono-Regular,Menlo,Consolas,"DejaVu Sans Mono","Liberation Mono",monospace'
@@ -50,4 +50,4 @@ STYLE = (
 
 def fill_and_stroke(family: str) -> tuple[str, str]:
     """The light colours of a family, for formats without style sheets."""
-    return _COLOURS[family][:2]
+    return COLOURS[family][:2]

@@ -68,7 +68,8 @@ def _references(scene: Scene) -> Scene:
         mark = marks.setdefault(v, len(marks) + 1)
         box = scene.boxes[v]
         source[k] = len(front)
-        front.append(Box(f"[{mark}] {box.title}", (), box.family, box.details, again=True))
+        title = f"[{mark}] {box.title}"
+        front.append(Box(title, (), box.family, box.details, again=True, key=box.key))
     boxes = list(scene.boxes)
     for v, mark in marks.items():
         boxes[v] = boxes[v]._replace(title=f"{boxes[v].title} [{mark}]")

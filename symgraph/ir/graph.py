@@ -240,14 +240,18 @@ class Graph:
     0
     """
 
-    __slots__ = ("__weakref__", "inputs", "outputs")
+    __slots__ = ("__weakref__", "_order", "inputs", "outputs")
+    _order: tuple[Apply, ...] | None
 
     def __init__(self, inputs: Iterable[Variable], outputs: Iterable[Variable]) -> None:
         self.inputs, self.outputs = tuple(inputs), tuple(outputs)
+        self._order = None
 
     def toposort(self) -> list[Apply]:
         """All nodes, each after the nodes it reads, in a deterministic order."""
-        return toposort(self.outputs)
+        if self._order is None:
+            self._order = tuple(toposort(self.outputs))
+        return list(self._order)
 
     def sized_toposort(self) -> list[Apply]:
         """All nodes, of a whole program: also those that only tell a size, before those that speak
@@ -322,21 +326,22 @@ def toposort(outputs: Iterable[Variable], sized: bool = False) -> list[Apply]:
     needs = made_sizes.needs if sized and made_sizes.exist() else None
     order: list[Apply] = []
     done: set[Apply] = set()
-    stack: list[tuple[Apply, bool]] = [
-        (v.owner, False) for v in reversed(list(outputs)) if v.owner is not None
-    ]
+    stack: list[Apply | None] = [
+        v.owner for v in reversed(list(outputs)) if v.owner is not None
+    ]  # fmt: skip
     while stack:
-        node, ready = stack.pop()
-        if ready:
-            order.append(node)
+        node = stack.pop()
+        if node is None:  # what the next one reads is done
+            order.append(stack.pop())  # type: ignore[arg-type]
         elif node not in done:
             done.add(node)
-            stack.append((node, True))
-            for v in reversed(node.inputs):
-                if v.owner is not None and v.owner not in done:
-                    stack.append((v.owner, False))
+            stack += (node, None)
+            for v in node.inputs[::-1]:
+                owner = v.owner
+                if owner is not None and owner not in done:
+                    stack.append(owner)
             if needs is not None:
-                stack += [(m, False) for m in needs(node) if m not in done]
+                stack += [m for m in needs(node) if m not in done]
     return order
 
 

@@ -13,12 +13,11 @@ is executed: no pickle, no eval.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
-import zipfile
-from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -29,6 +28,9 @@ from symgraph.ir.graph import Graph, Input
 from symgraph.ir.parse import parse_graph
 from symgraph.ir.text import GraphPrinter
 from symgraph.ir.verify import verify
+
+if TYPE_CHECKING:  # it loads much that nothing else needs
+    import zipfile
 
 FORMAT, VERSION = "symgraph.graph", 1
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same graph gives the same bytes
@@ -64,20 +66,23 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
         if isinstance(v, Input) and v.default is not None
     }
     groups = {"constants": printer.data, "shared": values, "defaults": defaults}
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.urandom(6).hex()}")
+    folder, name = os.path.split(os.path.abspath(path))
+    temporary = os.path.join(folder, f".{name}.{os.urandom(6).hex()}")
     try:
         with open(temporary, "xb") as file:
             _write(file, text, groups)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, target)
+        os.replace(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(temporary)
         raise
 
 
 def _write(file: IO[bytes], text: str, groups: dict[str, dict[str, np.ndarray]]) -> None:
+    import zipfile
+
     header: dict[str, Any] = {"format": FORMAT, "version": VERSION}
     header |= {group: list(arrays) for group, arrays in groups.items()}
     header["bfloat16"] = [
@@ -102,6 +107,8 @@ def load(path: str | os.PathLike[str]) -> Graph:
 
     Raises GraphFileError when the file is damaged, of another kind or version; OSError.
     """
+    import zipfile
+
     with open(path, "rb") as file:
         try:
             return _read(file)
@@ -114,6 +121,8 @@ def load(path: str | os.PathLike[str]) -> Graph:
 
 
 def _read(file: IO[bytes]) -> Graph:
+    import zipfile
+
     size = os.fstat(file.fileno()).st_size
     with zipfile.ZipFile(file) as members:
         for entry in members.infolist():

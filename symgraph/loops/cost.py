@@ -55,14 +55,18 @@ def kernel_cost(kernel: Kernel) -> Size:
 
 def body_cost(body: Sequence[Stmt], lane: Expr | None = None) -> Size:
     """Picoseconds of statements; ``lane`` is the index of the vector loop around them."""
-    total = const(0)
+    known, total = 0, const(0)
     for s in reversed(body):
         names = s.names if isinstance(s, Fold) else (s.name,) if isinstance(s, Let) else ()
         for name in names:  # a length that is found in the data
             if depends(total, name):
                 total = substitute(total, {name: const(UNKNOWN)})
-        total = total + as_expr(_statement(s, lane))
-    return as_size(total)
+        cost = _statement(s, lane)
+        if isinstance(cost, int):
+            known += cost
+        else:
+            total = total + cost
+    return as_size(total + known)
 
 
 def _statement(s: Stmt, lane: Expr | None) -> Size:

@@ -79,12 +79,21 @@ def plan(program: Program) -> Plan:
     for k, step in enumerate(program.steps):
         for name in touched(step):
             last[_memory_of(program, name)] = k
+    sizes: dict[tuple[str, tuple[Size, ...]], Size] = {}
+
+    def size_of(name: str) -> Size:
+        buffer = program.buffers[name]
+        found = sizes.get((buffer.dtype, buffer.shape))
+        if found is None:
+            found = sizes[buffer.dtype, buffer.shape] = nbytes(buffer)
+        return found
+
     slots: list[Size] = []
     slot_of: dict[str, int] = {}
     free: list[int] = []
     for k, step in enumerate(program.steps):
         names = dict.fromkeys(_memory_of(program, n) for n in touched(step))
-        wanted = [(n, nbytes(program.buffers[n])) for n in names if _is_temp(program, n)]
+        wanted = [(n, size_of(n)) for n in names if _is_temp(program, n)]
         if isinstance(step, Run):
             dying = {n for n, _ in wanted if last[n] == k and n in slot_of}
             for old, new in _in_place(program, step, dying, set(slot_of)):

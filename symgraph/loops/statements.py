@@ -14,7 +14,8 @@ combiner's identity, combines the yielded values each turn and leaves its names 
 enclosing body.
 
 The combiner ``next`` makes a Fold a recurrence: any number of names, which begin as ``starts``, are
-known in the body, and become the yielded values after each turn. Its turns cannot be exchanged.
+known in the body, and become the yielded values after each turn. Its turns cannot be exchanged; one
+of kind ``vector`` is a running fold (loops/running.py), whose turns may be combined in blocks.
 """
 
 from __future__ import annotations

@@ -9,6 +9,7 @@ from symgraph import dtypes
 from symgraph.errors import CODES, VerifyError
 from symgraph.loops.compute import COMBINERS, elements
 from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Require, Row, Run, Step
+from symgraph.loops.running import running
 from symgraph.loops.statements import Alloc, Fold, For, If, Kernel, Let, Size, Stmt, Store
 from symgraph.scalar import SCALAR_OPS, Expr, postorder
 from symgraph.scalar.expr import result_dtype
@@ -112,8 +113,10 @@ class _KernelVerifier:
             self.bind(name)
 
     def _recurrence(self, s: Fold) -> None:
-        if not len(s.names) == len(s.values) == len(s.starts) or s.kind != "serial":
-            self.fail("next is serial and has a start and a value for each name")
+        if not len(s.names) == len(s.values) == len(s.starts):
+            self.fail("next has a start and a value for each name")
+        if s.kind != "serial" and running(s) is None:
+            self.fail("next is serial unless it is a running fold")
         for name, v in zip(s.names, s.starts, strict=True):
             self.value(v, name.dtype, f"start of {name}")
         outside, buffers = set(self.bound), dict(self.buffers)

@@ -19,8 +19,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from symgraph import config
 from symgraph.ir.graph import Apply
 from symgraph.lower.build import Builder
+from symgraph.lower.convolution_direct import (
+    Direct,
+    known,
+    read_once,
+    side_by_side,
+    transposed,
+    turned_round,
+)
 from symgraph.lower.convolution_frame import Frame, is_one
 from symgraph.lower.convolution_nests import plain_forward, plain_input, plain_weights
 from symgraph.lower.convolution_steps import Block, Steps
@@ -48,7 +57,13 @@ def _forward(s: Steps, x: str, w: str, y: str) -> None:
         plain_forward(s, x, w, y)
         return
     if f.one_tap():
-        s.one_tap([(x, f.own), (y, f.made)], w)
+        if f.last or f.groups > 1 or not known(f):
+            s.one_tap([(x, f.own), (y, f.made)], w)
+        else:
+            Direct(s).one_tap(x, w, y, back=False)
+        return
+    if known(f) and (f.last or read_once(f)):
+        Direct(s).forward(s.laid(x), w, y)
         return
     images = s.flat(s.laid(x))
     block = Block(s)
@@ -71,8 +86,14 @@ def convolution_input(b: Builder, apply: Apply, params: dict[str, Any], needs: s
     y, w, x = (b.buffer(v) for v in (*apply.inputs, apply.output))
     s = Steps(b, _frame(b, x, w, y, params), apply.origins)
     f = s.f
-    if f.one_tap():
+    if f.one_tap() and not f.last and f.groups == 1 and known(f):
+        Direct(s).one_tap(x, w, y, back=True)
+    elif f.one_tap():
         s.one_tap([(y, f.made), (x, f.own)], w, back=True)
+    elif config.get("matmul") == "own" and side_by_side(f):
+        filters = turned_round(s, w)
+        s.f = transposed(f)
+        _forward(s, y, filters, x)
     else:
         whole = s.zeros(f.image_shape())
         if f.plain():
@@ -108,6 +129,8 @@ def convolution_weights(b: Builder, apply: Apply, params: dict[str, Any], needs:
         plain_weights(s, x, w, y)
     elif f.one_tap():
         s.one_tap_weights(x, w, y)
+    elif known(f):
+        Direct(s).weights(s.laid(x), w, y)
     else:
         _summed(s, x, w, y)
     b.add_steps([x, y], [w], s.steps, needs)

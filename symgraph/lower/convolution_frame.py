@@ -67,7 +67,7 @@ class Frame:
     ) -> None:  # fmt: skip
         self.stride, self.before, self.after = (params[k] for k in ("stride", "before", "after"))
         self.dilation, self.last, self.groups = (params[k] for k in ("dilation", "last", "groups"))
-        layout = Layout(self.last, len(self.stride))
+        layout = self.layout = Layout(self.last, len(self.stride))
         self.n, self.channels, self.sizes = layout.of_image(x)
         self.o, self.own, self.kernel = layout.of_weights(w)
         _, _, self.out = layout.of_image(y)

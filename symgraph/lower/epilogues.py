@@ -23,6 +23,8 @@ from symgraph.lower.rewriting import accesses, perfect_nest, place_of, reads
 from symgraph.scalar import Expr, as_expr, product
 
 DTYPES = ("float32", "float64")
+PRODUCTS = {"matmul": 2, "convolution": 4}  # where the result is among the buffers
+SUMS = 2  # the parameter ``adds`` of a convolution that is a sum over images
 
 
 def join_epilogues(program: Program) -> Program:
@@ -31,7 +33,9 @@ def join_epilogues(program: Program) -> Program:
     buffers = dict(program.buffers)
     for k in range(len(steps)):
         step = steps[k]
-        if isinstance(step, Call) and step.routine == "matmul":
+        if isinstance(step, Call) and step.routine in PRODUCTS:
+            if step.routine == "convolution":
+                _with_leader(program, steps, k)
             found = _follower(program, steps, k)
             if found is not None:
                 steps[found[0]] = None
@@ -54,7 +58,12 @@ def _follower(program: Program, steps: Sequence[Step | None], k: int) -> tuple[i
     """The number of the first step that needs the product, and its loop, when that can join."""
     call = steps[k]
     assert isinstance(call, Call)
-    made = call.buffers[2]
+    made = call.buffers[PRODUCTS[call.routine]]
+    params = dict(call.params)
+    if call.routine == "convolution" and params["adds"] == SUMS:
+        return None
+    if call.routine == "convolution" and params["images"] == "a" and params["groups"] > 1:
+        return None  # a row is complete with the last group
     if program.buffers[made].dtype not in DTYPES:
         return None
     home = _memory(program, made)
@@ -80,13 +89,13 @@ def _fixed(program: Program, home: str) -> bool:
 
 
 def _row_by_row(program: Program, call: Call, phase: Phase) -> bool:
-    """Whether a turn of the loop is a row of the product or an element, and reads no other."""
+    """Whether a turn of the loop is a matrix of the products, a row or an element, and reads no
+    other."""
     if phase.turns is None or phase.private:
         return False
-    made = program.buffers[call.buffers[2]]
-    rows, all_ = product(made.shape[:-1]), product(made.shape)
-    turns = as_expr(phase.turns)
-    if turns is not as_expr(rows) and turns is not as_expr(all_):
+    made = program.buffers[call.buffers[PRODUCTS[call.routine]]]
+    shape, turns = made.shape, as_expr(phase.turns)
+    if all(turns is not as_expr(product(x)) for x in (shape, shape[:-1], shape[:-2])):
         return False
     home = _memory(program, made.name)
     operands = {_memory(program, b) for b in call.buffers[:2]}
@@ -121,25 +130,75 @@ def _joined(
     """The product with its epilogue; they share the memory of the result where that is allowed."""
     call = steps[k]
     assert isinstance(call, Call)
-    a, b, c = call.buffers
+    at = PRODUCTS[call.routine]
+    operands, c, more = call.buffers[:at], call.buffers[at], call.buffers[at + 1 :]
+    home = _memory(program, c)
     target = _shared_memory(program, steps, k, phase)
     if target:
-        phase = phase._replace(buffers=tuple(target if x == c else x for x in phase.buffers))
-        del buffers[c]
+        held = tuple(target if _memory(program, x) == home else x for x in phase.buffers)
+        phase = phase._replace(buffers=held)
+        old = buffers.pop(c)
         c = target
-    names = dict.fromkeys((a, b, c, *phase.buffers))
-    rest = tuple(n for n in names if n not in (a, b, c))
+        if old.alias:
+            c = old.name
+            buffers[c] = old._replace(alias=target)
+    rest = dict.fromkeys(x for x in (*more, *phase.buffers) if x not in (*operands, c))
     params = (*call.params, ("epilogue", phase))
-    return call._replace(buffers=(a, b, c, *rest), params=params)
+    return call._replace(buffers=(*operands, c, *rest), params=params)
+
+
+def _with_leader(program: Program, steps: list[Step | None], k: int) -> None:
+    """Let the loop that lays out the images for the convolution at step k do so for one image at a
+    time, just before it is used and by the thread that uses it."""
+    call, run = steps[k], steps[k - 1] if k else None
+    assert isinstance(call, Call)
+    params = dict(call.params)
+    if not isinstance(run, Run) or params["adds"] == SUMS or not params["images"]:
+        return
+    images = _memory(program, call.buffers["ab".index(params["images"])])
+    phase = single_phase(program, run)
+    users = [s for s in steps if s is not None and s not in (run, call)]
+    used = any(_memory(program, x) == images for s in users for x in touched(s))
+    if phase is None or phase.private or used or program.buffers[images].role != "temp":
+        return
+    per = _turns_of_image(program, phase, images, 1 if params["groups"] == 1 else 2)
+    if per:
+        more = tuple(x for x in dict.fromkeys(phase.buffers) if x not in call.buffers)
+        params_ = (*call.params, ("before", (phase, per)))
+        steps[k] = call._replace(buffers=(*call.buffers, *more), params=params_)
+        steps[k - 1] = None
+
+
+def _turns_of_image(program: Program, phase: Phase, images: str, axes: int) -> int:
+    """How many turns of a loop make what lies at one index of the first axes; 0 where that is not
+    known, or the loop makes anything else."""
+    (loop,) = phase.kernel.body if len(phase.kernel.body) == 1 else (None,)
+    if not isinstance(loop, For) or phase.turns is None:
+        return 0
+    turns, shape = as_expr(phase.turns), program.buffers[images].shape
+    written = [(p, b) for p, b in zip(phase.kernel.params, phase.buffers, strict=True)
+               if p.mode != "in"]  # fmt: skip
+    places = {i[0] - loop.index for name, i in accesses(phase.kernel.body)
+              if i and any(p.name == name for p, _ in written)}  # fmt: skip
+    own = all(_memory(program, b) == images and p.shape and as_expr(p.shape[0]) is turns
+              for p, b in written)  # fmt: skip
+    if not own or len(places) != 1 or not _begins(places):
+        return 0
+    for j in range(axes, len(shape)):
+        inner = product(shape[axes:j])
+        if as_expr(product(shape[:j])) is turns and isinstance(inner, int):
+            return inner
+    return 0
 
 
 def _shared_memory(program: Program, steps: Sequence[Step | None], k: int, phase: Phase) -> str:
     """The array in which the product can be made; empty where it needs memory of its own."""
     call = steps[k]
     assert isinstance(call, Call)
-    c = program.buffers[call.buffers[2]]
-    views = any(b.alias == c.name for b in program.buffers.values())
-    users = [s for s in steps if s is not None and s is not call and c.name in touched(s)]
+    c = program.buffers[_memory(program, call.buffers[PRODUCTS[call.routine]])]
+    views = call.routine == "matmul" and any(b.alias == c.name for b in program.buffers.values())
+    others = [s for s in steps if s is not None and s is not call]
+    users = any(_memory(program, x) == c.name for s in others for x in touched(s))
     if c.role != "temp" or c.alias or users or views or dict(call.params).get("accumulate"):
         return ""
     path = perfect_nest(phase.kernel.body)
@@ -152,17 +211,20 @@ def _shared_memory(program: Program, steps: Sequence[Step | None], k: int, phase
     ):
         return ""
     bound = dict(zip((p.name for p in phase.kernel.params), phase.buffers, strict=True))
-    places = {i for name, i in accesses(body) if bound[name] == c.name}
+    shapes = {p.name: p.shape for p in phase.kernel.params}
+    read = [(name, i) for name, i in accesses(body) if _memory(program, bound[name]) == c.name]
+    places, forms = {i for _, i in read}, {shapes[name] for name, _ in read}
     for s in stores:
         b = program.buffers[bound[s.buffer]]
         fresh = b.role in ("temp", "output") and not b.alias
-        alike = b.dtype == c.dtype and b.shape == c.shape and places == {s.indices}
+        alike = b.dtype == c.dtype and product(b.shape) == product(c.shape)
+        alike = alike and places == {s.indices} and forms == {shapes[s.buffer]}
         alone = sum(name == s.buffer for name, _ in accesses(body)) == 1
         once = list(phase.buffers).count(b.name) == 1
         unused = not any(
             b.name in {_memory(program, x) for x in touched(s)} for s in steps[:k] if s
         )
-        if fresh and alike and alone and once and unused and b.name not in call.buffers[:2]:
+        if fresh and alike and alone and once and unused and b.name not in call.buffers:
             return b.name
     return ""
 

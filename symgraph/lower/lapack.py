@@ -12,6 +12,7 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.ir.graph import Apply, Graph, Input
 from symgraph.ir.graph import apply as make
+from symgraph.ir.resizing import resized
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.compute import index_axes
 from symgraph.loops.program import Call, Copy, Failure, Step
@@ -70,7 +71,8 @@ def reference(b: Builder, apply: Apply) -> Graph:
     """The node alone, for a callback; its inputs have the sizes that the program knows."""
     held = [b.buffers[b.buffer(v)] for v in apply.inputs]
     inputs = [Input(TensorType(h.dtype, h.shape), f"x{k}") for k, h in enumerate(held)]
-    return Graph(inputs, make(apply.op, inputs, apply.origins).outputs)
+    op = resized(apply.op, b.ctx.equal)
+    return Graph(inputs, make(op, inputs, apply.origins).outputs)
 
 
 def _not_converged(apply: Apply) -> Failure:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
-from symgraph.loops.statements import Fold, For, Kernel, Let, Param, Size, Stmt, Store
+from symgraph.loops.statements import Alloc, Fold, For, If, Kernel, Let, Param, Size, Stmt, Store
 from symgraph.lower.groups import Group
 from symgraph.lower.partition import Root
 from symgraph.scalar import Expr, const, load, node, postorder, rebuild, transform
@@ -277,8 +277,12 @@ def sizes_of(body: tuple[Stmt, ...], params: list[Param]) -> tuple[str, ...]:
                     bound.add(s.name.attr)
                 case Store():
                     roots = [*s.indices, s.value]
+                case If():
+                    roots = [s.cond]
+                case Alloc():
+                    roots = [n for n in s.shape if isinstance(n, Expr)]
             found.update({v.attr: None for v in postorder(roots) if v.op == "var"})
-            if isinstance(s, For | Fold):
+            if isinstance(s, For | Fold | If):
                 visit(s.body)
 
     visit(body)

@@ -171,6 +171,8 @@ class _Cut:
         its own; None where its turns depend on each other."""
         if not self.sharing.worth(self._cost(s)) or not self._told(s.extent):
             return None
+        if s.kind == "vector" and isinstance(s.extent, int) and s.extent <= VECTORS:
+            return None  # one range, whose length would be unknown to its vectors
         private = self._independent(s, s.index)
         if private is None:
             return None
@@ -292,7 +294,8 @@ class _Cut:
     def _room(self, dtype: str, shape: tuple[Size, ...]) -> str:
         """A parameter over new memory."""
         name = f"s{len(self.buffers)}"
-        buffer = f"{self.step.buffers[0]}_{self.kernel.name}_{name}"
+        first = next(iter(self.step.buffers), "none")  # a kernel may touch no memory at all
+        buffer = f"{first}_{self.kernel.name}_{name}"
         self.buffers[buffer] = Buffer(buffer, dtype, shape, "temp")
         self.bound[name] = buffer
         self.params[name] = Param(name, dtype, shape, "inout")

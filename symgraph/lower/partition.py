@@ -28,6 +28,7 @@ from symgraph.scalar import (
 from symgraph.scalar.special import SPECIAL
 
 CHEAP = 2  # the cost up to which a value is computed again for each consumer
+AGAIN = 8  # ... and that of all computing again: memory that does not fit the cache is dearer
 CHEAP_BROADCAST = 3  # ... for each element that broadcasting makes of it
 LONGEST = 300  # nodes of one body; a longer one is cut, so that code and compile time stay linear
 
@@ -140,7 +141,8 @@ class Inliner:
         self.origins[out] = tuple(merged)[:8]
         self.computes[out] = raw._replace(body=tuple(self._inline(b) for b in raw.body))
         self.by_buffer[self.buffer_of(out)] = out
-        dear = self.prices[out] > CHEAP and self.uses.get(out, 0) > 1
+        price, again = self.prices[out], self.uses.get(out, 0) - 1
+        dear = price > CHEAP and again > 0 and price * again > AGAIN
         if out in self.forced or raw.reduction is not None or dear:
             self.materialize(out)
 

@@ -20,7 +20,9 @@ from symgraph.loops.statements import (
     expressions,
     walk,
 )
+from symgraph.lower.borders import borders
 from symgraph.lower.rewriting import accesses, around, perfect_nest
+from symgraph.lower.short_rows import short_rows
 from symgraph.lower.strips import strip
 from symgraph.lower.tiling import tile
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, node, postorder, transform
@@ -31,7 +33,7 @@ LOADS = ("load", "load_if")
 
 def schedule(kernel: Kernel) -> Kernel:
     """The kernel as it will be emitted."""
-    return tile(strip(collapse(join_folds(kernel))))
+    return borders(short_rows(tile(strip(collapse(join_folds(kernel))))))
 
 
 def collapse(kernel: Kernel) -> Kernel:

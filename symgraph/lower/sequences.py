@@ -12,9 +12,10 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.ir.graph import Apply
 from symgraph.ir.types import Size, TensorType
-from symgraph.loops.compute import Operand, index_axes
+from symgraph.loops.compute import Operand, identity, index_axes
 from symgraph.loops.program import Call
-from symgraph.loops.statements import If, Let, Stmt, Store
+from symgraph.loops.running import compensated_sum, running_fold
+from symgraph.loops.statements import Fold, If, Let, Stmt, Store
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel, nest
 from symgraph.scalar import Expr, as_expr, const, load, load_if, var
@@ -68,6 +69,27 @@ class _Line:
         kind = "vector" if vector else "serial"
         return nest([self.axes[k] for k in order], [self.shape[k] for k in order], body, kind)
 
+    def around(self, body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+        """The loops over the other axes."""
+        others = [k for k in range(len(self.axes)) if k != self.axis]
+        return nest([self.axes[k] for k in others], [self.shape[k] for k in others], body)
+
+
+def _in_blocks(line: _Line, combiner: str, value: Expr) -> Fold | None:
+    """The turns along the last axis as a running fold, where their order does not matter."""
+    dtype, turn = value.dtype, line.axes[line.axis]
+    number = dtypes.is_int(dtype) or dtype in ("float32", "float64")
+    inexact = combiner == "logaddexp" or (combiner == "mul" and dtypes.is_float(dtype))
+    if line.axis + 1 < len(line.axes) or not number or inexact:
+        return None
+    extent = line.shape[line.axis]
+    if combiner == "add" and dtype == "float64":
+        return compensated_sum(turn, extent, value, "p1", line.at)
+    term = F.cast(value, "float64") if combiner == "add" and dtype == "float32" else value
+    start = const(identity(combiner, term.dtype), term.dtype)
+    store = Store("p1", line.at, F.cast(var("_new", term.dtype), dtype))
+    return running_fold(combiner, turn, extent, term, start, store)
+
 
 def cumulative(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """out[k] = combine(out[k-1], x[k]) along the axis, starting with x[0]."""
@@ -75,6 +97,11 @@ def cumulative(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]
     line = _Line(list(b.buffers[x].shape), params["axis"], params["reverse"])
     dtype = b.buffers[out].dtype
     value = load("p0", line.at, dtype)
+    fold = _in_blocks(line, params["combiner"], value)
+    if fold is not None:
+        body = line.around((fold,))
+        b.add_steps([x], [out], [kernel(b, [x, out], "io", body, apply.origins)], needs)
+        return
     if params["combiner"] == "add" and dtypes.is_float(dtype):
         wide = dtype != "float64"
         room = TensorType("float64", line.across_shape)
@@ -168,14 +195,16 @@ def searchsorted(b: Builder, apply: Apply, params: dict[str, Any], needs: set[in
 
 
 def sort(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
-    """Rows sorted by native code (codegen/sort_llvm.py), with room for the keys of one row."""
+    """Rows sorted by native code (codegen/sort_llvm.py), with room for the words of one row."""
     names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
     x = b.buffers[names[0]]
     n = x.shape[-1]
-    word = TensorType(f"uint{8 * dtypes.itemsize(x.dtype)}", (n,))
+    bits = 8 * dtypes.itemsize(x.dtype)
+    paired = params["positions"] and bits <= 32  # a key and its position in one word
+    word = TensorType("uint64" if paired else f"uint{bits}", (n,))
     rooms = [b.scratch(word), b.scratch(word)]
-    if params["positions"]:
-        rooms.append(b.scratch(TensorType("int64", (n,))))
+    if params["positions"] and not paired:
+        rooms += [b.scratch(TensorType("int64", (n,))) for _ in range(2)]
     call = Call("sort", (names[0], *rooms, names[1]), tuple(params.items()), apply.origins)
     b.add_steps(names[:1], [*rooms, names[1]], [call], needs)
 

@@ -24,7 +24,18 @@ from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.loops.compute import identity
-from symgraph.loops.statements import Alloc, Fold, For, Kernel, Let, Size, Stmt, Store, expressions
+from symgraph.loops.statements import (
+    Alloc,
+    Fold,
+    For,
+    If,
+    Kernel,
+    Let,
+    Size,
+    Stmt,
+    Store,
+    expressions,
+)
 from symgraph.lower.rewriting import (
     around,
     independent,
@@ -49,6 +60,8 @@ from symgraph.scalar import functions as F
 
 WIDTH = 512  # columns of a strip
 ROWS = 16  # rows folded in registers before they join what is carried
+NARROW = 16  # columns that are few
+LIGHT = 60  # nodes of statements that are written twice, for few columns and for many
 SHORT = 32  # rows up to which a vector of columns goes down alone, where the number is known
 STRIP, BLOCK, J, K = (var(f"_i{name}") for name in ("strip", "rows", "j", "k"))
 _COMBINE = {
@@ -80,7 +93,20 @@ def strip(kernel: Kernel) -> Kernel:
         return kernel
     if not _in_order(body) or not independent(body):
         return kernel
-    return kernel._replace(body=around(path[:-1], _Strips(path[-1], found).build()))
+    return kernel._replace(body=around(path[:-1], _with_narrow(path[-1], found)))
+
+
+def _with_narrow(loop: For, columns: list[_Column]) -> tuple[Stmt, ...]:
+    """The strips of a loop, and beside them those of at most NARROW columns, which are not given
+    more lanes than that; how many there are is looked at when the kernel runs."""
+    wide = _Strips(loop, columns).build()
+    nodes = postorder([e for s in loop.body for e in _expressions_within(s)])
+    if isinstance(loop.extent, int) or len(nodes) > LIGHT:
+        return wide
+    few = as_size(F.minimum(as_expr(loop.extent), const(NARROW)))
+    narrow = _Strips(loop, columns, few).build()
+    test = F.le(loop.extent, NARROW)
+    return (wide[0]._replace(body=(If(test, narrow[0].body), If(F.not_(test), wide[0].body))),)
 
 
 def _column(s: Fold) -> _Column | None:
@@ -127,7 +153,7 @@ def _in_order(body: tuple[Stmt, ...]) -> bool:
 
 
 class _Strips:
-    def __init__(self, loop: For, columns: list[_Column]) -> None:
+    def __init__(self, loop: For, columns: list[_Column], width: Size | None = None) -> None:
         self.loop = loop
         self.columns = {c.names: c for c in columns}
         self.rooms: list[Stmt] = []
@@ -136,9 +162,10 @@ class _Strips:
             self.width = loop.extent
         elif isinstance(loop.extent, int) and loop.extent % WIDTH == 0:
             self.width = WIDTH
+        self.width = width or self.width
         self.at: dict[Expr, Expr] = {loop.index: STRIP * WIDTH + J}
 
-    def build(self) -> tuple[Stmt, ...]:
+    def build(self) -> tuple[For]:
         levels = _levels(self.loop.body)
         last = max(levels.values())
         body: list[Stmt] = []

@@ -14,12 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from symgraph.errors import ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
-from symgraph.ir.types import TensorType
+from symgraph.ir.types import TensorType, same_size
 from symgraph.loops.routine import Routine
 from symgraph.ops.creation import tril
 from symgraph.ops.matrix import multiply_matrices
+from symgraph.ops.triangular import square_size
 
 __all__: list[str] = []
 
@@ -36,6 +38,17 @@ def _two_sided(low: Any, middle: Any, trans: bool) -> Any:
     return out
 
 
+def _same_square(first: TensorType, second: TensorType, name: str) -> TensorType:
+    """The type of two batches of square matrices that must agree."""
+    square_size(first, name)
+    what = f"{name}: the operands are {first.text()} and {second.text()}"
+    if first.dtype != second.dtype or first.ndim != second.ndim:
+        raise ShapeError(what)
+    for m, n in zip(first.shape, second.shape, strict=True):
+        same_size(m, n, what)
+    return second
+
+
 def _mirrored(low: Any) -> Any:
     return low + np.swapaxes(np.tril(low, -1), -1, -2)
 
@@ -47,7 +60,7 @@ class CholeskyPull(Op):
     name = "cholesky_pull"
 
     def infer(self, low: TensorType, g: TensorType) -> TensorType:
-        return g
+        return _same_square(low, g, self.name)
 
     def reference(self, low: Any, g: Any) -> Any:
         factor = np.swapaxes(np.tril(low), -1, -2)
@@ -69,7 +82,7 @@ class CholeskyPush(Op):
     name = "cholesky_push"
 
     def infer(self, low: TensorType, a: TensorType) -> TensorType:
-        return a
+        return _same_square(low, a, self.name)
 
     def reference(self, low: Any, a: Any) -> Any:
         middle = _two_sided(low, (a + np.swapaxes(a, -1, -2)) / 2, False)
@@ -94,7 +107,7 @@ class LowerProduct(Op):
     ta: bool = False
 
     def infer(self, a: TensorType, t: TensorType) -> TensorType:
-        return t
+        return _same_square(a, t, self.name)
 
     def reference(self, a: Any, t: Any) -> Any:
         return np.tril((np.swapaxes(a, -1, -2) if self.ta else a) @ np.tril(t))

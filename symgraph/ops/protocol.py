@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -209,6 +208,8 @@ def missing(x: Variable, name: str) -> Any:
     for path in (f".{name}", f".nn.{name}", f".linalg.{name}", f".special.{name}"):
         hint = hint or (f"{ours}(x)" if (ours := _public(path)) else "")
     if not hint:
+        import difflib  # only for the message
+
         near = difflib.get_close_matches(name, [n for n in dir(type(x)) if n[0] != "_"], 1, 0.6)
         hint = f"did you mean {near[0]}?" if near else ""
     raise NoSuchAttribute(

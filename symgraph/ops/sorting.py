@@ -24,6 +24,8 @@ from symgraph.ops.indexing import take, take_along_axis
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import as_int, as_shape, flip, is_one, moveaxis, ravel
 from symgraph.ops.slicing import zeros
+from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.functions import minimum
 
 __all__ = [
     "argpartition", "argsort", "digitize", "lexsort", "partition", "searchsorted", "sort", "topk",
@@ -35,9 +37,10 @@ _NATIVE = frozenset(dtypes.REALS)
 # ops ----------------------------------------------------------------------------------------------
 
 
-def _routine(x: TensorType, positions: bool) -> Routine:
-    known = x.dtype in _NATIVE
-    return Routine("sort", (("positions", positions),)) if known else Routine("python")
+def _routine(x: TensorType, positions: bool, descending: bool = False) -> Routine:
+    if x.dtype not in _NATIVE:
+        return Routine("python")
+    return Routine("sort", (("positions", positions), ("descending", descending)))
 
 
 class Sort(Op):
@@ -68,10 +71,12 @@ class Sort(Op):
 
 class ArgSort(Op):
     """The positions (int64) along the last axis that put x in ascending order; of equal elements
-    the first one first, NaN last."""
+    the first one first, NaN last. When ``descending`` the greatest element comes first, NaN before
+    it, and of equal ones the first one first."""
 
     name = "argsort"
     nondifferentiable = "the result are positions"
+    descending: bool = False
 
     def infer(self, x: TensorType) -> TensorType:
         return x.with_dtype("int64")
@@ -81,10 +86,42 @@ class ArgSort(Op):
         return x.shape[-1]
 
     def reference(self, x: Any) -> Any:
-        return np.argsort(x, -1, kind="stable").astype("int64")
+        return _order(x, self.descending)
 
     def extern(self, x: TensorType) -> Routine:
-        return _routine(x, True)
+        return _routine(x, True, self.descending)
+
+
+class TopPositions(Op):
+    """The positions (int64) along the last axis of the ``count`` least elements in order, or of the
+    greatest ones when ``descending``: the first columns of :class:`ArgSort`."""
+
+    name = "top_positions"
+    nondifferentiable = "the result are positions"
+    count: Size
+    descending: bool = False
+
+    def infer(self, x: TensorType) -> TensorType:
+        enough = as_size(minimum(as_expr(x.shape[-1]), as_expr(self.count)))
+        same_size(enough, self.count, "topk: elements there are and elements wanted")
+        return TensorType("int64", (*x.shape[:-1], self.count))
+
+    def bound(self, x: TensorType) -> Size:
+        """The positions are below this."""
+        return x.shape[-1]
+
+    def reference(self, x: Any) -> Any:
+        return _order(x, self.descending)[..., : self.count]
+
+    def extern(self, x: TensorType) -> Routine:
+        return _routine(x, True, self.descending)
+
+
+def _order(x: Any, descending: bool) -> Any:
+    if not descending:
+        return np.argsort(x, -1, kind="stable").astype("int64")
+    back = np.argsort(np.flip(x, -1), -1, kind="stable").astype("int64")
+    return x.shape[-1] - 1 - np.flip(back, -1)
 
 
 class SearchSorted(Op):
@@ -152,11 +189,7 @@ def argsort(x: Any, axis: int | None = -1, *, descending: bool = False) -> Varia
     >>> sg.argsort([3, 1, 2, 1]).eval().tolist()
     [1, 3, 2, 0]
     """
-    if not descending:
-        return _along(ArgSort(), x, axis, "argsort")
-    x = ravel(x) if axis is None else as_variable(x)
-    k = -1 if axis is None else axis
-    return x.shape[k] - 1 - flip(_along(ArgSort(), flip(x, k), k, "argsort"), k)  # type: ignore[operator]
+    return _along(ArgSort(descending), x, axis, "argsort")
 
 
 def lexsort(keys: Any, axis: int = -1) -> Variable:
@@ -225,8 +258,9 @@ def topk(x: Any, k: Any, axis: int = -1, largest: bool = True) -> tuple[Variable
     n = x.shape[axis]
     if isinstance(n, int) and isinstance(count, int) and count > n:
         raise ShapeError(f"topk: {count} elements of an axis of size {n}")
-    order = argsort(x, axis, descending=largest)
-    places = order[(slice(None),) * axis + (slice(0, count),)]
+    last = x if axis == x.ndim - 1 else moveaxis(x, axis, -1)
+    places = TopPositions(count, largest)(last)
+    places = places if axis == x.ndim - 1 else moveaxis(places, -1, axis)
     return take_along_axis(x, places, axis), places
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from symgraph.ir.graph import Apply, Graph, Variable, apply, rebuild, toposort
+from symgraph.ir.graph import Apply, Graph, Variable, apply, rebuild
 from symgraph.ops.functions import FunctionGraph
 
 
 def inline_functions(graph: Graph) -> Graph:
     """The graph with the body of every function that allows it in the place of its call."""
     while True:
-        order = toposort(graph.outputs)
+        order = graph.toposort()
         if not any(map(_goes, order)):
             return graph
         graph = Graph(graph.inputs, _once(graph, order))

@@ -18,7 +18,7 @@ from symgraph.ops.control import Cond, Scan
 def merge_scans(graph: Graph) -> Graph:
     """Scans over the same inputs whose carries are updated alike as one scan; then every scan and
     cond without the outputs, carries and inputs that nothing depends on."""
-    order = toposort(graph.outputs)
+    order = graph.toposort()
     if not any(isinstance(node.op, Scan | Cond) for node in order):
         return graph
     merged = Graph(graph.inputs, _absorbed(_merged(graph.outputs, order)))

@@ -6,14 +6,14 @@ they replace is equal to the one before in the sense of its rule's class.
 
 from __future__ import annotations
 
-import difflib
 import functools
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from symgraph import config
 from symgraph.errors import ArgumentError, VerifyError
-from symgraph.ir.graph import Graph, Variable, apply, toposort
+from symgraph.ir.graph import Graph, Variable, apply
 from symgraph.ir.verify import verify
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.canonicalize import CANONICALIZE
@@ -49,7 +49,7 @@ PIPELINE: tuple[Pass, ...] = (
          FOLD_CONSTANTS, again=True),
     Pass("stabilize", "Cancellation and overflow in the usual spellings are repaired.",
          STABILIZE, again=True),
-    Pass("ranges", "Squares that are out of range on the way are scaled.",
+    Pass("ranges", "Squares that are out of range on the way are scaled, differences kept.",
          RANGES),
     Pass("scan_ends", "The last row of a state is its carry after the loop.",
          scan_ends),
@@ -59,7 +59,7 @@ PIPELINE: tuple[Pass, ...] = (
          scan_before),
     Pass("scan_after", "Sums of products, and outputs no step needs, are computed after the loop.",
          scan_after),
-    Pass("ranges", "Squares that are out of range on the way are scaled.",
+    Pass("ranges", "Squares that are out of range on the way are scaled, differences kept.",
          RANGES),
     Pass("merge_scans", "Again, for loops that now do less.",
          merge_scans),
@@ -123,6 +123,8 @@ def steps_without(exclude: tuple[str, ...]) -> tuple[Pass, ...]:
     known = {*rules, *(p.name for p in PIPELINE)}
     for name in exclude:
         if name not in known:
+            import difflib  # only for the message
+
             near = difflib.get_close_matches(str(name), known, 1)
             raise ArgumentError(
                 f"exclude: there is no pass or rule {name!r}",
@@ -173,6 +175,17 @@ class _Work:
 
     def apply(self, step: Pass, graph: Graph) -> Graph:
         """One pass; the same graph object when nothing changed."""
+        seconds = getattr(self.record, "pass_seconds", None)
+        if seconds is None:
+            return self.applied(step, graph)
+        start = time.perf_counter()
+        after = self.applied(step, graph)
+        row = seconds.setdefault(step.name, [0.0, 0])
+        row[0] += time.perf_counter() - start
+        row[1] += 1
+        return after
+
+    def applied(self, step: Pass, graph: Graph) -> Graph:
         if isinstance(step.work, RuleSet):
             again = getattr(self.record, "near_misses", None) is None
             memo = self.normal.setdefault(step.work, {}) if again else None
@@ -193,7 +206,10 @@ class _Work:
     def owned(self, graph: Graph) -> Graph:
         """The graph with the graphs that its nodes own optimized; each is done once."""
         new: dict[Variable, Variable] = {}
-        for node in toposort(graph.outputs):
+        order = graph.toposort()
+        if not any(callable(getattr(node.op, "inner", None)) for node in order):
+            return graph
+        for node in order:
             inputs = [new.get(v, v) for v in node.inputs]
             op = node.op
             if callable(getattr(op, "inner", None)):

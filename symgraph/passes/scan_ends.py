@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symgraph.ir.graph import Apply, Graph, Variable, apply, toposort
+from symgraph.ir.graph import Apply, Graph, Variable, apply
 from symgraph.ir.types import Size
 from symgraph.ops.control import Scan
 from symgraph.ops.shape import ExpandDims, Reshape, is_one
@@ -28,8 +28,11 @@ def scan_ends(graph: Graph) -> Graph:
 
 
 def _last_rows(graph: Graph) -> Graph:
+    order = graph.toposort()
+    if not any(isinstance(node.op, Scan) for node in order):
+        return graph
     new: dict[Variable, Variable] = {}
-    for node in toposort(graph.outputs):
+    for node in order:
         inputs = [new.get(v, v) for v in node.inputs]
         if any(a is not b for a, b in zip(inputs, node.inputs, strict=True)):
             node_ = apply(node.op, inputs, node.origins)

@@ -171,8 +171,11 @@ def is_literal(v: Variable) -> bool:
 def over_scans(graph: Graph, change: Callable[[Apply], Sequence[Variable] | None]) -> Graph:
     """The graph with the outputs that ``change`` gives for a scan in the place of its own; None
     leaves the scan as it is."""
+    order = graph.toposort()
+    if not any(isinstance(node.op, Scan) for node in order):
+        return graph
     new: dict[Variable, Variable] = {}
-    for node in toposort(graph.outputs):
+    for node in order:
         inputs = [new.get(v, v) for v in node.inputs]
         same = all(a is b for a, b in zip(inputs, node.inputs, strict=True))
         fresh = node if same else apply(node.op, inputs, node.origins)

@@ -5,20 +5,28 @@ from __future__ import annotations
 from typing import Any
 
 from symgraph.ir.graph import Variable
+from symgraph.ir.types import broadcast_shapes
 from symgraph.ops.arithmetic import rsqrt, sqrt, square
 from symgraph.ops.exponential import exp, exp2, expm1
 from symgraph.ops.matrix import MatMul
-from symgraph.ops.shape import Transpose
+from symgraph.ops.reductions import Sum
+from symgraph.ops.shape import Transpose, is_one, squeeze
 from symgraph.rewrite.pattern import attr, match_op, wild
 from symgraph.rewrite.rules import EXACT, RELAXED, STABLE, RuleSet, rule, rule_function
 
 x, y = wild("x"), wild("y")
-f, g = wild("f", "f"), wild("g", "f")
+f, g, h = wild("f", "f"), wild("g", "f"), wild("h", "f")
 a, b, p = attr("a"), attr("b"), attr("p")
+
+LONG = 8  # products below which their sum is no matrix product
 
 POWERS = (
     rule(f**0.5, sqrt(f)),
     rule(f**-0.5, rsqrt(f)),
+    rule(f**1.5, f * sqrt(f)),
+    rule(f**2.5, square(f) * sqrt(f)),
+    rule(f**-1.5, 1 / (f * sqrt(f))),
+    rule(f**-2.5, 1 / (square(f) * sqrt(f))),
     rule(f**-1, 1 / f),
     rule(f**-2, square(1 / f)),
     rule(x**3, x * square(x)),
@@ -51,7 +59,30 @@ def _transposed_product(x: Variable, y: Variable, a: Any, b: Any, p: Any) -> Var
     return MatMul(not b, not a)(y, x) if _swaps_last_two(p) else None  # type: ignore[no-any-return]
 
 
+def _sum_of_outer_products(g: Variable, h: Variable, axes: Any, root: Variable) -> Variable | None:
+    """a sum along an axis of products, of which each operand has an axis of its own, is a matrix
+    product; leading axes that both have make a batch of it"""
+    x, y = g, h
+    shape, ndim = broadcast_shapes(x.shape, y.shape), x.ndim
+    if x.ndim != y.ndim or len(axes) != 1 or x.dtype not in ("float32", "float64"):
+        return None
+    own = [[k for k in range(ndim) if is_one(b.shape[k]) and not is_one(a.shape[k])]
+           for a, b in ((x, y), (y, x))]  # fmt: skip
+    if [len(k) for k in own] != [1, 1] or axes[0] in (own[0][0], own[1][0]):
+        return None
+    if sorted((*axes, own[0][0], own[1][0])) != [ndim - 3, ndim - 2, ndim - 1]:
+        return None
+    if isinstance(shape[axes[0]], int) and shape[axes[0]] < LONG:
+        return None
+    if own[0] > own[1]:
+        x, y, own = y, x, own[::-1]
+    rows, columns = squeeze(x, own[1][0]), squeeze(y, own[0][0])
+    found = MatMul(axes[0] < own[0][0], own[1][0] < axes[0])(rows, columns)
+    return found if found.type == root.type else None
+
+
 PRODUCTS = (
+    rule_function(Sum(attr("axes"))(g * h), _sum_of_outer_products, klass=STABLE),
     rule_function(MatMul(a, b)(Transpose(p)(x), y), _left_transposed, klass=STABLE),
     rule_function(MatMul(a, b)(x, Transpose(p)(y)), _right_transposed, klass=STABLE),
     rule_function(Transpose(p)(match_op("matmul", x, y, ta=a, tb=b)), _transposed_product,

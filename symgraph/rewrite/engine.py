@@ -7,8 +7,10 @@ processed once, and nodes that nothing changes are not rebuilt.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
+from operator import is_
 from typing import Any, NamedTuple, Protocol
 
 from symgraph.errors import RewriteError, SymgraphError
@@ -76,7 +78,10 @@ class Record:
     """What happened, for ``explain`` and the viewer; near misses only when asked for.
 
     ``moves``: a value, the same over operands that rules have changed, and the number of firings
-    before."""
+    before; ``seconds``, where it is a dict: of each rule the pass, the time that it took, attempts
+    and firings."""
+
+    seconds: dict[str, list[Any]] | None = None
 
     def __init__(self, near_misses: bool = False) -> None:
         self.firings: list[Firing] = []
@@ -123,10 +128,12 @@ class _Sweep:
         self.name, self.adapter, self.record = rules.name, adapter, record
         self.table = rules.table(admit)
         self.final = final
+        if record is not None and record.seconds is not None:
+            self.attempt = self.timed  # type: ignore[method-assign]
         self.numbers: dict[Any, Any] = {}  # constant -> what adapter.number says of it
 
     def normal_form(self, root: Any) -> Any:
-        final = self.final
+        final, table = self.final, self.table
         turned: dict[Any, Any] = {}  # value -> what it was turned into, being processed
         active: set[Any] = set()  # values whose operands or offspring are being processed
         stack: list[tuple[Any, _Chain | None]] = [(root, None)]
@@ -143,13 +150,22 @@ class _Sweep:
             if node is None:
                 final[value] = value
                 continue
-            waiting = [v for v in node.inputs if v not in final]
+            waiting, same = [], True
+            for v in node.inputs:
+                normal = final.get(v)
+                if normal is None:
+                    waiting.append(v)
+                elif normal is not v:
+                    same = False
             if waiting:
                 active.add(value)
                 for v in waiting:
                     if v in active:
                         raise self.loop(v, chain)
                     stack.append((v, chain))
+                continue
+            if same and not table[node.op.name]:
+                final[value] = value
                 continue
             new, chain = self.advance(value, node, chain)
             if new is value or new in final:
@@ -164,13 +180,12 @@ class _Sweep:
 
     def advance(self, value: Any, node: Any, chain: _Chain | None) -> tuple[Any, _Chain | None]:
         """One step of a value whose operands are normal: rebuild it over them, or fire a rule."""
-        inputs = [self.final[v] for v in node.inputs]
-        for old, new in zip(node.inputs, inputs, strict=True):
-            if old is not new:
-                moved = self.adapter.rebuild(node, inputs).outputs[value.index]
-                if self.record is not None:
-                    self.record.moves.append((len(self.record.firings), value, moved))
-                return moved, chain
+        inputs = tuple(map(self.final.__getitem__, node.inputs))
+        if not all(map(is_, inputs, node.inputs)):
+            moved = self.adapter.rebuild(node, inputs).outputs[value.index]
+            if self.record is not None:
+                self.record.moves.append((len(self.record.firings), value, moved))
+            return moved, chain
         candidates = self.table[node.op.name]
         if candidates:
             keys = self.keys(inputs)
@@ -217,6 +232,17 @@ class _Sweep:
         after = match(rule.pattern, value, self.adapter, accept)
         if after is not None and self.record is not None:
             self.record.firings.append(Firing(rule, value, after, self.name))
+        return after
+
+    def timed(self, rule: Rule, value: Any) -> Any:
+        """An attempt whose time is recorded."""
+        start = time.perf_counter()
+        after = _Sweep.attempt(self, rule, value)
+        assert self.record is not None and self.record.seconds is not None
+        row = self.record.seconds.setdefault(rule.name, [self.name, 0.0, 0, 0])
+        row[1] += time.perf_counter() - start
+        row[2] += 1
+        row[3] += after is not None
         return after
 
     def right_side(self, rule: Rule, bindings: dict[str, Any], value: Any) -> Any:

@@ -16,6 +16,7 @@ import os
 import struct
 import weakref
 from typing import Any, Union
+from weakref import _remove_dead_weakref as _remove_dead  # type: ignore[attr-defined]
 
 from symgraph import dtypes
 from symgraph.errors import ArgumentError
@@ -103,18 +104,32 @@ class Expr:
     __index__ = __int__ = __float__ = __lt__ = __le__ = __gt__ = __ge__ = _unknown
 
 
-_nodes: weakref.WeakValueDictionary[Any, Expr] = weakref.WeakValueDictionary()
+class _Reference(weakref.ref[Expr]):
+    """A weak reference that knows the parts of its node. WeakValueDictionary does the same in
+    twice the time, and a compile asks for a node some fifty times for each of the graph."""
+
+    __slots__ = ("parts",)
+    parts: Any
+
+
+_nodes: dict[Any, _Reference] = {}
+
+
+def _forget(reference: Any) -> None:
+    _remove_dead(_nodes, reference.parts)  # in one step: the same parts may have a new node by now
 
 
 def node(op: str, args: tuple[Expr, ...], dtype: str, attr: Any = None) -> Expr:
     """The unique node with these parts."""
-    key = (op, args, dtype, _attr_key(attr))
-    found = _nodes.get(key)
+    parts = (op, args, dtype) if attr is None else (op, args, dtype, _attr_key(attr))
+    reference = _nodes.get(parts)
+    found = reference() if reference is not None else None
     if found is None:
         found = Expr.__new__(Expr)
         found.op, found.args, found.dtype, found.attr = op, args, dtype, attr
         found._key = found._poly = found.maker = None
-        _nodes[key] = found
+        made = _nodes[parts] = _Reference(found, _forget)
+        made.parts = parts
     return found
 
 
@@ -176,6 +191,8 @@ def _name_here(process: tuple[bytes, int], name: str) -> str:
 
 def _attr_key(attr: Any) -> Any:
     # 0.0 and -0.0 are equal and NaN is unequal to itself: key floats by their bits.
+    if type(attr) is str:
+        return attr
     if isinstance(attr, complex):
         return struct.pack("dd", attr.real, attr.imag)
     return struct.pack("d", attr) if isinstance(attr, float) else (type(attr), attr)
@@ -188,6 +205,8 @@ def const(value: int | float | complex | bool, dtype: str = "int64") -> Expr:
     >>> const(0.1, "float32").value
     0.10000000149011612
     """
+    if dtype == "int64" and type(value) is int and -(1 << 63) <= value < 1 << 63:
+        return node("const", (), dtype, value)
     exact = dtypes.numpy_dtype(dtype).type(value).item()
     if exact != value and dtypes.is_int(dtype):
         raise TypeError(f"{value!r} is not an {dtype}")

@@ -63,22 +63,27 @@ def _combine(op: str, a: Polynomial, b: Polynomial | None = None) -> Polynomial:
     if op == "mul":
         for ma, ca in a.items():
             for mb, cb in b.items():
-                m = tuple(sorted(ma + mb, key=key))
+                m = tuple(sorted(ma + mb, key=key)) if ma and mb else ma or mb
                 out[m] = out.get(m, 0) + ca * cb
     else:
         sign = 1 if op == "add" else -1
         for m, c in b.items():
             out[m] = out.get(m, 0) + sign * c
-    return {m: _wrap(c) for m, c in out.items() if _wrap(c)}
+    return {m: w for m, c in out.items() if (w := c if -_HALF <= c < _HALF else _wrap(c))}
+
+
+_HALF = 1 << 63
 
 
 def _wrap(c: int) -> int:
-    return (c + (1 << 63)) % (1 << 64) - (1 << 63)
+    return (c + _HALF) % (1 << 64) - _HALF
 
 
 def build(p: Polynomial) -> Expr:
     """The canonical node of a polynomial: higher degrees first, then by name, the constant last."""
-    terms = sorted(p.items(), key=lambda t: (-len(t[0]), [key(x) for x in t[0]]))
+    terms = list(p.items())
+    if len(terms) > 1:
+        terms.sort(key=lambda t: (-len(t[0]), [key(x) for x in t[0]]))
     out: Expr | None = None
     for m, c in terms:
         size = abs(c) if out is not None and c != -(1 << 63) else c
@@ -101,6 +106,14 @@ def build(p: Polynomial) -> Expr:
 def normalize(op: str, a: Expr, b: Expr) -> Expr:
     """a (op) b in canonical form for add, sub, mul, floordiv and mod of int64."""
     if op in ("add", "sub", "mul"):
+        if b.op == "const":
+            if a.op == "const":
+                x, y = a.attr, b.attr
+                return const(_wrap(x + y if op == "add" else x - y if op == "sub" else x * y))
+            if a.op not in _LINEAR and b.attr == (op == "mul"):  # itself canonical
+                return a
+        elif a.op == "const" and b.op not in _LINEAR and op != "sub" and a.attr == (op == "mul"):
+            return b
         return build(_combine(op, polynomial(a), polynomial(b)))
     return floordiv(a, b) if op == "floordiv" else mod(a, b)
 

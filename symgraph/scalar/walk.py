@@ -16,20 +16,19 @@ from symgraph.scalar.table import SCALAR_OPS
 def postorder(roots: Iterable[Expr]) -> list[Expr]:
     """Every node below the roots once, operands before users."""
     out: list[Expr] = []
-    done: set[Expr] = set()
-    stack = list(roots)
+    seen: set[Expr] = set()
+    stack: list[Expr | None] = [*roots]
     stack.reverse()
     while stack:
-        e = stack[-1]
-        if e not in done:
-            waiting = [a for a in e.args if a not in done]
-            if waiting:
-                waiting.reverse()
-                stack += waiting
-                continue
-            done.add(e)
-            out.append(e)
-        stack.pop()
+        e = stack.pop()
+        if e is None:  # the operands of the next one are done
+            out.append(stack.pop())  # type: ignore[arg-type]
+        elif e not in seen:
+            seen.add(e)
+            if e.args:
+                stack += (e, None, *e.args[::-1])
+            else:
+                out.append(e)
     return out
 
 
@@ -51,7 +50,7 @@ def transform(roots: Iterable[Expr], visit: Callable[[Expr, tuple[Expr, ...]], E
     roots = list(roots)
     new: dict[Expr, Expr] = {}
     for e in postorder(roots):
-        new[e] = visit(e, tuple(new[a] for a in e.args))
+        new[e] = visit(e, tuple(map(new.__getitem__, e.args)))
     return [new[r] for r in roots]
 
 

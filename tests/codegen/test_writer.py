@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from symgraph.codegen import llvm
+from symgraph.codegen import libllvm, llvm
 from symgraph.codegen.literals import constant, constants, literal_int
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter
 from symgraph.errors import TargetError, VerifyError
@@ -305,10 +305,51 @@ def test_host_and_its_fingerprint():
 def test_fingerprint_and_remembered_host_do_without_llvmlite():
     code = f"""
 import sys
-from symgraph.codegen import llvm
+from symgraph.codegen import libllvm, llvm
 assert llvm.host_fingerprint() == {llvm.host_fingerprint()!r}
 llvm.remember_host(llvm.HostTarget(*{tuple(llvm.host())!r}))
 assert llvm.host().vector_bits
 assert "llvmlite" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_the_library_is_called_as_llvmlite_calls_it():
+    """Functions that we call without llvmlite's Python half have the types that it gives them."""
+
+    import llvmlite.binding.context
+    import llvmlite.binding.ffi
+
+    def plain(kind):
+        """A pointer to one of LLVM's own types is an address; a flag may be an int or a bool."""
+        own = isinstance(kind, type) and issubclass(kind, ctypes._Pointer) and issubclass(
+            kind._type_, ctypes.Structure)  # fmt: skip
+        return ctypes.c_void_p if own else kind
+
+    for name, (result, arguments) in libllvm.FUNCTIONS.items():
+        theirs = getattr(llvmlite.binding.ffi.lib, "LLVMPY_" + name)
+        if theirs.argtypes is not None:
+            assert [plain(a) for a in theirs.argtypes] == arguments, name
+        if result is not None:
+            assert plain(theirs.restype) is result, name
+
+
+def test_host_is_what_llvmlite_says():
+    import llvmlite.binding as binding
+
+    target = llvm.host()
+    assert target.triple == binding.get_process_triple()
+    assert target.cpu == binding.get_host_cpu_name()
+    assert target.features == binding.get_host_cpu_features().flatten()
+    assert target.llvm == ".".join(map(str, binding.llvm_version_info))
+
+
+def test_several_modules_are_compiled_at_once(monkeypatch):
+    monkeypatch.setattr(llvm, "SHARED_FROM", 0)
+    monkeypatch.setattr(llvm, "processors", lambda: 3)
+    texts = {f"f{k}": (f"define i64 @f() {{\n  ret i64 {k}\n}}", k % 3) for k in range(8)}
+    found = llvm.compile_objects(texts)
+    assert list(found) == list(texts)
+    assert all(found[n] == llvm.compile_object(*texts[n]) for n in texts)
+    with pytest.raises(VerifyError, match="LLVM refuses"):
+        llvm.compile_objects({**texts, "bad": ("define i64 @f() {\n  ret i32 1\n}", 0)})

@@ -83,7 +83,7 @@ def test_scene_of_a_program() -> None:
     titles = [b.title for b in scene.boxes]
     assert titles[:3] == ["x", "w", "matmul"] and titles[-1] == "result"
     (kernel,) = (b for b in scene.boxes if b.family == "reduction")
-    assert kernel.lines[0] == "max exp Σ"
+    assert {"max", "exp", "Σ"} <= set(kernel.lines[0].split())
     with_loops = program_scene(program, {}, loops=True)
     assert any("fold" in line for b in with_loops.boxes for line in b.code)
 

@@ -28,6 +28,7 @@ MISTAKES = [
     (["explain", f"{SUBJECTS}:total", "--node", "x"], "there is no node x", "numbered from 0 to"),
     (["explain", f"{SUBJECTS}:totl", "--node", "0"], "has no name 'totl'", "did you mean total?"),
     (["cache", "why", "zzzz"], "zzzz", ""),
+    (["dump"], "no subject is given", "--diff"),
 ]
 
 
@@ -55,7 +56,6 @@ def test_a_wrong_subject(
     ("command", "said"),
     [
         (["dumb"], "invalid choice: 'dumb'"),
-        (["dump"], "the following arguments are required: SUBJECT"),
         (["dump", "x:y", "--stage", "fused"], "invalid choice: 'fused'"),
         (["dump", "x:y", "--format", "pdf"], "invalid choice: 'pdf'"),
         (["cache"], "the following arguments are required: VERB"),

@@ -270,15 +270,15 @@ def test_the_key_does_not_depend_on_what_was_built_before() -> None:
 def test_dump_shows_the_parts(tmp_path: Any) -> None:
     source = tmp_path / "selection.py"
     source.write_text("import symgraph as sg\nx = sg.vector('x')\ny = sg.sort(x[x > 0])\n")
-    text = dump.shown(f"{source}:y", "graph", "text")
+    text = dump.shown(dump.Asked(f"{source}:y", "graph", "text"))
     assert "flatnonzero{" in text and "# part" not in text
     for stage in ("optimized", "program", "llvm"):
-        text = dump.shown(f"{source}:y", stage, "text")
+        text = dump.shown(dump.Asked(f"{source}:y", stage, "text"))
         assert text.count("# part") == 2 and "# then flatnonzero of less" in text
-    assert '"then"' in dump.shown(f"{source}:y", "program", "json")
+    assert '"then"' in dump.shown(dump.Asked(f"{source}:y", "program", "json"))
     assert subject.cache_key_of(f"{source}:y").kind == "function"
     source.write_text("import symgraph as sg\nx = sg.vector('x')\ny = sg.sum(x[x > 0])\n")
-    assert "flatnonzero" not in dump.shown(f"{source}:y", "optimized", "text")
+    assert "flatnonzero" not in dump.shown(dump.Asked(f"{source}:y", "optimized", "text"))
 
 
 def test_random_numbers_of_a_computed_shape() -> None:

@@ -335,7 +335,7 @@ def cached(c: Check) -> str:
 def printed(c: Check) -> str:
     """Text, files and pickles give the graph back."""
     graph = c.d.graph
-    if any(getattr(op, "name", "") == "python_op" for op in compiler._all_ops(graph)):
+    if any(getattr(op, "name", "").startswith("python_op") for op in compiler._all_ops(graph)):
         return ""
     c.reset()
     printer = GraphPrinter(graph)

@@ -60,7 +60,7 @@ SAMPLES: list[Sample] = [
     Sample("sort", lambda x: api.partition(x, 2), lambda x: np.sort(x), (A,)),
     Sample("argsort", lambda x: api.argpartition(x, 1, 0), lambda x: np.argsort(x, 0), (A,)),
     Sample("take_along_axis", lambda x: api.topk(x, 2)[0], lambda x: -np.sort(-x)[..., :2], (B,)),
-    Sample("argsort", lambda x: api.topk(x, 2, 0, largest=False)[1],
+    Sample("top_positions", lambda x: api.topk(x, 2, 0, largest=False)[1],
            lambda x: np.argsort(x, 0)[:2], (A,)),
     *(row("searchsorted", lambda m, a, v, s=s: m.searchsorted(a, v, s), ORDERED, v)
       for s in ("left", "right") for v in (A, np.array([0.5, NAN, -9.0, 9.0]), np.array(0.5))),

@@ -11,6 +11,7 @@ import pytest
 import scipy.signal
 
 import symgraph as sg
+from symgraph import config
 from symgraph.errors import ArgumentError, DTypeError, RankError, ShapeError, SymgraphError
 from symgraph.ir.graph import Graph
 from symgraph.loops.interpret import run_program
@@ -38,6 +39,32 @@ def product(params: Any, a: Any, b: Any, out: Any) -> None:
     out[...] = a @ b + (out if params.get("accumulate") else 0)
 
 
+def read_in_images(params: Any, a: Any, b: Any, rows: Any, columns: Any, c: Any) -> None:
+    """What a convolution step means: products of matrices, one of which lies in images."""
+    m, n, k, groups = (params[w] for w in ("m", "n", "k", "groups"))
+    flat = {"a": a.reshape(-1), "b": b.reshape(-1), "c": c.reshape(-1)}
+    places = np.add.outer(rows, columns)
+    if params["images"] == "b":
+        inside = np.arange(n)
+        runs = columns[inside // params["run"]] + inside % params["run"]
+        places = np.add.outer(rows, runs)
+
+    def matrix(x: str, i: int, shape: tuple[int, int]) -> Any:
+        row, column, image, group = params[x]
+        at = (
+            places
+            if x == params["images"]
+            else np.add.outer(np.arange(shape[0]) * row, np.arange(shape[1]) * column)
+        )
+        return at + i // groups * image + i % groups * group
+
+    for i in range(params["batch"]):
+        made = flat["a"][matrix("a", i, (m, k))] @ flat["b"][matrix("b", i, (k, n))]
+        at = matrix("c", i, (m, n))
+        again = params["adds"] == 2 and i >= groups
+        flat["c"][at] = made + (flat["c"][at] if again else 0)
+
+
 def in_the_loop_language(outputs: list[Any], inputs: list[Any], arrays: list[Any]) -> list[Any]:
     program = Builder(Graph(inputs, outputs), "f", (), context((), {}, True)).build([], realise)
     verify_program(program)
@@ -47,7 +74,10 @@ def in_the_loop_language(outputs: list[Any], inputs: list[Any], arrays: list[Any
         for s, n in zip(v.shape, a.shape, strict=True)
         if not isinstance(s, int)
     }
-    return list(run_program(program, arrays, sizes, routines={"matmul": product}))
+    return list(run_program(program, arrays, sizes, routines=ROUTINES))
+
+
+ROUTINES = {"matmul": product, "convolution": read_in_images}
 
 
 CASES = [
@@ -65,7 +95,15 @@ CASES = [
 @pytest.mark.parametrize("case", CASES, ids=lambda c: "-".join(map(str, c[0])))
 @pytest.mark.parametrize("room", [1, 900, 500_000])
 @pytest.mark.parametrize("named", [False, True], ids=["known", "symbolic"])
-def test_blocks_of_any_size(case: Any, room: int, named: bool, monkeypatch: Any) -> None:
+@pytest.mark.parametrize("matmul", ["own", "blas"])
+def test_blocks_of_any_size(
+    case: Any, room: int, named: bool, matmul: str, monkeypatch: Any
+) -> None:
+    with config.change(matmul=matmul):
+        _blocks_of_any_size(case, room, named, monkeypatch)
+
+
+def _blocks_of_any_size(case: Any, room: int, named: bool, monkeypatch: Any) -> None:
     shape, filters, stride, pad, groups = case
     for name in ("BUDGET", "MOST"):
         monkeypatch.setattr(convolution_frame, name, room)

@@ -17,7 +17,7 @@ from symgraph.errors import SymgraphError
 from symgraph.ir.graph import Input, constant, toposort
 from symgraph.ir.op import OPS
 from symgraph.ir.types import TensorType
-from symgraph.ops.arithmetic import cbrt, sqrt, square
+from symgraph.ops.arithmetic import sqrt, square
 from symgraph.ops.comparison import where
 from symgraph.ops.creation import eye
 from symgraph.ops.exponential import exp, log
@@ -30,12 +30,12 @@ from symgraph.ops.reductions import mean
 from symgraph.ops.reductions import sum as sum_
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, Transpose
 from symgraph.ops.solving import inv
-from symgraph.ops.stable_forms import root_difference
-from symgraph.ops.trigonometric import sin
+from symgraph.ops.trigonometric import tanh
 from symgraph.passes.adapter import TENSORS
 from symgraph.rewrite.engine import Record, rewrite
 from symgraph.rewrite.pattern import Attr, Number, OpPattern, Wild, parts
 from symgraph.rewrite.rules import CLASSES, EXACT, RELAXED, RuleSet
+from tests.passes import sums
 
 DTYPES = ("float64", "float32", "int32", "uint8", "int64", "bool")
 BY_KIND = {"f": "float64", "i": "int32", "u": "uint8", "b": "bool", "c": "complex128"}
@@ -547,63 +547,29 @@ def _matrices():
     yield log(det(well)), [x]
 
 
-def _pair():
-    return [Input(TensorType("float64", (LANES,)), n) for n in "xy"]
-
-
-def _sums_with_a_common_part():
-    x, y = _pair()
-    for left in (sin(x + y) - sin(x), cbrt(x) - cbrt(x - 1.5), exp(x - y) - exp(x),
-                 1 / (x + y) - 1 / x, log(x + 1) - log(x)):  # fmt: skip
-        yield left, [i for i in (x, y) if i is x or y in inputs_of(left)]
-
-
-def _negative_multiples():
-    x, y = _pair()
-    yield 3 / (x + y) + -3 / x, [x, y]
-
-
-def _quotients():
-    x, y = _pair()
-    yield log((x + y) / x), [x, y]
-    yield log((1 - x) / (1 + x)), [x]
-
-
-def _roots():
-    x, y = _pair()
-    yield sqrt(x + y) - sqrt(x), [x, y]
-    yield sqrt(1 + x) - sqrt(1 - x), [x]
-
-
-def _fractions():
-    x, _ = _pair()
-    yield 1 / (x + 1) - 2 / x + 1 / (x - 1), [x]
-    yield 1 / (x - 1) + 1 / (x + 1) - 2 / x, [x]
-    yield x / (x + 1) - (x + 1) / (x - 1), [x]
-    yield 1 / (x + 1) + 1 / (2 - x), [x]
-    yield (x + 1) / (x + 3) - 1, [x]
-
-
-def _quadratics():
-    b, a = _pair()
-    yield root_difference(b, -(4.0 * (a * 1.5))) / (a * 2.0), [b, a]
-    yield root_difference(b, a * b * 3.0) / a, [b, a]
-    yield root_difference(-b, a) / (a * 4.0), [b, a]
-
-
-def inputs_of(v):
-    """The inputs that a value depends on."""
-    return {i for n in toposort([v]) for i in n.inputs if isinstance(i, Input)}
+def _outer_products():
+    """Sums of products, of which each operand has an axis of its own, along every axis."""
+    for dtype, lead in itertools.product(("float32", "float64"), ((), (2,))):
+        sizes = (9, 10, 11)
+        for first, second in itertools.permutations(range(3), 2):
+            (summed,) = {0, 1, 2} - {first, second}
+            shapes = [
+                (*lead, *(1 if k == other else n for k, n in enumerate(sizes)))
+                for other in (second, first)
+            ]
+            ins = [Input(TensorType(dtype, s), name) for s, name in zip(shapes, "xy", strict=True)]
+            a, b = (square(tanh(v)) for v in ins)  # no order shows where none cancel or overflow
+            yield sum_(a * b, axis=len(lead) + summed), ins
 
 
 # Left sides for rules that look further than their pattern says.
 EXAMPLES = {
-    "difference_of_neighbours": _sums_with_a_common_part,
-    "sum_of_neighbours": _negative_multiples,
-    "logarithm_of_neighbours": _quotients,
-    "difference_of_roots": _roots,
-    "over_common_denominator": _fractions,
-    "root_of_quadratic": _quadratics,
+    "difference_of_neighbours": sums.sums_with_a_common_part,
+    "sum_of_neighbours": sums.negative_multiples,
+    "logarithm_of_neighbours": sums.quotients,
+    "difference_of_roots": sums.roots,
+    "over_common_denominator": sums.fractions,
+    "root_of_quadratic": sums.quadratics,
     "below_views": _views,
     "view_of_one_number": _fills,
     "operands_broadcast_themselves": _views,
@@ -611,6 +577,7 @@ EXAMPLES = {
     "log(exp(x) / ": _shifted_softmaxes,
     "sum(expm1(x)": _log_of_means,
     "square(sum(x, axes=a) / y)": _moments,
+    "sum_of_outer_products": _outer_products,
     "solution(": _matrices,
     "det(": _matrices,
     "diagonal(": _matrices,

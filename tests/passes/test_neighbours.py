@@ -12,7 +12,8 @@ import symgraph as sg
 from symgraph.ir.graph import Graph, toposort
 from symgraph.passes.differences import DIFFERENCES_OF_NEIGHBOURS
 from symgraph.passes.pipeline import optimize
-from tests.passes.equations import compare, inputs_of, right_side, samples
+from tests.passes.equations import compare, right_side, samples
+from tests.passes.sums import inputs_of
 
 RULE = DIFFERENCES_OF_NEIGHBOURS[0]
 FUNCTIONS: dict[str, Callable[[Any], Any]] = {

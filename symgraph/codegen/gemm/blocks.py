@@ -6,10 +6,10 @@ equal numbers of vectors, so that no tile is much smaller than the registers all
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
-from symgraph.codegen.gemm.microkernel import ATTRIBUTES, PARAMETERS, microkernel
+from symgraph.codegen.gemm.microkernel import ATTRIBUTES, microkernel, parameters
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
@@ -17,13 +17,16 @@ from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 def tiles(module: ModuleWriter, tile: Tile) -> str:
     """tiles(rows, columns, microkernel's arguments): the microkernel for the strip's width. The
     widest strip of whole vectors has kernels without masks where masks are dear."""
-    params = [("i64", "rows", ""), ("i64", "columns", ""), *PARAMETERS[:10], PARAMETERS[11]]
+    own = parameters(tile)
+    params = [("i64", "rows", ""), ("i64", "columns", ""), *own[:10], own[11]]
+    heights = tile.heights or tuple(range(1, tile.rows + 1))
+    widths = tile.widths or tuple(range(1, tile.vectors + 1))
 
     def build(fn: FunctionWriter) -> None:
         ints = Ints(fn)
         vectors = ints.ceil("%columns", tile.lanes)
         last = ints.sub("%columns", ints.mul(ints.sub(vectors, 1), tile.lanes))
-        args = [f"{t} %{name}" for t, name, _ in PARAMETERS[:10]]
+        args = [f"{t} %{name}" for t, name, _ in own[:10]]
         args += [f"i64 {last}", "i64 %flags"]
 
         def call(row: int, column: int, whole: bool) -> None:
@@ -31,12 +34,12 @@ def tiles(module: ModuleWriter, tile: Tile) -> str:
             fn.raw(f"call void @{name}({', '.join(args)})")
 
         def by_rows(column: int, whole: bool = False) -> None:
-            choose(fn, "%rows", 1, tile.rows, lambda row: call(row, column, whole))
+            choose_from(fn, "%rows", heights, lambda row: call(row, column, whole))
 
         def masked() -> None:
-            choose(fn, str(vectors), 1, tile.vectors, by_rows)
+            choose_from(fn, str(vectors), widths, by_rows)
 
-        if tile.masks:
+        if tile.masks or tile.vectors not in widths:
             masked()
             return
         full = ints.is_("eq", "%columns", tile.columns)
@@ -49,14 +52,21 @@ def choose(
     fn: FunctionWriter, value: Value, low: int, high: int, do: Callable[[int], None]
 ) -> None:
     """``do`` for the literal that equals the value, by halving."""
-    if low == high:
-        do(low)
+    choose_from(fn, value, range(low, high + 1), do)
+
+
+def choose_from(
+    fn: FunctionWriter, value: Value, options: Sequence[int], do: Callable[[int], None]
+) -> None:
+    """``do`` for that one of ascending literals which equals the value, by halving."""
+    if len(options) == 1:
+        do(options[0])
         return
-    middle = (low + high) // 2
+    half = len(options) // 2
     fn.if_(
-        fn.val(f"icmp sle i64 {value}, {middle}"),
-        lambda: choose(fn, value, low, middle, do),
-        lambda: choose(fn, value, middle + 1, high, do),
+        fn.val(f"icmp slt i64 {value}, {options[half]}"),
+        lambda: choose_from(fn, value, options[:half], do),
+        lambda: choose_from(fn, value, options[half:], do),
     )
 
 
@@ -100,7 +110,11 @@ _BLOCK = [
 def block(module: ModuleWriter, tile: Tile) -> str:
     """block(...): ``tall`` tiles of height + 1 rows, then ``low`` ones of height rows, times n
     columns, of which the strips that begin from ``begin`` to ``end``. ``a_panel`` is the distance
-    of packed tiles of A, 0 where A lies as it is."""
+    of packed tiles of A, 0 where A lies as it is. Of an A in an image ``a_row`` and ``a_col`` are
+    the tables of its places."""
+    in_image = tile.images == "a"
+    kinds = {p[1]: p[0] for p in parameters(tile)}
+    params = [(kinds.get(name, kind), name, "") for kind, name, _ in _BLOCK]
 
     def build(fn: FunctionWriter) -> None:
         ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
@@ -108,8 +122,13 @@ def block(module: ModuleWriter, tile: Tile) -> str:
         steps = []
         packed = ints.is_("ne", "%a_panel", 0)
         for rows in (taller, "%height"):
-            steps.append(ints.pick(packed, "%a_panel", ints.mul(rows, "%a_row")))
-        second_a = v.at("%a", ints.mul("%tall", steps[0]))
+            lies = rows if in_image else ints.mul(rows, "%a_row")
+            steps.append(lies if in_image else ints.pick(packed, "%a_panel", lies))
+        ahead = ints.mul("%tall", steps[0])
+        if in_image:
+            second_a = fn.val(f"getelementptr i32, ptr %a_row, i64 {ahead}")
+        else:
+            second_a = v.at("%a", ahead)
         second_c = ints.mul(ints.mul("%tall", taller), "%c_row")
         in_strips = ints.is_("ne", "%b_packed", 0)
         each = tiles(module, tile)
@@ -119,14 +138,17 @@ def block(module: ModuleWriter, tile: Tile) -> str:
             b_row = ints.pick(in_strips, padded, "%b_row")
             b = v.at("%b", ints.pick(in_strips, strip_offset(ints, tile, j, "%k"), j))
             c = v.at("%c", j)
-            first = (taller, "%tall", "%a", steps[0], c)
+            first = (taller, "%tall", "%a_row" if in_image else "%a", steps[0], c)
             second = ("%height", "%low", second_a, steps[1], v.at(c, second_c))
 
             def some(rows: Integer, count: Value, a: Value, step: Integer, where: Value) -> None:
+                of_a = f"ptr {a}, i64 %a_row, i64 %a_col"
+                if in_image:
+                    of_a = f"ptr %a, ptr {a}, ptr %a_col"
                 args = [
-                    f"i64 {rows}", f"i64 {width}", f"i64 {count}", "i64 %k", f"ptr {a}",
-                    "i64 %a_row", "i64 %a_col", f"i64 {step}", f"ptr {b}", f"i64 {b_row}",
-                    f"ptr {where}", "i64 %c_row", "i64 %flags",
+                    f"i64 {rows}", f"i64 {width}", f"i64 {count}", "i64 %k", of_a,
+                    f"i64 {step}", f"ptr {b}", f"i64 {b_row}", f"ptr {where}", "i64 %c_row",
+                    "i64 %flags",
                 ]  # fmt: skip
                 call = f"call void @{each}({', '.join(args)})"
                 fn.if_(ints.is_("sgt", count, 0), lambda: fn.raw(call))
@@ -136,4 +158,4 @@ def block(module: ModuleWriter, tile: Tile) -> str:
 
         strips(fn, tile, "%n", strip)
 
-    return module.once("block", _BLOCK, "void", build, ATTRIBUTES)
+    return module.once("block", params, "void", build, ATTRIBUTES)

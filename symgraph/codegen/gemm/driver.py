@@ -13,7 +13,7 @@ from symgraph.codegen.gemm.blocks import tiles
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.skinny import dots, sweep
-from symgraph.codegen.gemm.slabs import BODY, matrices
+from symgraph.codegen.gemm.slabs import BODY, SUMS, matrices
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
@@ -23,6 +23,8 @@ FOLLOWED = 1 << 18  # bytes of complete rows at which their epilogue is run,
 FEWEST = 4  # and how many tiles that are at least
 TURNED = 1 << 19  # the same for elements of a transposed A, each in a cache line of its own
 ALIASED = 4096  # rows of A so many bytes apart compete for the same places of a small cache
+NEAR = 1 << 18  # bytes of packed parts of an image that are used before more are packed
+OFTEN = 8  # tiles of A that are enough to pack B for
 STACK = 32768  # bytes of packed operands that need no allocation
 MEAGRE = 64  # the block of the summed axis when there is no memory but the stack
 COLUMNS = 64  # threads share a row's columns in multiples of this
@@ -49,6 +51,9 @@ class _Entry:
         fn.if_(empty, lambda: fn.ret())
         row, column = ints.is_("eq", m, 1), ints.is_("eq", n, 1)
         some = ints.is_("sgt", k, 0)
+        if self.tile.images:
+            self._whole()
+            return
         thin = fn.val(f"and i1 {some}, {fn.val(f'or i1 {row}, {column}')}")
         fn.if_(thin, self._thin, self._whole)
 
@@ -62,12 +67,12 @@ class _Entry:
         (limit,) = fn.if_(large, lambda: [fn.fresh(threads)], lambda: ["1"], ["i64"])
         return limit
 
-    def _run(self, body: str, count: Integer, multiple: int, limit: Value) -> None:
+    def _run(self, body: str, count: Integer, multiple: int, limit: Value, ranges: int = 2) -> None:
         """``body`` over 0 .. count, by the team or alone."""
         fn, ints, word = self.fn, self.ints, self.word
 
         def team() -> None:
-            pieces = ints.mul(limit, 2)
+            pieces = ints.mul(limit, ranges)
             grain = ints.up(ints.ceil(count, pieces), multiple)
             words = f"ptr {word('team')}, ptr @{body}, ptr %job, i64 {count}, i64 {grain}"
             fn.raw(f"call void {word('run')}({words}, i64 {limit})")
@@ -82,7 +87,10 @@ class _Entry:
     def _whole(self) -> None:
         ints, tile, word = self.ints, self.tile, self.word
         limit = self._limit()
-        self._what_to_pack()
+        if tile.images:
+            self._what_to_pack_of_images()
+        else:
+            self._what_to_pack()
         count = ints.ceil(word("m"), tile.rows)
         height = ints.div(word("m"), count)
         taller = ints.sub(word("m"), ints.mul(height, count))
@@ -90,7 +98,11 @@ class _Entry:
         blocks = ints.ceil(word("k"), tile.depth)
         depth = ints.ceil(word("k"), ints.max(blocks, 1))
         follows = self.fn.val(f"icmp ne ptr {word('after')}, null")
-        width = ints.pick(self.packs_b, ints.min(word("n"), tile.width), word("n"))
+        most: Integer = tile.width
+        if tile.images == "b":  # packed once, read by all tiles out of the second level of cache
+            strips = ints.div(NEAR // (tile.columns * self.v.size), ints.max(depth, 1))
+            most = ints.mul(ints.max(strips, 1), tile.columns)
+        width = ints.pick(self.packs_b, ints.min(word("n"), most), word("n"))
         high = ints.pick(self.packs_a, ints.min(count, tile.height // tile.rows), count)
         # complete rows are to be in cache when they are followed up, and B again for the next ones
         near = ints.div(FOLLOWED // (tile.rows * self.v.size), word("n"))
@@ -122,6 +134,17 @@ class _Entry:
         flags = [fn.val(f"zext i1 {x} to i64") for x in (self.packs_a, self.packs_b)]
         JOB.put(fn, "%job", packs_a=flags[0], packs_b=flags[1])
 
+    def _what_to_pack_of_images(self) -> None:
+        """B, in an image, always; where A is in one, B if it is read by many tiles in parts."""
+        fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
+        self.packs_a, self.packs_b = "false", "true"
+        if tile.images == "a":
+            scattered = ints.is_("ne", word("b_col"), 1)
+            tall = ints.is_("sge", word("m"), OFTEN * tile.rows)
+            wide = ints.is_("sgt", word("n"), tile.columns)
+            self.packs_b = fn.val(f"or i1 {scattered}, {fn.val(f'and i1 {tall}, {wide}')}")
+        JOB.put(fn, "%job", packs_a=0, packs_b=fn.val(f"zext i1 {self.packs_b} to i64"))
+
     def _memory(self, depth: Integer, width: Integer, high: Integer, limit: Value) -> None:
         """Take memory for the packed parts; without any, do pieces that fit on the stack."""
         fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
@@ -129,6 +152,10 @@ class _Entry:
         several = ints.is_("sge", word("batch"), limit)
         small = ints.is_("sle", self.volume, ints.mul(word("batch"), 4 * SMALL))
         apart = fn.val(f"and i1 {several}, {small}")
+        summed = "false"
+        if tile.images:
+            summed = ints.is_("eq", word("adds"), SUMS)
+            apart = fn.val(f"or i1 {several}, {summed}")
         outer = ints.pick(apart, limit, 1)
         inner = ints.pick(apart, 1, limit)
         room_a, room_b = self._rooms(depth, width, high)
@@ -159,10 +186,22 @@ class _Entry:
         start = fn.val(f"getelementptr i8, ptr {place}, i64 {gap}")
         JOB.put(fn, "%job", depth=depth, width=width, high=high, place=start, room_a=room_a,
                 room_b=room_b, limit=inner)  # fmt: skip
-        self._run(matrices(self.module, tile), word("batch"), 1, outer)
+        if tile.images:
+            self._run_images(summed, outer)
+        else:
+            self._run(matrices(self.module, tile), word("batch"), 1, outer)
         own = fn.val(f"icmp ne ptr {place}, {stack}")
         give = f"call void {word('free')}(ptr {word('pool')}, ptr {block}, i64 0)"
         fn.if_(own, lambda: fn.raw(give))
+
+    def _run_images(self, summed: Value, limit: Value) -> None:
+        """Threads share images, or for a sum over the batch its tiles: in few ranges then, as each
+        packs all of B."""
+        word = self.word
+        body = matrices(self.module, self.tile)
+        each = lambda: self._run(body, word("batch"), 1, limit)  # noqa: E731
+        tiles = lambda: self._run(body, word("tiles"), 1, limit, 1)  # noqa: E731
+        self.fn.if_(summed, tiles, each)
 
     def _rooms(self, depth: Integer, width: Integer, high: Integer) -> tuple[Integer, Integer]:
         """Bytes for a packed block of A and one of B, with what turning writes beyond them."""
@@ -185,7 +224,9 @@ class _Entry:
         follows = fn.val(f"icmp ne ptr {word('after')}, null")
 
         def after() -> None:
-            turns = self.ints.mul(self.ints.mul(word("batch"), word("m")), word("scale"))
+            ints = self.ints
+            rows = ints.mul(ints.mul(word("batch"), word("m")), word("scale"))
+            turns = ints.pick(ints.is_("eq", word("scale"), 0), word("batch"), rows)
             words = f"ptr {word('context')}, i64 0, i64 {turns}, i64 0"
             fn.raw(f"call void {word('after')}({words})")
 

@@ -9,7 +9,7 @@ number in whichever tile, on whichever thread it is made.
 
 from __future__ import annotations
 
-from symgraph.codegen.gemm.lanes import Ints, Lanes
+from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
@@ -24,6 +24,23 @@ PARAMETERS = [
     ("i64", "flags", ""),
 ]  # fmt: skip
 
+#: of A's elements in an image: the table of the places of a tile's rows (``a_step`` of them from
+#: tile to tile), and that of its columns
+IN_IMAGE = [
+    p if p[1] not in ("a_row", "a_col") else ("ptr", p[1], "noalias readonly") for p in PARAMETERS
+]
+
+
+def place_at(fn: FunctionWriter, table: Value, k: Integer = 0) -> Value:
+    """Entry k of a table of places: 32-bit numbers of elements."""
+    at = fn.val(f"getelementptr i32, ptr {table}, i64 {k}") if k != 0 else table
+    return fn.val(f"sext i32 {fn.fresh(f'load i32, ptr {at}')} to i64")
+
+
+def parameters(tile: Tile) -> list[tuple[str, str, str]]:
+    """What the microkernel of a tile takes."""
+    return IN_IMAGE if tile.images == "a" else PARAMETERS
+
 
 def microkernel(
     module: ModuleWriter, tile: Tile, rows: int, vectors: int, whole: bool = False
@@ -35,7 +52,7 @@ def microkernel(
         _Microkernel(fn, tile, rows, vectors, whole).write()
 
     name = f"tile_{rows}x{vectors}" + "_whole" * whole
-    return module.once(name, PARAMETERS, "void", build, ATTRIBUTES)
+    return module.once(name, parameters(tile), "void", build, ATTRIBUTES)
 
 
 class _Microkernel:
@@ -43,12 +60,15 @@ class _Microkernel:
         self, fn: FunctionWriter, tile: Tile, rows: int, vectors: int, whole: bool
     ) -> None:
         self.fn, self.rows, self.vectors = fn, rows, vectors
+        self.in_image = tile.images == "a"
         self.ints, self.v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
         self.mask = None if whole else self.v.first("%last")
-        self.offsets = [self.ints.mul("%a_row", i) for i in range(rows)]
+        if not self.in_image:
+            self.offsets = [self.ints.mul("%a_row", i) for i in range(rows)]
 
     def write(self) -> None:
-        self.fn.loop(0, "%count", 1, [("ptr", "%a"), ("ptr", "%c")], self._tile)
+        start = "%a_row" if self.in_image else "%a"
+        self.fn.loop(0, "%count", 1, [("ptr", start), ("ptr", "%c")], self._tile)
 
     def _tile(self, _: Value, carried: list[Value]) -> list[Value]:
         fn, v = self.fn, self.v
@@ -59,6 +79,9 @@ class _Microkernel:
         self._prefetch(lines)
         start = [(v.kind, "zeroinitializer")] * (self.rows * self.vectors)
         carry = [("ptr", a), ("ptr", "%b"), *start]
+        if self.in_image:
+            self.lines = [v.at("%a", place_at(fn, a, i)) for i in range(self.rows)]
+            carry[0] = ("ptr", "%a_col")
         sums = fn.loop(0, "%k", 1, carry, self._step)[2:]
         adds = fn.val("trunc i64 %flags to i1")
         kinds = [v.kind] * len(sums)
@@ -67,7 +90,8 @@ class _Microkernel:
             place, mask = self._place(lines, k)
             v.store(value, place, mask)
         end = v.at(lines[-1], "%c_row")
-        return [v.at(a, "%a_step"), end]
+        return [fn.val(f"getelementptr i32, ptr {a}, i64 %a_step") if self.in_image
+                else v.at(a, "%a_step"), end]  # fmt: skip
 
     def _prefetch(self, lines: list[Value]) -> None:
         name = "llvm.prefetch.p0"
@@ -85,12 +109,15 @@ class _Microkernel:
         for j in range(self.vectors):
             mask = self.mask if j == self.vectors - 1 else None
             row.append(v.load(v.at(b, j * v.lanes), mask))
+        place = place_at(self.fn, a) if self.in_image else ""
         for i in range(self.rows):
-            x = v.splat(v.scalar(v.at(a, self.offsets[i])))
+            where = v.at(self.lines[i], place) if self.in_image else v.at(a, self.offsets[i])
+            x = v.splat(v.scalar(where))
             for j in range(self.vectors):
                 k = i * self.vectors + j
                 sums[k] = v.fma(x, row[j], sums[k])
-        return [v.at(a, "%a_col"), v.at(b, "%b_row"), *sums]
+        step = self.fn.val(f"getelementptr i32, ptr {a}, i64 1") if self.in_image else ""
+        return [step or v.at(a, "%a_col"), v.at(b, "%b_row"), *sums]
 
     def _place(self, lines: list[Value], k: int) -> tuple[Value, Value | None]:
         i, j = divmod(k, self.vectors)

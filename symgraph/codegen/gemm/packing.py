@@ -10,8 +10,8 @@ the last one, B's strips have room behind each.
 from __future__ import annotations
 
 from symgraph.codegen.gemm.blocks import choose, strip_offset, strips
-from symgraph.codegen.gemm.lanes import Ints, Lanes
-from symgraph.codegen.gemm.microkernel import ATTRIBUTES
+from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
+from symgraph.codegen.gemm.microkernel import ATTRIBUTES, place_at
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
@@ -98,6 +98,55 @@ def turn(v: Lanes, rows: list[Value]) -> list[Value]:
         pairs = [(rows[i], rows[i + half]) for i in range(half)]
         rows = [v.shuffle(a, b, picks) for a, b in pairs for picks in (low, high)]
     return rows
+
+
+WRITTEN_OUT = 6  # copies for each p up to which they are written out, with places in registers
+COPY = 3  # words of a copy: its place in the image, in the line, and its length
+
+
+def gathered(module: ModuleWriter, tile: Tile, copies: int) -> str:
+    """The name of a function that copies pieces of an image side by side for each p: p's place is
+    in the table ``taps``, the pieces (each at most a vector) are listed in ``list``. A store may
+    write beyond its piece, where the next one is written later. 0 copies: any number, ``count``."""
+    params = [
+        ("ptr", "target", "noalias"), ("i64", "stride", ""), ("ptr", "source", "noalias readonly"),
+        ("ptr", "taps", "noalias readonly"), ("i64", "k", ""), ("ptr", "list", "readonly"),
+        ("i64", "count", ""),
+    ]  # fmt: skip
+
+    def build(fn: FunctionWriter) -> None:
+        v, ints = Lanes(fn, tile.dtype, tile.lanes), Ints(fn)
+
+        def word(c: Integer, k: int) -> Value:
+            at = ints.add(ints.mul(c, COPY), k)
+            where = fn.val(f"getelementptr i64, ptr %list, i64 {at}")
+            return fn.val(f"load i64, ptr {where}")
+
+        def piece(c: Integer) -> tuple[Value, Value, Value]:
+            return word(c, 0), word(c, 1), v.first(word(c, 2))
+
+        held = [piece(c) for c in range(copies)]
+
+        def line(p: Value, carried: list[Value]) -> list[Value]:
+            (target,) = carried
+            source = v.at("%source", place_at(fn, "%taps", p))
+
+            def copy(at: Value, to: Value, mask: Value) -> None:
+                v.store(v.load(v.at(source, at), mask), v.at(target, to))
+
+            def one(c: Value, _: list[Value]) -> list[Value]:
+                copy(*piece(c))
+                return []
+
+            for each in held:
+                copy(*each)
+            if not copies:
+                fn.loop(0, "%count", 1, [], one)
+            return [v.at(target, "%stride")]
+
+        fn.loop(0, "%k", 1, [("ptr", "%target")], line)
+
+    return module.once(f"gathered_{copies}", params, "void", build, ATTRIBUTES)
 
 
 # whole parts of an operand ------------------------------------------------------------------------
@@ -190,3 +239,60 @@ def pack_b(module: ModuleWriter, tile: Tile) -> str:
         strips(fn, tile, "%n", strip)
 
     return module.once("pack_b", params, "void", build, ATTRIBUTES)
+
+
+def pack_image(module: ModuleWriter, tile: Tile) -> str:
+    """pack_image(target, b, taps, runs, run, first, n, k, begin, end): n columns from the first on
+    as strips, as `pack_b` does. Column j of line p lies in b at taps[p] + runs[j / run] + j % run,
+    where a run is a row of places side by side."""
+    params = [
+        ("ptr", "target", ""), ("ptr", "b", ""), ("ptr", "taps", ""), ("ptr", "runs", ""),
+        ("i64", "run", ""), ("i64", "first", ""), ("i64", "n", ""), ("i64", "k", ""),
+        ("i64", "begin", ""), ("i64", "end", ""),
+    ]  # fmt: skip
+
+    def build(fn: FunctionWriter) -> None:
+        ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        pieces = fn.slot("i64", COPY * (tile.columns + tile.vectors))
+
+        def strip(j: Value, width: Value) -> None:
+            target = v.at("%target", strip_offset(ints, tile, j, "%k"))
+            padded = ints.up(width, tile.lanes)
+            start = ints.add("%first", j)
+            row = ints.div(start, "%run")
+            at = ints.sub(start, ints.mul(row, "%run"))
+
+            def segment(carried: list[Value]) -> list[Value]:
+                done, row, at, count = carried
+                there = ints.min(ints.sub("%run", at), ints.sub(width, done))
+                place = ints.add(place_at(fn, "%runs", row), at)
+
+                def piece(c: Value, carried: list[Value]) -> list[Value]:
+                    size = ints.min(ints.sub(there, c), tile.lanes)
+                    entry = ints.mul(carried[0], COPY)
+                    for k, value in enumerate((ints.add(place, c), ints.add(done, c), size)):
+                        where = ints.add(entry, k)
+                        to = fn.val(f"getelementptr i64, ptr {pieces}, i64 {where}")
+                        fn.raw(f"store i64 {value}, ptr {to}")
+                    return [str(ints.add(carried[0], 1))]
+
+                (count,) = fn.loop(0, str(there), tile.lanes, [("i64", count)], piece)
+                return [str(ints.add(done, there)), str(ints.add(row, 1)), "0", count]
+
+            def more(carried: list[Value]) -> Value:
+                return ints.is_("slt", carried[0], width)
+
+            carry = [("i64", "0"), ("i64", str(row)), ("i64", str(at)), ("i64", "0")]
+            count = fn.while_(carry, more, segment)[3]
+            words = f"ptr {target}, i64 {padded}, ptr %b, ptr %taps, i64 %k, ptr {pieces}"
+
+            def copy(copies: int) -> None:
+                name = gathered(module, tile, copies)
+                fn.raw(f"call void @{name}({words}, i64 {count})")
+
+            few = ints.is_("sle", count, WRITTEN_OUT)
+            fn.if_(few, lambda: choose(fn, count, 1, WRITTEN_OUT, copy), lambda: copy(0))
+
+        strips(fn, tile, "%n", strip)
+
+    return module.once("pack_image", params, "void", build, ATTRIBUTES)

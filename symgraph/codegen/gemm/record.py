@@ -56,11 +56,15 @@ JOB = Record([
     # where packed parts lie, how much room they take; threads inside a matrix
     "packs_a", "packs_b", "depth", "width", "high", "height", "taller", "tiles",
     "place*", "room_a", "room_b", "limit",
+    # of convolutions, whose batch is images times groups: how far groups lie apart, where the
+    # elements of the operand in an image are, what is done before an image (so many turns)
+    "groups", "a_group", "b_group", "c_group", "row_table*", "col_table*", "run_length",
+    "before*", "before_context*", "before_scale",
 ])  # fmt: skip
 GIVEN = JOB.names[: JOB.names.index("packs_a")]
 
 #: the products of some columns over one block of the summed axis, of one matrix
 SLAB = Record([
     "job*", "a*", "b*", "b_from*", "c*", "n", "k", "flags",
-    "place_a*", "groups", "group_width", "last", "first_row",
+    "place_a*", "groups", "group_width", "last", "first_row", "table*", "first",
 ])  # fmt: skip

@@ -14,7 +14,7 @@ from __future__ import annotations
 from symgraph.codegen.gemm.blocks import block
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.microkernel import ATTRIBUTES
-from symgraph.codegen.gemm.packing import pack_a, pack_b
+from symgraph.codegen.gemm.packing import pack_a, pack_b, pack_image
 from symgraph.codegen.gemm.record import JOB, SLAB
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
@@ -22,6 +22,7 @@ from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 #: what the thread team calls: the turns from begin to end, in thread number worker
 BODY = [("ptr", "context", ""), ("i64", "begin", ""), ("i64", "end", ""), ("i64", "worker", "")]
 WHOLE = (1 << 62) - 1  # the end of a range that has none
+SUMS = 2  # the word ``adds`` of a convolution whose result is a sum over the batch
 
 
 def matrices(module: ModuleWriter, tile: Tile) -> str:
@@ -49,10 +50,12 @@ class _Part:
 
     def after(self, begin: Integer, end: Integer) -> None:
         """The epilogue of rows, counted through the batch."""
-        word, ints = self.word, self.ints
-        turns = [ints.mul(x, word("scale")) for x in (begin, end)]
-        words = f"ptr {word('context')}, i64 {turns[0]}, i64 {turns[1]}, i64 %worker"
-        self.fn.raw(f"call void {word('after')}({words})")
+        self.turns(*(self.ints.mul(x, self.word("scale")) for x in (begin, end)))
+
+    def turns(self, begin: Integer, end: Integer) -> None:
+        """Turns of the epilogue."""
+        words = f"ptr {self.word('context')}, i64 {begin}, i64 {end}, i64 %worker"
+        self.fn.raw(f"call void {self.word('after')}({words})")
 
 
 class _Matrices(_Part):
@@ -73,11 +76,21 @@ class _Matrices(_Part):
         width = ints.mul(ints.ceil(lanes, groups), self.tile.columns)
         self.groups = groups
         SLAB.put(fn, self.slab, job="%context", place_a=place_a, groups=groups, group_width=width)
-        fn.loop("%begin", "%end", 1, [], self._matrix)
+        turns: tuple[Value, Value] = ("%begin", "%end")
+        if self.tile.images:  # a sum over the batch is shared out by its tiles
+            summed = ints.is_("eq", self.word("adds"), SUMS)
+            turns = (str(ints.pick(summed, 0, "%begin")),
+                     str(ints.pick(summed, self.word("batch"), "%end")))  # fmt: skip
+            self.tiles = (ints.pick(summed, "%begin", 0), ints.pick(summed, "%end", tiles))
+        fn.loop(*turns, 1, [], self._matrix)
 
     def _matrix(self, i: Value, _: list[Value]) -> list[Value]:
         fn, ints, v, word = self.fn, self.ints, self.v, self.word
-        a, b, c = (v.at(word(x), ints.mul(i, word(f"{x}_next"))) for x in "abc")
+        self.adds: Integer = word("adds")
+        if self.tile.images:
+            a, b, c = self._of_image(i)
+        else:
+            a, b, c = (v.at(word(x), ints.mul(i, word(f"{x}_next"))) for x in "abc")
         first = ints.mul(i, word("m"))
         SLAB.put(fn, self.slab, first_row=first)
 
@@ -93,35 +106,74 @@ class _Matrices(_Part):
         fn.loop(0, word("n"), word("width"), [], columns)
         follows = fn.val(f"icmp ne ptr {word('after')}, null")
         parted = ints.is_("sgt", self.groups, 1)
-        end = ints.add(first, word("m"))
-        fn.if_(fn.val(f"and i1 {follows}, {parted}"), lambda: self._after_all(first, end))
+        at_end = fn.val(f"or i1 {parted}, {ints.is_('eq', word('scale'), 0)}")
+        at_end = fn.val(f"and i1 {follows}, {at_end}")
+        fn.if_(at_end, lambda: self._after_all(i, first, ints.add(first, word("m"))))
         return []
 
-    def _after_all(self, begin: Integer, end: Integer) -> None:
-        """The epilogue of a whole matrix whose rows were not completed one by one."""
-        self.after(begin, end)
+    def _of_image(self, i: Value) -> list[Value]:
+        """Where the operands of the i-th group of an image lie, and what is done before."""
+        fn, ints, v, word = self.fn, self.ints, self.v, self.word
+        image = ints.div(i, word("groups"))
+        group = ints.sub(i, ints.mul(image, word("groups")))
+        later = fn.val(f"zext i1 {ints.is_('sgt', image, 0)} to i64")
+        self.adds = ints.pick(ints.is_("eq", word("adds"), SUMS), later, word("adds"))
+        precedes = fn.val(f"icmp ne ptr {word('before')}, null")
+
+        def before() -> None:
+            begin = ints.mul(i, word("before_scale"))
+            words = f"ptr {word('before_context')}, i64 {begin}"
+            words += f", i64 {ints.add(begin, word('before_scale'))}, i64 %worker"
+            fn.raw(f"call void {word('before')}({words})")
+
+        fn.if_(precedes, before)
+        found = []
+        for x in "abc":
+            offset = ints.mul(image, word(f"{x}_next"))
+            found.append(v.at(word(x), ints.add(offset, ints.mul(group, word(f"{x}_group")))))
+        return found
+
+    def _after_all(self, i: Value, begin: Integer, end: Integer) -> None:
+        """The epilogue of a whole matrix whose rows were not completed one by one; that may be a
+        single turn."""
+        single = self.ints.is_("eq", self.word("scale"), 0)
+        pairs = ((i, self.ints.mul(begin, self.word("scale"))),
+                 (self.ints.add(i, 1), self.ints.mul(end, self.word("scale"))))  # fmt: skip
+        self.turns(*(self.ints.pick(single, *pair) for pair in pairs))
 
     def _slab(self, a: Value, b: Value, c: Value, j: Value, p: Value) -> None:
         """The columns from j over the block of the summed axis from p."""
         fn, ints, v, word = self.fn, self.ints, self.v, self.word
         left_n, left_k = ints.sub(word("n"), j), ints.sub(word("k"), p)
         n, k = ints.min(left_n, word("width")), ints.min(left_k, word("depth"))
-        flags = ints.pick(ints.is_("sgt", p, 0), 1, word("adds"))
-        b_from = v.at(b, ints.add(ints.mul(p, word("b_row")), ints.mul(j, word("b_col"))))
+        flags = ints.pick(ints.is_("sgt", p, 0), 1, self.adds)
+        if self.tile.images == "b":
+            b_from = b
+        else:
+            b_from = v.at(b, ints.add(ints.mul(p, word("b_row")), ints.mul(j, word("b_col"))))
         packs = self.flag("packs_b")
         b_at = fn.val(f"select i1 {packs}, ptr {self.place}, ptr {b_from}")
-        a_from = v.at(a, ints.mul(p, word("a_col")))
+        a_from = a if self.tile.images == "a" else v.at(a, ints.mul(p, word("a_col")))
+        if self.tile.images:
+            table = word("row_table" if self.tile.images == "b" else "col_table")
+            table = fn.val(f"getelementptr i32, ptr {table}, i64 {p}")
+            SLAB.put(fn, self.slab, table=table, first=j)
         ends = fn.val(f"and i1 {ints.is_('eq', n, left_n)}, {ints.is_('eq', k, left_k)}")
         follows = fn.val(f"icmp ne ptr {word('after')}, null")
-        whole = fn.val(f"and i1 {follows}, {ints.is_('eq', self.groups, 1)}")
+        by_rows = fn.val(f"and i1 {follows}, {ints.is_('ne', word('scale'), 0)}")
+        whole = fn.val(f"and i1 {by_rows}, {ints.is_('eq', self.groups, 1)}")
         last = fn.val(f"zext i1 {fn.val(f'and i1 {whole}, {ends}')} to i64")
         SLAB.put(fn, self.slab, a=a_from, b=b_at, b_from=b_from, c=v.at(c, j), n=n, k=k,
                  flags=flags, last=last)  # fmt: skip
         strips, rows = _pack(self.module, self.tile), _rows(self.module, self.tile)
         fn.if_(packs, lambda: self._run(strips, n, self.tile.columns))
-        self._run(rows, ints.mul(word("tiles"), self.groups), 1)
+        count = ints.mul(word("tiles"), self.groups)
+        self._run(rows, count, 1, self.tiles if self.tile.images else (0, count))
 
-    def _run(self, body: str, count: Integer, multiple: int) -> None:
+    def _run(
+        self, body: str, count: Integer, multiple: int, alone_: tuple[Integer, Integer] = (0, 0)
+    ) -> None:
+        begin, end = alone_ if alone_ != (0, 0) else (0, count)
         fn, ints, word = self.fn, self.ints, self.word
         limit = word("limit")
 
@@ -131,7 +183,7 @@ class _Matrices(_Part):
             fn.raw(f"call void {word('run')}({words}, i64 {limit})")
 
         def alone() -> None:
-            fn.raw(f"call void @{body}(ptr {self.slab}, i64 0, i64 {count}, i64 %worker)")
+            fn.raw(f"call void @{body}(ptr {self.slab}, i64 {begin}, i64 {end}, i64 %worker)")
 
         fn.if_(ints.is_("sgt", limit, 1), team, alone)
 
@@ -144,6 +196,13 @@ def _pack(module: ModuleWriter, tile: Tile) -> str:
             return SLAB.get(fn, "%context", name)
 
         job = word("job")
+        if tile.images == "b":
+            words = f"ptr {word('b')}, ptr {word('b_from')}, ptr {word('table')}"
+            words += f", ptr {JOB.get(fn, job, 'col_table')}, i64 {JOB.get(fn, job, 'run_length')}"
+            words += f", i64 {word('first')}, i64 {word('n')}, i64 {word('k')}"
+            pack = pack_image(module, tile)
+            fn.raw(f"call void @{pack}({words}, i64 %begin, i64 %end)")
+            return
         steps = f"i64 {JOB.get(fn, job, 'b_row')}, i64 {JOB.get(fn, job, 'b_col')}"
         words = f"ptr {word('b')}, ptr {word('b_from')}, {steps}, i64 {word('n')}, i64 {word('k')}"
         fn.raw(f"call void @{pack_b(module, tile)}({words}, i64 %begin, i64 %end)")
@@ -200,6 +259,35 @@ class _Rows(_Part):
         first, below = self._row(t), self._row(stop)
         tall = ints.max(ints.sub(ints.min(stop, word("taller")), t), 0)
         low = ints.sub(ints.sub(stop, t), tall)
+        c_at = v.at(slab("c"), ints.mul(first, word("c_row")))
+        if self.tile.images:
+            of_a = self._lying(first)
+        else:
+            of_a = self._perhaps_packed(first, tall, low)
+        args = [
+            f"i64 {tall}", f"i64 {low}", f"i64 {word('height')}", f"i64 {slab('k')}", of_a,
+            f"ptr {slab('b')}", f"i64 {word('b_row')}", f"i64 {word('packs_b')}", f"ptr {c_at}",
+            f"i64 {word('c_row')}", f"i64 {slab('n')}", f"i64 {slab('flags')}", f"i64 {left}",
+            f"i64 {right}",
+        ]  # fmt: skip
+        fn.raw(f"call void @{block(self.module, self.tile)}({', '.join(args)})")
+        base = slab("first_row")
+        complete = ints.is_("ne", slab("last"), 0)
+        fn.if_(complete, lambda: self.after(ints.add(base, first), ints.add(base, below)))
+        return []
+
+    def _lying(self, first: Integer) -> str:
+        """A as it is, from a row on: a matrix, or places in an image."""
+        word, slab = self.word, self.slab
+        if self.tile.images == "a":
+            row = self.fn.val(f"getelementptr i32, ptr {word('row_table')}, i64 {first}")
+            return f"ptr {slab('a')}, ptr {row}, ptr {slab('table')}, i64 0"
+        a = self.v.at(slab("a"), self.ints.mul(first, word("a_row")))
+        return f"ptr {a}, i64 {word('a_row')}, i64 {word('a_col')}, i64 0"
+
+    def _perhaps_packed(self, first: Integer, tall: Integer, low: Integer) -> str:
+        """Rows of A from the first on, packed now where that is wanted."""
+        fn, ints, v, word, slab = self.fn, self.ints, self.v, self.word, self.slab
         a_from = v.at(slab("a"), ints.mul(first, word("a_row")))
         packs = self.flag("packs_a")
         words = f"ptr {self.place}, ptr {a_from}, i64 {word('a_row')}, i64 {word('a_col')}"
@@ -211,19 +299,7 @@ class _Rows(_Part):
         a_row = ints.pick(packs, 1, word("a_row"))
         a_col = ints.pick(packs, panel, word("a_col"))
         a_panel = ints.pick(packs, ints.mul(slab("k"), panel), 0)
-        c_at = v.at(slab("c"), ints.mul(first, word("c_row")))
-        args = [
-            f"i64 {tall}", f"i64 {low}", f"i64 {word('height')}", f"i64 {slab('k')}",
-            f"ptr {a_at}", f"i64 {a_row}", f"i64 {a_col}", f"i64 {a_panel}", f"ptr {slab('b')}",
-            f"i64 {word('b_row')}", f"i64 {word('packs_b')}", f"ptr {c_at}",
-            f"i64 {word('c_row')}", f"i64 {slab('n')}", f"i64 {slab('flags')}", f"i64 {left}",
-            f"i64 {right}",
-        ]  # fmt: skip
-        fn.raw(f"call void @{block(self.module, self.tile)}({', '.join(args)})")
-        base = slab("first_row")
-        complete = ints.is_("ne", slab("last"), 0)
-        fn.if_(complete, lambda: self.after(ints.add(base, first), ints.add(base, below)))
-        return []
+        return f"ptr {a_at}, i64 {a_row}, i64 {a_col}, i64 {a_panel}"
 
     def _row(self, t: Integer) -> Integer:
         """The first row of a tile."""

@@ -13,11 +13,17 @@ from typing import NamedTuple
 
 from symgraph import dtypes
 
+STRIP = 28 << 10  # bytes of a packed strip of an image, below the first level of cache
+
 
 class Tile(NamedTuple):
     """``rows`` x ``vectors`` (of ``lanes`` elements) are computed at once. ``depth`` is the largest
     block of the summed axis; ``height`` x ``depth`` of A and ``depth`` x ``width`` of B are packed
-    at a time. ``masks``: whether a masked load costs no more than a plain one."""
+    at a time. ``masks``: whether a masked load costs no more than a plain one.
+
+    ``images`` names the operand (a or b) whose elements are found in an image, through tables of
+    places; empty where both are matrices. ``heights`` and ``widths`` are the rows and vectors of
+    the tiles that occur, where sizes are known; empty where any may."""
 
     dtype: str
     lanes: int
@@ -27,6 +33,9 @@ class Tile(NamedTuple):
     depth: int
     height: int
     width: int
+    images: str = ""
+    heights: tuple[int, ...] = ()
+    widths: tuple[int, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -38,6 +47,30 @@ class Tile(NamedTuple):
         """How many elements a packed column of A takes: the rows, padded to a power of two or to
         whole vectors."""
         return 1 << (self.rows - 1).bit_length()
+
+    def cut(self, m: int, n: int, images: str = "") -> Tile:
+        """The same for results of m rows and n columns only.
+
+        >>> Tile("float32", 16, 8, 3, True, 512, 192, 2016).cut(9, 100)[-2:]
+        ((4, 5), (1, 2, 3))
+        """
+        depth = self.depth
+        if images == "b":  # a strip of an image stays next to the registers
+            depth = min(depth, STRIP // (self.columns * dtypes.itemsize(self.dtype)))
+        count = -(-m // self.rows)
+        heights = {m // count, -(-m // count)} if count else {1}
+        whole, rest = divmod(-(-n // self.lanes), self.vectors)
+        widths = {self.vectors} if whole else set()
+        if rest:  # the last block of columns may have any number of whole strips before the rest
+            for strips in range(min(whole, self.vectors) + 1):
+                vectors = strips * self.vectors + rest
+                widths |= {vectors // (strips + 1), -(-vectors // (strips + 1))}
+        return self._replace(
+            images=images,
+            depth=depth,
+            heights=tuple(sorted(heights)),
+            widths=tuple(sorted(widths or {1})),
+        )
 
 
 # (bits of a vector, registers) -> rows, vectors, depth in bytes, height, width

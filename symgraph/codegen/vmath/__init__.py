@@ -11,21 +11,15 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from symgraph.codegen.literals import llvm_type
-from symgraph.codegen.vmath import (
-    bessel,
-    error,
-    exponential,
-    gamma,
-    hyperbolic,
-    logarithm,
-    normal,
-    power,
-    remainder,
-    slopes,
-    trigonometric,
-)
 from symgraph.codegen.vmath.lanes import Lanes
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.runtime.later import LaterFunctions
+
+# a kernel has functions of one or two families
+(bessel, error, exponential, gamma, hyperbolic, logarithm, normal, power, remainder, slopes,
+ trigonometric) = (LaterFunctions(f"symgraph.codegen.vmath.{name}") for name in (
+    "bessel", "error", "exponential", "gamma", "hyperbolic", "logarithm", "normal", "power",
+    "remainder", "slopes", "trigonometric"))  # fmt: skip
 
 
 class MathFunction(NamedTuple):

@@ -1,0 +1,1 @@
+"""PyMC models compiled by symgraph and by PyTensor's own modes."""

@@ -1,0 +1,168 @@
+"""Loops cut where a condition on their index changes, so that most turns ask nothing.
+
+    for i { for j vector { out[i, j] = select(1 <= j & j < n & 1 <= i, f(x[i, j - 1 if ...]), 0) } }
+
+becomes, with the range [low, high) in which all conditions on j hold,
+
+    for i { if 1 <= i { for j in 0 .. low: all;  for j in low .. high: f(x[i, j - 1]);
+                        for j in high .. n: all }
+            if not 1 <= i { for j in 0 .. n: all } }
+
+Where all conditions are about one place, as in a concatenation, there are two parts, one for each
+side of it. Padding, shifted differences and stencils then read whole registers without masks.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from symgraph.loops.statements import For, If, Kernel, Let, Stmt, Store, expressions
+from symgraph.lower.rewriting import around, moved, perfect_nest
+from symgraph.scalar import (
+    Expr,
+    as_expr,
+    as_size,
+    coefficient,
+    const,
+    load,
+    postorder,
+    rebuild,
+    transform,
+)
+from symgraph.scalar import functions as F
+
+LONGEST = 150  # nodes of a body that is written four times
+LEAST = 64  # elements of a known row from which it is cut
+
+
+def borders(kernel: Kernel) -> Kernel:
+    """The kernel with its innermost loop in three parts; itself where no condition is known."""
+    path = perfect_nest(kernel.body)
+    if not path or path[-1].kind != "vector":
+        return kernel
+    loop, body = path[-1], path[-1].body
+    if not all(isinstance(s, Let | Store) for s in body):
+        return kernel
+    if isinstance(loop.extent, int) and loop.extent < LEAST:
+        return kernel
+    nodes = postorder([e for s in body for e in expressions(s)])
+    if len(nodes) > LONGEST:
+        return kernel
+    indices = {p.index for p in path}
+    atoms = _atoms(nodes)
+    outer = [e for e in atoms if loop.index not in _moving(e, indices)]
+    bounds = {e: _bound(e, loop.index) for e in atoms if _moving(e, indices) == {loop.index}}
+    along = {e: bound for e, bound in bounds.items() if bound is not None}
+    if not along or len(along) < len(bounds):
+        return kernel
+    inside = _cut(loop, along, outer)
+    return kernel if inside is None else kernel._replace(body=around(path[:-1], inside))
+
+
+def _atoms(nodes: Iterable[Expr]) -> list[Expr]:
+    """The comparisons of positions that conditions of loads and choices are made of."""
+    found: dict[Expr, None] = {}
+    stack = [e.args[0] for e in nodes if e.op in ("load_if", "select")]
+    while stack:
+        e = stack.pop()
+        if e.op == "and":
+            stack += e.args
+        elif e.op in ("lt", "le") and e.args[0].dtype == "int64":
+            if not any(x.op in ("load", "load_if") for x in postorder([e])):
+                found[e] = None
+    return list(found)
+
+
+def _moving(e: Expr, indices: set[Expr]) -> set[Expr]:
+    return indices & set(postorder([e]))
+
+
+def _bound(e: Expr, index: Expr) -> tuple[str, Expr] | None:
+    """The condition as index >= bound ("low") or index < bound ("high")."""
+    a, b = e.args
+    gap = b - a + (1 if e.op == "le" else 0)  # it holds where this is above 0
+    step = coefficient(gap, index)
+    if step is None or not step.is_const or abs(step.value) != 1:
+        return None
+    rest = gap - index * step.value
+    if index in postorder([rest]):
+        return None
+    return ("low", 1 - rest) if step.value == 1 else ("high", rest)
+
+
+def _cut(
+    loop: For, along: dict[Expr, tuple[str, Expr]], outer: Sequence[Expr]
+) -> tuple[Stmt, ...] | None:
+    """The statements in the place of the loop; None where it is not seen how to cut it."""
+    lows = {e: at for e, (way, at) in along.items() if way == "low"}
+    highs = {e: at for e, (way, at) in along.items() if way == "high"}
+    extent, zero = as_expr(loop.extent), const(0)
+    parts: list[Stmt] = []
+
+    def part(begin: Expr, end: Expr, true: Iterable[Expr], false: Iterable[Expr] = ()) -> None:
+        length = as_size(end - begin)
+        if length != 0:
+            truth = dict.fromkeys((*outer, *true), True) | dict.fromkeys(false, False)
+            body = tuple(_decided(s, truth) for s in loop.body)
+            at = {loop.index: loop.index + begin}
+            parts.append(For(loop.index, length, "vector", moved(body, at)))
+
+    if not set(lows.values()) & set(highs.values()):
+        low = _least(_greatest(zero, *lows.values()), extent) if lows else zero
+        high = _greatest(_least(extent, *highs.values()), low) if highs else extent
+        part(zero, low, ())
+        part(low, high, along)
+        part(high, extent, ())
+    elif len({*lows.values(), *highs.values()}) == 1:  # one half or the other
+        middle = _least(_greatest(zero, *lows.values()), extent)
+        part(zero, middle, highs, lows)
+        part(middle, extent, lows, highs)
+    else:
+        return None
+    if not outer:
+        return tuple(parts)
+    test = outer[0]
+    for e in outer[1:]:
+        test = F.and_(test, e)
+    return If(test, tuple(parts)), If(F.not_(test), (loop,))
+
+
+def _least(*sizes: Expr) -> Expr:
+    return _extreme(F.minimum, min, sizes)
+
+
+def _greatest(*sizes: Expr) -> Expr:
+    return _extreme(F.maximum, max, sizes)
+
+
+def _extreme(
+    of: Callable[[Expr, Expr], Expr], known: Callable[..., int], sizes: Sequence[Expr]
+) -> Expr:
+    numbers = [e.value for e in sizes if e.is_const]
+    others = list(dict.fromkeys(e for e in sizes if not e.is_const))
+    return functools.reduce(of, [*others, *([const(known(numbers))] if numbers else [])])
+
+
+def _decided(s: Stmt, truth: Mapping[Expr, bool]) -> Stmt:
+    """A statement where it is known whether these conditions hold."""
+
+    def visit(e: Expr, args: tuple[Expr, ...]) -> Expr:
+        if e in truth:
+            return const(truth[e], "bool")
+        known = [a.value if a.is_const else None for a in args[: 2 if e.op == "and" else 1]]
+        if e.op == "and" and e.dtype == "bool":
+            if False in known:
+                return const(False, "bool")
+            return args[1] if known[0] else args[0] if known[1] else rebuild(e, args)
+        if e.op == "select" and known[0] is not None:
+            return args[1 if known[0] else 2]
+        if e.op == "load_if" and known[0] is not None:
+            return load(e.attr, args[1:], e.dtype) if known[0] else const(0, e.dtype)
+        return rebuild(e, args)
+
+    if isinstance(s, Let):
+        return s._replace(value=transform([s.value], visit)[0])
+    assert isinstance(s, Store)
+    value, *indices = transform([s.value, *s.indices], visit)
+    return Store(s.buffer, tuple(indices), value)

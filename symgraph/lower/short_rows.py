@@ -1,0 +1,86 @@
+"""Folds over short rows, one row in each lane.
+
+    for i { fold r in 0 .. n vector: x[i, r]; store out[i] }
+
+A row of a few elements fills a part of a register, whose lanes must then be combined. Where n is at
+most SHORT the lanes take a row each instead; n is looked at when the kernel runs:
+
+    for block { if n <= SHORT: for i vector { fold r in 0 .. n: ... }
+                if n > SHORT: for i { fold r in 0 .. n vector: ... } }
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, Store
+from symgraph.lower.rewriting import around, independent, moved, perfect_nest, position
+from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, var
+from symgraph.scalar import functions as F
+
+SHORT = 16  # elements of a row
+ROWS = 256  # rows of a block, so that what is asked of n is asked seldom
+LEAST = 4  # rows below which there is nothing to gain
+BLOCK, ROW = var("_iblock"), var("_irow")
+
+
+def short_rows(kernel: Kernel) -> Kernel:
+    """The kernel with a row in each lane where rows are short; itself where it is not one nest of
+    loops round folds along rows, Lets and Stores."""
+    path = perfect_nest(kernel.body)
+    if not path or path[-1].kind != "serial" or not _fits(path[-1], kernel):
+        return kernel
+    loop = path[-1]
+    extents = dict.fromkeys(s.extent for s in loop.body if isinstance(s, Fold))
+    known = [n for n in extents if isinstance(n, int)]
+    if any(n > SHORT for n in known):
+        return kernel
+    if len(known) == len(extents):
+        return kernel._replace(body=around(path[:-1], (_rows(loop, {}, loop.index, loop.extent),)))
+    tests = [F.le(n, SHORT) for n in extents if isinstance(n, Expr)]
+    short = functools.reduce(F.and_, tests)
+    at = {loop.index: BLOCK * ROWS + ROW}
+    count = as_size(F.minimum(as_expr(loop.extent) - BLOCK * ROWS, const(ROWS)))
+    if isinstance(loop.extent, int):
+        count = loop.extent if loop.extent <= ROWS else count
+    others = For(ROW, count, "serial", moved(loop.body, at))
+    body = (If(short, (_rows(loop, at, ROW, count),)), If(F.not_(short), (others,)))
+    blocks = as_size((as_expr(loop.extent) + (ROWS - 1)) // ROWS)
+    return kernel._replace(body=around(path[:-1], (For(BLOCK, blocks, "serial", body),)))
+
+
+def _fits(loop: For, kernel: Kernel) -> bool:
+    """Whether turns do not need each other and hold folds along the lanes, and no other loop."""
+    folds = [s for s in loop.body if isinstance(s, Fold)]
+    if not folds or not all(isinstance(s, Fold | Let | Store) for s in loop.body):
+        return False
+    if any(s.kind != "vector" or s.body or s.combiner == "next" for s in folds):
+        return False
+    if isinstance(loop.extent, int) and loop.extent < LEAST:
+        return False
+    shapes = {p.name: p.shape for p in kernel.params}
+    return independent(loop.body) and _apart(loop.body, loop.index, shapes)
+
+
+def _apart(body: Sequence[Stmt], index: Expr, shapes: dict[str, tuple[Size, ...]]) -> bool:
+    """Whether stores of different turns go to neighbouring places."""
+    stores = [s for s in body if isinstance(s, Store)]
+    steps = [coefficient(position(s.indices, shapes[s.buffer]), index) for s in stores]
+    return all(step is const(1) for step in steps)
+
+
+def _rows(loop: For, at: dict[Expr, Expr], index: Expr, count: Size) -> For:
+    """The turns with a lane for each; rows are known to be short."""
+    body = tuple(
+        s._replace(kind="serial", extent=_short(s.extent)) if isinstance(s, Fold) else s
+        for s in loop.body
+    )
+    return For(index, count, "vector", moved(body, at) if at else body)
+
+
+def _short(extent: Size) -> Size:
+    """The extent, so written that its bound shows."""
+    if isinstance(extent, int):
+        return extent
+    return as_size(F.minimum(extent, const(SHORT)))

@@ -1,0 +1,1 @@
+"""Tests of the doors for other libraries, each skipped where its library is not installed."""

@@ -1,0 +1,139 @@
+"""Convolutions that read images through tables of places, against those by copied columns and BLAS
+(`matmul="blas"`) and against the ops' references: layouts, ranks, odd sizes, epilogues, threads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import symgraph as sg
+from symgraph import config
+from symgraph.codegen.gemm.tiles import tile_for
+from symgraph.ops.convolution_ops import Convolution, ConvolutionInput, ConvolutionWeights
+
+Case = tuple[Any, ...]
+
+# images, filters in all, kernel; stride, before, after, dilation, groups
+CASES: list[Case] = [
+    ((2, 3, 9), 5, (3,), (1,), (2,), (4,), (2,), 1),
+    ((3, 8, 17), 6, (5,), (3,), (0,), (0,), (1,), 2),
+    ((1, 64, 56, 56), 64, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),
+    ((5, 1, 28, 28), 6, (5, 5), (1, 1), (2, 2), (2, 2), (1, 1), 1),
+    ((5, 6, 14, 14), 16, (5, 5), (1, 1), (0, 0), (0, 0), (1, 1), 1),
+    ((2, 7, 13, 1), 9, (3, 1), (2, 1), (3, 0), (1, 2), (1, 1), 1),
+    ((2, 6, 11, 12), 9, (2, 3), (2, 3), (1, 2), (2, 0), (2, 1), 3),
+    ((2, 4, 5, 5), 3, (1, 1), (1, 1), (0, 0), (0, 0), (1, 1), 1),
+    ((2, 4, 5, 5), 3, (1, 1), (2, 2), (5, 6), (7, 1), (1, 1), 1),
+    ((1, 5, 1, 1), 17, (3, 3), (1, 1), (4, 4), (4, 4), (1, 1), 1),
+    ((0, 3, 7, 7), 4, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),
+    ((2, 5, 4, 6, 5), 8, (2, 3, 2), (1, 2, 1), (1, 0, 1), (0, 1, 1), (1, 1, 2), 1),
+    ((9, 40, 3, 3), 300, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),
+]  # fmt: skip
+NAMES = ["x".join(map(str, c[0])) for c in CASES]
+
+
+def ops_of(case: Case, last: bool, dtype: str) -> tuple[list[Any], list[Any]]:
+    """The three ops of a case with arrays for them."""
+    (n, c, *sizes), o, kernel, stride, before, after, dilation, groups = case
+    geometry = (stride, before, after, dilation, groups, last)
+    forward = Convolution(*geometry)
+    layout = forward.layout
+    shapes = [layout.image(n, c, sizes), layout.weights(o, c // groups, kernel),
+              layout.image(n, o, forward.windows(sizes, kernel))]  # fmt: skip
+    rng = np.random.default_rng(len(sizes))
+    arrays = [rng.normal(size=s).astype(dtype) for s in shapes]
+    backward = ConvolutionInput(*geometry, tuple(sizes)), ConvolutionWeights(*geometry, kernel)
+    return [forward, *backward], arrays
+
+
+@pytest.mark.parametrize("case", CASES, ids=NAMES)
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_as_columns_and_references(case: Case, last: bool, dtype: str) -> None:
+    ops, arrays = ops_of(case, last, dtype)
+    counts = ("n_x", arrays[1].shape[0], "n_y")  # the number of images is open
+    x, w, y = (
+        sg.tensor(name, dtype=dtype, shape=(count, *a.shape[1:]))
+        for name, count, a in zip("xwy", counts, arrays, strict=True)
+    )
+    pairs = [(0, 1), (2, 1), (0, 2)]
+    outputs = [op(*((x, w, y)[k] for k in pair)) for op, pair in zip(ops, pairs, strict=True)]
+    found = sg.compile([x, w, y], outputs)(*arrays)
+    with config.change(matmul="blas"):
+        by_columns = sg.compile([x, w, y], outputs)(*arrays)
+    for op, pair, got, other in zip(ops, pairs, found, by_columns, strict=True):
+        want = op.reference(*(arrays[k].astype("float64") for k in pair))
+        room = (1e-5 if dtype == "float32" else 1e-13) * max(1, np.abs(want).max(initial=0))
+        np.testing.assert_allclose(got, want, rtol=0, atol=room)
+        np.testing.assert_allclose(got, other, rtol=0, atol=2 * room)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+@pytest.mark.parametrize("count", [2, 70], ids=["few", "many"])
+def test_followed_by_loops(last: bool, count: int) -> None:
+    """Biases, activations and poolings join the convolution and do not change."""
+    case = ((count, 3, 10, 12), 8, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1)
+    (forward, *_), (x, w, _) = ops_of(case, last, "float32")
+    inputs = [sg.tensor(n, dtype="float32", shape=a.shape) for n, a in (("x", x), ("w", w))]
+    bias = np.linspace(-1, 1, 8, dtype="float32").reshape((8,) if last else (8, 1, 1))
+    plain = forward(*inputs)
+    y = sg.maximum(plain + bias, 0)
+    axes = (1, 2) if last else (2, 3)
+    outputs = [y, y.sum(axes), plain * 2 + y]
+    for kept in ([0], [1], [0, 1], [2]):
+        found = sg.compile(inputs, [outputs[k] for k in kept])(x, w)
+        made = forward.reference(x, w)
+        high = np.maximum(made + bias, 0)
+        wanted = [high, high.sum(axes), made * 2 + high]
+        for k, got in zip(kept, found, strict=True):
+            np.testing.assert_allclose(got, wanted[k], rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
+def test_the_same_for_any_number_of_threads(last: bool) -> None:
+    case = ((6, 16, 20, 20), 24, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 2)
+    ops, arrays = ops_of(case, last, "float32")
+    x, w, y = (
+        sg.tensor(n, dtype="float32", shape=a.shape) for n, a in zip("xwy", arrays, strict=True)
+    )
+    outputs = [ops[0](x, w), ops[1](y, w), ops[2](x, y)]
+    with config.change(parallel_from=0):
+        f = sg.compile([x, w, y], outputs)
+        one, several = [], []
+        for threads, kept in ((1, one), (3, several)):
+            with config.change(num_threads=threads):
+                kept += f(*arrays)
+    for a, b in zip(one, several, strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_steps() -> None:
+    """A network's convolution is one step: its padding, its bias and its activation join it."""
+    case = ((64, 3, 10, 12), 8, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1)
+    (forward, *_), (x, w, _) = ops_of(case, False, "float32")
+    inputs = [sg.tensor(n, dtype="float32", shape=a.shape) for n, a in (("x", x), ("w", w))]
+    y = sg.maximum(forward(*inputs) + sg.constant(np.ones((8, 1, 1), "float32")), 0)
+    f = sg.compile(inputs, y)
+    np.testing.assert_allclose(f(x, w), np.maximum(forward.reference(x, w) + 1, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_tiles_that_occur(lanes: int) -> None:
+    """All strips of a result, cut into blocks of any width, are among the announced ones."""
+    bits = 32 * lanes
+    tile = tile_for("float32", bits, ["avx512f", "avx512vl"] if bits == 512 else [])
+    for n in range(1, 40 * tile.lanes):
+        widths = tile.cut(9, n).widths
+        for strips in (1, 2, 3, 100):
+            block = strips * tile.columns
+            left = n
+            while left > 0:
+                inside = min(left, block)
+                left -= inside
+                while inside > 0:
+                    vectors = -(-inside // tile.lanes)
+                    width = -(-vectors // -(-vectors // tile.vectors))
+                    assert width in widths
+                    inside -= width * tile.lanes
