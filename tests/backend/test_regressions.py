@@ -221,3 +221,23 @@ def test_the_diagonal_of_a_product_that_is_not_square(mode: str, rows: int) -> N
     f = sg.compile([a, b], sg.sum(sg.diagonal(a @ b)), mode=mode)
     x, y = np.arange(3.0 * rows).reshape(rows, 3), np.arange(15.0).reshape(3, 5)
     assert f(x, y) == np.trace(x @ y)
+
+
+def test_a_kernel_that_touches_no_memory_may_be_cut() -> None:
+    """Its scalars between phases have no buffer to be named after."""
+    nothing = sg.constant(np.zeros((1, 0), bool))
+    steps = parse_graph("graph(%0: bool[1, 0]) {\n  return %0, %0\n}", {})
+    scan = OPS["scan"](body=steps, carries=1, sequences=0, length=4, reverse=False, truncate=-1)
+    any_ = sg.any(sg.cast(sg.broadcast_to(sg.arange(1), (4, 1)), "bool"), keepdims=True)
+    with sg.config.change(parallel_from=0, num_threads=2, cache=False):
+        f = sg.compile([], scan(any_[:, :0])[1])
+        assert f().shape == (4, 1, 0)
+        assert sg.compile([], scan(nothing)[1])().shape == (4, 1, 0)
+
+
+@pytest.mark.parametrize("name", ["cholesky_pull", "cholesky_push", "lower_product"])
+def test_maps_of_cholesky_factors_want_two_square_matrices_of_a_size(name: str) -> None:
+    square, other = sg.zeros((3, 3)), sg.zeros((4, 4))
+    for a, b in [(square, other), (square, sg.zeros((3, 2))), (sg.zeros((2, 3)), square)]:
+        with pytest.raises(sg.errors.ShapeError, match=name):
+            OPS[name]()(a, b)
