@@ -7,13 +7,11 @@ matrices lie in rows of n elements; BLAS sees them transposed.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from symgraph.codegen.lapack_writer import Writer
 from symgraph.codegen.literals import constant, llvm_type
 from symgraph.codegen.writer import Value
-
-if TYPE_CHECKING:
-    from symgraph.codegen.lapack_llvm import Writer
 
 BLOCK = 24  # rows of a block; larger ones leave more to plain loops, smaller ones to small products
 
