@@ -95,9 +95,10 @@ class Sum(Reduce):
 class Prod(Reduce):
     """The product over ``axes``, in the dtype of x; 1 over nothing.
 
-    The derivative by an element is the product of the others, also where elements are 0: the
-    product P of the elements that are not 0 gives P / x where there is no zero, and P at a zero
-    that is the only one. (The second derivative at zeros is taken as 0.)
+    The derivative by an element is the product of the others, also where elements are 0: it is
+    y / x where x is not 0, at a lone zero the product P of the elements that are not 0, and of two
+    zeros P times the other one, which is 0 but has a slope. (With three zeros the third derivative
+    by them is taken as 0.)
     """
 
     combiner = "mul"
@@ -110,9 +111,11 @@ class Prod(Reduce):
         zeros = Sum(self.axes)(cast(zero, "int64"))
         filled = where(zero, 1, x)
         product = g * Prod(self.axes)(filled)
-        usual = self.spread(where(equal(zeros, 0), product, 0), x) / filled
-        single = self.spread(where(equal(zeros, 1), product, 0), x)
-        return (where(zero, single, usual),)
+        lone = self.spread(where(equal(zeros, 1), product, 0), x)
+        two = self.spread(where(equal(zeros, 2), product, 0), x)
+        small = where(zero, x, 0)
+        other = self.spread(Sum(self.axes)(small), x) - small
+        return (where(zero, lone + two * other, self.spread(g * y, x) / filled),)
 
 
 class Extreme(Reduce, abstract=True):

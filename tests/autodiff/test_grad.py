@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+import symgraph as sg
 from symgraph.autodiff.check import verify_grad
 from symgraph.autodiff.products import hessian, hvp, jacobian, jvp
 from symgraph.autodiff.reverse import grad, value_and_grad, vjp
@@ -195,3 +196,16 @@ def test_verify_grad_finds_a_wrong_rule() -> None:
     worst = verify_grad(lambda x, k: exp(x)[k], [V, np.array([0, 2])])
     assert worst.error < 1e-8 and worst.position == 0
     assert verify_grad(lambda x: [x, zeros(2)], [V.astype("float32")]).error < 1e-8
+
+
+@pytest.mark.parametrize(
+    "x", [[1.0, 2, 3, 4], [0.0, 2, 3, 4], [0.0, 0, 3, 4], [2.0, 0, 3, 0], [0.0, 0, 0, 4]]
+)
+def test_products_of_all_but_one_and_all_but_two(x: list[float]) -> None:
+    v, n = sg.vector("v"), range(len(x))
+    f = sg.compile([v], [sg.grad(sg.prod(v), v), sg.hessian(sg.prod(v), v)])
+    first, second = f(np.array(x))
+    assert first.tolist() == [np.prod(np.delete(x, i)) for i in n]
+    assert second.tolist() == [
+        [0 if i == j else np.prod(np.delete(x, [i, j])) for j in n] for i in n
+    ]
