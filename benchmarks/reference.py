@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import itertools
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -364,6 +365,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--write", action="store_true", help="write docs/reference/")
     write = parser.parse_args().write
+    for name in [n for n in os.environ if n.startswith("SYMGRAPH_")]:
+        del os.environ[name]  # the page of settings shows what holds without them
     made = pages()
     if write:
         FOLDER.mkdir(exist_ok=True)
