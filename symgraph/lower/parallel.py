@@ -26,7 +26,6 @@ from symgraph.loops.statements import (
     Barrier,
     Fold,
     For,
-    If,
     Kernel,
     Let,
     Param,
@@ -37,6 +36,7 @@ from symgraph.loops.statements import (
     walk,
 )
 from symgraph.lower.nests import sizes_of
+from symgraph.lower.rewriting import moved
 from symgraph.lower.turns import Access, Turns, accesses, is_scratch
 from symgraph.scalar import (
     Expr,
@@ -228,8 +228,8 @@ class _Cut:
 
     def _ranges(self, s: For, private: set[str]) -> None:
         begin = var(BEGIN)
-        moved = _substituted(s.body, {s.index: begin + s.index})
-        loop = s._replace(extent=as_size(var(END) - begin), body=moved)
+        body = moved(s.body, {s.index: begin + s.index})
+        loop = s._replace(extent=as_size(var(END) - begin), body=body)
         multiple = VECTORS if s.kind == "vector" else 1
         self._phase([loop], s.extent, self._cost(s), private, multiple)
 
@@ -260,7 +260,7 @@ class _Cut:
         mapping = {s.index: start + s.index}
         values = tuple(substitute(v, mapping) for v in s.values)
         length = as_size(call("minimum", size, extent - start))
-        inner = s._replace(extent=length, body=_substituted(s.body, mapping), values=values)
+        inner = s._replace(extent=length, body=moved(s.body, mapping), values=values)
         rooms = [self._room(n.dtype, (count,)) for n in s.names]
         stores = [Store(r, (begin + block,), n) for r, n in zip(rooms, s.names, strict=True)]
         loop = For(block, as_size(var(END) - begin), "serial", (inner, *stores))
@@ -347,35 +347,6 @@ def _free(body: Iterable[Stmt]) -> set[Expr]:
     body = tuple(body)
     roots = [e for s in walk(body) for e in expressions(s)]
     return {e for e in postorder(roots) if e.op == "var"}
-
-
-def _substituted(body: Sequence[Stmt], mapping: Mapping[Expr, Expr]) -> tuple[Stmt, ...]:
-    """Statements with other expressions in the place of variables."""
-
-    def expr(e: Expr) -> Expr:
-        return substitute(e, mapping)
-
-    def size(n: Size) -> Size:
-        return as_size(expr(n)) if isinstance(n, Expr) else n
-
-    def one(s: Stmt) -> Stmt:
-        match s:
-            case For():
-                return s._replace(extent=size(s.extent), body=tuple(map(one, s.body)))
-            case Fold():
-                inner, values = tuple(map(one, s.body)), tuple(map(expr, s.values))
-                return s._replace(extent=size(s.extent), body=inner, values=values)
-            case If():
-                return If(expr(s.cond), tuple(map(one, s.body)))
-            case Let():
-                return Let(s.name, expr(s.value))
-            case Store():
-                return Store(s.buffer, tuple(map(expr, s.indices)), expr(s.value))
-            case Alloc():
-                return s._replace(shape=tuple(map(size, s.shape)))
-        return s
-
-    return tuple(map(one, body))
 
 
 def _memory(program: Program, name: str) -> str:

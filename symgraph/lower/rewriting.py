@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from symgraph.loops.statements import Fold, For, If, Let, Size, Stmt, Store, expressions, walk
+from symgraph.loops.statements import (
+    Alloc,
+    Fold,
+    For,
+    If,
+    Let,
+    Size,
+    Stmt,
+    Store,
+    expressions,
+    walk,
+)
 from symgraph.scalar import Expr, as_expr, as_size, const, postorder, substitute
 
 Indices = tuple[Expr, ...]
@@ -88,6 +99,8 @@ def moved(
                 return If(value(s.cond), tuple(map(statement, s.body)))
             case Store():
                 return Store(s.buffer, tuple(map(value, s.indices)), value(s.value))
+            case Alloc():
+                return s._replace(shape=tuple(map(size, s.shape)))
         return s
 
     return tuple(map(statement, body))
