@@ -19,6 +19,7 @@ from symgraph.checking.noise import (
     Memory,
     Noisy,
     Piece,
+    aligned,
     at,
     element,
     moves,
@@ -93,6 +94,7 @@ class KernelCheck:
         """Raises DebugError when the native value is farther off than rounding may bring it."""
         if expected.shape != got.shape:
             raise self.error(v, f"has the shape {got.shape}, not {expected.shape}", ())
+        got = aligned(v, expected, got)
         good = near(expected, got)
         if good.all():
             return
@@ -134,6 +136,7 @@ class KernelCheck:
             for v, expected, got in zip(
                 node.outputs, results, self.native(alone)(*inputs.values()), strict=True
             ):
+                got = aligned(v, expected, got)
                 good = near(expected, got)
                 if not good.all():
                     one = Piece(v, (node,), tuple(inputs))

@@ -162,6 +162,19 @@ def near(a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return np.asarray(lost | (abs(a - b) <= size * np.maximum(abs(a), abs(b))))
 
 
+def aligned(v: Variable, expected: np.ndarray, got: np.ndarray) -> np.ndarray:
+    """``got``, each vector that is determined up to a sign or phase turned as in ``expected``."""
+    assert v.owner is not None
+    axis = v.owner.op.any_sign.get(v.index)
+    if axis is None or got.shape != expected.shape or not got.size:
+        return got
+    product = np.sum(_wide(got).conj() * _wide(expected), axis=axis, keepdims=True)
+    size = abs(product)
+    with np.errstate(all="ignore"):
+        turn = np.where(size > 0, product / size, 1.0)
+    return np.asarray(got * turn).astype(got.dtype)
+
+
 def within(a: np.ndarray, b: np.ndarray, noisy: Sequence[np.ndarray]) -> np.ndarray:
     """Where ``b`` is no farther from ``a`` than rounding may be; ``noisy`` are values of a."""
     size = SIZES.get(a.dtype)

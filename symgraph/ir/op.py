@@ -34,7 +34,8 @@ class Op:
     gives the tangents of the outputs, of several a tuple, linear in those of the inputs (None where
     one does not move). ``elementwise`` says that shapes broadcast.
     ``widens`` says that float16 and bfloat16 are computed in float32: ``reference`` and ``lower``
-    are given float32 in their place, and what they make is rounded once.
+    are given float32 in their place, and what they make is rounded once. ``any_sign`` names, by
+    output, the axis of vectors that are determined only up to a sign or phase each.
     """
 
     __slots__ = ("_hash", "_values")
@@ -44,6 +45,7 @@ class Op:
     nondifferentiable: ClassVar[str] = ""
     elementwise: ClassVar[bool] = False
     widens: ClassVar[bool] = True
+    any_sign: ClassVar[dict[int, int]] = {}
     makes: ClassVar[str] = ""  # the parameter that names the size of the result, where data say it
     abstract: ClassVar[bool] = True
 

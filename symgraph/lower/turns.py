@@ -58,8 +58,8 @@ class Turns:
         roots = [as_expr(x.extent) for x in loops]
         roots += [i for a in accesses(s.body) for i in a.indices]
         for e in postorder(roots):
-            if e.op != "minimum" or not any(a.is_const for a in e.args):
-                continue
+            if e.op != "minimum" or e.dtype != "int64" or not any(a.is_const for a in e.args):
+                continue  # an index may be computed from floats
             limit, rest = sorted(e.args, key=lambda a: not a.is_const)
             size = rest + self.index * limit
             if not depends(size, self.index) and (size + limit - 1) // limit is as_expr(s.extent):

@@ -213,7 +213,7 @@ class ConvolutionWeights(Convolving):
         for at, view in frame.taps(frame.padded(images)):
             pair = (a.reshape(*a.shape[:3], math.prod(a.shape[3:])) for a in (view, results))
             out[at] = np.einsum("ngcp,ngop->goc", *pair)
-        out = out.reshape(*self.sizes, o, -1)
+        out = out.reshape(*self.sizes, o, c // self.groups)
         order = range(len(self.sizes))
         d = len(self.sizes)
         moved = (*order, d + 1, d) if self.last else (d, d + 1, *order)

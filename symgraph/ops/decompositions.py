@@ -321,6 +321,7 @@ class QR(Op):
     square, else it has min(m, n) columns."""
 
     name = "qr"
+    any_sign = {0: -2, 1: -1}  # of a column that depends on others
     complete: bool = False
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:

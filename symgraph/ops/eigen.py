@@ -44,6 +44,7 @@ class Eig(Op):
     columns; both complex."""
 
     name = "eig"
+    any_sign = {1: -2}
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:
         n, dtype = square_size(a, "eig"), dtypes.complex_of(a.dtype)

@@ -57,6 +57,7 @@ class SVD(Op):
     """(u, s, vh) with a = u diag(s) vh; ``full`` makes u and vh square."""
 
     name = "svd"
+    any_sign = {0: -2, 2: -1}
     full: bool = False
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType, TensorType]:
@@ -175,6 +176,7 @@ class Eigh(Op):
     """(w, v): eigenvalues of symmetric matrices in ascending order, eigenvectors as columns."""
 
     name = "eigh"
+    any_sign = {1: -2}
     symmetrize: bool = True
 
     def infer(self, a: TensorType) -> tuple[TensorType, TensorType]:

@@ -241,3 +241,20 @@ def test_maps_of_cholesky_factors_want_two_square_matrices_of_a_size(name: str) 
     for a, b in [(square, other), (square, sg.zeros((3, 2))), (sg.zeros((2, 3)), square)]:
         with pytest.raises(sg.errors.ShapeError, match=name):
             OPS[name]()(a, b)
+
+
+def test_an_index_computed_from_floats_in_a_loop_that_threads_share() -> None:
+    x, y = sg.vector("x", shape=(3,)), sg.vector("y")
+    at = sg.cast(sg.minimum(y, sg.constant(np.array(2.0))), "int64")
+    with sg.config.change(parallel_from=0, num_threads=2, cache=False):
+        f = sg.compile([x, y], sg.take_along_axis(x, at, axis=0))
+        assert f(np.array([5.0, 6.0, 7.0]), np.array([9.0, 1.0, 0.5])).tolist() == [7, 6, 5]
+
+
+@pytest.mark.parametrize("outputs", [0, 4])
+def test_filters_of_no_results(mode: str, outputs: int) -> None:
+    x, w = sg.tensor("x", shape=(2, 3, 5, 5)), sg.zeros((outputs, 3, 2, 2))
+    g = sg.tensor("g", shape=(2, outputs, 4, 4))
+    f = sg.compile([x, g], sg.grad(sg.sum(sg.nn.conv(x, w) * g), w), mode=mode)
+    found = f(np.ones((2, 3, 5, 5)), np.ones((2, outputs, 4, 4)))
+    assert np.array_equal(found, np.full((outputs, 3, 2, 2), 32.0))

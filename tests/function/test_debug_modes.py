@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import symgraph as sg
+from symgraph.checking.noise import aligned
 from symgraph.errors import DebugError, IndexOutOfRange, NonFiniteError, SymgraphError
 from symgraph.ops.arithmetic import sqrt, square
 from symgraph.ops.exponential import exp, exp2, log, log1p
@@ -200,6 +201,19 @@ def test_random_streams_updates_and_nests() -> None:
     data = np.random.default_rng(0).normal(size=(4, 3))
     values = [float(function(data)["loss"]) for function in made for _ in range(2)]
     assert len(set(values)) == len(values)  # each call has numbers and weights of its own
+
+
+@pytest.mark.parametrize(
+    ("name", "output", "axis"), [("svd", 0, -2), ("svd", 2, -1), ("eigh", 1, -2)]
+)
+def test_vectors_of_either_sign_are_right(name: str, output: int, axis: int) -> None:
+    x = sg.matrix("x", shape=(4, 4))
+    v = getattr(sg.linalg, name)(x)[output]
+    a = np.random.default_rng(0).normal(size=(4, 4))
+    expected = v.owner.op.reference(a)[output]
+    turned = expected * np.expand_dims(np.array([1, -1, -1, 1]), axis)
+    assert np.allclose(aligned(v, expected, turned), expected)
+    assert not np.allclose(aligned(v, expected, turned[::-1, ::-1]), expected)
 
 
 def test_what_rounding_moves_is_no_mistake() -> None:

@@ -100,11 +100,12 @@ class Machine(_Machine):
     def __init__(self, state: Mapping[Shared, np.ndarray], rng: Any = None) -> None:
         super().__init__(state)
         self.rng = rng
+        self.special = False  # whether NaN or infinities were given
 
     def _apply(
         self, node: Apply, op: Op, inputs: list[np.ndarray], env: dict[str, int]
     ) -> list[np.ndarray]:
-        _refuse_undefined(node, inputs)
+        _refuse_undefined(node, inputs, self.special)
         results = super()._apply(node, op, inputs, env)
         if self.rng is None or node.op.name in MOVES:
             return results
@@ -122,9 +123,10 @@ def _safe(array: np.ndarray) -> bool:
     return total * max(1.0, float(np.max(abs(array)))) <= ROUND[array.dtype]
 
 
-def _refuse_undefined(node: Apply, inputs: Sequence[np.ndarray]) -> None:
-    """A float outside the range of an integer dtype becomes any integer, a search among elements
-    that are not sorted ends anywhere, NumPy's complex power of an infinity is NaN, also where it is
+def _refuse_undefined(node: Apply, inputs: Sequence[np.ndarray], special: bool) -> None:
+    """A float outside the range of an integer dtype becomes any integer, a NaN that overflow made
+    of finite numbers is true although a repaired formula is not, a search among elements that are
+    not sorted ends anywhere, NumPy's complex power of an infinity is NaN, also where it is
     a reciprocal or a square, which rules make of it, and minus infinity to the power of one half is
     NaN for a scalar exponent and infinity for an array of them."""
     if node.op.name == "searchsorted" and not np.array_equal(np.sort(inputs[0]), inputs[0], True):
@@ -135,6 +137,8 @@ def _refuse_undefined(node: Apply, inputs: Sequence[np.ndarray]) -> None:
     if node.op.name != "cast":
         return
     target = node.outputs[0].dtype
+    if target == "bool" and is_inexact(inputs[0]) and np.isnan(inputs[0]).any() and not special:
+        raise Undefined
     if dtypes.kind(target) not in "iu" or not is_inexact(inputs[0]) or not inputs[0].size:
         return
     wide = inputs[0].real.astype("float64")
@@ -156,6 +160,8 @@ class World:
     def started(self, array: np.ndarray) -> np.ndarray:
         """A leaf; one that is not round is the result of something too."""
         rng = self.machine.rng
+        if is_inexact(array) and not np.isfinite(array).all():
+            self.machine.special = True
         if rng is None or not is_inexact(array) or is_round(array):
             return array
         return moved(rng, array, False)
