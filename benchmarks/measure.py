@@ -1,7 +1,9 @@
 """Timing several contenders of one workload fairly in one process.
 
 Blocks of calls of all contenders take turns, in another order each round, so that a disturbance of
-the machine hits all of them alike; the median over the rounds is what counts.
+the machine hits all of them alike; the median over the rounds is what counts. Before each block
+comes a rest: the threads of OpenBLAS and OpenMP go on spinning after their last task, and whoever
+comes next would have to share the processors with them.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+
+
+REST = 0.12  # seconds; threads of OpenBLAS spin for about 0.1
 
 
 class Timed(NamedTuple):
@@ -67,6 +72,7 @@ def compare(
     for turn in range(rounds):
         for k in range(len(names)):
             name = names[(k + turn) % len(names)]
+            time.sleep(REST)
             timers[name].timeit(1)  # brings this contender's data and threads back
             seconds[name].append(timers[name].timeit(counts[name]) / counts[name])
     return {name: _result(seconds[name], first[name]) for name in names}
@@ -74,6 +80,7 @@ def compare(
 
 def _calls(timer: timeit.Timer, block: float) -> int:
     """How many calls fill a block."""
+    time.sleep(REST)
     count = 1
     while True:
         elapsed = timer.timeit(count)

@@ -28,7 +28,8 @@ if WIDE:
 SIZES = [
     (1, 1, 1), (1, 1, 300), (8, 8, 8), (1, 100, 33), (100, 1, 33), (13, 10, 2), (17, 33, 5),
     (5, 7, 0), (0, 5, 3), (5, 0, 3), (1, 9, 0), (100, 100, 100), (3, 50, 700), (30, 300, 31),
-    (61, 70, 601),
+    (61, 70, 601), (13, 2, 32), (50, 8, 130), (29, 9, 300), (12, 7, 2100), (8, 40, 128),
+    (2, 12, 32),
 ]  # fmt: skip
 
 Malloc = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
@@ -158,7 +159,17 @@ def test_large_operands_are_packed(dtype: str) -> None:
 def test_threads_do_not_change_a_bit(batch: int) -> None:
     table = ("float32", llvm.host().vector_bits, HOST)
     for (m, n, k), ta, tb in itertools.product(
-        [(40, 33, 20), (9, 500, 70), (1, 700, 90), (300, 1, 17), (65, 65, 600)], (0, 1), (0, 1)
+        [
+            (40, 33, 20),
+            (9, 500, 70),
+            (1, 700, 90),
+            (300, 1, 17),
+            (65, 65, 600),
+            (200, 7, 130),
+            (6, 200, 130),
+        ],
+        (0, 1),
+        (0, 1),
     ):
         a, b = operands("float32", batch, m, n, k, ta, tb)
         alone, shared = (np.full((batch, m, n), np.nan, "float32") for _ in range(2))
@@ -172,7 +183,8 @@ def test_threads_do_not_change_a_bit(batch: int) -> None:
 def test_rows_are_followed_up_once_when_complete(least: int) -> None:
     table = ("float32", llvm.host().vector_bits, HOST)
     for batch, m, n, k in [(1, 40, 33, 20), (3, 500, 40, 8), (1, 9, 600, 9), (2, 1, 70, 5),
-                           (2, 70, 1, 5), (1, 2101, 250, 530), (1, 4, 4, 0)]:  # fmt: skip
+                           (2, 70, 1, 5), (1, 2101, 250, 530), (1, 4, 4, 0),
+                           (1, 100, 6, 100)]:  # fmt: skip
         a, b = operands("float32", batch, m, n, k, 0, 0)
         c = np.full((batch, m, n), np.nan, "float32")
         rows, seen = c.reshape(-1, n), np.zeros(batch * m, int)
@@ -190,9 +202,17 @@ def test_rows_are_followed_up_once_when_complete(least: int) -> None:
         check(c / 2, a, b, 0, 0)
 
 
+def test_few_columns_without_memory_for_a_copy() -> None:
+    table = ("float32", llvm.host().vector_bits, HOST)
+    a, b = operands("float32", 1, 50, 6, 200, 0, 0)
+    c = np.full((1, 50, 6), np.nan, "float32")
+    multiply(table, a, b, c, 0, 0, malloc=address(NONE))
+    check(c, a, b, 0, 0)
+
+
 def test_special_values_pass() -> None:
     table = ("float32", llvm.host().vector_bits, HOST)
-    for m, n, k in [(20, 30, 40), (1, 30, 40), (30, 1, 40)]:
+    for m, n, k in [(20, 30, 40), (1, 30, 40), (30, 1, 40), (30, 2, 40)]:
         a, b = operands("float32", 1, m, n, k, 0, 0)
         a[0, m // 2, 3], b[0, 7, n // 2] = np.nan, np.inf
         c = np.empty((1, m, n), "float32")

@@ -216,6 +216,20 @@ def test_vectors_of_either_sign_are_right(name: str, output: int, axis: int) -> 
     assert not np.allclose(aligned(v, expected, turned[::-1, ::-1]), expected)
 
 
+def test_singular_values_that_are_0_are_what_rounding_makes_of_them() -> None:
+    x = sg.matrix("x", dtype="float32", shape=(5, 5))
+    a = np.random.default_rng(0).integers(-1, 2, (5, 5)).astype("float32")
+    a[0] = 0
+    found = sg.compile([x], sg.linalg.svdvals(x), mode="debug")(a)
+    np.testing.assert_allclose(found, np.linalg.svd(a, False, False), rtol=1e-5, atol=1e-6)
+
+
+def test_the_sign_of_a_zero_in_a_complex_quotient() -> None:
+    z = sg.vector("z", dtype="complex64")
+    a = np.array([1 + 0j, 2j, -3], "complex64")
+    assert np.allclose(sg.compile([z], -z / -z, mode="debug")(a), 1)
+
+
 def test_what_rounding_moves_is_no_mistake() -> None:
     x = sg.vector("x")
     y = [sg.sum(sg.exp(x * 1e3) - sg.exp(x * 1e3) * 1.0), sg.log(1 + x), sg.floor(x / 0.1), 1 / x]

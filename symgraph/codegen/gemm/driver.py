@@ -9,8 +9,11 @@ begins, on what is packed, or on the number of threads, which share rows and col
 
 from __future__ import annotations
 
+import functools
+
 from symgraph.codegen.gemm.blocks import tiles
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
+from symgraph.codegen.gemm.narrow import ALONE, FEW, LONG, SHORT, columns_apart, lines
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.skinny import dots, sweep
 from symgraph.codegen.gemm.slabs import BODY, SUMS, matrices
@@ -55,7 +58,7 @@ class _Entry:
             self._whole()
             return
         thin = fn.val(f"and i1 {some}, {fn.val(f'or i1 {row}, {column}')}")
-        fn.if_(thin, self._thin, self._whole)
+        fn.if_(thin, self._thin, self._perhaps_narrow)
 
     def _limit(self) -> Value:
         """How many threads take part."""
@@ -81,6 +84,65 @@ class _Entry:
             fn.raw(f"call void @{body}(ptr %job, i64 0, i64 {count}, i64 0)")
 
         fn.if_(ints.is_("sgt", limit, 1), team, alone)
+
+    # a few vectors times a matrix
+
+    def _perhaps_narrow(self) -> None:
+        """Few columns or few rows, where the summed axis is contiguous or little to copy."""
+        fn, ints, word = self.fn, self.ints, self.word
+        m, n, k = word("m"), word("n"), word("k")
+
+        def all_of(*conditions: tuple[str, Integer, Integer]) -> Value:
+            flags = [ints.is_(*c) for c in conditions]
+            return functools.reduce(lambda a, b: fn.val(f"and i1 {a}, {b}"), flags)
+
+        rows_lie = all_of(("eq", word("a_col"), 1), ("eq", word("batch"), 1))
+        apart = ints.is_("eq", word("b_row"), 1)
+        either = fn.val(f"or i1 {apart}, {ints.is_('eq', word('b_col'), 1)}")
+
+        def fits(few: Value, long: Value) -> Value:
+            deep = ("sge", k, ints.mul(few, SHORT))
+            return all_of(("sle", few, self.tile.lanes), ("sge", long, ALONE), deep)
+
+        tall, wide = fits(n, m), fits(m, n)
+        tall = fn.val(f"and i1 {tall}, {either}")
+        wide = fn.val(f"and i1 {wide}, {apart}")
+        narrow = fn.val(f"and i1 {rows_lie}, {fn.val(f'or i1 {tall}, {wide}')}")
+        fn.if_(narrow, lambda: self._narrow(tall, apart), self._whole)
+
+    def _narrow(self, tall: Value, apart: Value) -> None:
+        """Place the short operand and share the lines of the long one; ``apart``: the columns of B
+        are contiguous as they are."""
+        fn, ints, word = self.fn, self.ints, self.word
+        lies = ints.pick(tall, word("b_col"), word("a_row"))
+        short = fn.val(f"select i1 {tall}, ptr {word('b')}, ptr {word('a')}")
+        JOB.put(fn, "%job", packs_a=fn.val(f"zext i1 {tall} to i64"),
+                tiles=ints.pick(tall, word("n"), word("m")), place=short, room_b=lies)  # fmt: skip
+        fn.if_(apart, lambda: self._lines(tall), lambda: self._lines_of_copy(tall))
+
+    def _lines(self, tall: Value) -> None:
+        fn, ints, word = self.fn, self.ints, self.word
+        count = ints.pick(tall, word("m"), word("n"))
+        self._run(lines(self.module, self.tile), count, LONG * FEW, self._limit())
+        rows = fn.val(f"and i1 {tall}, {ints.is_('ne', word('scale'), 0)}")  # followed up by ranges
+        fn.if_(rows, lambda: None, self._follow)
+
+    def _lines_of_copy(self, tall: Value) -> None:
+        """The same with the columns of B copied apart; without memory the tiles do it."""
+        fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
+        stride = ints.add(ints.up(word("k"), tile.lanes), tile.lanes)
+        need = ints.mul(stride, tile.lanes * self.v.size)
+        block = fn.fresh(f"call ptr {word('malloc')}(ptr {word('pool')}, i64 {need})")
+
+        def copy() -> None:
+            words = f"ptr {block}, i64 {stride}, ptr {word('b')}, i64 {word('b_row')}"
+            words += f", i64 {word('n')}, i64 {word('k')}"
+            fn.raw(f"call void @{columns_apart(self.module, tile)}({words})")
+            JOB.put(fn, "%job", place=block, room_b=stride)
+            self._lines(tall)
+            fn.raw(f"call void {word('free')}(ptr {word('pool')}, ptr {block}, i64 0)")
+
+        fn.if_(fn.val(f"icmp eq ptr {block}, null"), self._whole, copy)
 
     # products of matrices
 
@@ -216,11 +278,16 @@ class _Entry:
     # a row times a matrix, a matrix times a column
 
     def _thin(self) -> None:
-        fn, word = self.fn, self.word
+        word = self.word
         limit = self._limit()
         count = self.ints.mul(word("m"), word("n"))  # one of them is 1
         body = _thin(self.module, self.tile)
         self._run(body, count, COLUMNS, limit)
+        self._follow()
+
+    def _follow(self) -> None:
+        """The epilogue of everything at once."""
+        fn, word = self.fn, self.word
         follows = fn.val(f"icmp ne ptr {word('after')}, null")
 
         def after() -> None:
