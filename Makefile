@@ -7,7 +7,7 @@ VERSIONS := 3.11 3.12 3.13
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-browser test-cuda fuzz lint format types golden bench ulp docs reference size matrix conformance-pytensor clean
+.PHONY: help run test test-all test-browser test-cuda fuzz lint format types golden bench ulp docs reference size matrix conformance-pytensor conformance-keras clean
 
 help: ## show this list
 	@printf 'usage: make TARGET [ARGS="more arguments"]\n\n'
@@ -15,7 +15,7 @@ help: ## show this list
 
 .venv/.stamp: pyproject.toml
 	test -x $(PY) || $(PYTHON) -m venv .venv
-	$(PY) -m pip install -q --disable-pip-version-check -e '.[examples,test]'
+	$(PY) -m pip install -q --disable-pip-version-check -e '.[docs,examples,test]'
 	@touch $@
 
 run: .venv/.stamp ## learn to read handwritten digits with two models, and draw their graphs
@@ -28,7 +28,7 @@ test: .venv/.stamp ## the quick tests
 test-all: .venv/.stamp ## all tests but those that need a GPU
 	$(PYTEST) -n 2 -m 'not gpu' $(ARGS)
 
-test-browser: .venv/.stamp ## the viewer in Chromium (apt-get install chromium chromium-driver)
+test-browser: .venv/.stamp ## viewer and site in Chromium (apt-get install chromium chromium-driver)
 	@command -v chromedriver >/dev/null || { echo 'there is no chromedriver: apt-get install chromium chromium-driver'; exit 1; }
 	$(PYTEST) -m browser tests/drawing $(ARGS)
 
@@ -59,8 +59,8 @@ bench: .venv/.stamp ## the benchmarks beside their peers, as far as these are in
 ulp: .venv/.stamp ## the accuracy of every vector function, float32 for all 2^32 arguments (hours)
 	$(PY) -m benchmarks.accuracy --exhaustive --write $(ARGS)
 
-docs: .venv/.stamp ## run every example of the README, the pages under docs/ and the docstrings
-	$(PYTEST) tests/test_docs.py $(ARGS)
+docs: .venv/.stamp ## the documentation as a site in out/site, which needs no network
+	$(PY) -m benchmarks.site $(ARGS)
 
 reference: .venv/.stamp ## write the generated pages again: docs/reference/, features, NumPy's and Theano's names
 	$(PY) -m benchmarks.reference --write
@@ -82,7 +82,7 @@ matrix: ## the quick tests on every installed Python that is supported
 	  env=.matrix/$$version; \
 	  if [ ! -e $$env/.stamp ] || [ pyproject.toml -nt $$env/.stamp ]; then \
 	    "$$found" -m venv $$env; \
-	    $$env/bin/python -m pip install -q --disable-pip-version-check -e '.[examples,test]'; \
+	    $$env/bin/python -m pip install -q --disable-pip-version-check -e '.[docs,examples,test]'; \
 	    touch $$env/.stamp; \
 	  fi; \
 	  $$env/bin/python -m pytest -q -n 2 $(ARGS); \
@@ -91,6 +91,10 @@ matrix: ## the quick tests on every installed Python that is supported
 conformance-pytensor: ## PyTensor's own tests with symgraph's mode (S=checkout of its source)
 	$(PY) -m pip install -q --disable-pip-version-check pytensor
 	$(PY) -m tests.interop.conformance $(S) $(ARGS)
+
+conformance-keras: ## Keras' own tests on symgraph (ARGS="--sample 300", ARGS="ops layers/core")
+	$(PY) -m pip install -q --disable-pip-version-check keras jax scikit-learn pandas absl-py
+	$(PY) -m tests.keras.conformance $(ARGS)
 
 clean: ## remove environments, caches and everything built
 	rm -rf .venv .matrix build dist out *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -22,8 +22,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
+    from symgraph import integrate, optim, optimize  # noqa: F401
     from symgraph.api import *  # noqa: F403
-    from symgraph.api import __all__ as __all__
 
 __version__ = "0.1.0"
 # namespaces that are not among the names of api.py: loaded when asked for

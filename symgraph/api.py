@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib as _importlib
 import math
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from symgraph import config, errors
 from symgraph.autodiff.check import *
@@ -22,8 +22,10 @@ from symgraph.function import Function
 from symgraph.ir.export import to_networkx
 from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, constant
 from symgraph.ir.op import Op
+from symgraph.ir.operators import LANGUAGE as _LANGUAGE
 from symgraph.ir.save import load, save
 from symgraph.ir.shared import Shared, shared
+from symgraph.ir.text import expression_text as _expression_text
 from symgraph.ir.text import tree_text as _tree_text
 from symgraph.ir.types import TensorType
 from symgraph.ops import checkpoint_policies, fft, linalg, nn, random, signal, sparse
@@ -73,12 +75,17 @@ from symgraph.ops.stable_forms import *
 from symgraph.ops.statistics import *
 from symgraph.ops.trigonometric import *
 from symgraph.ops.windows import *
+from symgraph.runtime.later import LaterFunctions as _LaterFunctions
+from symgraph.structure import Structure as _Structure
+
+# derivatives are taken of what the compiler's rules have repaired, which loads the rules
+_LANGUAGE["repaired"] = _LaterFunctions("symgraph.passes.before_derivatives").repaired
 
 pi, e, inf, nan, newaxis = math.pi, math.e, math.inf, math.nan, None
 
 
 def dprint(*outputs: Any, types: bool = True, file: TextIO | None = None) -> None:
-    """Print expressions as an indented tree, each above what it is computed from.
+    """Print expressions, or lists of them, as indented trees: each above what it is made from.
 
     >>> import symgraph as sg
     >>> x = sg.vector("x", shape=("n",))
@@ -88,7 +95,7 @@ def dprint(*outputs: Any, types: bool = True, file: TextIO | None = None) -> Non
         x : float64[n]
       const<float64>(1.0) : float64
     """
-    print(_tree_text(outputs, types), file=file)
+    print(_tree_text(_Structure(outputs).leaves, types), file=file)
 
 
 def view(subject: Any, path: Any = None, **options: Any) -> Any:
@@ -110,8 +117,15 @@ def _repr_html_(value: Any) -> str:
     return str(_drawing().html_of(value))
 
 
-for _shown in (Variable, _Compiled):  # notebooks ask for it
+def _repr_svg_(value: Any) -> str | None:
+    picture: str | None = _drawing().svg_of(value)
+    return picture
+
+
+for _shown in (Variable, _Compiled):  # notebooks ask for them
     setattr(_shown, _repr_html_.__name__, _repr_html_)
+    setattr(_shown, _repr_svg_.__name__, _repr_svg_)
+Variable.__str__ = _expression_text  # type: ignore[method-assign, assignment]
 
 
 def __getattr__(name: str) -> Any:
@@ -121,5 +135,6 @@ def __getattr__(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-_PRIVATE = ("Any", "TextIO", "annotations", "math")
-__all__ = sorted(n for n in dir() if not n.startswith("_") and n not in _PRIVATE)
+_PRIVATE = ("TYPE_CHECKING", "Any", "TextIO", "annotations", "math")
+if not TYPE_CHECKING:  # type checkers take all names without an underscore
+    __all__ = sorted(n for n in dir() if not n.startswith("_") and n not in _PRIVATE)

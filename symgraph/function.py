@@ -30,6 +30,7 @@ from symgraph.ir import made_sizes
 from symgraph.ir.graph import Apply, Graph, Input, Variable, toposort
 from symgraph.ir.hashing import inner_graphs
 from symgraph.ir.interpret import bind_op, interpret, made_with, operands_of
+from symgraph.ir.retrace import error_of
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, SizeCheck
 from symgraph.runtime.callable import NativeBase, bind, enable_vectorcall
@@ -254,8 +255,8 @@ def _failed_check(
     graphs = [d.graph, *([d.options["whole"].graph] if "whole" in d.options else [])]
     node = next((a for g in graphs for a in g.sized_toposort() if check in a.checks), None)
     what = _UNNAMED.sub(lambda m: str(env.get(m[0], m[0])), check.what)
-    below = isinstance(check.left, Expr) and check.left.op == "minimum" and check.right == 0
-    if not below:  # an equation of two sizes; else what it says is all
+    below = check.says_all()
+    if not below:
         pairs = zip((check.left, check.right), found, strict=True)
         named = [str(n) if _is_unnamed(s) else f"{s} = {n}" for s, n in pairs]
         what = f"{what}: {' and '.join(named)}"
@@ -386,7 +387,7 @@ MOST_NODES = 64  # that are computed again for a message
 def _with_values(d: Definition, record: Mapping[str, Any], arguments: Sequence[Any]) -> str:
     """What the reference of the failing node says of the values of this call, "" when it would
     take long to find out: only integers and what they are made of are computed once more."""
-    node = _node(d, record) if len(record["path"]) == 1 else None
+    node = _node(d, record)
     if node is None:
         return ""
     whole = [v for v in node.inputs if not dtypes.is_float(v.dtype)]
@@ -396,6 +397,9 @@ def _with_values(d: Definition, record: Mapping[str, Any], arguments: Sequence[A
         return ""
     try:
         arrays = [np.asarray(a) for a in arguments]
+        if len(record["path"]) > 1:  # inside a loop
+            found = error_of(d.graph, d.graph.toposort()[record["path"][0]], arrays)
+            return _told(found, record) if found and found.origin is node.origin else ""
         env = bind_sizes(d, arrays)
         values: dict[Variable, Any] = dict(zip(d.arguments, arrays, strict=True))
         made = [v for v in whole if v not in values]
@@ -408,11 +412,16 @@ def _with_values(d: Definition, record: Mapping[str, Any], arguments: Sequence[A
         ]  # fmt: skip
         bind_op(node.op, env).reference(*given)
     except SymgraphError as error:
-        axis = record["what"].partition("out of range")[2]
-        return error.what if error.code == record["code"] and axis in error.what else ""
+        return _told(error, record)
     except Exception:  # the message without the value is right too
         return ""
     return ""
+
+
+def _told(error: SymgraphError, record: Mapping[str, Any]) -> str:
+    """What an error says of the failure of a record."""
+    axis = record["what"].partition("out of range")[2]
+    return error.what if error.code == record["code"] and axis in error.what else ""
 
 
 def placed(d: Definition, record: Mapping[str, Any], error: BaseException) -> BaseException:

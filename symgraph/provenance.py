@@ -111,7 +111,11 @@ class Origin:
 
 _own_prefix = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _prefixes: tuple[str, ...] = (_own_prefix, "<frozen ")
-# By file name (does it belong to symgraph?) and not by code object, whose hash is never kept.
+# Python's own library stands between us and the user where it calls us (contextlib, statistics, a
+# thread); an application frozen into one folder has the user's files there too.
+_library = "" if hasattr(sys, "frozen") else os.path.dirname(os.__file__) + os.sep
+_installed = ("site-packages" + os.sep, "dist-packages" + os.sep)
+# By file name (is it none of the user's?) and not by code object, whose hash is never kept.
 _is_inside: dict[str, bool] = {}
 # By (id of the code object, instruction); the origin holds the code object, so the id stays valid.
 _interned: dict[tuple[int, int], Origin] = {}
@@ -132,7 +136,8 @@ def exclude_package(path: str) -> None:
 
 
 def capture() -> Origin | None:
-    """The instruction of the innermost frame outside symgraph; `None` without such a frame."""
+    """The instruction of the innermost frame outside symgraph and Python's own library; `None`
+    without such a frame."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         code = frame.f_code
@@ -162,7 +167,8 @@ def called_by_user() -> tuple[str, dict[str, Any]]:
 
 
 def is_own(frame: FrameType) -> bool:
-    """Whether a frame runs code of symgraph, or of a package that hides behind it."""
+    """Whether a frame runs code of symgraph, of a package that hides behind it, or of Python's
+    library."""
     inside = _is_inside.get(frame.f_code.co_filename)
     return _classify(frame, frame.f_code.co_filename) if inside is None else inside
 
@@ -173,9 +179,15 @@ def _classify(frame: FrameType, filename: str) -> bool:
         # latter live in a module with a file of its own and have no source: the frame that called
         # them is meant. Not remembered, because the name is shared.
         return "__file__" in frame.f_globals
-    inside = filename.startswith(_prefixes)
+    inside = filename.startswith(_prefixes) or _is_library(filename)
     _is_inside[filename] = inside
     return inside
+
+
+def _is_library(filename: str) -> bool:
+    """Whether a file came with Python."""
+    below = filename[len(_library) :] if _library and filename.startswith(_library) else ""
+    return bool(below) and not below.startswith(_installed)
 
 
 def _intern(code: CodeType, lasti: int) -> Origin:

@@ -32,6 +32,9 @@ ENTRY = CONTRACT["symgraph:entry"]["modules"].split()
 THIRD_PARTY = {k: v.split() for k, v in CONTRACT["symgraph:third_party"].items()}
 DOORS = {k: v.split() for k, v in CONTRACT["symgraph:doors"].items()}
 FILES = sorted(PACKAGE.rglob("*.py"))
+GUESTS = {k: v.split() for k, v in CONTRACT["symgraph:guests"].items()}
+PUBLIC = GUESTS.pop("public")
+GUEST_FILES = [f for guest in GUESTS for f in sorted((ROOT / guest).rglob("*.py"))]
 
 
 class Import(NamedTuple):
@@ -123,6 +126,27 @@ def foreign_problem(inner: str, top: str, in_function: bool) -> str:
     return ""
 
 
+def guest_violations(tree: ast.Module, path: str) -> list[str]:
+    """The same for a file of a package that is built on symgraph's public names."""
+    guest = path.split("/")[0]
+    problems = []
+    for module, line, in_function in imports(tree, path):
+        top, _, rest = module.partition(".")
+        problem = ""
+        if top == guest:
+            problem = "an import of our own package inside a function" if in_function else ""
+        elif top == "symgraph":
+            name = rest.split(".")[0]
+            private = (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").exists()
+            if rest and name not in PUBLIC and private:
+                problem = f"{module} is not public"
+        elif top not in (*sys.stdlib_module_names, "numpy", *GUESTS[guest]):
+            problem = f"{top} is not among the packages that it is built on"
+        if problem:
+            problems.append(f"{path}:{line}: {problem} (import of {module})")
+    return problems
+
+
 def parse(source: str) -> ast.Module:
     return ast.parse(source)
 
@@ -138,6 +162,14 @@ def test_imports_point_down() -> None:
     assert not problems, "\n" + "\n".join(problems)
 
 
+def test_guests_use_public_names() -> None:
+    problems = []
+    for file in GUEST_FILES:
+        path = file.relative_to(ROOT).as_posix()
+        problems += guest_violations(parse(file.read_text(encoding="utf-8")), path)
+    assert GUEST_FILES and not problems, "\n" + "\n".join(problems)
+
+
 def test_every_module_has_a_layer() -> None:
     tops = {f.relative_to(PACKAGE).parts[0].removesuffix(".py") for f in FILES}
     assert tops <= {*LEVEL, *ENTRY}, f"not in setup.cfg: {sorted(tops - {*LEVEL, *ENTRY})}"
@@ -145,15 +177,17 @@ def test_every_module_has_a_layer() -> None:
 
 def test_every_directory_is_a_package() -> None:
     """Without an `__init__.py` a directory is missing from the wheel."""
-    bare = {f.parent for f in FILES if not (f.parent / "__init__.py").exists()} - {PACKAGE}
+    files = [*FILES, *GUEST_FILES]
+    bare = {f.parent for f in files if not (f.parent / "__init__.py").exists()} - {PACKAGE}
     assert not bare, f"no __init__.py in {sorted(str(d.relative_to(ROOT)) for d in bare)}"
 
 
 def test_files_are_short_and_named_for_what_they_hold() -> None:
     rules = CONTRACT["symgraph:files"]
     most, forbidden = rules.getint("max_lines"), rules["forbidden_names"].split()
-    problems = [f"{f.relative_to(ROOT)}: forbidden name" for f in FILES if f.name in forbidden]
-    for file in FILES:
+    files = [*FILES, *GUEST_FILES]
+    problems = [f"{f.relative_to(ROOT)}: forbidden name" for f in files if f.name in forbidden]
+    for file in files:
         count = len(file.read_text(encoding="utf-8").splitlines())
         if count > most:
             problems.append(f"{file.relative_to(ROOT)}: {count} lines, at most {most}")
@@ -198,6 +232,22 @@ def test_third_party_table_lists_only_files_that_need_it() -> None:
 def test_violation_is_found(path: str, source: str, message: str) -> None:
     (problem,) = violations(parse(source), path)
     assert message in problem
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("from symgraph.ir.graph import Variable", "not public"),
+        ("from symgraph import runtime", "not public"),
+        ("import jax", "not among"),
+        ("def f():\n    from keras_symgraph import hook", "inside a function"),
+    ],
+)
+def test_violation_of_a_guest_is_found(source: str, message: str) -> None:
+    (problem,) = guest_violations(parse(source), "keras_symgraph/src/a.py")
+    assert message in problem
+    allowed = "import symgraph as sg, numpy, keras.src\nfrom symgraph import Variable, errors"
+    assert guest_violations(parse(allowed), "keras_symgraph/src/a.py") == []
 
 
 @pytest.mark.parametrize(

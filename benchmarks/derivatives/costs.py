@@ -107,6 +107,14 @@ def _mixture(m: Any, mu: Any, log_sigma: Any, logits: Any, x: Any) -> Any:
     return -m.sum(m.special.logsumexp(parts, -1))
 
 
+def _factors(m: Any, a: Any, w: Any) -> Any:
+    return m.sum(m.linalg.lu_factor(a)[0] * w)
+
+
+def _inverse(m: Any, a: Any, v: Any) -> Any:
+    return m.sum((m.linalg.inv(a) @ v) ** 2)
+
+
 def models() -> Iterator[Model]:
     """The classics at their small sizes, then models of useful sizes."""
     for case in classics.classics():
@@ -130,6 +138,8 @@ def models() -> Iterator[Model]:
     yield Model("pendulum, 100 steps", _pendulum, (n(2),))
     yield Model("mixture of 8 normals", _mixture,
                 (n(8, 4), n(8, 4), n(8), n(256, 4)), 3)  # fmt: skip
+    yield Model("LU factors, 64 by 64", _factors, (n(64, 64), n(64, 64, seed=5)), 1)
+    yield Model("inverse times vector, 64 by 64", _inverse, (n(64, 64) + 4 * np.eye(64), n(64)))
     yield Model("Rosenbrock, 1000 numbers", classics._rosenbrock, (n(1000),))
 
 

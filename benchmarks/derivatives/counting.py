@@ -147,7 +147,8 @@ def _lapack(name: str, shapes: list[tuple[int, ...]]) -> float:
     cube = float(batch) * min(m, n) ** 2 * max(m, n)
     factors = {"potrf": 1 / 3, "getrf": 2 / 3, "syevd": 9.0, "heevd": 9.0, "gesdd": 20.0,
                "geqrf": 4 / 3, "orgqr": 4 / 3, "potri": 2 / 3, "getri": 4 / 3,
-               "cholesky_pull": 2 / 3, "cholesky_push": 2 / 3, "lower_product": 2 / 3}  # fmt: skip
+               "cholesky_pull": 2 / 3, "cholesky_push": 2 / 3, "lower_product": 2 / 3,
+               "lu_pull": 4 / 3, "lu_push": 4 / 3}  # fmt: skip
     if name in factors:
         return cube * factors[name]
     turns = 1 if name == "trsm" else 2  # of the triangle: getrs and potrs solve twice

@@ -26,6 +26,7 @@ def numbers(*shape: int, seed: int = 0, low: float = -1.0, high: float = 1.0) ->
 
 X, Y = numbers(7, seed=1), numbers(7, seed=2, low=0.3, high=1.7)
 WEIGHTS = numbers(7, seed=3, low=0.5, high=1.5)
+PLACES = np.arange(7)
 A, B = numbers(4, 4, seed=4), numbers(4, 4, seed=5)
 SPD = A @ A.T + 3 * np.eye(4)
 
@@ -124,6 +125,9 @@ def structural() -> Iterator[Case]:
     vector: dict[str, Formula] = {
         "sum of squares": lambda m, x: m.sum(x * x),
         "product": lambda m, x: m.prod(x + 2),
+        "product with a zero": lambda m, x: m.prod(x - X * (PLACES == 2)),
+        "product with two zeros": lambda m, x: m.prod(x - X * (PLACES % 5 == 1)),
+        "product with three zeros": lambda m, x: m.prod(x - X * (PLACES > 3)),
         "variance": lambda m, x: m.var(x),
         "deviation": lambda m, x: m.std(x),
         "maximum": lambda m, x: m.max(x) * m.min(x),
@@ -167,6 +171,7 @@ def matrices() -> Iterator[Case]:
         "transpose": lambda m, a: m.sum(a.T @ a * B),
         "trace": lambda m, a: m.trace(a @ a @ B),
         "inv": lambda m, a: m.sum(m.linalg.inv(a) * B),
+        "inverse times vector": lambda m, a: m.sum((m.linalg.inv(a) @ B[0]) ** 2),
         "det": lambda m, a: m.linalg.det(a),
         "slogdet": lambda m, a: m.linalg.slogdet(a)[1],
         "solve": lambda m, a: m.sum(m.linalg.solve(a, a[:, 0] ** 2) ** 2),

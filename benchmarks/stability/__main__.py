@@ -37,9 +37,9 @@ Arguments are spread over many orders of magnitude and about the places where di
 
     python -m benchmarks.stability --write
 
-What is left: a softmax of scores beyond 100 is as good as their rounded differences allow, the
-normal distribution's logarithm as its rounded argument; the norm of a vector overflows when the
-squares do, since sums of three sizes would cost every norm more than they are worth.
+What is left: the normal distribution's logarithm is as good as its rounded argument; the norm of a
+vector overflows when the squares do, since sums of three sizes would cost every norm more than they
+are worth.
 """
 END = "<!-- end -->\n"  # of what is written; the rest of the page is by hand
 GOOD = 4.0  # bits that a repaired formula may lose at its worst sample

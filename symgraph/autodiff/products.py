@@ -7,7 +7,15 @@ from typing import Any
 
 from symgraph import dtypes
 from symgraph.autodiff.forward import forward_pass
-from symgraph.autodiff.reverse import as_list, check_wrt, grad, like, or_zeros, reverse_pass
+from symgraph.autodiff.reverse import (
+    as_list,
+    check_wrt,
+    grad,
+    like,
+    or_zeros,
+    repaired,
+    reverse_pass,
+)
 from symgraph.errors import ArgumentError, GradientError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.operators import LANGUAGE
@@ -37,7 +45,7 @@ def jvp(outputs: Any, inputs: Any, tangents: Any) -> Any:
     for x in xs:
         check_wrt(x, "jvp")
     moved = {x: _as_tangent(t, x) for x, t in zip(xs, ts, strict=True)}
-    return like(outputs, or_zeros(forward_pass(ys, moved), ys))
+    return like(outputs, or_zeros(forward_pass(repaired(ys, xs), moved), ys))
 
 
 def linearize(outputs: Any, inputs: Any) -> Callable[..., Any]:
@@ -74,7 +82,7 @@ def hvp(cost: Variable, wrt: Any, vectors: Any) -> Any:
     [12.0, 0.0]
     """
     xs = as_list(wrt)
-    first = grad(cost, xs, disconnected="zero")
+    first = repaired(grad(cost, xs, disconnected="zero"), xs)
     pairs = zip(xs, as_list(vectors), strict=True)
     moved = {x: _as_tangent(v, x) for x, v in pairs}
     return like(wrt, or_zeros(forward_pass(first, moved), xs))
@@ -100,6 +108,7 @@ def jacobian(outputs: Any, wrt: Any, mode: str = "reverse", vectorize: bool = Tr
         check_wrt(x, "jacobian")
     if not dtypes.is_float(y.dtype):
         raise GradientError(f"jacobian: the outputs are {y.dtype}; only floats have derivatives")
+    (y,) = repaired([y], xs)
     if mode == "forward":
         return like(wrt, [_columns(y, x, vectorize) for x in xs])
     if y.ndim == 0:

@@ -22,7 +22,7 @@ from symgraph.ir.graph import (
     creating_with,
     toposort,
 )
-from symgraph.ir.operators import in_language
+from symgraph.ir.operators import LANGUAGE, in_language
 from symgraph.ir.types import Shape
 from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
@@ -197,6 +197,24 @@ def reverse_pass(
     return [work.sums.get(v) for v in wrt]
 
 
+# What rules repair is made with these; a graph without them need not load the rules.
+_SHARP = frozenset(
+    """exp exp2 expm1 log log2 log10 log1p sqrt cbrt power sin cos tan asin acos atan sinh cosh tanh
+    sigmoid softplus erf erfc prod""".split()
+)
+
+
+def repaired(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> list[Variable]:
+    """The outputs as the compiler repairs them, so that derivatives are those of stable forms; the
+    ``fixed`` variables stay in them."""
+    work = LANGUAGE.get("repaired")
+    names = [node.op.name for node in toposort(outputs)]
+    if work is None or not (_SHARP.intersection(names) or names.count("divide") > 1):
+        return list(outputs)
+    return [v if v.type == y.type else y
+            for v, y in zip(work(outputs, fixed), outputs, strict=True)]  # fmt: skip
+
+
 # the user's functions -----------------------------------------------------------------------------
 
 
@@ -234,23 +252,32 @@ def grad(
                 f"grad: df/dz by {v.label()}, which is real", operands=[_operand(v)],
                 hint="holomorphic=True is for complex variables",
             )  # fmt: skip
+    seeds = {v: as_variable(g) for v, g in (known_grads or {}).items()}
     work = Reverse(variables, consider_constant)
-    outputs = []
-    for v, g in (known_grads or {}).items():
-        work.add(v, as_variable(g))
-        outputs.append(v)
     if cost is not None:
         _check_cost(cost, holomorphic)
-        work.add(cost, constant(1, cost.dtype))
-        outputs.append(cost)
-    work.run(outputs)
+        if not seeds:  # else the cotangents belong to values inside the cost
+            (stable,) = repaired([cost], [*variables, *consider_constant])
+            work = _pulled_back(work, {stable: constant(1, cost.dtype)})
+    if cost is None or seeds or any(v not in work.sums for v in variables):
+        ends = {} if cost is None else {cost: constant(1, cost.dtype)}
+        work = _pulled_back(Reverse(variables, consider_constant), seeds, ends)
     found = []
     for v in variables:
         g = work.sums.get(v)
         if g is None and disconnected == "raise":
-            raise _disconnected(v, outputs, work)
+            raise _disconnected(v, [*seeds, *([] if cost is None else [cost])], work)
         found.append(zeros(v.type) if g is None else g)
     return like(wrt, found)
+
+
+def _pulled_back(work: Reverse, *cotangents: Mapping[Variable, Variable]) -> Reverse:
+    """The pass from these cotangents back."""
+    for some in cotangents:
+        for v, g in some.items():
+            work.add(v, g)
+    work.run([v for some in cotangents for v in some])
+    return work
 
 
 def value_and_grad(cost: Variable, wrt: Any, **options: Any) -> tuple[Variable, Any]:
@@ -282,7 +309,7 @@ def vjp(outputs: Any, inputs: Any, cotangents: Any) -> Any:
     for x in xs:
         check_wrt(x)
     full = [broadcast_to(to_dtype(g, y.dtype), y.shape) for y, g in zip(ys, gs, strict=True)]
-    return like(inputs, or_zeros(reverse_pass(ys, full, xs), xs))
+    return like(inputs, or_zeros(reverse_pass(repaired(ys, xs), full, xs), xs))
 
 
 def subgraph_grad(

@@ -76,16 +76,15 @@ def _bash(levels: list[Level]) -> str:
     cases = "\n".join(f'    "{" ".join(v.words)}") words="{_words(v)}" ;;' for v in levels)
     after = "\n".join(
         f'    "{" ".join(v.words)} {n}") words="{" ".join(o.choices)}" ;;'
-        for v in levels for o in v.options if o.choices for n in o.names
+        for v in levels for o in v.options if o.takes for n in o.names
     )  # fmt: skip
-    known = "|".join(" ".join(v.words) for v in levels if v.words)
     return f"""\
 _symgraph() {{
   local current="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}"
   local at="" word words=""
   for word in "${{COMP_WORDS[@]:1:COMP_CWORD-1}}"; do
     case "${{at:+$at }}$word" in
-    {_quoted(known)}) at="${{at:+$at }}$word" ;;
+    {_known(levels)}) at="${{at:+$at }}$word" ;;
     esac
   done
   case "$at $before" in
@@ -101,14 +100,56 @@ _symgraph() {{
 complete -F _symgraph symgraph"""
 
 
-def _quoted(known: str) -> str:
-    return "|".join(f'"{k}"' for k in known.split("|"))
+def _known(levels: list[Level]) -> str:
+    """A pattern of the words that lead to a level."""
+    return "|".join(f'"{" ".join(v.words)}"' for v in levels if v.words)
 
 
 def _zsh(levels: list[Level]) -> str:
+    after, cases = [], []
+    for v in levels:
+        at = " ".join(v.words)
+        for o in (o for o in v.options if o.takes):
+            names = "|".join(f'"{at} {n}"' for n in o.names)
+            what = f"compadd -- {' '.join(o.choices)}" if o.choices else "_files"
+            after.append(f"    ({names}) {what}; return ;;")
+        rows = {
+            "commands": v.commands.items(),
+            "options": [(n, o.help) for o in v.options for n in o.names],
+        }
+        parts = [f"{k}=({' '.join(_zsh_text(f'{n}:{t}') for n, t in r)})" for k, r in rows.items()]
+        parts.append(f"choices=({' '.join(v.choices)})")
+        cases.append(f'    ("{at}") {"; ".join(parts)} ;;')
     return f"""\
-autoload -U +X bashcompinit && bashcompinit
-{_bash(levels)}"""
+_symgraph() {{
+  local at="" word
+  local -a commands options choices
+  for word in "${{(@)words[2,CURRENT-1]}}"; do
+    case "${{at:+$at }}$word" in
+    ({_known(levels)}) at="${{at:+$at }}$word" ;;
+    esac
+  done
+  case "$at ${{words[CURRENT-1]}}" in
+{chr(10).join(after)}
+  esac
+  case "$at" in
+{chr(10).join(cases)}
+  esac
+  if [[ "$PREFIX" == -* ]]; then
+    _describe -o option options
+  elif (( $#commands )); then
+    _describe command commands
+  elif (( $#choices )); then
+    compadd -- $choices
+  else
+    _files
+  fi
+}}
+compdef _symgraph symgraph"""
+
+
+def _zsh_text(text: str) -> str:
+    return "'" + " ".join(text.split())[:90].replace("'", "'\\''") + "'"
 
 
 def _fish(levels: list[Level]) -> str:

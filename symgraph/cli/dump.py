@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from symgraph import segments, stages
-from symgraph.cli import dump_diff, dump_filters
+from symgraph.cli import dump_device, dump_diff, dump_filters
 from symgraph.cli.console import json_text, printable, write
 from symgraph.cli.main import FORMATS
 from symgraph.cli.problems import SubjectError
 from symgraph.cli.program_json import program_json
+from symgraph.cli.python_text import python_text
 from symgraph.cli.subject import definition
 from symgraph.codegen import llvm
 from symgraph.drawing.dot import dot
@@ -31,11 +32,14 @@ from symgraph.loops.program import Program
 from symgraph.loops.text import kernel_text, kernels, program_text
 
 _SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".svg": "svg",
-             ".html": "html", ".htm": "html"}  # fmt: skip
+             ".html": "html", ".htm": "html", ".py": "python"}  # fmt: skip
 _PICTURES: dict[str, Callable[[Scene], str]] = {"dot": dot, "svg": svg, "html": html}
+_OF_GRAPHS = ("tree", "python")
+_WITH_DATA = {"python": True, "python without data": False}
 _NOT = {
-    "program": ("tree",), "loops": ("tree",), "scheduled": ("tree",),
-    "llvm": ("tree", *_PICTURES), "asm": ("tree", *_PICTURES),
+    "program": _OF_GRAPHS, "loops": _OF_GRAPHS, "scheduled": _OF_GRAPHS,
+    "llvm": (*_OF_GRAPHS, *_PICTURES), "asm": (*_OF_GRAPHS, *_PICTURES),
+    "ptx": (*_OF_GRAPHS, *_PICTURES), "sass": (*_OF_GRAPHS, *_PICTURES),
 }  # fmt: skip
 
 
@@ -53,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.only is not None and form != "text":
         raise SubjectError("dump: --only is for --format text", hint="leave --format out")
     asked = Asked(arguments.subject, stage, form, arguments.origins, arguments.after,
-                  arguments.redact)  # fmt: skip
+                  arguments.redact, arguments.target)  # fmt: skip
     text = shown(asked)
     if arguments.only is not None:
         text = dump_filters.only(text, arguments.only, stage)
@@ -73,6 +77,7 @@ class Asked(NamedTuple):
     origins: bool = False
     after: str | None = None
     redact: bool = False
+    target: str = "cpu"
 
 
 def shown(asked: Asked) -> str:
@@ -81,6 +86,9 @@ def shown(asked: Asked) -> str:
     if not asked.redact:
         return _of_definition(asked, d, words)
     with dump_filters.redacted(d, words) as (hidden, others):
+        if asked.form == "python":  # a program whose names were replaced in its text may not run
+            bare = asked._replace(subject="subject", form="python without data")
+            return _of_definition(bare, hidden, others)
         text = _of_definition(asked._replace(subject="subject"), hidden, others)
         return dump_filters.without_sizes_and_data(text, d)
 
@@ -97,9 +105,9 @@ def _of_definition(asked: Asked, d: Definition, words: list[str]) -> str:
     if stage != "graph" and made_sizes.in_graph(d.graph):
         simple = segments.simplified(d)
         if segments.has_parts(simple.graph):
-            return _parts(subject, stage, form, origins, segments.cut(simple))
+            return _parts(asked, segments.cut(simple))
         d = simple
-    return _shown(subject, stage, form, origins, d, words)
+    return _shown(asked, d, words)
 
 
 def _diff(arguments: argparse.Namespace, stage: str, form: str) -> int:
@@ -110,7 +118,9 @@ def _diff(arguments: argparse.Namespace, stage: str, form: str) -> int:
     if stage in ("graph", "optimized"):
         lines = dump_diff.graph_lines(_graph_of(first, stage), _graph_of(second, stage))
     else:
-        lines = dump_diff.text_lines(*(_unnamed(s, stage) for s in (first, second)))
+        lines = dump_diff.text_lines(
+            *(_unnamed(s, stage, arguments.target) for s in (first, second))
+        )
     if form == "json":
         content = {"first": first, "second": second, "stage": stage, "lines": lines}
         text = json_text("dump.diff", {**content, "equal": not lines})
@@ -120,10 +130,11 @@ def _diff(arguments: argparse.Namespace, stage: str, form: str) -> int:
     return 1 if lines else 0
 
 
-def _unnamed(subject: str, stage: str) -> str:
+def _unnamed(subject: str, stage: str, target: str) -> str:
     """The text of a stage without the name of the function."""
     d, words = definition(subject)
-    return _of_definition(Asked(subject, stage, "text"), d._replace(name="function"), words)
+    asked = Asked(subject, stage, "text", target=target)
+    return _of_definition(asked, d._replace(name="function"), words)
 
 
 def _graph_of(subject: str, stage: str) -> Graph:
@@ -131,18 +142,20 @@ def _graph_of(subject: str, stage: str) -> Graph:
     return d.graph if stage == "graph" else stages.optimized_graph(d)
 
 
-def _parts(subject: str, stage: str, form: str, origins: bool, parts: list[segments.Part]) -> str:
+def _parts(asked: Asked, parts: list[segments.Part]) -> str:
     """A stage of a program in parts: each by itself, with what runs between them."""
-    if form in _PICTURES:
+    subject, stage, form = asked[:3]
+    if form in (*_PICTURES, *_WITH_DATA):
+        what = "picture" if form in _PICTURES else "program in Python"
         raise SubjectError(
-            f"dump: {subject} is a program in {len(parts)} parts, which has no picture",
+            f"dump: {subject} is a program in {len(parts)} parts, which has no {what}",
             hint="its stage graph has, and text, tree and json show the parts",
         )
     shown = []
     for part in parts:
         d = part.definition
         words = [v.label() for v in part.gives]
-        shown.append((part, _shown(subject, stage, form, origins, d, words)))
+        shown.append((part, _shown(asked, d, words)))
     if form == "json":
         found = [
             {"part": json.loads(text), "then": [n.op.name for n in part.makers]}
@@ -156,10 +169,11 @@ def _parts(subject: str, stage: str, form: str, origins: bool, parts: list[segme
     return "\n".join(lines)
 
 
-def _shown(
-    subject: str, stage: str, form: str, origins: bool, d: Definition, words: list[str]
-) -> str:
+def _shown(asked: Asked, d: Definition, words: list[str]) -> str:
     """The text of a stage of one native program."""
+    subject, stage, form, origins = asked[:4]
+    if dump_device.device_stage(asked.target, stage, form):
+        return dump_device.shown(subject, asked.target, stage, form, d)
     if stage == "graph":
         return _graph(subject, stage, form, d, words, d.graph, origins)
     optimized = stages.optimized_graph(d)
@@ -199,6 +213,8 @@ def _graph(
         return "\n".join(f"{printable(word)}:\n{tree_text([v])}" for word, v in parts)
     if form == "json":
         return _json(subject, stage, {"results": words, "graph": to_json(graph)})
+    if form in _WITH_DATA:
+        return python_text(graph, f"{subject}: {stage}", d.updates, _WITH_DATA[form])
     return _PICTURES[form](tensor_scene(graph, words, f"{d.name}: {stage}"))
 
 

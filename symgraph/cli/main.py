@@ -23,7 +23,8 @@ from symgraph.errors import GraphFileError, SymgraphError
 from symgraph.provenance import capture
 
 STAGES = ("graph", "optimized", "program", "loops", "scheduled", "llvm", "asm")
-FORMATS = ("text", "tree", "json", "dot", "svg", "html")
+DEVICE_STAGES = ("ptx", "sass")  # of --target cuda
+FORMATS = ("text", "tree", "json", "dot", "svg", "html", "python")
 
 _SUBJECT = (
     "file.py:name or module:name, where the name is an expression, a list, tuple or dict of them, "
@@ -99,7 +100,13 @@ def _add_dump(commands: argparse._SubParsersAction) -> None:
     what = "a program at one of its stages, from graph to machine code"
     one = commands.add_parser("dump", help=what, description=what + ".")
     one.add_argument("subject", nargs="?", metavar="SUBJECT", help=_SUBJECT)
-    one.add_argument("--stage", choices=STAGES, default="graph", help="default: graph")
+    one.add_argument(
+        "--stage", choices=(*STAGES, *DEVICE_STAGES), default="graph", help="default: graph"
+    )
+    one.add_argument(
+        "--target", metavar="TARGET", default="cpu",
+        help="cpu, or cuda:sm_90 and the like, which need no GPU; default: cpu",
+    )  # fmt: skip
     one.add_argument(
         "--format", choices=FORMATS, help="default: by the suffix of FILE, else text"
     )  # fmt: skip

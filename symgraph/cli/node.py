@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from symgraph import segments, stages
 from symgraph.cli.console import write, write_json
+from symgraph.cli.nearly import near_rules
 from symgraph.cli.places import Places
 from symgraph.cli.problems import SubjectError
 from symgraph.cli.subject import definition
@@ -24,9 +25,8 @@ from symgraph.passes.pipeline import PassRecord
 from symgraph.provenance import Origin
 from symgraph.rewrite.engine import Firing
 from symgraph.rewrite.match import match, matched_nodes
-from symgraph.rewrite.rules import described
 
-MOST = 8  # lines and misses that are listed
+MOST = 8  # lines and rules that are listed
 NOTHING: Mapping[Variable, str] = {}
 
 
@@ -94,9 +94,10 @@ class Tale:
 
     # what happened to it --------------------------------------------------------------------------
 
-    def forward(self, value: Variable) -> tuple[list[Event], Variable]:
-        """The firings that changed a value, in order, and what it is in the end."""
+    def forward(self, value: Variable) -> tuple[list[Event], list[Variable]]:
+        """The firings that changed a value, in order, and all that it was, its end last."""
         events: list[Event] = []
+        states = [value]
         at, firings, moves = 0, self.record.firings, self.record.moves
         seen: set[tuple[Variable, int]] = set()
         while (value, at) not in seen:
@@ -114,7 +115,8 @@ class Tale:
                     break
                 events.append(Event(firings[found], True))
                 at, value = found + 1, firings[found].after
-        return events, value
+            states.append(value)
+        return events, states
 
     def _absorbing(self, value: Variable, at: int) -> int | None:
         """The firing whose pattern covered the node that makes the value."""
@@ -125,9 +127,10 @@ class Tale:
                 return k
         return None
 
-    def backward(self, value: Variable) -> list[Event]:
-        """The firings that led to a value of the optimized graph, in order."""
+    def backward(self, value: Variable) -> tuple[list[Event], list[Variable]]:
+        """The firings that led to a value of the optimized graph, in order, and what it was."""
         events: list[Event] = []
+        states = [value]
         at, moves = len(self.record.firings), self.record.moves
         seen: set[tuple[Variable, int]] = set()
         while (value, at) not in seen:
@@ -142,20 +145,8 @@ class Tale:
                 at, value = fired, self.record.firings[fired].before
             elif moved is not None:
                 at, value = moved
-        return events
-
-    def misses(self, values: set[Variable]) -> list[dict[str, str]]:
-        """The rules whose pattern matched one of the values and that did not fire."""
-        found: dict[tuple[str, str], dict[str, str]] = {}
-        for m in self.record.near_misses or ():
-            if m.value in values and m.rule.root:  # else it is offered whatever there is
-                reason = m.reason
-                if m.rule.when is not None and "condition" in reason:
-                    reason = f"{described(m.rule.when)}: does not hold"
-                found[m.rule.name, reason] = {
-                    "rule": m.rule.name, "where": m.rule.location(), "reason": reason
-                }  # fmt: skip
-        return list(found.values())
+            states.insert(0, value)
+        return events, states
 
     # the whole story ------------------------------------------------------------------------------
 
@@ -164,8 +155,8 @@ class Tale:
         node = value.owner
         assert node is not None
         in_graph = self.graph is not self.optimized
-        events, end = self.forward(value) if in_graph else (self.backward(value), value)
-        chain = {value, end, *(v for e in events for v in (e.firing.before, e.firing.after))}
+        events, states = self.forward(value) if in_graph else self.backward(value)
+        end, chain = states[-1], set(states)
         rules = [
             {"pass": f.pass_name, "rule": f.rule.name, "class": f.rule.klass,
              "where": f.rule.location(), "before": brief(f.before),
@@ -182,7 +173,17 @@ class Tale:
             "places": [_place(o) for o in node.origins],
             "rules": rules,
             "passes": list(dict.fromkeys(changes)),
-            "nearly": self.misses(chain)[:MOST],
+            "nearly": [
+                {
+                    "rule": n.rule.name,
+                    "class": n.rule.klass,
+                    "where": n.rule.location(),
+                    "reason": n.reason,
+                    "as_part": n.as_part,
+                    "at": brief(n.value),
+                }
+                for n in near_rules(self.record, states)
+            ],
             "becomes": [{"node": self.final[v], "what": brief(v, self.final, 1)} for v in ends],
             "runs": [] if self.parted else Places(self.d, self.optimized, self.final).of(ends),
         }
@@ -233,7 +234,11 @@ def _lines(story: dict[str, Any]) -> list[str]:
         out.append("  no rule changed it")
     if story["nearly"]:
         out.append("  nearly:")
-        out += [f"    {m['rule']}  {m['where']}: {m['reason']}" for m in story["nearly"]]
+        for m in story["nearly"][:MOST]:
+            part = f", of which it is a part: {m['at']}" if m["as_part"] else ""
+            out += [f"    {m['rule']}  [{m['class']}] {m['where']}{part}", f"      {m['reason']}"]
+        more = len(story["nearly"]) - MOST
+        out += [f"    and {more} more, which --json lists"] * (more > 0)
     made = ", ".join(f"{b['node']} = {b['what']}" for b in story["becomes"])
     if not story["optimized"]:
         out.append(

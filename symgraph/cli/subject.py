@@ -15,6 +15,7 @@ from typing import Any
 
 from symgraph import api, compiler, segments
 from symgraph.cli.problems import SubjectError
+from symgraph.definition import define
 from symgraph.errors import SymgraphError
 from symgraph.function import Compiled, Definition
 from symgraph.ir import made_sizes
@@ -63,7 +64,7 @@ def cache_key_of(text: str) -> Key:
 
 
 def _of_graph(graph: Graph) -> tuple[Definition, list[str]]:
-    d = compiler.define(
+    d = define(
         list(graph.inputs), list(graph.outputs), None, None, "graph", "ignore", {"mode": "run"}
     )
     return d, result_words(d, [])

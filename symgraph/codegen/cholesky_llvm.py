@@ -16,7 +16,7 @@ from symgraph.codegen.writer import Value
 BLOCK = 24  # rows of a block; larger ones leave more to plain loops, smaller ones to small products
 
 
-class _Blocks:
+class Blocks:
     """Addresses and arithmetic inside matrices of n columns, and BLAS on their parts."""
 
     def __init__(self, w: Writer, k: int) -> None:
@@ -58,14 +58,17 @@ class _Blocks:
 
     def gemm(
         self, c: Value, a: Value, b: Value, m: Value, n: Value, k: Value, ta: bool = False,
-        tb: bool = False, alpha: float = -1.0, beta: float = 1.0,
+        tb: bool = False, alpha: float = -1.0, beta: float = 1.0, lead: str = "",
+        lead_a: str = "", lead_b: str = "",
     ) -> None:  # fmt: skip
-        """c [m, n] = alpha op(a) op(b) + beta c"""
-        w, lead = self.w, self.integers(self.n)[0]
+        """c [m, n] = alpha op(a) op(b) + beta c; rows are n elements long where not given"""
+        w = self.w
+        leads = self.integers(*(own or self.n for own in (lead_b, lead_a, lead)))
         letters = [w.letter("T" if t else "N") for t in (tb, ta)]
         sizes = self.integers(n, m, k)
         scale, old = self.scalar(alpha), self.scalar(beta)
-        w.call(w.routine("gemm", self.of), *letters, *sizes, scale, b, lead, a, lead, old, c, lead)
+        words = (scale, b, leads[0], a, leads[1], old, c, leads[2])
+        w.call(w.routine("gemm", self.of), *letters, *sizes, *words)
 
     def solve(self, c: Value, d: Value, rows: Value, size: Value, turned: bool) -> None:
         """c [rows, size] = c d^-1, or c d^-T if ``turned``, with lower triangular d."""
@@ -114,7 +117,7 @@ class _Blocks:
 def pull(w: Writer, params: dict[str, Any]) -> Value:
     """Operands l, g: the lower triangle of g, a cotangent of the factor l, becomes that of the
     lower triangle of the matrix."""
-    b = _Blocks(w, 1)
+    b = Blocks(w, 1)
 
     def turn(at: list[Value]) -> None:
         factor, bar = at
@@ -144,7 +147,7 @@ def pull(w: Writer, params: dict[str, Any]) -> Value:
     return w.batch((2, 2), turn, 1)
 
 
-def _symmetric_product(b: _Blocks, c: Value, s: Value, r: Value, q: Value, j: Value) -> None:
+def _symmetric_product(b: Blocks, c: Value, s: Value, r: Value, q: Value, j: Value) -> None:
     """c -= (s + s^T) r of lower triangular s."""
     _scale_diagonal(b, s, q, 2.0)
     w, lead = b.w, b.integers(b.n)[0]
@@ -154,7 +157,7 @@ def _symmetric_product(b: _Blocks, c: Value, s: Value, r: Value, q: Value, j: Va
     _scale_diagonal(b, s, q, 0.5)
 
 
-def _scale_diagonal(b: _Blocks, s: Value, q: Value, by: float) -> None:
+def _scale_diagonal(b: Blocks, s: Value, q: Value, by: float) -> None:
     def one(i: Value, _: list[Value]) -> list[Value]:
         b.store(b.op("fmul", b.load(s, i, i), constant(b.w.dtype(b.of), 1, by)), s, i, i)
         return []
@@ -162,7 +165,7 @@ def _scale_diagonal(b: _Blocks, s: Value, q: Value, by: float) -> None:
     b.fn.loop(0, q, 1, [], one)
 
 
-def _pull_block(b: _Blocks, low: Value, bar: Value, q: Value) -> None:
+def _pull_block(b: Blocks, low: Value, bar: Value, q: Value) -> None:
     """Murray's section 4.1: the factorization of one block row by row, run backwards."""
     fn, half, two = b.fn, constant(b.w.dtype(b.of), 1, 0.5), constant(b.w.dtype(b.of), 1, 2.0)
 
@@ -211,7 +214,7 @@ def _pull_block(b: _Blocks, low: Value, bar: Value, q: Value) -> None:
 def push(w: Writer, params: dict[str, Any]) -> Value:
     """Operands l, t: the lower triangle of t, a tangent of the matrix, becomes that of its factor;
     above it are zeros."""
-    b = _Blocks(w, 1)
+    b = Blocks(w, 1)
 
     def turn(at: list[Value]) -> None:
         factor, dot = at
@@ -246,7 +249,7 @@ def push(w: Writer, params: dict[str, Any]) -> Value:
     return w.batch((2, 2), turn, 1)
 
 
-def _push_block(b: _Blocks, low: Value, dot: Value, q: Value) -> None:
+def _push_block(b: Blocks, low: Value, dot: Value, q: Value) -> None:
     """The factorization of one block column by column, with its derivative."""
     fn, two = b.fn, constant(b.w.dtype(b.of), 1, 2.0)
 
@@ -282,7 +285,7 @@ def _push_block(b: _Blocks, low: Value, dot: Value, q: Value) -> None:
 def lower_product(w: Writer, params: dict[str, Any]) -> Value:
     """Operands a, t, y: block columns of y = op(a) t on and below the diagonal, of lower triangular
     t; op transposes for ``ta``."""
-    b = _Blocks(w, 2)
+    b = Blocks(w, 2)
 
     def turn(at: list[Value]) -> None:
         a, t, y = at

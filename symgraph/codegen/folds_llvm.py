@@ -203,6 +203,10 @@ class Folds:
 
     # combiners ------------------------------------------------------------------------------------
 
+    def combined(self, s: Fold, old: list[Value], new: list[Value]) -> list[Value]:
+        """Two results of a fold as one, for a single lane."""
+        return self._combine(s, 1, old, new)
+
     def _combine(self, s: Fold, lanes: int, old: list[Value], new: list[Value]) -> list[Value]:
         kind = s.names[0].dtype
 

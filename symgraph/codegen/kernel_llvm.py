@@ -59,11 +59,13 @@ def emit_kernel(
     values = Values(fn, module, shapes, {p.name: f"%{p.name}" for p in kernel.params}, stored)
     for k, name in enumerate(kernel.sizes):
         values.bind(var(name), (f"%n{k}", 1))
-    _Loops(values, kernel, vector_bits).body(kernel.body)
+    Loops(values, kernel, vector_bits).body(kernel.body)
     return fn
 
 
-class _Loops:
+class Loops:
+    """The statements of a kernel, written one after another."""
+
     def __init__(self, values: Values, kernel: Kernel, vector_bits: int) -> None:
         self.values, self.fn, self.module = values, values.fn, values.module
         self.vector_bits = vector_bits

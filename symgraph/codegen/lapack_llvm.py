@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.codegen import cholesky_llvm
+from symgraph.codegen import cholesky_llvm, lu_llvm
 from symgraph.codegen.lapack_writer import Writer
 from symgraph.codegen.literals import constant, llvm_type
 from symgraph.codegen.tables import Table
@@ -263,6 +263,7 @@ ROUTINES: dict[str, Callable[[Writer, dict[str, Any]], Value]] = {
     "potrf": _potrf, "trsm": _trsm, "getrf": _getrf, "geqrf": _geqrf, "orgqr": _orgqr,
     "syevd": _syevd, "gesdd": _gesdd, "cholesky_pull": cholesky_llvm.pull,
     "cholesky_push": cholesky_llvm.push, "lower_product": cholesky_llvm.lower_product,
+    "lu_pull": lu_llvm.pull, "lu_push": lu_llvm.push,
 }  # fmt: skip
 
 

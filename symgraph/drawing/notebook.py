@@ -96,6 +96,21 @@ def html_of(value: Any) -> str:
     return f"{top}<pre>{escape(chr(10).join(lines[:LINES]))}{more}</pre>"
 
 
+def svg_of(value: Any) -> str | None:
+    """The picture alone, for frontends that show no HTML; None for a large graph.
+
+    >>> import symgraph as sg
+    >>> svg_of(sg.exp(sg.vector("x")))[:4]
+    '<svg'
+    """
+    if isinstance(value, Compiled):
+        graph, words = value.definition.graph, words_of(value.definition)
+    else:
+        graph, words = Graph((), (value,)), [value.name or "result"]
+    small = 0 < len(graph.toposort()) <= SMALL
+    return svg(tensor_scene(graph, words, repr(value))) if small else None
+
+
 def _scoped(picture: str) -> str:
     """The picture as an image, whose style sheet is its own and does not reach the notebook."""
     coded = base64.b64encode(picture.encode("utf-8")).decode()

@@ -19,7 +19,7 @@ from symgraph.ir import made_sizes
 from symgraph.ir import op as _op
 from symgraph.ir.op import Op
 from symgraph.ir.operators import Operators
-from symgraph.ir.types import Shape, SizeCheck, TensorType, collecting_checks
+from symgraph.ir.types import Shape, SizeCheck, TensorType, below_zero, collecting_checks
 from symgraph.scalar import fresh_size
 
 
@@ -201,6 +201,7 @@ def apply(op: Op, inputs: Sequence[Variable], origins: tuple[Any, ...] | None = 
         if not error.operands:
             error.operands = tuple((i.label(), i.type.text(), i.origin) for i in inputs)
         raise
+    checks += below_zero(op.name, types, (i.shape for i in inputs))
     node = Apply()
     node.op, node.inputs = op, inputs
     node.checks = tuple(dict.fromkeys(checks))

@@ -311,13 +311,14 @@ def holds_size(value: Any) -> bool:
 
 
 def _check(node: Apply, env: Env) -> None:
-    for left, right, what in node.checks:
+    for check in node.checks:
+        left, right, what = check
         a, b = evaluate_size(left, env), evaluate_size(right, env)
         if a != b:
             told = f"{left} and {right}"
             names = "" if told == f"{a} and {b}" or "?" in told else f" ({told})"
             raise ShapeError(
-                f"{what}: {a} and {b}{names}",
+                what if check.says_all() else f"{what}: {a} and {b}{names}",
                 origin=node.origin,
                 operands=[(i.label(), i.type.text(), i.origin) for i in node.inputs],
             )

@@ -26,9 +26,12 @@ from symgraph.ir.hashing import inner_graphs
 from symgraph.ir.op import OPS, Op
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, TensorType
+from symgraph.layout import WIDTH, shorten
+from symgraph.rewrite import pattern
 from symgraph.runtime.digest import hexdigest
 from symgraph.scalar import Expr, substitute, var, variables
 
+MOST_OPERANDS = 8  # of an operation that one line shows
 INLINE = 16  # elements of a constant up to which it is written out
 RESERVED = frozenset(
     "return graph shared constant const None True False inf nan slice type opaque bits".split()
@@ -260,6 +263,45 @@ def _python(text: str) -> Any:
     if text in ("True", "False"):
         return text == "True"
     return float(text) if any(c in text for c in ".en") else int(text)
+
+
+# one line, for looking ----------------------------------------------------------------------------
+
+
+def expression_text(v: Variable, depth: int = 6) -> str:
+    """An expression as it might have been written, and its type; what lies deeper is dots.
+
+    >>> from symgraph.ir.graph import Input
+    >>> x = Input(TensorType("float64", (3,)), "x")
+    >>> expression_text(x)
+    'x: float64[3]'
+    """
+    line = pattern.text(_pattern(v, depth))
+    return f"{shorten(line, WIDTH * 2)}: {type_text(v.type)}"
+
+
+def _pattern(v: Variable, depth: int) -> pattern.Pattern:
+    """The same in the language of rules, which knows operators and their precedence."""
+    node = v.owner
+    if isinstance(v, Constant):
+        number = v.data.item() if v.data.size == 1 and v.dtype[0] not in "cb" else None
+        if isinstance(number, int | float):
+            return pattern.Number(number)
+        return pattern.Wild(constant_text(v.data) if v.data.size <= INLINE else "constant")
+    if node is None or not depth:
+        name = v.name or ("..." if node is not None else "value")
+        return pattern.Wild(name if is_plain(name) or name == "..." else quoted(name))
+    inputs = [_pattern(i, depth - 1) for i in node.inputs[:MOST_OPERANDS]]
+    inputs += [pattern.Wild("...")] * (len(node.inputs) > MOST_OPERANDS)
+    fields: tuple[str, ...] = node.op.fields
+    if inner_graphs(node.op) or isinstance(OPS.get(node.op.name), Op):
+        fields = ()
+    values = {n: getattr(node.op, n) for n in fields}
+    words = GraphPrinter(Graph((), ()))
+    params = {n: words._value(x) for n, x in values.items() if x is not False}
+    made = pattern.OpPattern(node.op.name, tuple(inputs), params)
+    several = len(node.outputs) > 1
+    return pattern.OpPattern(f"output{v.index}", (made,), {}) if several else made
 
 
 # a tree, for looking ------------------------------------------------------------------------------

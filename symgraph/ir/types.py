@@ -9,12 +9,13 @@ anything.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.errors import AxisError, ShapeError
 from symgraph.scalar import Expr, as_size, fresh_size, var
+from symgraph.scalar.sizes import nonnegative, smaller
 
 Size = int | Expr
 Shape = tuple[Size, ...]
@@ -51,6 +52,21 @@ class SizeCheck(NamedTuple):
     left: Expr | int
     right: Expr | int
     what: str
+
+    def says_all(self) -> bool:
+        """Whether it is a bound, minimum(size, 0) == 0, and no equation of two sizes."""
+        return isinstance(self.left, Expr) and self.left.op == "minimum" and self.right == 0
+
+
+def below_zero(name: str, types: Sequence[TensorType], given: Iterable[Shape]) -> list[SizeCheck]:
+    """The checks that sizes which an op makes are not negative; those ``given`` were checked."""
+    known = {n for shape in given for n in shape}
+    return [
+        SizeCheck(smaller(n, 0), 0, f"{name}: axis {k} has a size below 0, {n}")
+        for t in types
+        for k, n in enumerate(t.shape)
+        if isinstance(n, Expr) and n.op != "var" and n not in known and not nonnegative(n)
+    ]
 
 
 def tensor_type(dtype: object, shape: Sequence[object] = ()) -> TensorType:

@@ -14,7 +14,7 @@ import numpy as np
 
 from symgraph import dtypes
 from symgraph.errors import CODES, ShapeError, SymgraphError, VerifyError
-from symgraph.loops.compute import identity
+from symgraph.loops.combining import combine, reduce, start
 from symgraph.loops.narrow import widen
 from symgraph.loops.program import (
     Branch,
@@ -41,6 +41,7 @@ from symgraph.loops.statements import (
     Store,
     walk,
 )
+from symgraph.loops.threads import run_grid
 from symgraph.scalar import Expr, evaluate_size, postorder, variables
 from symgraph.scalar.walk import element, evaluate_in_order
 
@@ -48,8 +49,11 @@ Routine = Callable[..., None]
 Sizes = Mapping[str, int]
 
 
-def run_kernel(kernel: Kernel, buffers: Mapping[str, np.ndarray], sizes: Sizes) -> None:
+def run_kernel(
+    kernel: Kernel, buffers: Mapping[str, np.ndarray], sizes: Sizes, order: str = "forward"
+) -> None:
     """Run a kernel on arrays given by parameter name; "out" parameters are written in place.
+    ``order`` is that of blocks and threads (loops/threads.py).
 
     Raises VerifyError for arrays that do not fit their parameters and for an access out of range.
     """
@@ -61,7 +65,7 @@ def run_kernel(kernel: Kernel, buffers: Mapping[str, np.ndarray], sizes: Sizes) 
                 f"given {buffers[p.name].dtype}{list(buffers[p.name].shape)}"
             )
     kernel = widen(kernel)  # which says what arithmetic of narrow floats means
-    machine = _Kernel(dict(buffers), {n: np.int64(sizes[n]) for n in kernel.sizes})
+    machine = _Kernel(dict(buffers), {n: np.int64(sizes[n]) for n in kernel.sizes}, order)
     with np.errstate(all="ignore"):
         try:
             machine.block(kernel.body, False)
@@ -83,10 +87,18 @@ class _Kernel:
     """Runs statements. ``env`` binds names to scalars, or to arrays with one element for each
     iteration while a vector loop runs (``wide``)."""
 
-    def __init__(self, buffers: dict[str, np.ndarray], env: dict[str, Any]) -> None:
-        self.buffers, self.env = buffers, env
+    def __init__(
+        self, buffers: dict[str, np.ndarray], env: dict[str, Any], order: str = "forward"
+    ) -> None:
+        self.buffers, self.env, self.order = buffers, env, order
         self.orders: dict[Expr, list[Expr]] = {}
         self.joint: dict[int, bool] = {}
+
+    def fork(self) -> _Kernel:
+        """The same memory, with names and memory of its own from now on."""
+        found = _Kernel(dict(self.buffers), dict(self.env), self.order)
+        found.orders, found.joint = self.orders, self.joint
+        return found
 
     def value(self, e: Expr) -> Any:
         order = self.orders.get(e)
@@ -120,6 +132,9 @@ class _Kernel:
                 pass
 
     def _for(self, s: For, wide: bool) -> None:
+        if s.kind == "grid":
+            run_grid(self, s, self.order)
+            return
         extent = self.size(s.extent)
         if s.kind == "vector" and not wide and self._jointly(s):
             if extent:
@@ -160,20 +175,23 @@ class _Kernel:
             self.env[s.index.attr] = np.arange(extent)
             self.block(s.body, True)
             values = [np.broadcast_to(self.value(v), extent) for v in s.values]
-            carried = combine(s.combiner, carried, _reduce(s.combiner, values))
+            carried = combine(s.combiner, carried, reduce(s.combiner, values))
         else:
             for k in range(extent):
                 self.env[s.index.attr] = np.int64(k)
                 self.block(s.body, wide)
                 carried = combine(s.combiner, carried, [self.value(v) for v in s.values])
-        for name, v in zip(s.names, carried, strict=True):
+        self.bind(s.names, carried)
+
+    def bind(self, names: Sequence[Expr], values: Sequence[Any]) -> None:
+        """Let names stand for values, as numbers of their dtypes."""
+        for name, v in zip(names, values, strict=True):
             self.env[name.attr] = np.asarray(v).astype(dtypes.numpy_dtype(name.dtype))[()]
 
     def _recurrence(self, s: Fold, extent: int, wide: bool) -> None:
         values = [self.value(v) for v in s.starts]
         for k in range(extent + 1):
-            for name, v in zip(s.names, values, strict=True):
-                self.env[name.attr] = np.asarray(v).astype(dtypes.numpy_dtype(name.dtype))[()]
+            self.bind(s.names, values)
             if k < extent:
                 self.env[s.index.attr] = np.int64(k)
                 self.block(s.body, wide)
@@ -186,46 +204,6 @@ class _Kernel:
         buffer[tuple(indices)] = self.value(s.value)
 
 
-# combiners ----------------------------------------------------------------------------------------
-
-_UFUNC: dict[str, np.ufunc] = {
-    "add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum,
-    "and": np.bitwise_and, "or": np.bitwise_or,
-}  # fmt: skip
-
-
-def start(fold: Fold) -> list[Any]:
-    """What a fold carries before its first turn: the identity, and position 0 for argmax."""
-    kinds = [dtypes.numpy_dtype(n.dtype).type for n in fold.names]
-    first = kinds[0](identity(fold.combiner, fold.names[0].dtype))
-    return [first, *(kind(0) for kind in kinds[1:])]
-
-
-def combine(combiner: str, a: Sequence[Any], b: Sequence[Any]) -> list[Any]:
-    """One turn. argmax and argmin prefer the first NaN, then the extreme value, then the smaller
-    position."""
-    if combiner in _UFUNC:
-        return [_UFUNC[combiner](a[0], b[0])]
-    if combiner == "complex_add":
-        return [a[0] + b[0], a[1] + b[1]]
-    if combiner == "complex_mul":
-        return [a[0] * b[0] - a[1] * b[1], a[0] * b[1] + a[1] * b[0]]
-    better = np.greater if combiner == "argmax" else np.less
-    nan_a, nan_b = np.not_equal(a[0], a[0]), np.not_equal(b[0], b[0])
-    tie = np.equal(a[0], b[0]) | (nan_a & nan_b)
-    wins = np.where(tie, np.less(b[1], a[1]), ~nan_a & (nan_b | better(b[0], a[0])))
-    return [np.where(wins, y, x)[()] for x, y in zip(a, b, strict=True)]
-
-
-def _reduce(combiner: str, values: Sequence[np.ndarray]) -> list[Any]:
-    if combiner in _UFUNC:
-        return [_UFUNC[combiner].reduce(values[0], dtype=values[0].dtype)]
-    best = [values[0][0], values[1][0]]
-    for v, p in zip(values[0][1:], values[1][1:], strict=True):
-        best = combine(combiner, best, [v, p])
-    return best
-
-
 # programs -----------------------------------------------------------------------------------------
 
 
@@ -236,12 +214,13 @@ def run_program(
     shared: Sequence[np.ndarray] = (),
     constants: Sequence[np.ndarray] = (),
     routines: Mapping[str, Routine] | None = None,
+    run: Callable[[Kernel, Mapping[str, np.ndarray], Sizes], None] = run_kernel,
 ) -> list[np.ndarray]:
     """The outputs of a program.
 
     ``inputs`` are given by buffer name or in order. ``shared`` arrays are updated in place;
     ``constants`` are the large ones by number. ``routines[name](params, *arrays)`` is what a Call
-    means: it writes to the arrays that the routine writes.
+    means: it writes to the arrays that the routine writes. ``run`` is what runs a kernel.
 
     Raises ShapeError for a check, the error of a Require, VerifyError for a malformed program.
     """
@@ -251,7 +230,7 @@ def run_program(
             raise ShapeError(f"{what}: {a} and {b}")
     if not isinstance(inputs, Mapping):
         inputs = dict(zip(program.inputs, inputs, strict=True))
-    machine = _Machine(sizes, shared, constants, routines or {})
+    machine = _Machine(sizes, shared, constants, routines or {}, run)
     memory = machine.run(program, dict(inputs))
     return [memory[name] for name in program.outputs]
 
@@ -259,10 +238,10 @@ def run_program(
 class _Machine:
     def __init__(
         self, sizes: Sizes, shared: Sequence[np.ndarray], constants: Sequence[np.ndarray],
-        routines: Mapping[str, Routine],
+        routines: Mapping[str, Routine], run: Callable[..., None],
     ) -> None:  # fmt: skip
         self.sizes, self.shared, self.constants = sizes, shared, constants
-        self.routines = routines
+        self.routines, self.run_kernel = routines, run
 
     def shape(self, buffer: Buffer) -> tuple[int, ...]:
         return tuple(evaluate_size(s, self.sizes) for s in buffer.shape)
@@ -305,8 +284,8 @@ class _Machine:
         match step:
             case Run():
                 pairs = zip(step.kernel.params, step.buffers, strict=True)
-                given = {p.name: self._view(memory[b], p.shape) for p, b in pairs}
-                run_kernel(step.kernel, given, self.sizes)
+                given = {p.name: self._view(memory[b], p.dtype, p.shape) for p, b in pairs}
+                self.run_kernel(step.kernel, given, self.sizes)
             case Call():
                 params = {
                     k: evaluate_size(v, self.sizes) if isinstance(v, Expr) else v
@@ -328,8 +307,11 @@ class _Machine:
                     error = CODES.get(f.code, SymgraphError)
                     raise error(f.what, hint=f.hint, origin=next(iter(f.origins), None))
 
-    def _view(self, array: np.ndarray, shape: Sequence[Size]) -> np.ndarray:
-        """The same memory under the parameter's shape: schedules merge axes."""
+    def _view(self, array: np.ndarray, dtype: str, shape: Sequence[Size]) -> np.ndarray:
+        """The same memory under the parameter's shape: schedules merge axes, and legal kernels see
+        complex numbers as pairs."""
+        if dtypes.is_complex(str(array.dtype)) and not dtypes.is_complex(dtype):
+            array = array.reshape(-1).view(dtypes.numpy_dtype(dtype))
         wanted = tuple(evaluate_size(s, self.sizes) for s in shape)
         if array.shape == wanted or array.size != np.prod(wanted, dtype=object):
             return array

@@ -1,7 +1,7 @@
 """The loop language, on one page.
 
     Kernel = kernel name(params) { Stmt* }
-    Stmt   = For(index, extent, kind) { Stmt* }      kind: serial | vector
+    Stmt   = For(index, extent, kind) { Stmt* }      kind: serial | vector | grid | block
            | Fold(names = combiner over index, extent, kind) { Stmt* } yield values
            | Let(name, Expr) | If(Expr) { Stmt* } | Store(buffer, [Expr*], Expr)
            | Alloc(buffer, dtype, shape) | Barrier
@@ -16,6 +16,8 @@ enclosing body.
 The combiner ``next`` makes a Fold a recurrence: any number of names, which begin as ``starts``, are
 known in the body, and become the yielded values after each turn. Its turns cannot be exchanged; one
 of kind ``vector`` is a running fold (loops/running.py), whose turns may be combined in blocks.
+
+The kinds ``grid`` and ``block`` bind loops to the blocks and threads of a GPU: loops/launch.py.
 """
 
 from __future__ import annotations

@@ -8,13 +8,14 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.errors import CODES, VerifyError
 from symgraph.loops.compute import COMBINERS, elements
+from symgraph.loops.launch import check_launch, needs_launch
 from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Require, Row, Run, Step
 from symgraph.loops.running import running
 from symgraph.loops.statements import Alloc, Fold, For, If, Kernel, Let, Size, Stmt, Store
-from symgraph.scalar import SCALAR_OPS, Expr, postorder
+from symgraph.scalar import SCALAR_OPS, Expr, as_expr, as_size, postorder
 from symgraph.scalar.expr import result_dtype
 
-KINDS = ("serial", "vector")
+KINDS = ("serial", "vector", "grid", "block")
 ROLES = ("input", "output", "shared", "constant", "temp")
 MODES = ("in", "out", "inout")
 
@@ -48,6 +49,8 @@ class _KernelVerifier:
             for s in p.shape:
                 self.size(s)
         self.block(self.kernel.body)
+        if needs_launch(self.kernel):
+            check_launch(self.kernel, self.fail)
 
     def block(self, body: Sequence[Stmt]) -> None:
         """Names and memory made in a body end with it."""
@@ -296,7 +299,11 @@ class _ProgramVerifier:
         """As fits, but neighbouring axes may be merged, as schedules do."""
         b = self.buffers[name]
         m, n = elements(b.shape), elements(shape)
-        if b.dtype != dtype or (isinstance(m, int) and isinstance(n, int) and m != n):
+        pairs = dtypes.is_complex(b.dtype) and dtype == dtypes.real_of(b.dtype)
+        if pairs:  # as legal kernels see complex numbers
+            m = as_size(as_expr(m) * 2)
+        differ = isinstance(m, int) and isinstance(n, int) and m != n
+        if differ or not (pairs or b.dtype == dtype):
             self.fail(f"{what}: {name} is {b.dtype}{_sizes(b.shape)}, not {dtype}{_sizes(shape)}")
 
     # steps
@@ -308,9 +315,13 @@ class _ProgramVerifier:
             case Call():
                 if not step.buffers:
                     self.fail(f"call of {step.routine} without buffers")
-                for name in step.buffers[:-1]:
+                made = 1  # results come last
+                if step.routine == "python":
+                    made = len(step.buffers) - len(dict(step.params)["graph"].inputs)
+                for name in step.buffers[:-made]:
                     self.known(name)
-                self.writes(step.buffers[-1])
+                for name in step.buffers[-made:]:
+                    self.writes(name)
             case Copy():
                 self.reads(step.source)
                 self.known(step.target)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, toposort
+from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, creating_with, toposort
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.memory import touched
 from symgraph.loops.program import (
@@ -341,9 +341,11 @@ def _requirements(
     for apply in toposort([*graph.outputs, *updates]):
         requires = getattr(apply.op, "requires", None)
         if requires is not None:
+            with creating_with(apply.origins):  # a check belongs to the line that it checks
+                conditions = requires(*apply.inputs)
             found[apply] = [
                 (flag, Failure(code, what, hint, apply.origins))
-                for flag, code, what, hint in requires(*apply.inputs)
+                for flag, code, what, hint in conditions
             ]
     return found
 

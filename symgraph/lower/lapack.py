@@ -141,6 +141,16 @@ def cholesky_push(b: Builder, apply: Apply, params: dict[str, Any], needs: set[i
     b.add_steps([low, a], [out], steps, needs)
 
 
+def lu_map(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
+    """What is mapped goes where the result will be."""
+    (lu, x), out = [b.buffer(v) for v in apply.inputs], b.buffer(apply.output)
+    steps = [
+        _fill(b, out, [x], apply.origins, lambda i, j, x: x(i, j)),
+        _call(params["name"], [lu, out], apply.origins),
+    ]
+    b.add_steps([lu, x], [out], steps, needs)
+
+
 def lower_product(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     (a, t), out = [b.buffer(v) for v in apply.inputs], b.buffer(apply.output)
     left, held = (_like(b, out, b.buffers[out].shape[-2:]) for _ in range(2))
@@ -286,5 +296,5 @@ def eigh(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> N
 LAPACK: dict[str, Callable[..., None]] = {
     "cholesky": cholesky, "triangular_solve": triangular_solve, "lu_factor": lu_factor,
     "permutation": permutation, "qr": qr, "svd": svd, "eigh": eigh, "cholesky_pull": cholesky_pull,
-    "cholesky_push": cholesky_push, "lower_product": lower_product,
+    "cholesky_push": cholesky_push, "lower_product": lower_product, "lu_map": lu_map,
 }  # fmt: skip

@@ -176,10 +176,36 @@ def _is_float(operand: Any) -> bool:
     return type(operand) in (float, complex)
 
 
+def _sqrt_vjp(g: Any, y: Any, x: Any) -> tuple[Any]:
+    """Infinite at 0, but 0 where the root is a norm written out: there the slopes of the squares
+    are 0, and their product with infinity would be NaN."""
+    if not _is_sum_of_squares(x):
+        return (0.5 * g / y,)
+    zero = equal(y, 0)
+    return (where(zero, 0, 0.5 * g / where(zero, 1, y)),)
+
+
+def _is_sum_of_squares(x: Variable, depth: int = 8) -> bool:
+    """Whether a value is written as a sum of squares of reals."""
+    node = x.owner
+    if node is None or not depth or dtypes.is_complex(x.dtype):
+        return False
+    name, inputs = node.op.name, node.inputs
+    if name == "square" or (name == "multiply" and inputs[0] is inputs[1]):
+        return True
+    if name == "power":
+        exponent = inputs[1]
+        return isinstance(exponent, Constant) and exponent.ndim == 0 and exponent.data == 2
+    if name == "add":
+        return all(_is_sum_of_squares(v, depth - 1) for v in inputs)
+    return name in _ADDING and _is_sum_of_squares(inputs[0], depth - 1)
+
+
+_ADDING = frozenset("sum expand_dims squeeze reshape transpose broadcast_to".split())
 sqrt = elementwise(
     "sqrt", "The square root; NaN below 0.",
     dtype=to_float, on_complex=True, reference=np.sqrt, lower=functions.sqrt,
-    vjp=lambda g, y, x: (0.5 * g / y,), domain=(0.1, 9), example="sqrt([4.0, 9.0]) -> [2.0, 3.0]",
+    vjp=_sqrt_vjp, domain=(0.1, 9), example="sqrt([4.0, 9.0]) -> [2.0, 3.0]",
 )  # fmt: skip
 rsqrt = elementwise(
     "rsqrt", "1 / sqrt(x).",

@@ -32,8 +32,8 @@ from symgraph.ops.shape import (
     tile,
     transpose,
 )
-from symgraph.ops.sizes import smaller
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import smaller
 
 __all__ = [
     "append", "array_split", "astype", "atleast_1d", "atleast_2d", "atleast_3d", "block",

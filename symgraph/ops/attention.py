@@ -39,10 +39,10 @@ from symgraph.ops.shape import (
     reshape,
     swapaxes,
 )
-from symgraph.ops.sizes import ceil_div
 from symgraph.ops.special import stop_gradient
 from symgraph.ops.trigonometric import cos, sin
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import ceil_div
 
 __all__ = [
     "dot_product_attention", "multi_head_attention", "rotary_embedding",

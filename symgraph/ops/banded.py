@@ -30,7 +30,6 @@ from symgraph.ops.padding import pad
 from symgraph.ops.reductions import sum as sum_of
 from symgraph.ops.scanning import scan
 from symgraph.ops.shape import as_int, broadcast_to, expand_dims, flip, moveaxis, reshape
-from symgraph.ops.sizes import at_least_zero
 from symgraph.ops.triangular import (
     LETTERS,
     float_operand,
@@ -40,6 +39,7 @@ from symgraph.ops.triangular import (
     turned,
 )
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import at_least_zero
 
 __all__ = [
     "solve_banded", "solve_toeplitz", "solve_tridiagonal", "solveh_banded",

@@ -24,9 +24,9 @@ from symgraph.ops.joining import part_of
 from symgraph.ops.matrix import promoted
 from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable, traced
-from symgraph.ops.sizes import smaller
 from symgraph.ops.slicing import Embed, zeros
 from symgraph.scalar import Expr, as_expr, as_size, variables
+from symgraph.scalar.sizes import smaller
 
 __all__ = ["cond"]
 

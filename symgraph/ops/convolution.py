@@ -14,9 +14,9 @@ from symgraph.ops.complex_parts import complex_number, imag_part, real_part
 from symgraph.ops.convolution_ops import Convolution, ConvolutionInput, Layout, reach
 from symgraph.ops.operands import promotable
 from symgraph.ops.shape import as_int, flip
-from symgraph.ops.sizes import larger
 from symgraph.ops.slicing import Embed, Slice
 from symgraph.scalar import Expr, as_expr, as_size
+from symgraph.scalar.sizes import larger
 
 __all__ = [
     "conv", "conv1d", "conv2d", "conv3d", "conv_transpose", "conv_transpose1d", "conv_transpose2d",

@@ -28,8 +28,8 @@ from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import Shape, Size, TensorType, same_size
 from symgraph.loops.routine import Routine
-from symgraph.ops.sizes import nonnegative, smaller
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import nonnegative, smaller
 
 NATIVE = ("float32", "float64")
 

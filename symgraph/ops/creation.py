@@ -24,8 +24,8 @@ from symgraph.ops.comparison import equal, less_equal, where
 from symgraph.ops.data_sizes import size_from
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import BroadcastTo, ExpandDims
-from symgraph.ops.sizes import at_least_zero, ceil_div
 from symgraph.scalar import Expr, as_expr, as_size
+from symgraph.scalar.sizes import at_least_zero, ceil_div
 
 __all__ = [
     "arange", "eye", "full", "full_like", "identity", "linspace", "matrix", "ones", "ones_like",

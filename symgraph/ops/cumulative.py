@@ -19,12 +19,12 @@ from symgraph.ir.operators import in_language
 from symgraph.ir.types import TensorType, normalize_axis, same_size
 from symgraph.loops.routine import Routine
 from symgraph.ops.cast import cast, to_dtype
-from symgraph.ops.comparison import equal, greater, isnan, less, logical_or, where
+from symgraph.ops.comparison import equal, greater, isnan, less, logical_or, not_equal, where
 from symgraph.ops.creation import iota
 from symgraph.ops.exponential import exp
 from symgraph.ops.operands import as_variable
-from symgraph.ops.shape import ravel
-from symgraph.ops.windows import Roll
+from symgraph.ops.shape import BroadcastTo, ravel, reshape
+from symgraph.ops.slicing import Roll
 from symgraph.scalar import as_expr
 
 __all__ = ["cumlogsumexp", "cummax", "cummin", "cumprod", "cumsum", "nancumprod", "nancumsum"]
@@ -168,6 +168,26 @@ class LinearRecurrence(Op):
 
     def extern(self, a: TensorType, x: TensorType) -> Routine:
         return Routine("recurrence", (("axis", self.axis), ("reverse", self.reverse)))
+
+
+def other_factors(x: Variable, axis: int) -> Variable:
+    """For each element the product of the others along ``axis``: of those before it times those
+    behind it. No quotient is taken, so derivatives of every order are right at zeros too."""
+    before = _neighbour(CumProd(axis)(x), axis, False, 1)
+    return before * _neighbour(CumProd(axis, True)(x), axis, True, 1)
+
+
+def other_factors_of_groups(v: Variable, group: Variable) -> Variable:
+    """The same along axis 0, among the rows of one group only: rows of a group are neighbours, and
+    ``group`` [n] numbers them."""
+    edges = reshape(group, (group.shape[0], *(1 for _ in v.shape[1:])))
+    found = []
+    for back in (False, True):
+        alone = not_equal(edges, Roll((-1 if back else 1,), (0,))(edges))
+        first = BroadcastTo(v.shape)(logical_or(alone, _is_first(v, 0, back)))
+        weight = where(first, 0, _neighbour(v, 0, back, 0))
+        found.append(LinearRecurrence(0, back)(weight, cast(first, v.dtype)))
+    return found[0] * found[1]
 
 
 def _is_first(x: Variable, axis: int, reverse: bool) -> Variable:

@@ -30,9 +30,9 @@ from symgraph.ops.comparison import where
 from symgraph.ops.complex_numbers import conj, real
 from symgraph.ops.creation import eye, iota, tril, triu, zeros_like
 from symgraph.ops.joining import concatenate, part_of
+from symgraph.ops.lu_derivatives import LUPull
 from symgraph.ops.matrix import multiply_matrices
 from symgraph.ops.shape import expand_dims
-from symgraph.ops.sizes import nonnegative, smaller
 from symgraph.ops.triangular import (
     LETTERS,
     TriangularSolve,
@@ -44,6 +44,7 @@ from symgraph.ops.triangular import (
 )
 from symgraph.scalar import Expr, as_expr, as_size
 from symgraph.scalar.functions import cast as cast_expr
+from symgraph.scalar.sizes import nonnegative, smaller
 
 __all__ = ["cholesky", "lu", "lu_factor", "qr"]
 
@@ -185,7 +186,6 @@ class LUFactor(Op):
         k = smaller(m, n)
         square = part_of(part_of(lu, -2, 0, k), -1, 0, k)
         gs = part_of(part_of(g, -2, 0, k), -1, 0, k)
-        low = tril(square, -1) + _eye_like(square)
         by_low = TriangularSolve(True, True, True, "lu derivative")
         by_up = TriangularSolve(False, False, False, "lu derivative")
         gl, gu = tril(gs, -1), triu(gs)
@@ -198,9 +198,13 @@ class LUFactor(Op):
             l2, gl2 = (_rows_after(part_of(x, -1, 0, k), k) for x in (lu, g))
             below = turned(by_up(square, turned(gl2)))
             gu = gu - triu(multiply_matrices(l2, below, True))
-        inner = tril(multiply_matrices(low, gl, True), -1)
-        inner = inner + triu(multiply_matrices(gu, triu(square), False, True))
-        whole = turned(by_up(square, turned(by_low(square, inner))))
+        if dtypes.is_complex(a.dtype):
+            low = tril(square, -1) + _eye_like(square)
+            inner = tril(multiply_matrices(low, gl, True), -1)
+            inner = inner + triu(multiply_matrices(gu, triu(square), False, True))
+            whole = turned(by_up(square, turned(by_low(square, inner))))
+        else:
+            whole = LUPull()(square, gl + gu)
         if below is not None:
             whole = concatenate([whole, below], -2)
         if right is not None:

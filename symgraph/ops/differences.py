@@ -142,7 +142,10 @@ def _slope(x: Variable, spacing: Any, axis: int, order: int) -> Variable:
         if h.ndim != 1:
             raise RankError(f"gradient: coordinates are a vector, not of {h.ndim} dimensions")
         m = as_expr(h.shape[0])
-        h = cast(h, x.dtype)
+        if isinstance(n, int) and isinstance(h.shape[0], int) and n != h.shape[0]:
+            what = f"gradient: {h.shape[0]} coordinates for axis {axis} of {n} elements"
+            raise ShapeError(what)
+        h = broadcast_to(cast(h, x.dtype), (n,))  # as many as there are elements
         step = part_of(h, 0, 1, as_size(m - 1)) - part_of(h, 0, 0, as_size(m - 1))
         step = expand_dims(step, tuple(k for k in range(x.ndim) if k != axis))
         before, after = (part_of(step, axis, k, inside) for k in (0, 1))

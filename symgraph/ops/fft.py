@@ -23,10 +23,10 @@ from symgraph.ops.fourier import FFT, IRFFT, OPPOSITE, RFFT, Cosine
 from symgraph.ops.joining import part_of
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import as_shape, normalize_axes
-from symgraph.ops.sizes import smaller
 from symgraph.ops.slicing import Embed
 from symgraph.ops.windows import roll
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import at_least_zero, smaller
 
 __all__ = [
     "dct", "dst", "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "idct", "idst", "ifft",
@@ -163,6 +163,7 @@ def irfft(a: Any, n: Any = None, axis: int = -1, norm: str | None = None) -> Var
     if isinstance(n, int) and n < 1:
         raise ShapeError(f"irfft: n is at least 1, not {n}")
     x = _fitted(x, k, as_size(as_expr(n) // 2 + 1), "irfft")
+    n = at_least_zero(n)  # so that an axis without elements is told, and no shape below 0
     return IRFFT(k, n, _norm(norm, "irfft"))(x)  # type: ignore[no-any-return]
 
 

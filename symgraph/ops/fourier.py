@@ -19,7 +19,7 @@ from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.routine import Routine
-from symgraph.ops.comparison import where
+from symgraph.ops.comparison import greater, where
 from symgraph.ops.complex_parts import conjugate_part, real_part
 from symgraph.ops.creation import iota
 from symgraph.ops.operands import as_variable
@@ -118,6 +118,12 @@ class IRFFT(Op):
         shape = list(x.shape)
         shape[self.axis] = self.n
         return TensorType(dtypes.real_of(x.dtype), tuple(shape))
+
+    def requires(self, x: Variable) -> list[tuple[Variable, str, str, str]]:
+        """At run time, a result of unknown size must have elements."""
+        if isinstance(self.n, int):
+            return []
+        return [(greater(as_variable(self.n), 0), "SG101", "irfft to an axis without elements", "")]
 
     def reference(self, x: Any) -> Any:
         if self.n < 1 or x.size == 0:  # type: ignore[operator]

@@ -19,10 +19,13 @@ from symgraph.ir.types import Shape, TensorType, broadcast_shapes, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
 from symgraph.ops import reductions
+from symgraph.ops.alternatives import ComputedAs
 from symgraph.ops.cast import cast
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.creation import iota
+from symgraph.ops.cumulative import other_factors_of_groups
 from symgraph.ops.operands import as_variable
+from symgraph.ops.ordering import ArgSort
 from symgraph.ops.shape import (
     BroadcastTo,
     ExpandDims,
@@ -32,10 +35,10 @@ from symgraph.ops.shape import (
     broadcast_arrays,
     is_one,
 )
-from symgraph.ops.sizes import nonnegative
 from symgraph.ops.slicing import fill, zeros
 from symgraph.scalar import Expr, as_expr, as_size, product
 from symgraph.scalar.functions import lt, select
+from symgraph.scalar.sizes import nonnegative
 
 _UFUNCS = {"add": np.add, "mul": np.multiply, "maximum": np.maximum, "minimum": np.minimum}
 Requirement = tuple[Variable, str, str, str]  # a 0-d bool, and the code, text and hint if it fails
@@ -123,16 +126,32 @@ class Scatter(Op):
     def _factors(
         self, g: Variable, x: Variable, v: Variable, idx: tuple[Variable, ...]
     ) -> tuple[Variable, Variable]:
-        """The derivatives of a product by its factors: the product of the others, which is the one
-        of those that are not 0 where none, or only this one, is 0."""
+        """The derivatives of a product by its factors: the product of the others, which is the
+        quotient by this one, or where this is the only 0 the product of those that are not 0."""
         read = Gather(self.axes)
         zero = equal(v, 0)
         zeros_there = Scatter("add", self.axes)(zeros(x.type), cast(zero, x.dtype), *idx)
-        others = read(g * self(x, where(zero, 1, v), *idx), *idx)
+        ones = fill(x.type, 1)
+        others = read(self(ones, where(zero, 1, v), *idx), *idx)
         count = read(zeros_there, *idx)
         usual = where(equal(count, 0), others / where(zero, 1, v), 0)
-        gv = where(zero, where(equal(count, 1), others, 0), usual)
-        return g * self(fill(x.type, 1), v, *idx), gv
+        others = where(zero, where(equal(count, 1), others, 0), usual)
+        right = ComputedAs()(others, self._others(x, v, idx))
+        return g * self(ones, v, *idx), read(g * x, *idx) * right
+
+    def _others(self, x: Variable, v: Variable, idx: tuple[Variable, ...]) -> Variable:
+        """For each value the product of the others for its place, by running products over values
+        sorted by their places; no quotient, so that derivatives of all orders are right at 0."""
+        place = as_variable(0)
+        for axis, index in zip(self.axes, idx, strict=True):
+            n = x.shape[axis]
+            place = place * n + where(index < 0, index + n, index)
+        count = product(idx[0].shape)
+        place = Reshape((count,))(place)
+        rows = Reshape((count, *v.shape[idx[0].ndim :]))(v)
+        order, read = ArgSort()(place), Gather((0,))
+        found = other_factors_of_groups(read(rows, order), read(place, order))
+        return Reshape(v.shape)(read(found, ArgSort()(order)))  # type: ignore[no-any-return]
 
     def _last(self, x: Variable, v: Variable, idx: tuple[Variable, ...]) -> Variable:
         """Which elements of v stand in the result: overwritten ones have no derivative."""
@@ -165,7 +184,7 @@ class TakeAlongAxis(Op):
         return x.with_shape(broadcast_shapes(shape, other, what="take_along_axis: sizes differ"))
 
     def reference(self, x: Any, index: Any) -> Any:
-        check_values((x.shape[self.axis],), (0,), (index,))
+        check_values(x.shape, (self.axis,), (index,))
         return np.take_along_axis(x, index, self.axis)
 
     def vjp(self, g: Variable, y: Variable, x: Variable, index: Variable) -> tuple[Any, ...]:

@@ -32,10 +32,10 @@ from symgraph.ops.shape import (
     ravel,
     transpose,
 )
-from symgraph.ops.sizes import at_least_zero, ceil_div, count_from_end
 from symgraph.ops.slice_steps import has_tensor_step, places, plain
 from symgraph.ops.slicing import STEP_HINT, Slice, slice_of, valid_indices
 from symgraph.scalar import Expr, as_expr, as_size
+from symgraph.scalar.sizes import at_least_zero, ceil_div, count_from_end
 
 __all__ = ["take", "take_along_axis"]
 

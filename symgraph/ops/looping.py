@@ -23,8 +23,8 @@ from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable, traced
 from symgraph.ops.scanning import Looping, scan, segment_of
 from symgraph.ops.shape import expand_dims, flip, moveaxis, reshape, squeeze
-from symgraph.ops.sizes import at_least_zero
 from symgraph.scalar import Expr, as_expr, as_size
+from symgraph.scalar.sizes import at_least_zero
 
 __all__ = [
     "associative_scan", "foldl", "foldr", "fori_loop", "map", "reduce", "switch", "while_loop",

@@ -28,9 +28,9 @@ from symgraph.ops.shape import (
     reshape,
     swapaxes,
 )
-from symgraph.ops.sizes import at_least_zero, smaller
 from symgraph.scalar import Expr, as_expr, as_size, guard, product
 from symgraph.scalar.functions import eq
+from symgraph.scalar.sizes import at_least_zero, smaller
 
 __all__ = ["diag", "diagonal", "matmul", "outer", "trace", "vecdot"]
 

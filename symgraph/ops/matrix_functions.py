@@ -380,7 +380,11 @@ def _vector_norm(x: Variable, ord: Any, axes: tuple[int, ...], keepdims: bool) -
         return sum_of(size, axes, keepdims=keepdims)
     if ord == 2:
         return root(sum_of(_squares(x), axes, keepdims=keepdims))
-    return power(sum_of(power(size, ord), axes, keepdims=keepdims), 1.0 / ord)
+    total = sum_of(power(size, ord), axes, keepdims=keepdims)
+    if not isinstance(ord, int | float) or ord <= 1:
+        return power(total, 1.0 / ord)
+    nothing = total == 0  # there the root's slope is infinite; the norm's is taken as 0
+    return where(nothing, 0, power(where(nothing, 1, total), 1.0 / ord))
 
 
 def _matrix_norm(x: Variable, ord: Any, axes: tuple[int, ...], keepdims: bool) -> Variable:

@@ -24,11 +24,11 @@ from symgraph.ops.joining import concatenate, part_of
 from symgraph.ops.matrix import matmul, multiply_matrices
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import expand_dims
-from symgraph.ops.sizes import nonnegative
 from symgraph.ops.solving import Sylvester, solve, solve_sylvester
 from symgraph.ops.spectral import Eigh, svd
 from symgraph.ops.triangular import adjoint, first_failure, matrix_operand, square_size, turned
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import nonnegative
 
 __all__ = ["fractional_matrix_power", "funm", "ldl", "logm", "polar", "sqrtm"]
 

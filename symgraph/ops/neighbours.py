@@ -61,6 +61,11 @@ def _gap_over_sum(p: Expr, q: Expr, e: Expr) -> Expr:
     return select(isfinite(found), found, p - q)
 
 
+def _gap_over_squares(p: Expr, q: Expr, e: Expr) -> Expr:
+    found = div(e, p * p + p * q + q * q)
+    return select(isfinite(found), found, p - q)
+
+
 def _cbrt(x: Expr) -> Expr:
     return cbrt.body(x)  # type: ignore[no-any-return]
 
@@ -100,6 +105,16 @@ gap_over_sum = row(
     "gap_over_sum", "e / (p + q): p - q if e is the difference of their squares.", _gap_over_sum,
     lambda g, y, p, q, e: (-g * y / (p + q), -g * y / (p + q), g / (p + q)), 3,
     ((0.5, 3), (0.5, 3), (-2, 2)),
+)  # fmt: skip
+gap_over_squares = row(
+    "gap_over_squares", "e / (p**2 + p q + q**2): p - q if e is the difference of their cubes.",
+    _gap_over_squares,
+    lambda g, y, p, q, e: (
+        -g * y * (2 * p + q) / (p * p + p * q + q * q),
+        -g * y * (p + 2 * q) / (p * p + p * q + q * q),
+        g / (p * p + p * q + q * q),
+    ),
+    3, ((0.5, 3), (0.5, 3), (-2, 2)),
 )  # fmt: skip
 cbrt_step = row(
     "cbrt_step", "cbrt(x + e) - cbrt(x).", _step(_cbrt, _cbrt_step),

@@ -20,9 +20,9 @@ from symgraph.ops.convolution import channels_last, named
 from symgraph.ops.operands import as_variable
 from symgraph.ops.pooling_ops import Pool
 from symgraph.ops.shape import as_int, reshape
-from symgraph.ops.sizes import larger
 from symgraph.ops.special import stop_gradient
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import larger
 
 __all__ = [
     "batch_norm", "group_norm", "instance_norm", "local_response_norm", "rms_norm",

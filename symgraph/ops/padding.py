@@ -22,10 +22,10 @@ from symgraph.ops.joining import concatenate, part_of, width_pairs
 from symgraph.ops.operands import as_variable
 from symgraph.ops.quantiles import median
 from symgraph.ops.shape import as_shape, broadcast_to
-from symgraph.ops.sizes import larger, nonnegative, smaller
 from symgraph.ops.slicing import zeros
 from symgraph.scalar import Expr, as_expr, as_size, const
 from symgraph.scalar import functions as F
+from symgraph.scalar.sizes import larger, nonnegative, smaller
 
 __all__ = ["pad"]
 

@@ -22,9 +22,9 @@ from symgraph.ops.matrix import matmul
 from symgraph.ops.operands import as_variable
 from symgraph.ops.pooling_ops import Patches, Pool, PoolPosition
 from symgraph.ops.shape import as_shape, expand_dims, moveaxis, transpose
-from symgraph.ops.sizes import nonnegative
 from symgraph.ops.window_grids import Grid, grid_of, spatial_axes
 from symgraph.scalar import as_expr, as_size, product
+from symgraph.scalar.sizes import nonnegative
 
 __all__ = [
     "adaptive_avg_pool", "adaptive_max_pool", "avg_pool", "global_avg_pool", "global_max_pool",

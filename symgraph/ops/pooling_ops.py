@@ -30,9 +30,9 @@ from symgraph.ops.comparison import equal, where
 from symgraph.ops.creation import iota
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import BroadcastTo, ExpandDims
-from symgraph.ops.sizes import nonnegative, smaller
 from symgraph.scalar import Expr, as_expr, as_size, const, guard
 from symgraph.scalar import functions as F
+from symgraph.scalar.sizes import nonnegative, smaller
 
 UNROLLED = 32  # elements of a window up to which they are written out, without a loop
 TRUE = const(True, "bool")

@@ -17,12 +17,14 @@ from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
 from symgraph.ir.types import Size, TensorType, normalize_axis
 from symgraph.loops.compute import Compute, Operand, Reduction, elements, index_axes, reduce_axes
+from symgraph.ops.alternatives import ComputedAs
 from symgraph.ops.arithmetic import absolute, sqrt, square
 from symgraph.ops.cast import cast, computed_in
 from symgraph.ops.comparison import equal, greater_equal, isfinite, not_equal, where
+from symgraph.ops.cumulative import other_factors
 from symgraph.ops.exponential import exp, log1p
 from symgraph.ops.operands import as_variable
-from symgraph.ops.shape import BroadcastTo, ExpandDims, Squeeze, as_int
+from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, Transpose, as_int
 from symgraph.ops.special import stop_gradient
 from symgraph.rewrite.pattern import is_pattern
 from symgraph.rewrite.pattern import node as pattern_node
@@ -95,10 +97,9 @@ class Sum(Reduce):
 class Prod(Reduce):
     """The product over ``axes``, in the dtype of x; 1 over nothing.
 
-    The derivative by an element is the product of the others, also where elements are 0: it is
-    y / x where x is not 0, at a lone zero the product P of the elements that are not 0, and of two
-    zeros P times the other one, which is 0 but has a slope. (With three zeros the third derivative
-    by them is taken as 0.)
+    The derivative by an element is the product of the others: y / x where x is not 0, at a lone
+    zero the product of all others, else 0. Derivatives of that are those of products before and
+    behind each element, which are right at zeros to every order and cancel nothing.
     """
 
     combiner = "mul"
@@ -110,12 +111,20 @@ class Prod(Reduce):
         zero = equal(x, 0)
         zeros = Sum(self.axes)(cast(zero, "int64"))
         filled = where(zero, 1, x)
-        product = g * Prod(self.axes)(filled)
-        lone = self.spread(where(equal(zeros, 1), product, 0), x)
-        two = self.spread(where(equal(zeros, 2), product, 0), x)
-        small = where(zero, x, 0)
-        other = self.spread(Sum(self.axes)(small), x) - small
-        return (where(zero, lone + two * other, self.spread(g * y, x) / filled),)
+        lone = where(equal(zeros, 1), Prod(self.axes)(filled), 0)
+        others = where(zero, self.spread(lone, x), self.spread(y, x) / filled)
+        return (self.spread(g, x) * ComputedAs()(others, self._others(x)),)
+
+    def _others(self, x: Variable) -> Variable:
+        """For each element the product of the others, by running products over the flat axes."""
+        if len(self.axes) == 1:
+            return other_factors(x, self.axes[0])
+        order = (*self.kept(range(x.ndim)), *self.axes)
+        turned = Transpose(order)(x)
+        kept = self.kept(x.shape)
+        flat = Reshape((*kept, elements(self.folded(x.type))))(turned)
+        found = Reshape(turned.shape)(other_factors(flat, len(kept)))
+        return Transpose(tuple(map(order.index, range(x.ndim))))(found)  # type: ignore[no-any-return]
 
 
 class Extreme(Reduce, abstract=True):

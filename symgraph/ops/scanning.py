@@ -15,9 +15,9 @@ from symgraph.ops.indexing import getitem
 from symgraph.ops.joining import concatenate, part_of
 from symgraph.ops.operands import as_variable, traced
 from symgraph.ops.shape import as_shape, reshape
-from symgraph.ops.sizes import smaller
 from symgraph.ops.slicing import zeros
 from symgraph.scalar import Expr, as_expr, as_size
+from symgraph.scalar.sizes import smaller
 
 __all__ = ["scan", "until"]
 

@@ -14,8 +14,8 @@ from symgraph.ops.complex_numbers import conj
 from symgraph.ops.joining import part_of
 from symgraph.ops.matrix import promoted
 from symgraph.ops.shape import flip, normalize_axes
-from symgraph.ops.sizes import nonnegative
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import nonnegative
 
 __all__ = ["convolve", "correlate", "fftconvolve"]
 

@@ -1,4 +1,4 @@
-"""Regular slices of tensors: reading one, zeros around one, replacing one."""
+"""Regular slices of tensors: reading one, zeros around one, replacing one; turning axes round."""
 
 from __future__ import annotations
 
@@ -13,7 +13,9 @@ from symgraph.ir.op import Op
 from symgraph.ir.types import Shape, Size, TensorType, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.ops.shape import BroadcastTo, as_int
-from symgraph.ops.sizes import (
+from symgraph.scalar import Expr, as_expr, as_size, const, guard, postorder
+from symgraph.scalar.functions import and_, eq, le, lt, select
+from symgraph.scalar.sizes import (
     at_least_zero,
     ceil_div,
     count_from_end,
@@ -21,8 +23,6 @@ from symgraph.ops.sizes import (
     nonnegative,
     smaller,
 )
-from symgraph.scalar import Expr, as_expr, as_size, const, guard
-from symgraph.scalar.functions import and_, eq, le, lt, select
 
 
 class Slice(Op):
@@ -80,6 +80,39 @@ class Embed(Op):
             return guard(x(*indices), cond)
 
         return pointwise(out.shape, element)
+
+
+class Roll(Op):
+    """Element i of axis ``axes[k]`` is element ``i - shifts[k]`` of x, counted round the axis."""
+
+    name = "roll"
+    shifts: tuple[Size, ...]
+    axes: tuple[int, ...]
+
+    def infer(self, x: TensorType) -> TensorType:
+        return x
+
+    def reference(self, x: Any) -> Any:
+        return np.roll(x, self.shifts, self.axes)
+
+    def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
+        back = tuple(as_size(0 - as_expr(s)) for s in self.shifts)
+        return (Roll(back, self.axes)(g),)
+
+    def lower(self, out: TensorType, x: Operand) -> Compute:
+        moved = dict(zip(self.axes, self.shifts, strict=True))
+
+        def element(*i: Expr) -> Expr:
+            return x(*(_behind(j, moved[k], x.shape[k]) if k in moved else j
+                       for k, j in enumerate(i)))  # fmt: skip
+
+        return pointwise(out.shape, element)
+
+
+def _behind(i: Expr, shift: Size, n: Size) -> Expr:
+    """The place ``shift`` before i, round an axis of size n."""
+    begin = as_size(as_expr(shift) % as_expr(n)) if not isinstance(n, int) or n else 0
+    return select(lt(i, as_expr(begin)), i - begin + n, i - begin)
 
 
 class SliceUpdate(Op):
@@ -159,10 +192,14 @@ def check_in_range(
 ) -> None:
     """Refuse slices that surely leave their axis; those that may leave it are checked at run time.
 
-    Slices of symbolic size were clamped when they were made and need no check.
+    Slices of symbolic size whose bounds hold a minimum or a maximum were clamped when they were
+    made; the others must fit.
     """
     for axis, (n, first, stride, count) in enumerate(zip(whole, start, step, size, strict=True)):
-        if not isinstance(count, int) or count == 0:
+        if not isinstance(count, int):
+            _fits(n, first, stride, count, axis)
+            continue
+        if count == 0:
             continue
         last = as_size(as_expr(first) + stride * (count - 1))
         low, high = (first, last) if stride > 0 else (last, first)
@@ -173,6 +210,14 @@ def check_in_range(
             if isinstance(room, int):
                 raise IndexOutOfRange(what, hint=valid_indices(n))
             same_size(smaller(room, 0), 0, what)
+
+
+def _fits(n: Size, first: Size, stride: int, count: Expr, axis: int) -> None:
+    room = as_size(as_expr(n) - first - count)
+    clamped = any(e.op in ("minimum", "maximum") for e in postorder([as_expr(room)]))
+    if stride == 1 and not nonnegative(room) and not clamped:
+        what = f"index {first} to {as_size(as_expr(first) + count)} leaves axis {axis} of size {n}"
+        same_size(smaller(room, 0), 0, what)
 
 
 # reading Python's slices --------------------------------------------------------------------------

@@ -24,7 +24,7 @@ from symgraph.ops.creation import eye
 from symgraph.ops.decompositions import LUFactor, cholesky, swap_rows
 from symgraph.ops.matrix import diagonal, matmul, multiply_matrices, promoted
 from symgraph.ops.operands import as_variable
-from symgraph.ops.shape import as_int, broadcast_to, expand_dims, moveaxis, reshape
+from symgraph.ops.shape import as_int, broadcast_to, expand_dims, is_one, moveaxis, reshape
 from symgraph.ops.triangular import (
     TriangularSolve,
     adjoint,
@@ -62,8 +62,14 @@ class Solution(Op):
     def vjp(
         self, g: Variable, y: Variable, a: Variable, b: Variable, x: Variable, *factors: Variable
     ) -> tuple[Any, ...]:
-        gb = solved(a, g, factors, not self.trans)
-        left, right = (y, gb) if self.trans else (gb, y)
+        thin = _thin(g)
+        if thin is None:
+            gb = solved(a, g, factors, not self.trans)
+            left, right = (y, gb) if self.trans else (gb, y)
+        else:  # of g = p q^T, as of the inverse in inverse @ q, the few columns are solved for
+            left, right = solved(a, thin[0], factors, not self.trans), multiply_matrices(y, thin[1])
+            gb = multiply_matrices(left, thin[1], False, True)
+            left, right = (right, left) if self.trans else (left, right)
         ga = -multiply_matrices(left, right, False, True)
         if len(factors) == 1:
             ga = (ga + adjoint(ga)) * 0.5
@@ -71,6 +77,26 @@ class Solution(Op):
 
     def lower(self, out: TensorType, a: Operand, b: Operand, x: Operand, *more: Operand) -> Compute:
         return pointwise(out.shape, lambda *i: x(*i))
+
+
+def _thin(g: Variable) -> tuple[Variable, Variable] | None:
+    """p and q with g = p q^T, where that has far fewer columns than g."""
+    node = g.owner
+    if node is None or node.op.name not in ("multiply", "matmul"):
+        return None
+    p, q = node.inputs
+    if node.op.name == "matmul":
+        op: Any = node.op
+        inner, columns = p.shape[-2 if op.ta else -1], g.shape[-1]
+        if not isinstance(inner, int) or not isinstance(columns, int) or 2 * inner > columns:
+            return None
+        return (turned(p) if op.ta else p), (q if op.tb else turned(q))
+    if p.ndim == q.ndim == g.ndim and is_one(p.shape[-2]) and is_one(q.shape[-1]):
+        p, q = q, p
+    batch, (rows, columns) = g.shape[:-2], g.shape[-2:]
+    if p.shape != (*batch, rows, 1) or q.shape != (*batch, 1, columns) or is_one(columns):
+        return None
+    return p, turned(q)
 
 
 def solved(a: Variable, b: Variable, factors: Sequence[Variable], trans: bool = False) -> Variable:

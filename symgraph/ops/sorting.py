@@ -22,6 +22,7 @@ from symgraph.ops.creation import iota
 from symgraph.ops.gathering import scatter
 from symgraph.ops.indexing import take, take_along_axis
 from symgraph.ops.operands import as_variable, promotable
+from symgraph.ops.ordering import NATIVE, ArgSort, order_of, sorting_routine
 from symgraph.ops.shape import as_int, as_shape, flip, is_one, moveaxis, ravel
 from symgraph.ops.slicing import zeros
 from symgraph.scalar import as_expr, as_size
@@ -31,16 +32,8 @@ __all__ = [
     "argpartition", "argsort", "digitize", "lexsort", "partition", "searchsorted", "sort", "topk",
 ]  # fmt: skip
 
-_NATIVE = frozenset(dtypes.REALS)
-
 
 # ops ----------------------------------------------------------------------------------------------
-
-
-def _routine(x: TensorType, positions: bool, descending: bool = False) -> Routine:
-    if x.dtype not in _NATIVE:
-        return Routine("python")
-    return Routine("sort", (("positions", positions), ("descending", descending)))
 
 
 class Sort(Op):
@@ -66,30 +59,7 @@ class Sort(Op):
         return (scatter("add", tuple(range(x.ndim)), zeros(x.type), g, places),)
 
     def extern(self, x: TensorType) -> Routine:
-        return _routine(x, False)
-
-
-class ArgSort(Op):
-    """The positions (int64) along the last axis that put x in ascending order; of equal elements
-    the first one first, NaN last. When ``descending`` the greatest element comes first, NaN before
-    it, and of equal ones the first one first."""
-
-    name = "argsort"
-    nondifferentiable = "the result are positions"
-    descending: bool = False
-
-    def infer(self, x: TensorType) -> TensorType:
-        return x.with_dtype("int64")
-
-    def bound(self, x: TensorType) -> Size:
-        """The positions are below this."""
-        return x.shape[-1]
-
-    def reference(self, x: Any) -> Any:
-        return _order(x, self.descending)
-
-    def extern(self, x: TensorType) -> Routine:
-        return _routine(x, True, self.descending)
+        return sorting_routine(x, False)
 
 
 class TopPositions(Op):
@@ -111,17 +81,10 @@ class TopPositions(Op):
         return x.shape[-1]
 
     def reference(self, x: Any) -> Any:
-        return _order(x, self.descending)[..., : self.count]
+        return order_of(x, self.descending)[..., : self.count]
 
     def extern(self, x: TensorType) -> Routine:
-        return _routine(x, True, self.descending)
-
-
-def _order(x: Any, descending: bool) -> Any:
-    if not descending:
-        return np.argsort(x, -1, kind="stable").astype("int64")
-    back = np.argsort(np.flip(x, -1), -1, kind="stable").astype("int64")
-    return x.shape[-1] - 1 - np.flip(back, -1)
+        return sorting_routine(x, True, self.descending)
 
 
 class SearchSorted(Op):
@@ -147,7 +110,7 @@ class SearchSorted(Op):
         return out
 
     def extern(self, a: TensorType, v: TensorType) -> Routine:
-        known = a.dtype in _NATIVE
+        known = a.dtype in NATIVE
         return Routine("searchsorted", (("right", self.right),)) if known else Routine("python")
 
 

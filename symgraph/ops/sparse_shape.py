@@ -17,13 +17,13 @@ from symgraph.ops.indexing import take
 from symgraph.ops.joining import concatenate
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import broadcast_arrays, ravel, reshape
-from symgraph.ops.sizes import smaller
 from symgraph.ops.slicing import slice_of
 from symgraph.ops.sparse_elements import common_dtype, values_at
 from symgraph.ops.sparse_making import converted_dtype, tocsc, tocsr
 from symgraph.ops.sparse_ops import ElementRows
 from symgraph.ops.sparse_variable import SparseVariable, as_sparse
 from symgraph.scalar import Expr, as_expr, as_size
+from symgraph.scalar.sizes import smaller
 
 __all__ = ["diag", "get_item_2d", "get_item_list", "get_item_scalar", "getitem", "hstack",
            "transpose", "vstack"]  # fmt: skip

@@ -31,9 +31,9 @@ from symgraph.ops.decompositions import (
 from symgraph.ops.matrix import DiagonalEmbed, diagonal, multiply_matrices, promoted
 from symgraph.ops.reductions import all as all_
 from symgraph.ops.shape import broadcast_to, expand_dims
-from symgraph.ops.sizes import nonnegative, smaller
 from symgraph.ops.triangular import TriangularSolve, adjoint, matrix_operand, square_size, turned
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import nonnegative, smaller
 
 __all__ = ["eigh", "eigvalsh", "svd", "svdvals"]
 

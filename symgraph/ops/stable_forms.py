@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from symgraph.ops.arithmetic import sqrt
-from symgraph.ops.comparison import equal, where
+from symgraph.ops.arithmetic import absolute, sqrt
+from symgraph.ops.comparison import equal, less, where
 from symgraph.ops.elementwise import elementwise, to_float
-from symgraph.ops.exponential import log1p
+from symgraph.ops.exponential import expm1, log1p
 from symgraph.ops.trigonometric import cos, sin, tan
 from symgraph.scalar import Expr, functions, var
 from symgraph.scalar.functions import abs_, div, exp, select
@@ -322,9 +322,23 @@ x_minus_sin_over_tan_minus_x = row(
     "x_minus_sin_over_tan_minus_x", "(x - sin(x)) / (tan(x) - x).", _x_minus_sin_over_tan_minus_x,
     lambda g, y, x: (g * ((1 - cos(x)) - y * tan(x) ** 2) / tan_minus_x(x),), domain=(0.3, 1.4),
 )  # fmt: skip
+_BERNOULLI = (1 / 6, 1 / 30, 1 / 42, 1 / 30, 5 / 66, 691 / 2730, 7 / 6, 3617 / 510, 43867 / 798,
+              174611 / 330)  # fmt: skip
+
+
+def _cosecant_squared_rest(x: Any) -> Any:
+    """1 / sin(x)**2 - 1 / x**2, near 0 by its series (Abramowitz and Stegun 4.3.70, term by
+    term)."""
+    t, total = x * x, 0.0
+    for n in range(len(_BERNOULLI), 0, -1):
+        size = (2 * n - 1) * _BERNOULLI[n - 1] * 4.0**n / math.factorial(2 * n)
+        total = total * t + size
+    return where(less(absolute(x), 0.5), total, 1 / sin(x) ** 2 - 1 / x**2)
+
+
 reciprocal_minus_cot = row(
     "reciprocal_minus_cot", "1 / x - 1 / tan(x).", _reciprocal_minus_cot,
-    lambda g, y, x: (g * (1 / sin(x) ** 2 - 1 / x**2),), domain=(0.2, 3),
+    lambda g, y, x: (g * _cosecant_squared_rest(x),), domain=(0.2, 3),
 )  # fmt: skip
 exp_share = row(
     "exp_share", "exp(a) / (exp(a) + exp(b)).", _exp_share,
@@ -332,9 +346,10 @@ exp_share = row(
 )  # fmt: skip
 exp_over_expm1 = row(
     "exp_over_expm1", "exp(x) / (exp(x) - 1).", _exp_over_expm1,
-    lambda g, y, x: (g * y * (1 - y),), domain=(0.5, 3),
+    lambda g, y, x: (-g * y / expm1(x),), domain=(0.5, 3),
 )  # fmt: skip
 sin_over_x = row(
     "sin_over_x", "sin(x) / x, 1 at 0.", _sin_over_x,
-    lambda g, y, x: (-g * where(equal(x, 0), 0, sin_minus_x_cos(x) / x / x),),
+    lambda g, y, x: (-g * where(
+        less(absolute(x), 1e-4), x / 3 * (1 - x * x / 10), sin_minus_x_cos(x) / x / x),),
 )  # fmt: skip

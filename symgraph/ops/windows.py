@@ -19,45 +19,12 @@ from symgraph.ops.complex_numbers import conj
 from symgraph.ops.debugging import assert_
 from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import as_int, as_shape, expand_dims, flip, normalize_axes, ravel, reshape
-from symgraph.ops.sizes import larger, nonnegative, smaller
-from symgraph.ops.slicing import Embed, Slice
+from symgraph.ops.slicing import Embed, Roll, Slice
 from symgraph.scalar import Expr, as_expr, as_size, const, guard
 from symgraph.scalar.functions import and_, le, lt, select
+from symgraph.scalar.sizes import larger, nonnegative, smaller
 
 __all__ = ["convolve", "correlate", "roll", "sliding_window_view"]
-
-
-class Roll(Op):
-    """Element i of axis ``axes[k]`` is element ``i - shifts[k]`` of x, counted round the axis."""
-
-    name = "roll"
-    shifts: tuple[Size, ...]
-    axes: tuple[int, ...]
-
-    def infer(self, x: TensorType) -> TensorType:
-        return x
-
-    def reference(self, x: Any) -> Any:
-        return np.roll(x, self.shifts, self.axes)
-
-    def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
-        back = tuple(as_size(0 - as_expr(s)) for s in self.shifts)
-        return (Roll(back, self.axes)(g),)
-
-    def lower(self, out: TensorType, x: Operand) -> Compute:
-        moved = dict(zip(self.axes, self.shifts, strict=True))
-
-        def element(*i: Expr) -> Expr:
-            return x(*(_behind(j, moved[k], x.shape[k]) if k in moved else j
-                       for k, j in enumerate(i)))  # fmt: skip
-
-        return pointwise(out.shape, element)
-
-
-def _behind(i: Expr, shift: Size, n: Size) -> Expr:
-    """The place ``shift`` before i, round an axis of size n."""
-    begin = as_size(as_expr(shift) % as_expr(n)) if not isinstance(n, int) or n else 0
-    return select(lt(i, as_expr(begin)), i - begin + n, i - begin)
 
 
 class WindowView(Op):

@@ -2,11 +2,14 @@
 
 More rules for stabilize, all STABLE. Each function has a form for its step from x to x + e in
 `ops/neighbours.py`; what u and v are sums of is found by `passes/linear.py`, so that one rule
-serves all spellings: f(x + e) - f(x), f(x - e) - f(x + e), f(1 + x) - f(1 - x).
+serves all spellings: f(x + e) - f(x), f(x - e) - f(x + e), f(1 + x) - f(1 - x). Where both are sums
+that rounding changes there is no place to step from; sines and cosines then have their addition
+theorem, if the middle of both arguments is a variable, roots and logarithms the exact u - v.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -14,7 +17,9 @@ from typing import Any, NamedTuple
 from symgraph.ir.graph import Variable
 from symgraph.ops import neighbours as near
 from symgraph.ops.arithmetic import sqrt
+from symgraph.ops.comparison import less, where
 from symgraph.ops.exponential import log
+from symgraph.ops.trigonometric import cos, sin
 from symgraph.passes.adapter import TENSORS, number
 from symgraph.passes.linear import Linear, gap, linear, written
 from symgraph.rewrite.pattern import wild
@@ -30,6 +35,7 @@ STEPS: dict[str, Callable[..., Variable]] = {
     "tan": near.tan_step, "atan": near.atan_step,
 }  # fmt: skip
 _SAME = ("cbrt", "log", "exp", "sin", "cos", "tan", "atan")
+_BETWEEN = frozenset(("sin", "cos", "cbrt", "log"))
 _ONE = Linear({}, Fraction(1))
 
 
@@ -106,10 +112,40 @@ def _step(p: Seen, q: Seen, like: Variable) -> Variable | None:
 
 
 def _difference_of_neighbours(x: Variable, y: Variable, root: Variable) -> Variable | None:
-    """u - v as a step of their function from v to u"""
+    """u - v as a step of their function from v to u, or by what lies in the middle"""
     p = _seen(x)
     q = _seen(y) if p is not None else None
-    return _step(p, q, root) if p is not None and q is not None else None
+    if p is None or q is None or not _alike(p, q):
+        return None
+    found = _step(p, q, root)
+    return _between(p, q, x, y) if found is None else found
+
+
+def _between(p: Seen, q: Seen, x: Variable, y: Variable) -> Variable | None:
+    """p - q, of the values x and y, where both arguments are sums that rounding changes."""
+    e = gap(p.argument, q.argument)
+    if e is None or p.kind not in _BETWEEN or min(p.argument.size, q.argument.size) < 2:
+        return None
+    if p.kind == "cbrt":
+        return near.gap_over_squares(x, y, written(e, x))  # type: ignore[no-any-return]
+    if p.kind == "log":
+        u, v = written(p.argument, x), written(q.argument, x)
+        return where(less(v, 0), math.nan, near.log_near_one(u, v, written(e, x)))
+    half, middle = (_halved(a) for a in (e, p.argument.plus(q.argument)))
+    if half is None or middle is None:  # else they are as exact as variables are
+        return None
+    a, b = written(middle, x), sin(written(half, x)) * 2
+    return cos(a) * b if p.kind == "sin" else -(sin(a) * b)
+
+
+def _halved(a: Linear) -> Linear | None:
+    """Half of a, if that is one term by a power of two."""
+    found = Linear({}, Fraction(0)).plus(a, Fraction(1, 2))
+    if found.size != 1 or found.constant:
+        return None
+    (k,) = found.terms.values()
+    powers = abs(k.numerator), k.denominator
+    return found if all(n & (n - 1) == 0 for n in powers) else None
 
 
 def _sum_of_neighbours(x: Variable, y: Variable, root: Variable) -> Variable | None:

@@ -113,6 +113,15 @@ def optimize(
     return _Work(steps, admit, record, check).optimize(graph)
 
 
+def settled(graph: Graph, steps: Sequence[Pass]) -> Graph:
+    """The outer graph after these passes; the graphs inside loops and choices stay."""
+    work = _Work(steps, ADMITTED["run"], None, False)
+    graph = work.until_stable(graph, [p for p in steps if p.again])
+    for step in steps:
+        graph = graph if step.again else work.apply(step, graph)
+    return graph
+
+
 @functools.cache
 def steps_without(exclude: tuple[str, ...]) -> tuple[Pass, ...]:
     """The pipeline without the passes and rules of these names.

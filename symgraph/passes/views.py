@@ -9,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 
 from symgraph import dtypes
-from symgraph.ir.graph import Variable
+from symgraph.ir.graph import Variable, constant
 from symgraph.loops.compute import elements
 from symgraph.ops.cast import Cast
+from symgraph.ops.comparison import greater, where
 from symgraph.ops.operands import as_variable
 from symgraph.ops.reductions import Sum
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Flip, Reshape, Squeeze, Transpose, is_one
@@ -21,7 +22,7 @@ from symgraph.rewrite.pattern import attr, match_op, wild
 from symgraph.rewrite.rules import EXACT, STABLE, rule, rule_function
 from symgraph.scalar import as_expr, as_size
 
-x = wild("x")
+x, y = wild("x"), wild("y")
 a, b, s = attr("a"), attr("b"), attr("s")
 
 
@@ -79,6 +80,12 @@ def _slice_everything(x: Variable, root: Variable) -> Variable | None:
     return x if whole and x.shape == root.shape else None
 
 
+def _embed_everything(x: Variable, root: Variable) -> Variable | None:
+    """nothing around it, in order"""
+    op = root.owner.op  # type: ignore[union-attr]
+    return x if all(t == 1 for t in op.step) and x.shape == root.shape else None
+
+
 def _leading_axes(x: Variable, s: Any, a: Any) -> Variable | None:
     """new leading axes come with the broadcast anyway"""
     if tuple(a) != tuple(range(len(a))):
@@ -93,6 +100,15 @@ def _undo(x: Variable, root: Variable) -> Variable | None:
     return x if node.op.axes == inner.op.axes and x.type == root.type else None  # type: ignore
 
 
+def _first_way(x: Variable, y: Variable) -> Variable:
+    """derivatives have been taken"""
+    return x
+
+
+AFTER_DERIVATIVES = (
+    rule(stop_gradient(x), x, klass=EXACT, doc="derivatives have been taken"),
+    rule_function(match_op("computed_as", x, y), _first_way),
+)
 COMPOSED_VIEWS = (
     rule_function(match_op("cast", match_op("cast", x)), _cast_twice),
     rule_function(match_op("cast", x), _same_type, name="cast to the same dtype"),
@@ -112,7 +128,8 @@ COMPOSED_VIEWS = (
     rule(Flip(a)(Flip(a)(x)), x, klass=EXACT),
     rule_function(match_op("slice", match_op("slice", x, start=a, step=b)), _slice_twice),
     rule_function(match_op("slice", x), _slice_everything),
-    rule(stop_gradient(x), x, klass=EXACT, doc="derivatives have been taken"),
+    rule_function(match_op("embed", x), _embed_everything),
+    *AFTER_DERIVATIVES,
 )
 
 
@@ -172,7 +189,8 @@ def _below_views(root: Variable) -> Variable | None:
 
 
 def _sum_of_copies(x: Variable, s: Any, a: Any) -> Variable | None:
-    """a sum over axes along which x was repeated is x times their sizes"""
+    """a sum over axes along which x was repeated is x times their sizes; 0 where there are none,
+    whatever x is"""
     lead = len(s) - x.ndim
     copied = [k for k in a if k < lead or is_one(x.shape[k - lead])]
     if not copied:
@@ -181,8 +199,13 @@ def _sum_of_copies(x: Variable, s: Any, a: Any) -> Variable | None:
     rest = tuple(k for k in a if k not in copied)
     shape = tuple(n for k, n in enumerate(s) if k not in copied)
     flat = Squeeze(inside)(x) if inside else x
-    count = Cast(x.dtype)(as_variable(elements([s[k] for k in copied])))
-    whole = BroadcastTo(shape)(flat * count)
+    size = elements([s[k] for k in copied])
+    total = flat * Cast(x.dtype)(as_variable(size))
+    if not isinstance(size, int):
+        total = where(greater(as_variable(size), 0), total, constant(0, x.dtype))
+    elif not size:
+        total = constant(0, x.dtype)
+    whole = BroadcastTo(shape)(total)
     kept = [k for k in range(len(s)) if k not in copied]
     return Sum(tuple(kept.index(k) for k in rest))(whole) if rest else whole  # type: ignore
 

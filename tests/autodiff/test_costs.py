@@ -53,6 +53,23 @@ def test_goals(name: str) -> None:
     assert product <= PRODUCT * gradient
 
 
+def test_factors_cost_two_more_of_their_kind() -> None:
+    """Of the LU decomposition backwards, which is elimination run backwards."""
+    a, w = sg.matrix("a", shape=(64, 64)), np.arange(64.0 * 64).reshape(64, 64)
+    value = sg.sum(sg.linalg.lu_factor(a)[0] * w)
+    function = _operations([a], value)
+    assert _operations([a], [value, sg.grad(value, a)]) <= 3.1 * function
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_the_derivative_of_an_inverse_times_a_vector_is_two_systems(turned: bool) -> None:
+    a, v = sg.matrix("a", shape=(64, 64)), sg.vector("v", shape=(64,))
+    inverse = sg.linalg.inv(a)
+    value = sg.sum(v @ inverse if turned else inverse @ v)
+    function = _operations([a, v], value)
+    assert _operations([a, v], [value, *sg.grad(value, [a, v])]) <= 1.3 * function
+
+
 def test_products_of_a_loop_are_kept_for_its_derivative() -> None:
     """The backward loop reads h @ w of each step instead of computing it again."""
     w, x = sg.matrix("w", shape=(16, 16)), sg.matrix("x", shape=(40, 16))

@@ -235,8 +235,10 @@ def test_a_kernel_that_touches_no_memory_may_be_cut() -> None:
         assert sg.compile([], scan(nothing)[1])().shape == (4, 1, 0)
 
 
-@pytest.mark.parametrize("name", ["cholesky_pull", "cholesky_push", "lower_product"])
-def test_maps_of_cholesky_factors_want_two_square_matrices_of_a_size(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["cholesky_pull", "cholesky_push", "lower_product", "lu_pull", "lu_push"]
+)
+def test_maps_of_factors_want_two_square_matrices_of_a_size(name: str) -> None:
     square, other = sg.zeros((3, 3)), sg.zeros((4, 4))
     for a, b in [(square, other), (square, sg.zeros((3, 2))), (sg.zeros((2, 3)), square)]:
         with pytest.raises(sg.errors.ShapeError, match=name):
@@ -258,3 +260,41 @@ def test_filters_of_no_results(mode: str, outputs: int) -> None:
     f = sg.compile([x, g], sg.grad(sg.sum(sg.nn.conv(x, w) * g), w), mode=mode)
     found = f(np.ones((2, 3, 5, 5)), np.ones((2, outputs, 4, 4)))
     assert np.array_equal(found, np.full((outputs, 3, 2, 2), 32.0))
+
+
+@pytest.mark.parametrize("size", ["n", 0])
+def test_a_sum_of_no_copies_is_0_whatever_is_copied(mode: str, size: str | int) -> None:
+    x, y = sg.matrix("x", shape=(size, 3)), sg.scalar("y")
+    copies = sg.broadcast_to(sg.log(y), x.shape)
+    f = sg.compile([x, y], sg.sum(copies, axis=0), mode=mode, on_unused_input="ignore")
+    assert f(np.zeros((0, 3)), 0.0).tolist() == [0, 0, 0]
+    g = sg.compile([x, y], sg.grad(sg.mean(x + y), y), mode=mode, on_unused_input="ignore")
+    assert g(np.zeros((0, 3)), 1.0) == 0
+
+
+def test_a_real_transform_to_nothing_is_refused_before_anything_is_allocated(mode: str) -> None:
+    z = sg.vector("z", dtype="complex128", shape=("m",))
+    f = sg.compile([z], [sg.fft.irfft(z), sg.sum(sg.fft.irfft(z))], mode=mode)
+    for size in (0, 1):
+        with pytest.raises(sg.errors.ShapeError, match="irfft to an axis without elements"):
+            f(np.zeros(size, "complex128"))
+    assert f(np.array([4.0, 0]))[0].tolist() == [2, 2]
+
+
+def test_sizes_below_0_are_refused_at_the_line(mode: str) -> None:
+    x, y = sg.vector("x"), sg.vector("y", shape=("k",))
+    f = sg.compile([x, y], sg.broadcast_to(sg.sum(x), (y.shape[0] - 2,)), mode=mode)
+    assert f(np.ones(3), np.ones(4)).tolist() == [3, 3]  # of y only the size counts
+    with pytest.raises(sg.errors.InputValueError, match="axis 0 has a size below 0, k - 2"):
+        f(np.ones(3), np.ones(1))
+
+
+def test_coordinates_are_as_many_as_elements(mode: str) -> None:
+    x = sg.matrix("x", shape=("m", "k"))
+    f = sg.compile([x], sg.gradient(x, np.array([0.0, 1.0, 2.5, 3.0]), axis=1), mode=mode)
+    assert f(np.ones((2, 4))).tolist() == [[0.0] * 4] * 2
+    for size in (1, 3, 17):
+        with pytest.raises(sg.errors.SymgraphError):
+            f(np.ones((2, size)))
+    with pytest.raises(sg.errors.ShapeError, match="4 coordinates for axis 0 of 5 elements"):
+        sg.gradient(np.ones(5), np.arange(4.0))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import os
+import math
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,6 @@ from symgraph.drawing.viewer.page import page
 from tests.drawing.driver import Browser
 
 pytestmark = pytest.mark.browser
-SLOW = float(os.environ.get("SYMGRAPH_TEST_SLOWNESS", "1"))  # of a busy machine, times the limits
 HOSTILE = '</script><script>document.title="evil"</script><img src=x onerror=alert(1)>'
 
 
@@ -216,18 +217,30 @@ def large_page(count: int, path: Path) -> None:
     path.write_text(page(data), "utf-8")
 
 
-@pytest.mark.parametrize(("count", "seconds"), [(10_000, 2.0), (50_000, 6.0)])
+def seconds_of(window: Browser, work: Callable[[], object]) -> float:
+    """How long something takes: the least of three times, each at most what the browser's own
+    processes used, since others may be using the processors too."""
+    found = []
+    for _ in range(3):
+        used, start = window.processor_seconds(), time.perf_counter()
+        work()
+        wall = time.perf_counter() - start
+        found.append(min(wall, window.processor_seconds() - used) if used < math.inf else wall)
+    return min(found)
+
+
+@pytest.mark.parametrize(("count", "limit"), [(10_000, 2.0), (50_000, 6.0)])
 def test_large_graphs_can_be_used_soon(
-    window: Browser, tmp_path: Path, count: int, seconds: float
+    window: Browser, tmp_path: Path, count: int, limit: float
 ) -> None:
     path = tmp_path / "large.html"
     large_page(count, path)
-    assert window.open(path) < seconds * SLOW
+    opened = seconds_of(window, lambda: window.open(path))
     assert window.run("return first.picture.count") >= count
-    spent = window.run(
-        "const start = performance.now(); first.fit(false); first.draw();"
-        "first.context.getImageData(0, 0, 1, 1);"
-        "byId('search').value = 'op3'; find(); return performance.now() - start"
-    )
-    assert spent < 1000 * SLOW
+    answered = seconds_of(window, lambda: window.run(
+        "first.fit(false); first.draw(); first.context.getImageData(0, 0, 1, 1);"
+        "byId('search').value = 'op3'; find();"
+    ))  # fmt: skip
+    print(f"{count} nodes: open {opened:.2f} s, draw and search {answered:.2f} s")
+    assert opened < limit and answered < 1.0
     assert abs(int(window.run("return document.body.dataset.hits")) - count / 7) < 2

@@ -115,8 +115,7 @@ def scan_taps() -> Any:
 
 @mistake(
     e.IndexOutOfRange,
-    "index out of range for axis 0",
-    interpreted="index 5 is out of range for axis 0 of size 3",
+    "index 5 is out of range for axis 0 of size 3",
     caret="x[k]",
     hint="indices run from -size to size - 1",
     operands="x: float64[?], i[t]: int64",
@@ -173,8 +172,7 @@ def while_grad() -> Any:
 
 @mistake(
     e.IndexOutOfRange,
-    "index out of range for axis 0",
-    interpreted="index 3 is out of range for axis 0 of size 3",
+    "index 3 is out of range for axis 0 of size 3",
     caret="x[place]",
     hint="indices run from -size to size - 1",
     operands="x: float64[?], value: int64",
@@ -205,8 +203,7 @@ def cond_structures() -> Any:
 
 @mistake(
     e.IndexOutOfRange,
-    "index out of range for axis 0",
-    interpreted="index 9 is out of range for axis 0 of size 3",
+    "index 9 is out of range for axis 0 of size 3",
     caret="x[i]",
     hint="indices run from -size to size - 1",
     operands="x: float64[?], i: int64",

@@ -184,8 +184,7 @@ def take_range(mode: str) -> Any:
 
 @mistake(
     e.IndexOutOfRange,
-    "index out of range for axis 1",
-    interpreted="index 3 is out of range for axis 0 of size 3",
+    "index 3 is out of range for axis 1 of size 3",
     caret="sg.take_along_axis(x, i, 1)",
     hint="indices run from -size to size - 1",
     operands="x: float64[?, ?], i: int64[?, ?]",

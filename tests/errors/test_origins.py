@@ -3,6 +3,8 @@ derivatives and batches and inside loops, and every step of the program that is 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,11 +13,12 @@ from typing import Any
 import pytest
 
 import symgraph as sg
-from symgraph import stages
+from symgraph import compiler, stages
 from symgraph.errors import SymgraphError, VerifyError
 from symgraph.ir.graph import Apply, Graph, Variable, apply
 from symgraph.ir.hashing import inner_graphs
 from symgraph.loops.program import Branch, Call, Loop, Program, Run
+from symgraph.lower import build
 from symgraph.passes.pipeline import PIPELINE, _check, optimize
 from tests.fuzz.case import definition
 from tests.fuzz.running import made
@@ -23,6 +26,7 @@ from tests.ops import evaluation
 from tests.ops.test_registry import ALL, outputs_of
 
 PACKAGE = str(Path(sg.__file__).parent)
+NOT_THE_USERS = {contextlib.__file__, functools.__file__, stages.__file__, build.__file__}
 GROUP = 60
 
 
@@ -83,7 +87,19 @@ def test_random_graphs(seed: int) -> None:
         program = stages.lower(d, optimize(d.graph))
     except SymgraphError:
         return  # a program in parts, which is lowered part by part
-    assert all(s.origins for s in steps(program)), seed
+    found = list(steps(program))
+    assert all(s.origins for s in found), seed
+    assert not {o.location().file for s in found for o in s.origins} & NOT_THE_USERS, seed
+
+
+def test_what_lowering_checks_belongs_to_the_line_that_it_checks() -> None:
+    x, i = sg.vector("x"), sg.vector("i", dtype="int64")
+    picked = x[i]
+    d = compiler.stage_definition([picked], "f")
+    program = stages.lower(d, optimize(d.graph))
+    origins = {o for s in steps(program) for o in s.origins}
+    assert len(list(steps(program))) > 1  # the check and the reading
+    assert {o.location().source_line.strip() for o in origins} == {"picked = x[i]"}
 
 
 def test_batches() -> None:

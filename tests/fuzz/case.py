@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from symgraph import compiler
+from symgraph.definition import define
 from symgraph.errors import SymgraphError
 from symgraph.function import Definition
 from symgraph.ir.graph import Input, Variable
@@ -41,7 +41,7 @@ class Wanted(NamedTuple):
 def definition(case: Case, name: str = "case", mode: str = "run") -> Definition:
     """The definition of a random case."""
     options = {"mode": mode}
-    return compiler.define(case.inputs, case.outputs, case.updates, None, name, "ignore", options)
+    return define(case.inputs, case.outputs, case.updates, None, name, "ignore", options)
 
 
 def code_of(error: SymgraphError) -> str:

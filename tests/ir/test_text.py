@@ -263,3 +263,27 @@ def test_a_fresh_size_in_a_type_keeps_its_identity() -> None:
     x, y = Input(TensorType("int8", (n,)), "x"), Input(TensorType("int8", (n,)), "y")
     back = parse_graph(graph_text(Graph([x, y], [x])))
     assert back.inputs[0].shape[0] is back.inputs[1].shape[0]
+
+
+def test_an_expression_prints_as_one_line() -> None:
+    x = sg.matrix("x", shape=("n", 3))
+    assert str(x) == "x: float64[n, 3]"
+    y = sg.sum(sg.exp(-x) / 2 + 1, axis=0)
+    assert str(y) == "sum(exp(-x) / 2.0 + 1.0, axes=(0,)): float64[3]"
+    assert repr(y) == "<sum: float64[3]>"
+    assert str(sg.linalg.qr(x.T @ x)[1]).startswith(
+        "output1(qr(matmul(transpose(x, axes=(1, 0)), x))"
+    )
+    assert str(sg.constant([1, 2])) == "const<int64[2]>([1, 2]): int64[2]"
+
+
+def test_the_line_is_short_and_its_names_are_inert() -> None:
+    x = sg.vector('a"\x1b\n', shape=(2,))
+    y: sg.Variable = x
+    for _ in range(3000):
+        y = sg.tanh(y * y)
+    wide = sg.concatenate([x] * 500 + [y])
+    for v in (y, wide, x * 2):
+        line = str(v)
+        assert len(line) < 250 and line.isprintable(), line
+    assert "..." in str(y) and "..." in str(wide)

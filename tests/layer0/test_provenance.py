@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import linecache
 import pickle
 import subprocess
@@ -20,6 +21,9 @@ _INSIDE = """
 def library(function):
     return function()
 
+def record(places):
+    places.append(capture())
+
 class Traced:
     def __add__(self, other):
         return library(capture)
@@ -29,6 +33,7 @@ class Traced:
 _namespace: dict[str, Any] = {"capture": capture}
 exec(compile(_INSIDE, provenance.__file__, "exec"), _namespace)
 library: Callable[[Callable[[], Any]], Any] = _namespace["library"]
+record: Callable[[list[Origin]], None] = _namespace["record"]
 Traced: Callable[[], Any] = _namespace["Traced"]
 
 
@@ -67,6 +72,16 @@ def test_frames_of_the_package_are_passed_over() -> None:
     origin = library(lambda: library(capture))
     assert "lambda: library(capture)" in origin.location().source_line
     assert shown(origin) == "library(capture)"
+
+
+def test_frames_of_pythons_library_are_passed_over() -> None:
+    """Whoever has the standard library call our functions is meant, not the library."""
+    places: list[Origin] = []
+    with contextlib.ExitStack() as stack:
+        stack.callback(record, places)
+    place = places[0].location()
+    assert place.file == __file__
+    assert place.source_line.strip() == "with contextlib.ExitStack() as stack:"
 
 
 def test_without_a_user_there_is_no_origin(monkeypatch: pytest.MonkeyPatch) -> None:

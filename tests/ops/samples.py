@@ -23,6 +23,7 @@ from symgraph.ops import (
     special,
     stable_forms,
 )
+from symgraph.ops.alternatives import ComputedAs
 from symgraph.ops.operands import as_variable
 from symgraph.scalar import var
 
@@ -124,6 +125,7 @@ SAMPLES: list[Sample] = [
         lambda x: np.sum(x, dtype="float32"),
         (ints(4),),
     ),
+    Sample("computed_as", lambda x: ComputedAs()(x * x, arithmetic.square(x)), np.square, (A,)),
     Sample("prod", lambda x: reductions.prod(x, 1), lambda x: np.prod(x, 1), (ZEROS,)),
     Sample("prod", lambda x: reductions.prod(x), np.prod, (A,)),
     Sample("prod", lambda x: reductions.prod(x, 0), lambda x: np.prod(x, 0), (np.ones((0, 3)),)),

@@ -15,6 +15,7 @@ from symgraph.ir.graph import constant
 from symgraph.ops import linalg, matrix_functions
 from symgraph.ops.cholesky_derivatives import CholeskyPull, CholeskyPush, LowerProduct
 from symgraph.ops.decompositions import Permutation, swap_rows
+from symgraph.ops.lu_derivatives import LUPull, LUPush
 from tests.ops.samples import Sample, array, ints
 
 
@@ -291,6 +292,32 @@ ROWS += [
       for ta in (False, True)
       for a, t in ((BATCH, LOWER), (_LARGE.T, _LARGE), (EMPTY, EMPTY))),
 ]  # fmt: skip
+
+
+def _lu_pushed(lu: Any, a: Any) -> Any:
+    """The tangent of the factors by the columns of the linear equation that defines it."""
+    n = len(lu)
+    low, up = np.tril(lu, -1) + np.eye(n), np.triu(lu)
+    units = np.eye(n * n).reshape(n * n, n, n)
+    columns = [(np.tril(u, -1) @ up + low @ np.triu(u)).ravel() for u in units]
+    return np.linalg.solve(np.array(columns).T, a.ravel()).reshape(n, n)
+
+
+def _lu_pulled(lu: Any, g: Any) -> Any:
+    """The transpose of the same map."""
+    n = len(lu)
+    pushed = [_lu_pushed(lu, u).ravel() for u in np.eye(n * n).reshape(n * n, n, n)]
+    return (np.array(pushed).reshape(n * n, n * n) @ g.ravel()).reshape(n, n)
+
+
+_PACKED = array(2, 4, 4, seed=52) + 4 * np.eye(4)
+_LARGE_PACKED = array(30, 30, seed=53) / 6 + 3 * np.eye(30)  # more than one block
+for _op, _reference in ((LUPush(), _each(_lu_pushed)), (LUPull(), _each(_lu_pulled))):
+    ROWS += [
+        *(_sample(_op.name, _op, _reference, a, array(*a.shape, seed=54)) for a in (_PACKED, ONE)),
+        _sample(_op.name, _op, lambda lu, x: x, EMPTY, EMPTY),
+        _sample(_op.name, _op, _op.reference, _LARGE_PACKED, array(30, 30, seed=55), grad=False),
+    ]
 
 
 def _one_of_each() -> list[Sample]:

@@ -130,6 +130,8 @@ def _angles(f: Formula, near: Formula) -> Formula:
 
 STEPS: dict[str, Formula] = {
     "gap_over_sum": lambda p, q, e: np.where(np.isfinite(e / (p + q)), e / (p + q), p - q),
+    "gap_over_squares": lambda p, q, e: np.where(
+        np.isfinite(e / (p * p + p * q + q * q)), e / (p * p + p * q + q * q), p - q),
     "cbrt_step": _step(np.cbrt, lambda x, e: e / (
         np.cbrt(x + e) ** 2 + np.cbrt(x + e) * np.cbrt(x) + np.cbrt(x) ** 2)),
     "rsqrt_step": _step(lambda x: 1 / np.sqrt(x), lambda x, e: (

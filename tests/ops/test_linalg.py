@@ -116,6 +116,25 @@ def test_one_factorisation_serves_value_and_gradient() -> None:
     assert sum(n.op.name == "lu_factor" for n in toposort([cost, *grads])) == 1
 
 
+THIN = {
+    "inverse @ vector": lambda a, v: sg.linalg.inv(a) @ v[:, 0],
+    "vector @ inverse": lambda a, v: v[:, 0] @ sg.linalg.inv(a),
+    "inverse @ columns": lambda a, v: sg.linalg.inv(a) @ v,
+    "rows @ inverse": lambda a, v: v.T @ sg.linalg.inv(a),
+    "transposed": lambda a, v: sg.linalg.solve(a, sg.eye(5), transposed=True) @ v,
+    "positive definite": lambda a, v: sg.linalg.solve(a @ a.T, sg.eye(5), assume_a="pos") @ v,
+    "batch": lambda a, v: sg.linalg.inv(sg.stack([a, a.T])) @ v,
+}
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_derivatives_of_inverses_that_few_columns_are_multiplied_with(name: str) -> None:
+    """They solve for the columns, not for their outer products."""
+    rng = np.random.default_rng(8)
+    a, v = rng.normal(size=(5, 5)) + 3 * np.eye(5), rng.normal(size=(5, 2))
+    sg.verify_grad(THIN[name], [a, v], order=2)
+
+
 def test_det_has_a_derivative_at_singular_matrices() -> None:
     a = sg.matrix("a")
     f = sg.compile([a], sg.grad(L.det(a), a))

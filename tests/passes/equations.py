@@ -72,6 +72,12 @@ def _slices(type):
     return whole
 
 
+def _embeds(type):
+    one, zero = (1,) * type.ndim, (0,) * type.ndim
+    wider = tuple(n + 1 for n in type.shape)
+    return [{"start": zero, "step": one, "shape": s} for s in (type.shape, wider)]
+
+
 def _broadcasts(type):
     stretched = tuple(4 if n == 1 else n for n in type.shape)
     return [{"shape": s} for s in (type.shape, (2, *type.shape), stretched, (2, *stretched))]
@@ -111,7 +117,9 @@ PARAMETERS = {
     "reshape": _reshapes,
     "broadcast_to": _broadcasts,
     "slice": _slices,
+    "embed": _embeds,
     "cast": lambda t: [{"dtype": d} for d in dtypes.REALS],
+    "computed_as": lambda t: [{}],
     "matmul": lambda t: [{"ta": a, "tb": b} for a in (False, True) for b in (False, True)],
 }
 

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 import symgraph as sg
+from symgraph import stages
 from symgraph.ir.graph import Graph, Variable
 from symgraph.ir.interpret import interpret
+from symgraph.loops import program as programs
 from symgraph.ops.control import Scan
 from symgraph.passes.pipeline import optimize
 
@@ -179,6 +181,45 @@ def test_checkpoints_keep_no_more_than_before() -> None:
     for node in outer:
         for v in node.op.body.outputs[node.op.carries :]:
             assert v.ndim <= 2  # states, and nothing that an inner loop has stacked
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize(("length", "checkpoint"), [(40, 8), (43, 8), (36, True)])
+def test_the_last_row_needs_no_rows_with_checkpoints(
+    length: int, checkpoint: Any, backwards: bool
+) -> None:
+    """It lies behind the reshape that joins the segments, and the steps that were left over."""
+    w, x, h = named(w=(3, 3), x=(length, 3), h=(3,))
+
+    def step(row: Any, h: Any) -> Any:
+        return sg.tanh(w @ h + row)
+
+    hs = sg.scan(step, [x], [h], go_backwards=backwards, checkpoint=checkpoint)
+    inputs = [w, x, h]
+    outputs = [hs[-1], *sg.grad((hs[-1] ** 2).sum(), inputs)]
+    after = optimized(outputs, inputs)
+    assert "concatenate" not in names(after)
+    stacks = [v.shape for n in scans(after) if not n.op.reverse for v in n.outputs if v.ndim > 2]
+    assert not stacks  # no segment of segments is stacked on the way forward
+    arrays = [RNG.normal(size=[int(n) for n in v.shape]) for v in inputs]
+    plain = sg.compile(inputs, outputs, exclude=PASSES)(*arrays)
+    for wanted, found in zip(plain, sg.compile(inputs, outputs)(*arrays), strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_checkpoints_of_the_last_row_are_all_that_is_kept() -> None:
+    """Twice the root of the steps in states, not all of them."""
+    n = 2500
+    w, h = named(w=(20, 20), h=(20,))
+    hs = sg.scan(lambda h: sg.tanh(w @ h), None, [h], n_steps=n, checkpoint=True)
+    d = sg.compile([w, h], sg.grad(hs[-1].sum(), w)).definition
+    program = stages.lower(d, stages.optimized_graph(d))
+
+    def elements(program: Any) -> int:
+        own = sum(int(np.prod([int(k) for k in b.shape])) for b in program.buffers.values())
+        return own + sum(elements(s.body) for s in program.steps if isinstance(s, programs.Loop))
+
+    assert elements(program) < 20 * n / 2
 
 
 def test_effects_and_checks_stay_in_the_loop(capfd: Any) -> None:

@@ -3,8 +3,7 @@ memory plan, and which unit computes which node of the graph."""
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from symgraph import stages
@@ -63,16 +62,11 @@ def origins(unit: Unit) -> tuple[Origin, ...]:
     """The user's lines of a step; of a loop those of the steps inside it."""
     step = unit.step
     if isinstance(step, Require):
-        return told(step.failure.origins)
+        return tuple(dict.fromkeys(step.failure.origins))
     inner = [s for p in _programs(step) for s in p.steps]
     own = tuple(getattr(step, "origins", ()))
-    return told((*own, *(o for s in inner for o in getattr(s, "origins", ()))))
-
-
-def told(found: Iterable[Origin]) -> tuple[Origin, ...]:
-    """Without doubles, and without what is no line of a user's: a step that lowering makes by
-    itself has the frame that called it."""
-    return tuple(o for o in dict.fromkeys(found) if o.location().file != contextlib.__file__)
+    found = (*own, *(o for s in inner for o in getattr(s, "origins", ())))
+    return tuple(dict.fromkeys(found))
 
 
 class Code:

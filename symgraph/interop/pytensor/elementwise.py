@@ -9,8 +9,8 @@ from symgraph import api as sg
 from symgraph.interop.pytensor.scalars import scalar_result
 from symgraph.interop.pytensor.table import Untranslatable, translates
 from symgraph.ir.types import Size
-from symgraph.ops.sizes import larger, smaller
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import larger, smaller
 
 _SIZES: dict[str, Callable[..., Size]] = {
     "Add": lambda a, b: as_size(as_expr(a) + b),

@@ -19,8 +19,8 @@ from symgraph import api as sg
 from symgraph.interop.pytensor.table import Untranslatable, translates
 from symgraph.interop.pytensor.translation import Translation
 from symgraph.ir.types import Size
-from symgraph.ops.sizes import at_least_zero
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import at_least_zero
 
 
 class State(NamedTuple):

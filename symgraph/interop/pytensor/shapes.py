@@ -11,8 +11,8 @@ from symgraph import api as sg
 from symgraph.interop.pytensor.table import Untranslatable, translates
 from symgraph.ir.types import Size
 from symgraph.ops.operands import as_variable
-from symgraph.ops.sizes import at_least_zero, ceil_div
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar.sizes import at_least_zero, ceil_div
 
 
 @translates("Shape")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from symgraph.scalar import Expr, as_expr, as_size, call, key, polynomial
+from symgraph.scalar.expr import Expr, as_expr, call
 from symgraph.scalar.functions import le, select
-from symgraph.scalar.polynomial import build
+from symgraph.scalar.polynomial import as_size, build, key, polynomial
 
 Size = int | Expr
 

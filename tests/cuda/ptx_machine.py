@@ -1,0 +1,410 @@
+"""PTX run on the host, all blocks at once: one lane of NumPy arrays for each thread of the grid.
+
+The threads with the lowest instruction go first, so that those that took different ways meet again
+where a GPU would let them. Barriers hold all threads of a block, shuffles need all of a warp; what
+does not come, or waits elsewhere, is a Trap, as are the accesses that ptx_memory.py refuses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tests.cuda import ptx_arithmetic as arithmetic
+from tests.cuda.ptx_arithmetic import UNSIGNED, kind_of
+from tests.cuda.ptx_memory import Memory, Trap
+from tests.cuda.ptx_text import Entry, Instruction, entry
+
+WARP = 32
+MOST_STEPS = 2_000_000
+
+
+def run(text: str, blocks: int, threads: int, buffers: Sequence[tuple[np.ndarray, bool]],
+        sizes: Sequence[int]) -> None:  # fmt: skip
+    """Run a kernel on arrays, each with whether it may be written, and sizes.
+
+    Raises Trap for what a GPU must not do, and ValueError for an instruction not known here.
+    """
+    kernel = entry(text)
+    assert kernel.threads == threads, f"launched with {threads}, made for {kernel.threads}"
+    if blocks:
+        with np.errstate(all="ignore"):
+            _Machine(kernel, blocks, threads, buffers, sizes).run()
+
+
+class _Machine:
+    def __init__(
+        self, kernel: Entry, blocks: int, threads: int,
+        buffers: Sequence[tuple[np.ndarray, bool]], sizes: Sequence[int],
+    ) -> None:  # fmt: skip
+        self.kernel, self.blocks, self.threads = kernel, blocks, threads
+        self.count = blocks * threads
+        self.memory = Memory()
+        given = [
+            self.memory.add(f"buffer {k}", a.reshape(-1).view(np.uint8), w)
+            for k, (a, w) in enumerate(buffers)
+        ]
+        self.symbols: dict[str, np.ndarray] = {}
+        self.who = np.arange(self.count)
+        for v in kernel.variables:
+            if v.space == "global":
+                start = self.memory.add(v.name, np.frombuffer(v.data, np.uint8).copy(), False)
+                self.symbols[v.name] = np.full(self.count, start, np.uint64)
+                continue
+            each = blocks if v.space == "shared" else self.count
+            starts = [
+                self.memory.add(v.name, np.zeros(v.size, np.uint8), known=False)
+                for _ in range(each)
+            ]
+            per = threads if v.space == "shared" else 1
+            self.symbols[v.name] = np.repeat(np.array(starts, np.uint64), per)
+        self.memory.seal(threads)
+        values = [*given, *sizes]
+        assert len(values) == len(kernel.params), "the number of arguments"
+        self.params = {n: v for (n, _, _), v in zip(kernel.params, values, strict=True)}
+        self.registers: dict[str, np.ndarray] = {}
+        self.at = np.zeros(self.count, np.int64)
+        self.waiting = np.zeros(self.count, bool)
+        self.alive = np.ones(self.count, bool)
+        self.epoch = np.zeros(self.count, np.int64)
+        self.carry = np.zeros(self.count, bool)
+        thread = self.who % threads
+        self.special = {
+            "%tid.x": thread, "%ctaid.x": self.who // threads, "%laneid": thread % WARP,
+            "%ntid.x": np.full(self.count, threads), "%nctaid.x": np.full(self.count, blocks),
+        }  # fmt: skip
+
+    # running --------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        for _ in range(MOST_STEPS):
+            running = self.alive & ~self.waiting
+            if not running.any():
+                if not self.alive.any():
+                    self.memory.give_back()
+                    return
+                self._release()
+                continue
+            place = int(self.at[running].min())
+            mask = running & (self.at == place)
+            if place >= len(self.kernel.code):
+                self.alive[mask] = False
+                continue
+            self._step(self.kernel.code[place], mask)
+        raise Trap("the kernel does not end")
+
+    def _release(self) -> None:
+        """All threads of each block have arrived."""
+        places = np.where(self.alive, self.at, -1).reshape(self.blocks, self.threads)
+        going = np.zeros(self.blocks, bool)
+        for b, row in enumerate(places):
+            if (row >= 0).any():
+                if len(set(row.tolist())) > 1:
+                    ended = " (some have ended)" if (row < 0).any() else ""
+                    raise Trap(f"threads of a block wait at different places{ended}")
+                going[b] = True
+        released = np.repeat(going, self.threads)
+        self.at[released] += 1
+        self.epoch[released] += 1
+        self.waiting[released] = False
+
+    def _step(self, s: Instruction, mask: np.ndarray) -> None:
+        if s.guard:
+            held = self.registers[s.guard]
+            taken = mask & (~held if s.negated else held)
+        else:
+            taken = mask
+        word = s.words[0]
+        self.at[mask] += 1
+        if not taken.any():
+            return
+        if word == "bra":
+            self.at[taken] = self.kernel.labels[s.operands[0]]
+        elif word in ("ret", "exit"):
+            self.alive[taken] = False
+        elif word in ("bar", "barrier") and "warp" not in s.words:
+            self.at[taken] -= 1
+            self.waiting |= taken
+        else:
+            handler = getattr(self, f"_{word}", None)
+            if handler is None:
+                raise ValueError(f"an instruction that is not known: {s.text}")
+            self.index = np.flatnonzero(taken)
+            handler(s)
+
+    # registers ------------------------------------------------------------------------------------
+
+    def get(self, operand: str, kind: Any) -> np.ndarray:
+        """The operand of the threads that run, as numbers of a type."""
+        kind, n = np.dtype(kind), len(self.index)
+        if operand.startswith("-%") or operand.startswith("!"):
+            raise ValueError(f"an operand that is not known: {operand}")
+        if operand in self.special:
+            return self.special[operand][self.index].astype(kind)
+        if operand in self.symbols:
+            return self.symbols[operand][self.index].astype(kind)
+        if operand.startswith("%"):
+            raw = self.registers[operand][self.index]
+            return raw if kind.kind == "b" else raw.astype(UNSIGNED[8 * kind.itemsize]).view(kind)
+        if operand.startswith(("0f", "0d")):
+            bits = UNSIGNED[32 if operand[1] == "f" else 64](int(operand[2:], 16))
+            return np.full(n, bits.astype(UNSIGNED[8 * kind.itemsize])).view(kind)
+        value = int(operand.rstrip("U"), 0) & (1 << 8 * kind.itemsize) - 1
+        return np.full(n, value, UNSIGNED[8 * kind.itemsize]).view(kind)
+
+    def put(self, register: str, value: np.ndarray) -> None:
+        """Bits into a register of the threads that run."""
+        if register == "_":
+            return
+        if value.dtype == bool:
+            room = self.registers.setdefault(register, np.zeros(self.count, bool))
+            room[self.index] = value
+            return
+        raw = np.ascontiguousarray(value).view(UNSIGNED[8 * value.itemsize])
+        room = self.registers.setdefault(register, np.full(self.count, 0xCDCD, np.uint64))
+        room[self.index] = raw
+
+    def _operands(self, s: Instruction, kind: Any = None, start: int = 1) -> list[np.ndarray]:
+        kind = kind or kind_of(s.types[-1])
+        return [self.get(o, kind) for o in s.operands[start:]]
+
+    # memory ---------------------------------------------------------------------------------------
+
+    def _address(self, operand: str) -> np.ndarray:
+        found = re.fullmatch(r"\[([%\w$]+)(?:\+(-?\d+))?\]", operand)
+        assert found is not None, operand
+        base = self.get(found[1], np.uint64)
+        return base + np.array(int(found[2] or 0)).astype(np.uint64)
+
+    def _ld(self, s: Instruction) -> None:
+        kind = kind_of(s.types[-1])
+        size = np.dtype(kind).itemsize
+        if "param" in s.words:
+            value = np.uint64(self.params[s.operands[1].strip("[]")] & (1 << 64) - 1)
+            self.put(s.operands[0], np.full(len(self.index), value))
+            return
+        names = [r.strip() for r in s.operands[0].strip("{}").split(",")]
+        address = self._address(s.operands[1])
+        rows = self.memory.load(
+            address, size * len(names), self.who[self.index], self.epoch[self.index], s.text
+        )
+        for k, name in enumerate(names):
+            part = np.ascontiguousarray(rows[:, k * size : (k + 1) * size])
+            value = part.view(kind).reshape(-1)
+            if value.dtype.kind == "i":  # a register may be wider than what is read
+                value = value.astype(np.int64)
+            self.put(name, value)
+
+    def _st(self, s: Instruction) -> None:
+        kind = np.dtype(UNSIGNED[int(s.types[-1][1:])])
+        names = [r.strip() for r in s.operands[1].strip("{}").split(",")]
+        rows = np.stack([self.get(n, kind) for n in names], axis=1)
+        self.memory.store(
+            self._address(s.operands[0]), np.ascontiguousarray(rows).view(np.uint8),
+            self.who[self.index], self.epoch[self.index], s.text,
+        )  # fmt: skip
+
+    def _mov(self, s: Instruction) -> None:
+        target, source = s.operands
+        kind = kind_of(s.types[-1])
+        if source.startswith("{"):
+            parts = [p.strip() for p in source.strip("{}").split(",")]
+            width = np.dtype(kind).itemsize * 8 // len(parts)
+            both = [self.get(p, UNSIGNED[width]) for p in parts]
+            self.put(target, np.ascontiguousarray(np.stack(both, axis=1)).view(kind).reshape(-1))
+        elif target.startswith("{"):
+            parts = [p.strip() for p in target.strip("{}").split(",")]
+            width = np.dtype(kind).itemsize * 8 // len(parts)
+            value = self.get(source, kind).view(UNSIGNED[width]).reshape(-1, len(parts))
+            for k, p in enumerate(parts):
+                self.put(p, value[:, k])
+        elif kind == np.bool_ and not source.startswith("%"):
+            self.put(target, np.full(len(self.index), source not in ("0", "false")))
+        else:
+            self.put(target, self.get(source, kind))
+
+    def _cvta(self, s: Instruction) -> None:
+        self.put(s.operands[0], self.get(s.operands[1], np.uint64))
+
+    # warps ----------------------------------------------------------------------------------------
+
+    def _whole_warps(self, s: Instruction, members: str) -> None:
+        if int(members, 0) & 0xFFFFFFFF != 0xFFFFFFFF:
+            raise ValueError(f"some threads of a warp only: {s.text}")
+        warps = np.zeros((self.count + WARP - 1) // WARP, np.int64)
+        np.add.at(warps, self.index // WARP, 1)
+        if (warps % WARP).any():
+            raise Trap(f"not all threads of a warp come by: {s.text}")
+
+    def _shfl(self, s: Instruction) -> None:
+        self._whole_warps(s, s.operands[4])
+        value = self.get(s.operands[1], np.uint32)
+        by = self.get(s.operands[2], np.uint32).astype(np.int64)
+        lane = self.index % WARP
+        wanted = {"down": lane + by, "up": lane - by, "bfly": lane ^ by, "idx": by}[s.words[2]]
+        wanted = np.where((wanted >= 0) & (wanted < WARP), wanted, lane)
+        room = np.zeros(self.count, np.uint32)
+        room[self.index] = value
+        self.put(s.operands[0].split("|")[0], room[self.index - lane + wanted])
+
+    def _bar(self, s: Instruction) -> None:
+        self._whole_warps(s, s.operands[0])
+        if self.threads == WARP:
+            self.epoch[self.index] += 1
+
+    # arithmetic -----------------------------------------------------------------------------------
+
+    def _two(self, s: Instruction, function: Any) -> None:
+        self.put(s.operands[0], function(*self._operands(s)))
+
+    def _add(self, s: Instruction) -> None:
+        if "cc" in s.words or s.words[0] == "addc":
+            self._with_carry(s)
+        else:
+            self._two(s, np.add)
+
+    _addc = _add
+
+    def _sub(self, s: Instruction) -> None:
+        if "cc" in s.words or s.words[0] == "subc":
+            self._with_carry(s)
+        else:
+            self._two(s, np.subtract)
+
+    _subc = _sub
+
+    def _with_carry(self, s: Instruction) -> None:
+        """One word of a longer sum or difference: a - b is a + ~b + 1, which carries."""
+        less, taking = s.words[0].startswith("sub"), s.words[0].endswith("c")
+        kind = UNSIGNED[int(s.types[-1][1:])]
+        a, b = (self.get(o, kind) for o in s.operands[1:3])
+        b = ~b if less else b
+        more = self.carry[self.index] if taking else np.full(len(a), less)
+        part = a + b
+        total = part + more.astype(kind)
+        if "cc" in s.words:
+            self.carry[self.index] = (part < a) | (total < part)
+        self.put(s.operands[0], total)
+
+    def _div(self, s: Instruction) -> None:
+        if "approx" in s.words or "full" in s.words:
+            raise ValueError(f"not exact: {s.text}")
+        self._two(s, arithmetic.quotient)
+
+    def _rem(self, s: Instruction) -> None:
+        self._two(s, arithmetic.remainder)
+
+    def _times(self, s: Instruction) -> np.ndarray:
+        a, b = (self.get(o, kind_of(s.types[-1])) for o in s.operands[1:3])
+        if "wide" in s.words:
+            wide = np.dtype(f"{a.dtype.kind}{2 * a.itemsize}")
+            return a.astype(wide) * b.astype(wide)
+        return arithmetic.high(a, b) if "hi" in s.words else a * b
+
+    def _mul(self, s: Instruction) -> None:
+        self.put(s.operands[0], self._times(s))
+
+    def _mad(self, s: Instruction) -> None:
+        product = self._times(s)
+        self.put(s.operands[0], product + self.get(s.operands[3], product.dtype))
+
+    def _fma(self, s: Instruction) -> None:
+        if "rn" not in s.words:
+            raise ValueError(f"a rounding that is not known: {s.text}")
+        self._two(s, arithmetic.fma)
+
+    def _sqrt(self, s: Instruction) -> None:
+        if "rn" not in s.words:
+            raise ValueError(f"not exact: {s.text}")
+        self._two(s, np.sqrt)
+
+    def _rcp(self, s: Instruction) -> None:
+        if "rn" not in s.words:
+            raise ValueError(f"not exact: {s.text}")
+        self._two(s, lambda x: x.dtype.type(1) / x)
+
+    def _neg(self, s: Instruction) -> None:
+        self._two(s, np.negative)
+
+    def _abs(self, s: Instruction) -> None:
+        self._two(s, np.abs)
+
+    def _not(self, s: Instruction) -> None:
+        self._two(s, np.invert)
+
+    def _and(self, s: Instruction) -> None:
+        self._two(s, np.bitwise_and)
+
+    def _or(self, s: Instruction) -> None:
+        self._two(s, np.bitwise_or)
+
+    def _xor(self, s: Instruction) -> None:
+        self._two(s, np.bitwise_xor)
+
+    def _min(self, s: Instruction) -> None:
+        self._two(s, lambda a, b: arithmetic.extreme(a, b, s.words))
+
+    _max = _min
+
+    def _copysign(self, s: Instruction) -> None:
+        self._two(s, lambda a, b: np.copysign(b, a))
+
+    def _shift(self, s: Instruction) -> None:
+        value = self.get(s.operands[1], kind_of(s.types[-1]))
+        count = self.get(s.operands[2], np.uint32)
+        self.put(s.operands[0], arithmetic.shift(value, count, s.words[0] == "shl"))
+
+    _shl = _shr = _shift
+
+    def _shf(self, s: Instruction) -> None:
+        self._two(s, lambda a, b, n: arithmetic.funnel(a, b, n, s.words))
+
+    def _lop3(self, s: Instruction) -> None:
+        a, b, c = (self.get(o, np.uint32) for o in s.operands[1:4])
+        self.put(s.operands[0], arithmetic.logic3(a, b, c, int(s.operands[4].rstrip("U"), 0)))
+
+    def _prmt(self, s: Instruction) -> None:
+        self._two(s, arithmetic.permuted)
+
+    def _bfe(self, s: Instruction) -> None:
+        value = self.get(s.operands[1], kind_of(s.types[-1]))
+        start, length = (self.get(o, np.uint32).astype(value.dtype) for o in s.operands[2:4])
+        left = value.dtype.type(8 * value.itemsize) - length
+        self.put(s.operands[0], (value << (left - start)) >> left)
+
+    def _popc(self, s: Instruction) -> None:
+        value = self.get(s.operands[1], kind_of(s.types[-1]))
+        self.put(s.operands[0], np.bitwise_count(value).astype(np.uint32))
+
+    def _clz(self, s: Instruction) -> None:
+        value = self.get(s.operands[1], kind_of(s.types[-1]))
+        bits = 8 * value.itemsize
+        self.put(s.operands[0], np.array([bits - int(v).bit_length() for v in value], np.uint32))
+
+    def _setp(self, s: Instruction) -> None:
+        a, b = (self.get(o, kind_of(s.types[-1])) for o in s.operands[1:3])
+        found = arithmetic.compared(s.words[1], a, b)
+        both = {"and": np.logical_and, "or": np.logical_or, "xor": np.logical_xor}
+        if s.words[2] in both:
+            other = s.operands[3]
+            held = self.registers[other.lstrip("!")][self.index]
+            found = both[s.words[2]](found, ~held if other.startswith("!") else held)
+        self.put(s.operands[0], found)
+
+    def _selp(self, s: Instruction) -> None:
+        kind = kind_of(s.types[-1])
+        a, b = (self.get(o, kind) for o in s.operands[1:3])
+        self.put(s.operands[0], np.where(self.registers[s.operands[3]][self.index], a, b))
+
+    def _cvt(self, s: Instruction) -> None:
+        to, source = s.types
+        value = self.get(s.operands[1], kind_of(source))
+        if source == "f64" and to == "f32" and "rn" not in s.words:
+            raise ValueError(f"a rounding that is not known: {s.text}")
+        found = arithmetic.converted(value, kind_of(to), s.words)
+        if found.dtype.kind == "i":
+            found = found.astype(np.int64) if found.itemsize < 8 else found
+        self.put(s.operands[0], found)
