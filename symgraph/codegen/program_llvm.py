@@ -272,7 +272,8 @@ class _Function:
                 operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
                 name = self.shared.sort(operands[0][1].dtype, **dict(step.params))
                 address = self.shared.table.load(self.fn, "kernel", name)
-                sort_llvm.emit_sort(self.fn, self.values, address, operands)
+                table, least = self.shared.table, self.shared.parallel_from
+                sort_llvm.emit_sort(self.fn, table, self.values, address, operands, least)
             case Call(routine="convolution"):
                 self._convolution(step)
             case Call():

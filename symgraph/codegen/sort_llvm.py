@@ -14,6 +14,7 @@ from collections.abc import Callable
 
 from symgraph.codegen.sort_keys_llvm import Keys
 from symgraph.codegen.sort_quick_llvm import VectorSort
+from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
@@ -27,11 +28,13 @@ def module_text(
     dtype: str, positions: bool, descending: bool, vector_bits: int, features: frozenset[str]
 ) -> str:
     """The module that sorts rows of one dtype: ``kernel(x, a, b, places, spare, out, rows, n,
-    count)``, where a, b and, for positions that are carried along, ``places`` and ``spare`` are
-    rooms for n words, and the first ``count`` results of each row are stored."""
+    count, run, threads, team, many)``, where a, b and, for positions that are carried along,
+    ``places`` and ``spare`` are rooms for n words, and the first ``count`` results of each row are
+    stored; from ``many`` words on a row is shared by the thread team."""
     module = ModuleWriter()
     params = [("ptr", p, "") for p in ("x", "a", "b", "places", "spare", "out")]
     params += [("i64", p, "") for p in ("rows", "n", "count")]
+    params += [("ptr", p, "") for p in ("run", "threads", "team")] + [("i64", "many", "")]
     fn = module.function("kernel", params, "void", "", "nounwind")
     keys = Keys(dtype, positions, descending)
     vectors = None
@@ -42,15 +45,21 @@ def module_text(
 
 
 def emit_sort(
-    fn: FunctionWriter, values: Values, kernel: Value, operands: list[tuple[Value, Buffer]]
-) -> None:
-    """Write a Call step: x, two rooms for words, two for positions where they go apart, out."""
+    fn: FunctionWriter, table: Table, values: Values, kernel: Value,
+    operands: list[tuple[Value, Buffer]], least: int,
+) -> None:  # fmt: skip
+    """Write a Call step: x, two rooms for words, two for positions where they go apart, out.
+    ``least``: from how many nanoseconds of work on threads take part."""
     x, out = operands[0], operands[-1]
     rows = values.uniform(elements(x[1].shape[:-1]))
     sizes = [rows, values.uniform(x[1].shape[-1]), values.uniform(out[1].shape[-1])]
     rooms = [address for address, _ in operands[1:-1]]
     pointers = [x[0], *rooms, *["null"] * (4 - len(rooms)), out[0]]
     words = [*(f"ptr {p}" for p in pointers), *(f"i64 {n}" for n in sizes)]
+    words += [f"ptr {table.load(fn, 'team', x)}" for x in ("run", "threads", "state")]
+    words.append(
+        f"i64 {least}"
+    )  # a word takes some nanoseconds, and the first divisions are serial
     fn.raw(f"call void {kernel}({', '.join(words)})")
 
 

@@ -5,7 +5,8 @@ words from the left and the others from the right, whole registers at a time, th
 together by the compress instruction (Bramas, 2017). The pivot is taken from a sorted sample. Where
 nothing is less than the pivot, the words equal to it are set apart, and are in place. A segment
 whose ancestors were too many fails: the row is then sorted by radix. Of a row of which only the
-first words are wanted, segments behind those are left alone.
+first words are wanted, segments behind those are left alone. A long row is divided by one thread
+until its segments are parts enough for all threads.
 """
 
 from __future__ import annotations
@@ -17,6 +18,9 @@ from symgraph.codegen.sort_keys_llvm import Keys
 from symgraph.codegen.sort_networks_llvm import Network
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
+PARTS = 64  # segments that wait for threads
+EACH = 8  # a segment that waits is at most this part of its row
+HEAD = ("a", "b", "out", "count", "failed", "parts")  # words that threads share, before segments
 DEPTH = 100  # divisions of divisions up to which quicksort goes on
 _SIZES = (2, 4, 8, 16)  # registers of the networks
 
@@ -75,6 +79,10 @@ class Vectors:
         left = fn.fresh(f"sub i64 {stop}, {whole}")
         more = fn.fresh(f"icmp sgt i64 {left}, 0")
         fn.if_(more, lambda: body(whole, self.below(left)))
+
+
+def _word(fn: FunctionWriter, base: Value, k: int | Value) -> Value:
+    return fn.fresh(f"getelementptr i64, ptr {base}, i64 {k}")
 
 
 class VectorSort:
@@ -141,14 +149,73 @@ class VectorSort:
     # quicksort ------------------------------------------------------------------------------------
 
     def large(self, fn: FunctionWriter, a: Value, b: Value, out: Value) -> Value:
-        """Sort the %n words of room a; false where that takes too long."""
-        params = [("ptr", "a", ""), ("ptr", "b", ""), ("ptr", "out", "")]
-        params += [("i64", "n", ""), ("i64", "count", "")]
+        """Sort the %n words of room a; false where that takes too long. From %many words on the
+        thread team takes part."""
+
+        def threads() -> list[Value]:
+            return [fn.fresh("call i64 %threads(ptr %team)")]
+
+        worth = fn.fresh("icmp sge i64 %n, %many")
+        (limit,) = fn.if_(worth, threads, lambda: ["1"], ["i64"])
+        several = fn.fresh(f"icmp sgt i64 {limit}, 1")
+        alone = f"ptr {a}, ptr {b}, ptr {out}, i64 0, i64 %n, i64 0, i64 %count"
+        return fn.if_(
+            several,
+            lambda: [self._together(fn, a, b, out, limit)],
+            lambda: [self._sorted(fn, f"{alone}, i64 -1, ptr null")],
+            ["i1"],
+        )[0]
+
+    def _sorted(self, fn: FunctionWriter, words: str) -> Value:
+        params = [("ptr", "a", ""), ("ptr", "b", ""), ("ptr", "out", ""), ("i64", "begin", "")]
+        params += [(kind, n, "") for kind, n in (("i64", "end"), ("i64", "state"), ("i64", "count"),
+                                                 ("i64", "most"), ("ptr", "shared"))]  # fmt: skip
         name = self.module.once("quicksort", params, "i1", self._segments, "noinline nounwind")
-        return fn.fresh(f"call i1 @{name}(ptr {a}, ptr {b}, ptr {out}, i64 %n, i64 %count)")
+        return fn.fresh(f"call i1 @{name}({words})")
+
+    def _together(self, fn: FunctionWriter, a: Value, b: Value, out: Value, limit: Value) -> Value:
+        """Divide the row, and share what comes of it."""
+        shared = fn.slot("i64", len(HEAD) + 3 * PARTS)
+        for kind, name, value in (("ptr", "a", a), ("ptr", "b", b), ("ptr", "out", out),
+                                  ("i64", "count", "%count"), ("i64", "failed", "0"),
+                                  ("i64", "parts", "0")):  # fmt: skip
+            fn.raw(f"store {kind} {value}, ptr {_word(fn, shared, HEAD.index(name))}")
+        most = fn.fresh(f"udiv i64 %n, {EACH}")
+        row = f"ptr {a}, ptr {b}, ptr {out}, i64 0, i64 %n, i64 0, i64 %count"
+        divided = self._sorted(fn, f"{row}, i64 {most}, ptr {shared}")
+        parts = fn.fresh(f"load i64, ptr {_word(fn, shared, HEAD.index('parts'))}")
+        params = [("ptr", "context", ""), ("i64", "begin", ""), ("i64", "end", ""),
+                  ("i64", "worker", "")]  # fmt: skip
+        body = self.module.once("parts", params, "void", self._parts, "noinline nounwind")
+        fn.raw(f"call void %run(ptr %team, ptr @{body}, ptr {shared}, i64 {parts}, i64 1, "
+               f"i64 {limit})")  # fmt: skip
+        failed = fn.fresh(f"load i64, ptr {_word(fn, shared, HEAD.index('failed'))}")
+        return fn.fresh(f"and i1 {divided}, {fn.fresh(f'icmp eq i64 {failed}, 0')}")
+
+    def _parts(self, fn: FunctionWriter) -> None:
+        """The segments number begin to end, for the thread team."""
+
+        def word(k: int | Value, kind: str = "i64") -> Value:
+            return fn.fresh(f"load {kind}, ptr {_word(fn, '%context', k)}")
+
+        rooms = ", ".join(f"ptr {word(k, 'ptr')}" for k in range(3))
+        count = word(HEAD.index("count"))
+
+        def part(t: Value, _: list[Value]) -> list[Value]:
+            first = fn.fresh(f"add i64 {fn.fresh(f'mul i64 {t}, 3')}, {len(HEAD)}")
+            places = [first, *(fn.fresh(f"add i64 {first}, {k}") for k in (1, 2))]
+            lo, hi, state = map(word, places)
+            words = f"{rooms}, i64 {lo}, i64 {hi}, i64 {state}, i64 {count}, i64 -1, ptr null"
+            wrong = fn.fresh(f"xor i1 {self._sorted(fn, words)}, true")
+            failed = _word(fn, "%context", HEAD.index("failed"))
+            fn.if_(wrong, lambda: fn.raw(f"store i64 1, ptr {failed}"))
+            return []
+
+        fn.loop("%begin", "%end", 1, [], part)
 
     def _segments(self, fn: FunctionWriter) -> None:
-        """The segments that wait lie on a stack: begin, end, 2 depth + room."""
+        """The segments that wait lie on a stack: begin, end, 2 depth + room. Those of at most
+        ``most`` words are noted in ``shared`` instead, as long as there is room."""
         stack, v = fn.slot("i64", 3 * (DEPTH + 4)), Vectors(fn, self.bits, self.lanes)
 
         def put(top: Value, *words: Value) -> Value:
@@ -173,19 +240,38 @@ class VectorSort:
             wanted = fn.fresh(f"sub i64 %count, {lo}")
 
             def leaf() -> list[Value]:
-                self.small(fn, v.at(source, lo), self._place(v, lo), size, wanted)
+                # another thread may have sorted what follows
+                own = fn.call("i64", "llvm.smin.i64", [("i64", wanted), ("i64", size)])
+                self.small(fn, v.at(source, lo), self._place(v, lo), size, own)
                 return [top]
 
             def divide() -> list[Value]:
                 return self._divide(v, (lo, hi, state, top, size, wanted), source, target, put)
 
-            def some() -> list[Value]:
+            def here() -> list[Value]:
                 small = fn.fresh(f"icmp sle i64 {size}, {self.base}")
                 return fn.if_(small, leaf, divide, ["i64"])
 
+            def shared() -> list[Value]:
+                parts = _word(fn, "%shared", HEAD.index("parts"))
+                held = fn.fresh(f"load i64, ptr {parts}")
+
+                def note() -> list[Value]:
+                    first = fn.fresh(f"add i64 {fn.fresh(f'mul i64 {held}, 3')}, {len(HEAD)}")
+                    for k, word in enumerate((lo, hi, state)):
+                        at = fn.fresh(f"add i64 {first}, {k}")
+                        fn.raw(f"store i64 {word}, ptr {_word(fn, '%shared', at)}")
+                    fn.raw(f"store i64 {fn.fresh(f'add i64 {held}, 1')}, ptr {parts}")
+                    return [top]
+
+                return fn.if_(fn.fresh(f"icmp slt i64 {held}, {PARTS}"), note, here, ["i64"])
+
+            def some() -> list[Value]:
+                return fn.if_(fn.fresh(f"icmp sle i64 {size}, %most"), shared, here, ["i64"])
+
             return fn.if_(fn.fresh(f"icmp sgt i64 {wanted}, 0"), some, lambda: [top], ["i64"])
 
-        (left,) = fn.while_([("i64", put("0", "0", "%n", "0"))], waits, segment)
+        (left,) = fn.while_([("i64", put("0", "%begin", "%end", "%state"))], waits, segment)
         fn.ret("i1", fn.fresh(f"icmp eq i64 {left}, 0"))
 
     def _place(self, v: Vectors, index: Value) -> Value:

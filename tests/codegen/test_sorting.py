@@ -72,18 +72,42 @@ def loaded(module: str) -> Any:
     return load_code(llvm.compile_object(module), ("kernel",))
 
 
-def run(module: str, x: np.ndarray, count: int, out: np.ndarray) -> np.ndarray:
+Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p, *[ctypes.c_int64] * 3)
+shared_parts: list[int] = []
+
+
+def _run(_: int, body: int, context: int, count: int, grain: int, limit: int) -> None:
+    """What the thread team does, in one thread and any order."""
+    shared_parts.append(count)
+    for k in np.random.default_rng(count).permutation(count):
+        Body(body)(context, int(k), int(k) + 1, 0)
+
+
+RUN = ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * 3, *[ctypes.c_int64] * 3)(_run)
+THREE = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(lambda _: 3)
+
+
+def run(module: str, x: np.ndarray, count: int, out: np.ndarray, many: int = 1 << 60) -> np.ndarray:
     """The rows of x sorted by a module."""
     rows, n = x.shape
     code = loaded(module)
     rooms = [np.empty(n, "int64") for _ in range(4)]
     words = [ctypes.c_void_p(a.ctypes.data) for a in (x, *rooms, out)]
-    types = [ctypes.c_void_p] * 6 + [ctypes.c_int64] * 3
-    ctypes.CFUNCTYPE(None, *types)(code.address("kernel"))(*words, rows, n, count)
+    types = [ctypes.c_void_p] * 6 + [ctypes.c_int64] * 3 + [ctypes.c_void_p] * 3 + [ctypes.c_int64]
+    team = [ctypes.cast(f, ctypes.c_void_p) for f in (RUN, THREE)]
+    kernel = ctypes.CFUNCTYPE(None, *types)(code.address("kernel"))
+    kernel(*words, rows, n, count, *team, None, many)
     return out
 
 
-def check(module: str, dtype: str, positions: bool, descending: bool, sizes: list[int]) -> None:
+def check(
+    module: str,
+    dtype: str,
+    positions: bool,
+    descending: bool,
+    sizes: list[int],
+    many: int = 1 << 60,
+) -> None:
     for n in sizes:
         x = np.stack([row for row in samples(dtype, n)])
         for count in sorted({n, min(n, 5)}):
@@ -91,7 +115,7 @@ def check(module: str, dtype: str, positions: bool, descending: bool, sizes: lis
             if descending:
                 order = n - 1 - np.argsort(x[:, ::-1], -1, kind="stable")[:, ::-1]
             out = np.empty((len(x), count), "int64" if positions else dtype)
-            found = run(module, x, count, out)
+            found = run(module, x, count, out, many)
             wanted = order if positions else np.take_along_axis(x, order, -1)
             np.testing.assert_array_equal(found, wanted[:, :count], f"{n} {count}")
             if not positions and dtypes.is_float(dtype) and not descending and count == n:
@@ -108,6 +132,17 @@ def test_modules_sort(dtype: str, bits: int, features: frozenset[str]) -> None:
         check(module, dtype, positions, descending, SIZES)
 
 
+@pytest.mark.skipif(len(TABLES) < 3, reason="quicksort needs AVX-512")
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64"])
+def test_long_rows_are_shared(dtype: str) -> None:
+    for positions, descending in ((False, False), (True, False), (False, True)):
+        module = sort_llvm.module_text(dtype, positions, descending, *TABLES[-1])
+        shared_parts.clear()
+        check(module, dtype, positions, descending, [300, 3001, 20011], many=0)
+        quick = dtype == "float32" or not positions
+        assert (max(shared_parts, default=0) > 4) == quick
+
+
 @pytest.mark.parametrize("dtype", ["float32", "int64"])
 def test_where_quicksort_gives_up(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sort_quick_llvm, "DEPTH", 1)
@@ -115,3 +150,4 @@ def test_where_quicksort_gives_up(dtype: str, monkeypatch: pytest.MonkeyPatch) -
         build = sort_llvm.module_text.__wrapped__
         module = build(dtype, positions, False, *TABLES[-1])
         check(module, dtype, positions, False, [1000, 3001])
+        check(module, dtype, positions, False, [3001], many=0)
