@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-
 REST = 0.12  # seconds; threads of OpenBLAS spin for about 0.1
 
 

@@ -103,7 +103,7 @@ def view(subject: Any, path: Any = None, **options: Any) -> Any:
     kernels, loops, LLVM IR, machine code and memory, linked both ways. Returns its path.
 
     Without a ``path`` the page goes to a temporary file that a browser opens. The options are those
-    of `drawing/notebook.py`: ``sizes``, ``until`` and ``profile``.
+    of `drawing/notebook.py`: ``sizes``, ``until``, ``profile`` and ``target``.
     """
     return _drawing().view(subject, path, **options)
 

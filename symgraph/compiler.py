@@ -74,7 +74,8 @@ def compile(
     ``givens``: variables to replace by others before compiling; ``mode``: "run" (native code),
     "debug" (every rewrite, kernel and result is checked against the interpreter at every call),
     "nan" (native code; a result with NaN or infinities raises NonFiniteError, which names where
-    they began), "interpret" (NumPy); ``exclude``: passes and rules to leave out, by name: a rule's
+    they began), "interpret" (NumPy); ``target``: "cpu", or "cuda" or "cuda:sm_90" for an NVIDIA GPU
+    (docs/cuda.md); ``exclude``: passes and rules to leave out, by name: a rule's
     name is its equation (`symgraph explain --rules` lists all); ``profile``: count in the attribute
     ``profile`` where the time of calls goes (mode "run" only; default: the setting of that name).
 
@@ -87,7 +88,7 @@ def compile(
     array(14.)
     """
     if target != "cpu":
-        raise TargetError(f"unknown target {target!r}", hint='this build compiles for target="cpu"')
+        _check_target(target, mode, profile)
     if not isinstance(name, str):
         raise ArgumentError(f"the name of a function is text, not {name!r:.60}")
     if mode not in MODES:
@@ -101,10 +102,20 @@ def compile(
     counted = mode == "run" and (config.get("profile") if profile is None else profile)
     options = {
         "mode": mode, **({"exclude": _excluded(exclude)} if exclude else {}),
-        **({"profile": True} if counted else {}),
+        **({"target": target} if target != "cpu" else {"profile": True} if counted else {}),
     }  # fmt: skip
     d = define(inputs, outputs, updates, givens, name, on_unused_input, options)
     return build_function(d)
+
+
+def _check_target(target: Any, mode: str, profile: bool | None) -> None:
+    """Refuse what is no target, and what only the CPU's has."""
+    if not isinstance(target, str) or target.partition(":")[0] != "cuda":
+        hint = "targets are cpu, cuda and cuda:sm_90"
+        raise TargetError(f"unknown target {target!r}", hint=hint)
+    if mode != "run" or profile:
+        what = f"mode={mode!r}" if mode != "run" else "a profile"
+        raise ArgumentError(f'only target="cpu" has {what}')
 
 
 def _excluded(names: Sequence[str]) -> tuple[str, ...]:
@@ -160,6 +171,8 @@ def _profiling() -> Any:
 
 def _checked(d: Definition) -> Any:
     """A native function, in debug mode with the checks of what the compiler did."""
+    if "target" in d.options:
+        return importlib.import_module("symgraph.cuda.function").CudaFunction(d)
     function = native_function(d)
     if d.options["mode"] != "debug":
         return function

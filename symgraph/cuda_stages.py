@@ -10,7 +10,7 @@ What comes out is a :class:`DeviceProgram`. Nothing here needs a GPU.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from symgraph import config
@@ -84,8 +84,10 @@ def scheduled(d: Definition, optimized: Graph) -> Program:
 
 
 @uncollected()
-def emit(program: Program, arch: Architecture) -> DeviceProgram:
-    """The kernels of a scheduled program as LLVM IR and PTX.
+def emit(
+    program: Program, arch: Architecture, translate: Callable[[str, Architecture], str] = ptx
+) -> DeviceProgram:
+    """The kernels of a scheduled program as LLVM IR and, by ``translate``, PTX.
 
     Raises TargetError where this llvmlite cannot write PTX.
     """
@@ -98,7 +100,7 @@ def emit(program: Program, arch: Architecture) -> DeviceProgram:
         straight = kernel.name in aligned
         text = kernel_text(kernel, kernel.name in apart, straight)
         made[kernel.name] = DeviceKernel(
-            kernel.name, text, ptx(text, arch), found.blocks, found.threads, kernel.params,
+            kernel.name, text, translate(text, arch), found.blocks, found.threads, kernel.params,
             kernel.sizes, straight,
         )  # fmt: skip
     return DeviceProgram(arch, program, made)

@@ -9,6 +9,7 @@ A warm start finds its artefact in the disk cache and never loads this module.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from symgraph import config
@@ -23,7 +24,7 @@ from symgraph.ir.hashing import inner_graphs, large_constants
 from symgraph.ir.types import SizeCheck
 from symgraph.loops.cost import program_cost
 from symgraph.loops.legalize import legalize
-from symgraph.loops.program import Branch, Loop, Program, Run
+from symgraph.loops.program import Branch, Failure, Loop, Program, Run
 from symgraph.lower.build import Builder, context
 from symgraph.lower.epilogues import join_epilogues
 from symgraph.lower.parallel import share_out
@@ -123,6 +124,12 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
         programs.callbacks,
         [places.row(r) for r in profile.rows] if profile and places else None,
     )
+
+
+def failure_records(graph: Graph, failures: Sequence[Failure]) -> list[dict[str, Any]]:
+    """What a function keeps of failures: their words and the user's node by its path."""
+    places = _Places(graph)
+    return [places.record(f) for f in failures]
 
 
 def _kernel_origins(program: Program) -> dict[str, tuple[Any, ...]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from keras.src.backend import config
 
-from keras_symgraph.src import core, ops, random, rnn, tensor
+from keras_symgraph.src import core, messages, operators, ops, random, rnn, tensor
 from keras_symgraph.src.core import (
     IS_THREAD_SAFE,
     SUPPORTS_COMPLEX_DTYPES,
@@ -34,7 +34,8 @@ from keras_symgraph.src.core import (
 from keras_symgraph.src.ops import image, linalg, math, nn, numpy
 
 distribution_lib = None
-tensor.speak(numpy)
+operators.speak(numpy)
+messages.show_user_lines()
 
 if hasattr(config, "PLUGGABLE_BACKENDS"):
     for _name in core.__all__:

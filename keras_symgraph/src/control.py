@@ -10,14 +10,13 @@ from keras.src import tree
 
 import symgraph as sg
 from keras_symgraph.src.conversion import convert_to_tensor
-from keras_symgraph.src.state import Nest, choose
+from keras_symgraph.src.state import Branch, Carried, Nest, choose, unchanging, with_scope
 from keras_symgraph.src.tensor import (
     Tensor,
     is_tracing,
     known,
     node_of,
     shape_of,
-    tracing,
     wrap,
 )
 from symgraph import Variable
@@ -77,20 +76,38 @@ def _eager_while(cond: Any, body: Any, state: tuple[Any, ...], limit: Any) -> tu
     return state
 
 
+@with_scope
 def _traced_while(cond: Any, body: Any, start: tuple[Any, ...], limit: Any) -> tuple[Any, ...]:
     nest = Nest(start)
+    carried = Carried(lambda: body(*start))
     most = None if limit is None else sg.cast(node_of(limit), "int64")
+    count = 1 + len(nest.nodes)
 
     def go_on(state: tuple[Variable, ...]) -> Variable:
-        wanted = sg.reshape(sg.cast(node_of(cond(*nest.pack(state[1:]))), "bool"), ())
+        asked, _ = carried.step(state[count:], lambda: _asked(cond, nest.pack(state[1:count])))
+        wanted = sg.reshape(sg.cast(node_of(asked), "bool"), ())
         return wanted if most is None else sg.logical_and(wanted, state[0] < most)
 
     def step(state: tuple[Variable, ...]) -> tuple[Variable, ...]:
-        new = Nest(body(*nest.pack(state[1:])))
-        return (state[0] + 1, *_like(new.nodes, nest.nodes))
+        result, changed = carried.step(state[count:], lambda: body(*nest.pack(state[1:count])))
+        new = _like(Nest(result).nodes, nest.nodes)
+        return (state[0] + 1, *new, *_like(changed, carried.nodes))
 
-    end = sg.while_loop(go_on, step, (sg.constant(0, "int64"), *nest.nodes))
-    return tuple(nest.pack(end[1:]))
+    first = (sg.constant(0, "int64"), *nest.nodes, *carried.nodes)
+    end = sg.while_loop(go_on, step, first)
+    carried.leave(end[count:])
+    return tuple(nest.pack(end[1:count]))
+
+
+def _asked(cond: Any, state: Any) -> Any:
+    """The truth of a loop's condition, which may read variables but not change them."""
+    made = Branch(lambda: cond(*state))
+    for v, _ in made.updates.values():
+        raise ValueError(
+            f"the condition of a while_loop changes the variable {v.path!r}: in a compiled "
+            "function only the body of a loop may do so"
+        )
+    return made.result
 
 
 def _like(nodes: Sequence[Variable], models: Sequence[Variable]) -> list[Variable]:
@@ -112,20 +129,32 @@ def fori_loop(lower: Any, upper: Any, body_fun: Callable[[Any, Any], Any], init_
         for i in range(int(first), int(last)):
             val = body_fun(i, val)
         return val
+    return _traced_for(lower if first is None else int(first),
+                       upper if last is None else int(last), body_fun, init_val)  # fmt: skip
+
+
+@with_scope
+def _traced_for(lower: Any, upper: Any, body_fun: Any, init_val: Any) -> Any:
     nest = Nest(init_val)
+    some = wrap(sg.tensor(None, "int32", ()))
+    carried = Carried(lambda: body_fun(some, init_val))
+    count = len(nest.nodes)
 
     def step(i: Variable, state: Any) -> Any:
-        with tracing():
-            new = Nest(body_fun(wrap(sg.cast(i, "int32")), nest.pack(state)))
-        return _like(new.nodes, nest.nodes)
+        result, changed = carried.step(
+            state[count:], lambda: body_fun(wrap(sg.cast(i, "int32")), nest.pack(state[:count]))
+        )
+        return [*_like(Nest(result).nodes, nest.nodes), *_like(changed, carried.nodes)]
 
-    def bound(n: Any, value: Any) -> Any:
-        return sg.cast(node_of(n), "int64") if value is None else int(value)
+    def bound(n: Any) -> Any:
+        return n if isinstance(n, int) else sg.cast(node_of(n), "int64")
 
-    found = sg.fori_loop(bound(lower, first), bound(upper, last), step, nest.nodes)
-    return nest.pack(found)
+    found = sg.fori_loop(bound(lower), bound(upper), step, [*nest.nodes, *carried.nodes])
+    carried.leave(found[count:])
+    return nest.pack(found[:count])
 
 
+@with_scope
 def scan(
     f: Callable[[Any, Any], tuple[Any, Any]],
     init: Any,
@@ -160,28 +189,34 @@ class _Scan:
         self.f, self.rows, self.state, self.reverse = f, rows, state, reverse
         self.ys: Any = None
 
-    def step(self, *given: Variable) -> list[Variable]:
-        count = len(self.rows.nodes)
-        with tracing():
-            carry, y = self.f(self.state.pack(given[count:]), self.rows.pack(given[:count]))
-            new = Nest(carry)
-            self.ys = Nest(y)
-        return [*_like(new.nodes, self.state.nodes), *self.ys.nodes]
+    def call(self, rows: Sequence[Variable], state: Sequence[Variable]) -> Any:
+        return self.f(self.state.pack(state), self.rows.pack(rows))
 
     def run(self, steps: Any) -> tuple[Any, Any]:
         sequences = [sg.flip(v, 0) if self.reverse else v for v in self.rows.nodes]
-        before = len(self.state.nodes)
-        probe = self.step(*(sg.tensor(None, v.dtype, v.shape[1:]) for v in sequences),
-                          *self.state.nodes)  # fmt: skip
-        info = [*self.state.nodes, *([None] * (len(probe) - before))]
-        found = sg.scan(self.step, sequences, info, n_steps=steps) if probe else []
+        start, width = self.state.nodes, len(sequences)
+        some = [sg.tensor(None, v.dtype, v.shape[1:]) for v in sequences]
+        carried = Carried(lambda: self.call(some, start))
+        count = len(start) + len(carried.nodes)
+
+        def step(*given: Variable) -> list[Variable]:
+            state, changing = given[width : width + len(start)], given[width + len(start) :]
+            (carry, y), changed = carried.step(changing, lambda: self.call(given[:width], state))
+            self.ys = Nest(y)
+            new = [*_like(Nest(carry).nodes, start), *_like(changed, carried.nodes)]
+            return [*new, *self.ys.nodes]
+
+        self.ys = Nest(carried.result[1])
+        info = [*start, *carried.nodes, *([None] * len(self.ys.nodes))]
+        found = sg.scan(step, sequences, info, n_steps=steps) if info else []
         outputs = list(found) if isinstance(found, list | tuple) else [found]
         if isinstance(steps, int) and steps == 0:
-            last = self.state.nodes
+            last = [*start, *carried.nodes]
         else:
-            last = [v[-1] for v in outputs[:before]]
-        ys = [sg.flip(v, 0) if self.reverse else v for v in outputs[before:]]
-        return self.state.pack(last), self.ys.pack(ys)
+            last = [v[-1] for v in outputs[:count]]
+        carried.leave(last[len(start) :])
+        ys = [sg.flip(v, 0) if self.reverse else v for v in outputs[count:]]
+        return self.state.pack(last[: len(start)]), self.ys.pack(ys)
 
 
 def map(f: Callable[[Any], Any], xs: Any) -> Any:
@@ -189,6 +224,7 @@ def map(f: Callable[[Any], Any], xs: Any) -> Any:
     return scan(lambda _, x: ((), f(x)), (), xs)[1]
 
 
+@with_scope
 def associative_scan(
     f: Callable[[Any, Any], Any], elems: Any, reverse: bool = False, axis: int = 0
 ) -> Any:
@@ -204,20 +240,25 @@ def associative_scan(
         )
 
     def combined(a: Any, b: Any) -> list[Variable]:
-        with tracing():
-            return Nest(f(nest.pack(a), nest.pack(b))).nodes
+        result = unchanging(
+            lambda: f(nest.pack(a), nest.pack(b)), [*a, *b], "the function of an associative_scan"
+        )
+        return Nest(result).nodes
 
     return nest.pack(sg.associative_scan(combined, list(nest.nodes), reverse=reverse, axis=axis))
 
 
+@with_scope
 def vectorized_map(function: Callable[[Any], Any], elements: Any) -> Any:
     """``function`` of every row of the nest, all at once."""
     rows = Nest(elements)
     made: list[Nest] = []
 
     def of_row(*given: Variable) -> list[Variable]:
-        with tracing():
-            made.append(Nest(function(rows.pack(given))))
+        result = unchanging(
+            lambda: function(rows.pack(given)), given, "the function of a vectorized_map"
+        )
+        made.append(Nest(result))
         return made[-1].nodes
 
     found = sg.vmap(of_row)(*rows.nodes)

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 import symgraph as sg
-from symgraph import Apply, Constant, Input, Op, Variable
+from keras_symgraph.src.modes import is_tracing
+from symgraph import Apply, Constant, Input, Op, Shared, Variable
 
+_sizes = sg.ir.made_sizes  # which nodes make the sizes that depend on data
 Known = Callable[[Variable], "np.ndarray | None"]
 _NARROW = ("float16", "bfloat16")
 
@@ -37,7 +39,7 @@ def evaluate(wanted: Sequence[Variable], known: Known) -> dict[Variable, np.ndar
     memory: dict[Variable, np.ndarray] = {}
     order = _order(wanted, known, memory)
     with np.errstate(all="ignore"):
-        if any(node.op.makes for node in order):
+        if any(_is_sized_by_data(node) for node in order):
             _by_compiler(wanted, memory)
         elif not _repeated(order, wanted, memory):
             for node in order:
@@ -121,7 +123,30 @@ def _leaf(v: Variable) -> np.ndarray:
         return v.data
     if isinstance(v, Input) and v.default is not None:
         return v.default  # type: ignore[no-any-return]
+    if isinstance(v, Shared) and not is_tracing():
+        return v.get_value()
     raise Unknown(v)
+
+
+def _makers(node: Apply) -> list[Apply]:
+    """The nodes that make the sizes of which the parameters of a node speak.
+
+    Raises Unknown where one is a size of an input that has no value.
+    """
+    if not _sizes.exist() and not is_tracing():
+        return []
+    own = getattr(node.op, node.op.makes) if node.op.makes else None
+    if any(n.maker is None for n in _sizes.names(node.op._values) if n is not own):
+        raise Unknown(node.outputs[0])
+    return _sizes.needs(node)
+
+
+def _is_sized_by_data(node: Apply) -> bool:
+    return bool(
+        node.op.makes
+        or any(type(n) is not int for v in node.outputs for n in v.shape)
+        or (_sizes.exist() and _sizes.needs(node))
+    )
 
 
 def _order(
@@ -131,6 +156,15 @@ def _order(
     order: list[Apply] = []
     done: set[Apply] = set()
     stack: list[Any] = list(reversed(wanted))
+
+    def visit(node: Apply) -> None:
+        if node not in done:
+            done.add(node)
+            stack.append(node)
+            stack.extend(reversed(node.inputs))
+            for maker in _makers(node):  # the compiler wants the node even where its value is known
+                visit(maker)
+
     while stack:
         top = stack.pop()
         if isinstance(top, Apply):
@@ -143,10 +177,8 @@ def _order(
             value = _leaf(top)
         if value is not None:
             memory[top] = value
-        elif top.owner not in done:
-            done.add(top.owner)
-            stack.append(top.owner)
-            stack.extend(reversed(top.owner.inputs))
+        else:
+            visit(top.owner)
     return order
 
 

@@ -101,7 +101,9 @@ def dropout(inputs: Any, rate: float, noise_shape: Any = None, seed: Any = None)
     if noise_shape is not None:
         pairs = zip(noise_shape, shape, strict=True)
         shape = tuple(n if m is None else size(m) for m, n in pairs)
-    kept = sg.random.bernoulli(_key(seed), keep, shape)
+    # one comparison of raw bits: half the time of a uniform number, and as exact as 32 bits are
+    limit = min(round(keep * 2**32), 2**32 - 1)
+    kept = sg.less(sg.random.bits(_key(seed), shape), sg.constant(limit, "uint32"))
     return wrap(sg.where(kept, node / keep, 0.0).astype(node.dtype))
 
 

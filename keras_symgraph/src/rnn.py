@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
 from keras.src import tree
-from keras.src.backend.common import stateless_scope
 
 import symgraph as sg
 from keras_symgraph.src.control import scan
@@ -59,9 +57,7 @@ def _scanned(step: Any, states: Any, rows: Any) -> tuple[Any, Any]:
     graph that is computed once is not worth a loop that has to be compiled."""
     count = node_of(tree.flatten(rows)[0]).shape[0]
     if is_tracing() or not isinstance(count, int) or not count:
-        nested = stateless_scope.in_stateless_scope()
-        with contextlib.nullcontext() if nested else stateless_scope.StatelessScope():
-            return scan(step, states, rows)
+        return scan(step, states, rows)
     made = []
     for t in range(count):
         states, output = step(states, tree.map_structure(lambda x, t=t: wrap(node_of(x)[t]), rows))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from keras.src import tree
+from keras.src.backend.common import global_state
 from keras.src.backend.common.dtypes import result_type
 from keras.src.backend.common.stateless_scope import StatelessScope, get_stateless_scope
 
 import symgraph as sg
-from keras_symgraph.src.tensor import Tensor, node_of, tracing, wrap
+from keras_symgraph.src.tensor import Tensor, is_tracing, node_of, tracing, wrap
 from symgraph import Variable
 
 
@@ -32,6 +34,40 @@ class Collecting(StatelessScope):  # type: ignore[misc]
         if found is None and (found := variable._value) is not None:
             self.state_mapping[id(variable)] = found
         return found
+
+
+class Lending(Collecting):
+    """The scope of a loop outside of all others: variables that it does not change are read as they
+    are everywhere outside of traced functions, so that tensors made of them have values, keep
+    them, and have derivatives."""
+
+    def get_current_value(self, variable: Any) -> Any:
+        """The value of a variable here; None for one that has no value yet."""
+        if id(variable) not in self.state_mapping and variable.shared is not None:
+            self.state_mapping[id(variable)] = variable.lent()
+        return super().get_current_value(variable)
+
+
+def with_scope(loop: Callable[..., Any]) -> Callable[..., Any]:
+    """A loop that finds a scope which knows the variables that its body changes: the one around it,
+    or one of its own, after which the variables are assigned."""
+
+    @functools.wraps(loop)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        if get_stateless_scope() is not None:
+            return loop(*args, **kwargs)
+        for _ in range(2):  # once more if the body made variables, which have their values now
+            scope = Collecting() if is_tracing() else Lending()
+            with scope:
+                result = loop(*args, **kwargs)
+                complete = not global_state.get_global_attribute("uninitialized_variables")
+            if complete:
+                break
+        for v in scope.changed.values():
+            v.assign(scope.state_mapping[id(v)])
+        return result
+
+    return call
 
 
 class Branch:
@@ -76,7 +112,7 @@ def choose(
     places = [k for k in range(len(flat[0])) if not all(f[k] is None for f in flat)]
     rows: list[list[Variable]] = []
     for b, f in zip(made, flat, strict=True):
-        new = [b.updates[k][1] if k in b.updates else v.value for k, v in changed.items()]
+        new = [b.updates[k][1] if k in b.updates else _present(v) for k, v in changed.items()]
         rows.append([node_of(x) for x in (*(f[k] for k in places), *new)])
     columns = [_common(list(column)) for column in zip(*rows, strict=True)]
     found = select([list(row) for row in zip(*columns, strict=True)]) if columns else []
@@ -87,6 +123,71 @@ def choose(
     for v, node in zip(changed.values(), found[len(places) :], strict=True):
         scope.add_update((v, wrap(node)))
     return tree.pack_sequence_as(made[0].result, results)
+
+
+class Carried:
+    """The variables that the body of a loop changes: they go round with the state of the loop.
+
+    ``body`` is traced once to see which they are; `result` is what it returned.
+    """
+
+    def __init__(self, body: Callable[[], Any]) -> None:
+        with tracing():
+            made = Branch(body)
+            self.result = made.result
+            self.variables = [v for v, _ in made.updates.values()]
+            self.nodes = [node_of(_present(v)) for v in self.variables]
+
+    def step(self, nodes: Sequence[Variable], body: Callable[[], Any]) -> tuple[Any, list[Any]]:
+        """What the body returns where the variables have these values, and their next values."""
+
+        def with_values() -> Any:
+            scope = get_stateless_scope()
+            for v, node in zip(self.variables, nodes, strict=True):
+                scope.state_mapping[id(v)] = wrap(node)
+            return body()
+
+        with tracing():
+            made = Branch(with_values)
+        ids = [id(v) for v in self.variables]
+        if extra := [v.path for k, (v, _) in made.updates.items() if k not in ids]:
+            raise ValueError(f"the body of a loop changes other variables each time: {extra}")
+        new = [
+            made.updates[k][1] if k in made.updates else n for k, n in zip(ids, nodes, strict=True)
+        ]
+        return made.result, [node_of(x) for x in new]
+
+    def leave(self, nodes: Sequence[Variable]) -> None:
+        """After the loop the variables have these values."""
+        scope = get_stateless_scope()
+        for v, node in zip(self.variables, nodes, strict=True):
+            scope.add_update((v, wrap(node)))
+
+
+def _present(variable: Any) -> Any:
+    """The value of a variable in the present scope, in its own dtype."""
+    value = get_stateless_scope().get_current_value(variable)
+    value = variable._value if value is None else value
+    return variable.value if value is None else value  # not initialized: what it will be
+
+
+def unchanging(body: Callable[[], Any], given: Sequence[Variable], what: str) -> Any:
+    """What a body returns that runs many times at once. Changes of variables that are the same each
+    time count once, those made of the tensors `given` have no meaning: raises ValueError."""
+    with tracing():
+        made = Branch(body)
+    inside = set(given)
+    scope = get_stateless_scope()
+    for v, new in made.updates.values():
+        node = node_of(new)
+        if not inside.isdisjoint([node, *sg.ancestors([node])]):
+            raise ValueError(
+                f"{what} changes the variable {v.path!r} by what it is called with, which happens "
+                "many times at once. Return the new value, and assign it afterwards; or use "
+                "`keras.ops.scan`."
+            )
+        scope.add_update((v, new))
+    return made.result
 
 
 def _common(nodes: list[Variable]) -> list[Variable]:

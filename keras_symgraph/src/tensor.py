@@ -23,16 +23,14 @@ What an op needs to know:
 Thus an op is ``def tanh(x): return wrap(sg.tanh(node_of(x)))``.
 
 ``shape`` has None where a size is not known before a function runs, `shape_of` (Keras'
-``ops.shape``) has 0-d int32 Tensors there. Operators are the functions of Keras' `ops.numpy`, which
-`speak` registers. Hashing is by identity, ``==`` compares elements.
+``ops.shape``) has 0-d int32 Tensors there. Operators stand in `operators.py`.
+Hashing is by identity, ``==`` compares elements.
 """
 
 from __future__ import annotations
 
-import threading
 import weakref
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -44,61 +42,11 @@ from keras.src.backend.common.variables import standardize_dtype
 
 import symgraph as sg
 from keras_symgraph.src.evaluation import Unknown, evaluate
+from keras_symgraph.src.modes import TracingError, is_tracing, recording, state, tracing
+from keras_symgraph.src.operators import Operators
 from symgraph import Apply, Constant, Input, TensorType, Variable
 
 Shape = tuple["int | None", ...]
-
-
-class TracingError(TypeError, ValueError):
-    """The value of a tensor is asked for which has none while a function is traced.
-
-    A function that is compiled is run once with tensors that stand for any value. Python's ``if``,
-    ``while``, ``int()`` and NumPy's functions need a value: use ``keras.ops.cond``, ``where``,
-    ``while_loop`` and ``keras.ops`` in their place, or ``model.compile(..., run_eagerly=True)``.
-    """
-
-
-class _State(threading.local):
-    """What this thread does with tensors at present."""
-
-    tracing = 0
-    recording = 0
-
-
-_state = _State()
-
-
-@contextmanager
-def tracing() -> Iterator[None]:
-    """Meanwhile graphs are made of inputs without values."""
-    _state.tracing += 1
-    try:
-        yield
-    finally:
-        _state.tracing -= 1
-
-
-def is_tracing() -> bool:
-    """Whether this thread is tracing a function."""
-    return _state.tracing > 0
-
-
-@contextmanager
-def recording() -> Iterator[None]:
-    """Meanwhile tensors keep their graphs when they get values, so that they have derivatives."""
-    _state.recording += 1
-    try:
-        yield
-    finally:
-        _state.recording -= 1
-
-
-_language: dict[str, Callable[..., Any]] = {}
-
-
-def speak(module: Any) -> None:
-    """Let the operators of tensors be the functions of this module."""
-    _language.update({k: f for k, f in vars(module).items() if callable(f)})
 
 
 # The latest tensor of each node: what is computed on the way to another value is kept for them.
@@ -110,33 +58,7 @@ def _known_node(v: Variable) -> np.ndarray | None:
     return None if tensor is None else tensor._array
 
 
-def _binary(name: str) -> tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]:
-    def left(self: Any, other: Any) -> Any:
-        return NotImplemented if isinstance(other, KerasTensor) else _language[name](self, other)
-
-    def right(self: Any, other: Any) -> Any:
-        return NotImplemented if isinstance(other, KerasTensor) else _language[name](other, self)
-
-    return left, right
-
-
-def _method(name: str) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **kwargs: Any) -> Any:
-        return _language[name](self, *args, **kwargs)
-
-    method.__name__ = name
-    method.__doc__ = f"`keras.ops.{name}` of this tensor."
-    return method
-
-
-_UFUNCS = {
-    "add", "subtract", "multiply", "divide", "true_divide", "floor_divide", "mod", "power",
-    "matmul", "less", "less_equal", "greater", "greater_equal", "equal", "not_equal",
-    "bitwise_and", "bitwise_or", "bitwise_xor", "left_shift", "right_shift",
-}  # fmt: skip
-
-
-class Tensor:
+class Tensor(Operators):
     """A tensor of this backend; see the module."""
 
     __slots__ = ("__dict__", "__weakref__", "_array", "_node")
@@ -177,7 +99,7 @@ class Tensor:
         sizes = self._node.shape
         for n in sizes:
             if type(n) is not int:
-                if not _state.tracing:
+                if not state.tracing:
                     return self._value().shape
                 return tuple(n if type(n) is int else None for n in sizes)
         return sizes  # type: ignore[return-value]
@@ -193,59 +115,9 @@ class Tensor:
         shape = self.shape
         return None if None in shape else int(np.prod(shape, dtype=np.int64))  # type: ignore[arg-type]
 
-    __add__, __radd__ = _binary("add")
-    __sub__, __rsub__ = _binary("subtract")
-    __mul__, __rmul__ = _binary("multiply")
-    __truediv__, __rtruediv__ = _binary("true_divide")
-    __floordiv__, __rfloordiv__ = _binary("floor_divide")
-    __mod__, __rmod__ = _binary("mod")
-    __pow__, __rpow__ = _binary("power")
-    __matmul__, __rmatmul__ = _binary("matmul")
-    __and__, __rand__ = _binary("bitwise_and")
-    __or__, __ror__ = _binary("bitwise_or")
-    __xor__, __rxor__ = _binary("bitwise_xor")
-    __lshift__, __rlshift__ = _binary("left_shift")
-    __rshift__, __rrshift__ = _binary("right_shift")
-    __lt__, __gt__ = _binary("less")[0], _binary("greater")[0]
-    __le__, __ge__ = _binary("less_equal")[0], _binary("greater_equal")[0]
-    __eq__ = _binary("equal")[0]  # type: ignore[assignment]
-    __ne__ = _binary("not_equal")[0]  # type: ignore[assignment]
-    __hash__ = object.__hash__
-    __neg__, __abs__ = _method("negative"), _method("absolute")
-    __round__ = _method("round")
-    sum, mean, prod, std, var = map(_method, ("sum", "mean", "prod", "std", "var"))
-    max, min, argmax, argmin = map(_method, ("max", "min", "argmax", "argmin"))
-    all, any, squeeze, cumsum = map(_method, ("all", "any", "squeeze", "cumsum"))
-    swapaxes, round, clip, ravel = map(_method, ("swapaxes", "round", "clip", "ravel"))
-
-    def __pos__(self) -> Tensor:
-        return self
-
-    def __invert__(self) -> Any:
-        return _language["logical_not" if self.dtype == "bool" else "bitwise_not"](self)
-
     def astype(self, dtype: Any) -> Tensor:
         """`keras.ops.cast`."""
         return wrap(node_of(self, standardize_dtype(dtype)))  # type: ignore[no-any-return]
-
-    def reshape(self, *shape: Any) -> Any:
-        """`keras.ops.reshape`; sizes may be given one by one."""
-        one = len(shape) == 1 and not isinstance(shape[0], int)
-        return _language["reshape"](self, shape[0] if one else shape)
-
-    def flatten(self) -> Any:
-        """All elements along one axis."""
-        return _language["reshape"](self, (-1,))
-
-    def transpose(self, *axes: Any) -> Any:
-        """`keras.ops.transpose`; axes may be given one by one."""
-        order = axes[0] if len(axes) == 1 and not isinstance(axes[0], int) else axes or None
-        return _language["transpose"](self, axes=order)
-
-    @property
-    def T(self) -> Any:
-        """All axes reversed."""
-        return _language["transpose"](self)
 
     def __getitem__(self, index: Any) -> Tensor:
         return wrap(self.node[_index(index)])  # type: ignore[no-any-return]
@@ -275,49 +147,16 @@ class Tensor:
             return np.array(value, dtype)
         return value if dtype is None else np.asarray(value, dtype)
 
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        name = ufunc.__name__
-        if method == "__call__" and not options and name in _UFUNCS:
-            return _language[name](*inputs)
-        arrays = [np.asarray(x) if isinstance(x, Tensor) else x for x in inputs]
-        return getattr(ufunc, method)(*arrays, **options)
-
-    def numpy(self) -> np.ndarray:
-        """The value, as an array of the caller's own."""
-        return np.array(value_of(self))
-
-    def item(self, *index: int) -> Any:
-        """One element as a number of Python."""
-        return value_of(self).item(*index)
-
-    def tolist(self) -> Any:
-        """The elements as nested lists."""
-        return value_of(self).tolist()
-
-    def __bool__(self) -> bool:
-        return bool(value_of(self))
-
-    def __int__(self) -> int:
-        return int(value_of(self))
-
-    def __float__(self) -> float:
-        return float(value_of(self))
-
-    def __complex__(self) -> complex:
-        return complex(value_of(self))
-
-    def __index__(self) -> int:
-        return value_of(self).__index__()
-
     def __format__(self, spec: str) -> str:
         return format(self.item(), spec) if spec and self.ndim == 0 else format(str(self), spec)
 
     def __repr__(self) -> str:
         value = known(self)
-        what = f"shape={self.shape}, dtype={self.dtype}"
-        if value is None:
-            return f"<Tensor {what}, {self.node.label()}>"
-        return f"<Tensor {what}, value={np.array2string(value, separator=', ')}>"
+        if value is None:  # nor is its shape to be asked for, unless something is being traced
+            shape = tuple(n if type(n) is int else None for n in self.node.shape)
+            return f"<Tensor shape={shape}, dtype={self.dtype}, {self.node.label()}>"
+        text = np.array2string(value, separator=", ")
+        return f"<Tensor shape={value.shape}, dtype={self.dtype}, value={text}>"
 
     def __reduce__(self) -> Any:
         return of_array, (self.numpy(),)
@@ -347,7 +186,7 @@ def wrap(node: Any) -> Any:
     if isinstance(node, Variable):
         tensor = Tensor(node)
         _latest[node] = tensor
-        if not _state.tracing and not all(type(n) is int for n in node.shape):
+        if not state.tracing and not all(type(n) is int for n in node.shape):
             tensor._value()  # a size that depends on data: sizes of eager tensors are known
             tensor._node = None
         return tensor
@@ -456,7 +295,7 @@ def _settle(self: Tensor, array: np.ndarray) -> None:
         own = array if array.flags.owndata and array.flags.c_contiguous else array.copy()
         own.flags.writeable = False
         self._array = own
-        if not _state.recording and not isinstance(self._node, Constant):
+        if not state.recording and not isinstance(self._node, Constant):
             self._node = None
 
 
@@ -477,7 +316,7 @@ def _tracing_error(node: Variable, what: str, missing: Variable | None = None) -
 
 def shape_of(x: Any) -> tuple[Any, ...]:
     """The sizes: integers, and 0-d int32 Tensors where one is not known before a function runs."""
-    if isinstance(x, Tensor) and x._array is None and _state.tracing:
+    if isinstance(x, Tensor) and x._array is None and state.tracing:
         sizes = x.node.shape
         return tuple(
             n if type(n) is int else wrap(sg.cast(sg.as_variable(n), "int32")) for n in sizes
@@ -508,5 +347,5 @@ def _bound(n: Any) -> Any:
 
 __all__ = [
     "Apply", "Tensor", "TracingError", "is_tracing", "known", "leaf", "materialize", "node_of",
-    "of_array", "recording", "shape_of", "speak", "tracing", "value_of", "wrap",
+    "of_array", "recording", "shape_of", "tracing", "value_of", "wrap",
 ]  # fmt: skip

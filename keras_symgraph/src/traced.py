@@ -27,7 +27,7 @@ from keras_symgraph.src.tensor import (
     wrap,
 )
 from keras_symgraph.src.variable import detach_all
-from symgraph import Input
+from symgraph import Input, Variable
 
 
 class Structure:
@@ -70,6 +70,12 @@ def replaced(nest: Any, tensors: Any) -> Any:
     return next(tensors) if hasattr(nest, "__array__") else nest
 
 
+def frozen(nodes: list[Variable]) -> list[tuple[Variable, Variable]]:
+    """The leaves of a graph that carry values, each with a constant to take its place."""
+    leaves = [v for v in sg.graph_inputs(nodes) if isinstance(v, Input)]
+    return [(v, sg.constant(v.default)) for v in leaves if v.default is not None]
+
+
 class Program:
     """A compiled step: its function, the variables it writes, and the form of what it returns."""
 
@@ -86,14 +92,11 @@ class Program:
         if not self.complete:
             return
         found = [*self.outputs.nodes, *updates.values()]
-        captured = [
-            v for v in sg.graph_inputs(found) if isinstance(v, Input) and v.default is not None
-        ]
         self.function = sg.compile(
             inputs,
             self.outputs.nodes,
             updates=updates,
-            givens=[(v, sg.constant(v.default)) for v in captured],
+            givens=frozen(found),
             on_unused_input="ignore",
             name=name,
         )

@@ -19,6 +19,7 @@ from keras.src.utils.python_utils import pythonify_logs
 
 from keras_symgraph.src.conversion import convert_to_numpy, shape
 from keras_symgraph.src.derivatives import gradients
+from keras_symgraph.src.predictor import with_format
 from keras_symgraph.src.traced import Eager, Traced
 
 _Base: Any = getattr(base, "BaseTrainer", None) or base.Trainer  # its name from 3.16 on, and before
@@ -30,6 +31,12 @@ class Trainer(_Base):  # type: ignore[misc]
     ``train_step(data)``, ``test_step(data)`` and ``predict_step(data)`` may be overridden; they
     change variables as they like and are compiled, unless the model is to run eagerly.
     """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Keras' `Model`, which is made of this class, learns one more format of export."""
+        super().__init_subclass__(**kwargs)
+        if cls.__module__ == "keras.src.models.model" and "export" in vars(cls):
+            cls.export = with_format(vars(cls)["export"])
 
     def __init__(self) -> None:
         super().__init__()
@@ -129,6 +136,20 @@ class Trainer(_Base):  # type: ignore[misc]
 
     # loops ----------------------------------------------------------------------------------------
 
+    def _batches(self, data: Any, size: Any, steps: Any, shuffle: Any = False, **more: Any) -> Any:
+        """The batches of an epoch of (x, y, weights of samples)."""
+        x, y, sample_weight = data
+        return EpochIterator(
+            x=x,
+            y=y,
+            sample_weight=sample_weight,
+            batch_size=size,
+            steps_per_epoch=steps,
+            shuffle=shuffle,
+            steps_per_execution=self.steps_per_execution,
+            **more,
+        )
+
     def _callbacks(self, given: Any, verbose: Any, epochs: int, steps: Any, history: bool) -> Any:
         if isinstance(given, callbacks_module.CallbackList):
             return given
@@ -173,15 +194,12 @@ class Trainer(_Base):  # type: ignore[misc]
             (x, y, sample_weight), validation_data = array_slicing.train_validation_split(
                 (x, y, sample_weight), validation_split=validation_split
             )
-        batches = EpochIterator(
-            x=x,
-            y=y,
-            sample_weight=sample_weight,
-            batch_size=batch_size,
-            steps_per_epoch=steps_per_epoch,
+        batches = self._batches(
+            (x, y, sample_weight),
+            batch_size,
+            steps_per_epoch,
             shuffle=shuffle,
             class_weight=class_weight,
-            steps_per_execution=self.steps_per_execution,
         )
         self._symbolic_build(iterator=batches)
         batches.reset()
@@ -229,14 +247,8 @@ class Trainer(_Base):  # type: ignore[misc]
         """Loss and metrics of the validation data, whose batches are kept for the next epoch."""
         x, y, sample_weight = data_adapter_utils.unpack_x_y_sample_weight(validation_data)
         if getattr(self, "_eval_epoch_iterator", None) is None:
-            self._eval_epoch_iterator = EpochIterator(
-                x=x,
-                y=y,
-                sample_weight=sample_weight,
-                batch_size=options["batch_size"],
-                steps_per_execution=self.steps_per_execution,
-                steps_per_epoch=options["steps"],
-                shuffle=False,
+            self._eval_epoch_iterator = self._batches(
+                (x, y, sample_weight), options["batch_size"], options["steps"]
             )
         logs = self.evaluate(
             x=x,
@@ -266,19 +278,11 @@ class Trainer(_Base):  # type: ignore[misc]
         cached = kwargs.pop("_use_cached_eval_dataset", False)
         if kwargs:
             raise ValueError(f"Arguments not recognized: {kwargs}")
-        batches: Any
-        if cached:
-            batches = self._eval_epoch_iterator
-        else:
-            batches = EpochIterator(
-                x=x,
-                y=y,
-                sample_weight=sample_weight,
-                batch_size=batch_size,
-                steps_per_epoch=steps,
-                shuffle=False,
-                steps_per_execution=self.steps_per_execution,
-            )
+        batches: Any = (
+            self._eval_epoch_iterator
+            if cached
+            else self._batches((x, y, sample_weight), batch_size, steps)
+        )
         self._symbolic_build(iterator=batches)
         batches.reset()
         told = self._callbacks(callbacks, verbose, 1, batches.num_batches, history=False)
@@ -308,13 +312,7 @@ class Trainer(_Base):  # type: ignore[misc]
         callbacks: Any = None,
     ) -> Any:
         """Predictions as arrays; see `keras.Model.predict`."""
-        batches = EpochIterator(
-            x=x,
-            batch_size=batch_size,
-            steps_per_epoch=steps,
-            shuffle=False,
-            steps_per_execution=self.steps_per_execution,
-        )
+        batches = self._batches((x, None, None), batch_size, steps)
         if not all(layer.built for layer in self._flatten_layers()):
             for _, _, data in batches:
                 self._predicted(self._inputs_of(data[0]), training=False)

@@ -36,11 +36,7 @@ class StateVariable(KerasVariable):  # type: ignore[misc]
     def _value(self) -> Any:
         if self.shared is None:
             return None if self._plain is None else Tensor(None, self._plain)
-        if is_tracing():
-            return wrap(self.shared)
-        if self._lent is None:
-            self._lent = leaf(self.shared.get_value(borrow=True))
-        return wrap(self._lent)
+        return wrap(self.shared) if is_tracing() else self.lent()
 
     @_value.setter
     def _value(self, value: Any) -> None:
@@ -64,6 +60,13 @@ class StateVariable(KerasVariable):  # type: ignore[misc]
         else:
             self.detach()
             self.shared.set_value(array)
+
+    def lent(self) -> Tensor:
+        """The present value, which it will keep, as a leaf of graphs that are not compiled."""
+        assert self.shared is not None
+        if self._lent is None:
+            self._lent = leaf(self.shared.get_value(borrow=True))
+        return wrap(self._lent)  # type: ignore[no-any-return]
 
     def detach(self) -> None:
         """Give tensors that were read from the storage, if any are left, a copy of their own."""

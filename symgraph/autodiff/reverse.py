@@ -7,7 +7,7 @@ operand was broadcast (Griewank and Walther, Evaluating Derivatives, 2008, chapt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from symgraph import dtypes
@@ -31,6 +31,7 @@ from symgraph.ops.nests import inexact_parts, with_inexact_parts
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, broadcast_to, is_one
 from symgraph.ops.slicing import zeros
+from symgraph.runtime.collecting import uncollected
 
 __all__ = ["grad", "subgraph_grad", "value_and_grad", "vjp"]
 
@@ -204,15 +205,25 @@ _SHARP = frozenset(
 )
 
 
+@uncollected()  # what is loaded and made stays
 def repaired(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> list[Variable]:
     """The outputs as the compiler repairs them, so that derivatives are those of stable forms; the
     ``fixed`` variables stay in them."""
     work = LANGUAGE.get("repaired")
-    names = [node.op.name for node in toposort(outputs)]
+    names = list(_names(outputs))
     if work is None or not (_SHARP.intersection(names) or names.count("divide") > 1):
         return list(outputs)
     return [v if v.type == y.type else y
             for v, y in zip(work(outputs, fixed), outputs, strict=True)]  # fmt: skip
+
+
+def _names(outputs: Sequence[Variable]) -> Iterator[str]:
+    """The names of all operations, of those inside loops and choices too."""
+    for node in toposort(outputs):
+        yield node.op.name
+        inner = getattr(node.op, "inner", None)
+        for graph in inner() if callable(inner) else ():
+            yield from _names(graph.outputs)
 
 
 # the user's functions -----------------------------------------------------------------------------

@@ -63,6 +63,37 @@ def cut(text: str) -> str:
     return "\n".join(x if len(x) <= width else x[: width - 1] + "~" for x in lines)
 
 
+def fold(text: str, indent: int | None = None) -> str:
+    """Long lines go on in the next, further to the right by 4 or from the column ``indent`` on,
+    where the output is a terminal; words are left whole."""
+    if not sys.stdout.isatty():
+        return text
+    return folded(text, max(20, shutil.get_terminal_size().columns), indent)
+
+
+def folded(text: str, width: int, indent: int | None = None) -> str:
+    """
+    >>> print(folded("  one two three", 9))
+      one two
+          three
+    """
+    lines: list[str] = []
+    for line in text.split("\n"):
+        here = len(line) - len(line.lstrip()) + 4 if indent is None else indent
+        here = min(here, width // 2)
+        while len(line) > width and "\t" not in line:
+            start = len(line) - len(line.lstrip())
+            at = line.rfind(" ", max(start, here) + 1, width + 1)
+            if at < 0:  # one long word: on to its end
+                at = line.find(" ", width)
+            if at < 0:
+                break
+            lines.append(line[:at].rstrip())
+            line = " " * here + line[at:].lstrip()
+        lines.append(line)
+    return "\n".join(lines)
+
+
 def bytes_text(count: float) -> str:
     """
     >>> bytes_text(512), bytes_text(2048), bytes_text(3 << 30)

@@ -18,7 +18,7 @@ from typing import Any
 
 from symgraph import config
 from symgraph.cli.checks import CHECKS, Check
-from symgraph.cli.console import json_text, paint, write, write_json
+from symgraph.cli.console import fold, json_text, paint, write, write_json
 from symgraph.cli.self_tests import SELF_TESTS
 
 _COLOURS = {"good": "32", "note": "33", "bad": "1;31"}
@@ -43,9 +43,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _print(checks: list[Check]) -> None:
     for c in checks:
-        write(f"{paint(f'{c.state:<4}', _COLOURS[c.state], sys.stdout)}  {c.name}: {c.what}")
+        state = f"{c.state:<4}"
+        text = fold(f"{state}  {c.name}: {c.what}", 6).removeprefix(state)
+        write(paint(state, _COLOURS[c.state], sys.stdout) + text)
         if c.fix:
-            write(f"      {c.fix}")
+            write(fold(f"      {c.fix}", 6))
     counts = {s: sum(c.state == s for c in checks) for s in _COLOURS}
     write(", ".join(f"{n} {s}" for s, n in counts.items() if n))
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from symgraph import segments, stages
 from symgraph.cli import dump_device, dump_diff, dump_filters
-from symgraph.cli.console import json_text, printable, write
+from symgraph.cli.console import fold, json_text, printable, write
 from symgraph.cli.main import FORMATS
 from symgraph.cli.problems import SubjectError
 from symgraph.cli.program_json import program_json
@@ -64,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.output and arguments.output != "-":
         Path(arguments.output).write_text(text if text.endswith("\n") else text + "\n", "utf-8")
     else:
-        write(text)
+        write(fold(text) if form in ("text", "tree") else text)
     return 0
 
 
@@ -126,7 +126,7 @@ def _diff(arguments: argparse.Namespace, stage: str, form: str) -> int:
         text = json_text("dump.diff", {**content, "equal": not lines})
     else:
         text = "\n".join(lines) if lines else f"no difference at stage {stage}"
-    write(text)
+    write(fold(text))
     return 1 if lines else 0
 
 

@@ -9,7 +9,7 @@ import importlib
 
 from symgraph import config
 from symgraph.cli import port, problems
-from symgraph.cli.console import table, write, write_json
+from symgraph.cli.console import fold, table, write, write_json
 from symgraph.errors import CODES, explain
 
 # Two errors are defined beside what they are about; importing these modules puts them into CODES.
@@ -33,7 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
             found = [{"code": c, "name": n, "summary": s} for c, n, s in rows]
             write_json("explain", {"codes": found})
         else:
-            write(table(("code", "name", "meaning"), rows))
+            text = table(("code", "name", "meaning"), rows)
+            write(fold(text, text.index("meaning")))
         return 0
     if code.upper() not in CODES:
         names = {cls.__name__.upper(): c for c, cls in CODES.items()}
@@ -50,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         name = CODES[code.upper()].__name__
         write_json("explain", {"code": code.upper(), "name": name, "page": page})
     else:
-        write(page)
+        write(fold(page))
     return 0
 
 

@@ -40,8 +40,9 @@ examples:
   symgraph explain examples/digits_mlp.py:loss --node 3
   symgraph profile examples/digits_mlp.py --html profile.html
 
-exit status: 0 done, 1 a problem was found, 2 wrong arguments or subject, 130 interrupted,
-141 whoever read the output went away; of a profiled script its own
+exit status: 0 done, 1 a problem was found, 2 wrong arguments or subject,
+130 interrupted, 141 whoever read the output went away; of a profiled script
+its own
 """
 
 
@@ -101,8 +102,9 @@ def _add_dump(commands: argparse._SubParsersAction) -> None:
     one = commands.add_parser("dump", help=what, description=what + ".")
     one.add_argument("subject", nargs="?", metavar="SUBJECT", help=_SUBJECT)
     one.add_argument(
-        "--stage", choices=(*STAGES, *DEVICE_STAGES), default="graph", help="default: graph"
-    )
+        "--stage", choices=(*STAGES, *DEVICE_STAGES), default="graph", metavar="STAGE",
+        help=f"one of {', '.join((*STAGES, *DEVICE_STAGES))}; default: graph",
+    )  # fmt: skip
     one.add_argument(
         "--target", metavar="TARGET", default="cpu",
         help="cpu, or cuda:sm_90 and the like, which need no GPU; default: cpu",
@@ -151,7 +153,12 @@ def _add_view(commands: argparse._SubParsersAction) -> None:
     )
     one.add_argument("subject", metavar="SUBJECT", help=_SUBJECT)
     one.add_argument("-o", "--output", metavar="FILE", help="default: the subject's name, .html")
-    one.add_argument("--until", choices=STAGES, default="asm", help="last stage; default: asm")
+    one.add_argument("--until", choices=(*STAGES, "ptx"), metavar="STAGE",
+                     help="last stage; default: all")  # fmt: skip
+    one.add_argument(
+        "--target", metavar="TARGET", default="cpu",
+        help="cpu, or cuda:sm_90 and the like, which need no GPU; default: cpu",
+    )  # fmt: skip
     one.add_argument(
         "--size", metavar="NAME=N", action="append", help="a size in the memory plan; default: 64"
     )

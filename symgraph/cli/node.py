@@ -7,11 +7,12 @@ it became; and where that is computed: in which kernel, with what, and why there
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from symgraph import segments, stages
-from symgraph.cli.console import write, write_json
+from symgraph.cli.console import fold, write, write_json
 from symgraph.cli.nearly import near_rules
 from symgraph.cli.places import Places
 from symgraph.cli.problems import SubjectError
@@ -19,6 +20,7 @@ from symgraph.cli.subject import definition
 from symgraph.function import Definition
 from symgraph.ir import made_sizes
 from symgraph.ir.graph import Apply, Constant, Variable
+from symgraph.ir.hashing import inner_graphs
 from symgraph.ir.text import GraphPrinter
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.pipeline import PassRecord
@@ -40,13 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
         if arguments.json:
             write_json("explain.nodes", {"subject": arguments.code, "nodes": tale.rows()})
         else:
-            write("\n".join(tale.printer.lines))
+            write(fold("\n".join(tale.printer.lines)))
         return 0
     story = tale.of(tale.find(arguments.node))
     if arguments.json:
         write_json("explain.node", {"subject": arguments.code, "stage": arguments.stage, **story})
     else:
-        write("\n".join(_lines(story)))
+        write(fold("\n".join(_lines(story))))
     return 0
 
 
@@ -85,11 +87,11 @@ class Tale:
         return found
 
     def rows(self) -> list[dict[str, Any]]:
-        """Every node: its word, op, type and line."""
+        """Every node, those of loops too: its word, op, type and line."""
         return [
-            {"node": self.printer.words[v], "op": n.op.name, "type": v.type.text(),
+            {"node": word, "op": n.op.name, "type": v.type.text(),
              "line": n.origin.text() if n.origin else None}
-            for n in self.graph.toposort() for v in n.outputs if v in self.printer.words
+            for v, word in self.printer.words.items() if (n := v.owner) is not None
         ]  # fmt: skip
 
     # what happened to it --------------------------------------------------------------------------
@@ -192,7 +194,15 @@ class Tale:
         """The values of the optimized graph that come from the same line, where nothing better is
         known: what a pass over the whole graph did is not recorded node by node."""
         lines = set(node.origins)
-        found = [v for n in self.optimized.toposort() if lines & set(n.origins) for v in n.outputs]
+        nodes = self.optimized.toposort()
+        if node not in set(self.graph.toposort()):  # it belongs to a loop or a branch
+            waiting, nodes = [g for n in nodes for g in inner_graphs(n.op)], []
+            while waiting:
+                inner = waiting.pop().toposort()
+                nodes += inner
+                waiting += [g for n in inner for g in inner_graphs(n.op)]
+        near = [n for n in nodes if lines & set(n.origins)]
+        found = [v for n in near for v in n.outputs]
         return [v for v in found if v in self.final][:MOST]
 
 
@@ -218,6 +228,14 @@ def brief(value: Variable, names: Mapping[Variable, str] = NOTHING, depth: int =
 # as text ------------------------------------------------------------------------------------------
 
 
+def _ends(rows: list[dict[str, str]]) -> list[str]:
+    """What a node became; the results of one node of the optimized graph together."""
+    found: dict[str, list[str]] = {}
+    for b in rows:
+        found.setdefault(re.sub(r"(?<=\))\[\d+\]$", "", b["what"]), []).append(b["node"])
+    return [f"{', '.join(nodes)} = {what}" for what, nodes in found.items()]
+
+
 def _lines(story: dict[str, Any]) -> list[str]:
     out = [f"{story['node']} = {story['what']}"]
     for k, place in enumerate(story["places"][:MOST]):
@@ -239,7 +257,7 @@ def _lines(story: dict[str, Any]) -> list[str]:
             out += [f"    {m['rule']}  [{m['class']}] {m['where']}{part}", f"      {m['reason']}"]
         more = len(story["nearly"]) - MOST
         out += [f"    and {more} more, which --json lists"] * (more > 0)
-    made = ", ".join(f"{b['node']} = {b['what']}" for b in story["becomes"])
+    made = ", ".join(_ends(story["becomes"]))
     if not story["optimized"]:
         out.append(
             f"  becomes {made} of the optimized graph" if made else "  nothing is left of it"
@@ -248,5 +266,6 @@ def _lines(story: dict[str, Any]) -> list[str]:
         out.append(f"  {r['node']} {r['why']}")
         if r["kernel"]:
             shares = f" in {r['shares']}" if r["shares"] else ""
-            out.append(f"    in {r['kernel']}, which makes {', '.join(r['makes'])}{shares}")
+            makes = f", which makes {', '.join(r['makes'])}{shares}" if r["makes"] else ""
+            out.append(f"    in {r['kernel']}{makes}")
     return out

@@ -5,13 +5,22 @@ from __future__ import annotations
 from typing import Any
 
 from symgraph import stages
+from symgraph.drawing.program_scene import writes
 from symgraph.function import Definition
 from symgraph.ir.graph import Apply, Graph, Variable
-from symgraph.loops.program import Call, Program, Run
+from symgraph.ir.hashing import inner_graphs
+from symgraph.loops.program import Branch, Call, Loop, Program, Run, Step
 from symgraph.lower.partition import CHEAP, cost
 from symgraph.scalar import postorder
 
 MOST = 8  # companions that are listed
+
+
+def _programs(step: Step) -> list[Program]:
+    """The programs inside a step."""
+    if isinstance(step, Loop):
+        return [step.body]
+    return [step.then, step.otherwise] if isinstance(step, Branch) else []
 
 
 class Places:
@@ -27,12 +36,27 @@ class Places:
         for n in self.graph.toposort():
             for v in dict.fromkeys(n.inputs):
                 self.users.setdefault(v, []).append(n)
+        self.inside: dict[Apply, Apply] = {}  # nodes of loops and branches: the outermost of these
+        for n in self.graph.toposort():
+            waiting = list(inner_graphs(n.op))
+            while waiting:
+                for m in waiting.pop().toposort():
+                    self.inside.setdefault(m, n)
+                    waiting += inner_graphs(m.op)
         self.groups = self.builder.grouping.groups
         self.roots = {m.variable: g for g in self.groups for m in g.members}
 
     def of(self, values: list[Variable]) -> list[dict[str, Any]]:
-        """A row for each value."""
-        return [self._row(v) for v in dict.fromkeys(values) if v.owner is not None]
+        """A row for each value; the results of a loop or a routine have one together."""
+        found: dict[Any, list[Variable]] = {}
+        for v in dict.fromkeys(values):
+            if v.owner is not None:
+                found.setdefault(v if hasattr(v.owner.op, "lower") else v.owner, []).append(v)
+        rows = []
+        for together in found.values():
+            words = ", ".join(filter(None, (self.words.get(v) for v in together)))
+            rows.append({**self._row(together[0]), "node": words})
+        return rows
 
     def _row(self, value: Variable) -> dict[str, Any]:
         node = value.owner
@@ -43,6 +67,11 @@ class Places:
             "makes": [],
             "shares": "",
         }
+        around = self.inside.get(node)
+        if around is not None:
+            words = ", ".join(filter(None, (self.words.get(v) for v in around.outputs)))
+            row["kernel"] = self._inner_kernel(node, around)
+            return {**row, "why": f"is computed in each turn of {around.op.name}, {words}"}
         if not hasattr(node.op, "lower"):
             names = {self.builder.names.get(v) for v in node.outputs}
             calls = [
@@ -64,6 +93,24 @@ class Places:
         for g in homes:
             row = {**row, **self._kernel(g)}
         return row
+
+    def _inner_kernel(self, node: Apply, around: Apply) -> str | None:
+        """The kernel inside a loop or a branch whose lines are the most like the node's."""
+        names = {self.builder.names.get(v) for v in around.outputs}
+        for s in self.program.steps:
+            if isinstance(s, Run) and names & set(writes(s)):
+                return s.kernel.name  # the whole loop is one kernel
+        loops = [s for s in self.program.steps if _programs(s)]
+        own = [s for s in loops if names & set(writes(s))]
+        waiting = [p for s in own or loops for p in _programs(s)]
+        best, most = None, 0
+        while waiting:
+            for step in waiting.pop().steps:
+                waiting += _programs(step)
+                shared = len(set(node.origins) & set(getattr(step, "origins", ())))
+                if isinstance(step, Run) and shared > most:
+                    best, most = step.kernel.name, shared
+        return best
 
     def _homes(self, value: Variable) -> list[Any]:
         """The groups that compute a value inside others."""

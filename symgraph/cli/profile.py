@@ -18,7 +18,8 @@ from typing import Any
 import numpy as np
 
 from symgraph import compiler, config, dtypes
-from symgraph.cli.console import write, write_json
+from symgraph.cli.console import fold, write, write_json
+from symgraph.cli.main import parser
 from symgraph.cli.problems import SubjectError
 from symgraph.cli.subject import definition
 from symgraph.function import Definition
@@ -39,9 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     if target.endswith(".py") and Path(target).is_file():
         status, profiles, wall = _script(arguments)
     else:
-        if arguments.arguments:
-            hint = "options of symgraph profile stand before SUBJECT"
-            raise SubjectError("only a script takes arguments of its own", hint=hint)
+        _options_behind(arguments)
         status = 0
         profiles, wall = _subject(arguments)
     data = [p.data() for p in profiles if p.calls]
@@ -53,13 +52,28 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
+def _options_behind(arguments: argparse.Namespace) -> None:
+    """What stands behind a SUBJECT are options of ours. Raises SubjectError for anything else."""
+    top = parser()
+    plain = vars(top.parse_args(["profile", arguments.target]))
+    found = vars(top.parse_args(["profile", *arguments.arguments, arguments.target]))
+    if found["target"] != arguments.target or found["arguments"]:
+        raise SubjectError(
+            f"profile: only a script takes arguments, and {arguments.target} is none",
+            hint="symgraph profile --help shows the options",
+        )
+    for name, value in found.items():
+        if value != plain[name]:
+            setattr(arguments, name, value)
+
+
 def _print(
     arguments: argparse.Namespace, data: Sequence[Mapping[str, Any]], wall: float, old: Any
 ) -> None:
     if not data:
         write("no compiled function was called")
     for d in data:
-        write(tables.table(d, arguments.by))
+        write(fold(tables.table(d, arguments.by)))
         write("")
         if old is not None:
             before = next((o for o in old if o["function"] == d["function"]), None)

@@ -52,7 +52,8 @@ def python_text(
     """A program whose ``graph`` is this one; ``updates`` are what the last outputs go to. Without
     ``data`` arrays are zeros and sizes have names that say nothing.
 
-    Raises SubjectError for a parameter that has no text, such as a Python function.
+    Raises SubjectError, at the user's line, for a node that has no text: one whose op holds a
+    function of Python.
 
     >>> import symgraph as sg
     >>> x = sg.vector("x", shape=("n",))
@@ -72,6 +73,10 @@ def python_text(
         warnings.simplefilter("ignore")  # of spellings that are only tried
         body = [*writer.of(graph), "", *writer.end(graph, updates)]
     return "\n".join([f"# {' '.join(subject.split())}", *writer.head(), *body])
+
+
+class _NoText(SubjectError):
+    """A parameter or an op that no text stands for."""
 
 
 class _Writer:
@@ -194,7 +199,13 @@ class _Writer:
     # nodes ----------------------------------------------------------------------------------------
 
     def _node(self, node: Apply) -> None:
-        text = self._text(node)
+        try:
+            text = self._text(node)
+        except _NoText as error:  # inside a loop it is the node there that is named
+            raise SubjectError(
+                f"dump: {node.op.name} cannot be written as Python: {error.what}",
+                origin=node.origin, hint="--format text, tree and json show it",
+            ) from None  # fmt: skip
         if node.op.makes:
             self.uses.add("making")
             words = [self._bind(v) for v in node.outputs]
@@ -254,7 +265,7 @@ class _Writer:
         row = OPS.get(op.name)
         home = type(op).__module__
         if row is None or not (row == op if isinstance(row, Op) else row is type(op)):
-            raise SubjectError(f"dump: the operation {op.name} has no text")
+            raise _NoText("it is not in the table of operations")
         if not home.startswith("symgraph."):
             self.uses.add(f"import {home}")
         if isinstance(row, Op):
@@ -286,9 +297,8 @@ class _Writer:
         if isinstance(value, slice):
             parts = (value.start, value.stop, value.step)
             return f"slice({', '.join(map(self.value, parts))})"
-        raise SubjectError(
-            f"dump: a parameter has no text: {value!r:.60}", hint="--format text shows it"
-        )
+        named = getattr(value, "__name__", "") if callable(value) else ""
+        raise _NoText(f"it holds {f'the Python function {named}' if named else f'{value!r:.60}'}")
 
     def _graph_word(self, graph: Graph) -> str:
         if id(graph) not in self.graphs:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from symgraph.cli.console import table, write, write_json
+from symgraph.cli.console import fold, table, write, write_json
 from symgraph.passes.pipeline import PIPELINE
 from symgraph.rewrite.rules import RuleSet
 
@@ -25,7 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
         write_json("rules", {"rules": rows})
     elif rules:
         cells = [(p, r.klass, r.location(), n) for n, (p, r) in rules.items()]
-        write(table(("pass", "class", "where", "rule"), cells))
+        text = table(("pass", "class", "where", "rule"), cells)
+        write(fold(text, text.index("rule")))
     else:
         write(f"no rule contains {word!r}")
     return 0 if rules else 1

@@ -14,7 +14,10 @@ import sys
 def main() -> int:
     """Run the command of the process; returns its exit status."""
     if sys.argv[1:] not in (["--help"], ["-h"]):
-        status: int = importlib.import_module("symgraph.cli.main").main()
+        try:
+            status: int = importlib.import_module("symgraph.cli.main").main()
+        except KeyboardInterrupt:  # while modules are loaded
+            return 130
         return status
     with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as file:
         text = file.read()

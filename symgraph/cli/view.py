@@ -18,8 +18,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Write the page, and say where it is."""
     d, words = definition(arguments.subject)
     text = view_page(
-        d, words, sizes=_sizes(arguments.size), until=arguments.until,
-        profile=_profile(arguments.profile),
+        d, words, sizes=_sizes(arguments.size), until=_until(arguments),
+        profile=_profile(arguments.profile), target=arguments.target,
     )  # fmt: skip
     path = Path(arguments.output or f"{_plain(d.name)}.html")
     path.write_text(text, encoding="utf-8")
@@ -31,6 +31,17 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.open:
         webbrowser.open(path.resolve().as_uri())
     return 0
+
+
+def _until(arguments: argparse.Namespace) -> str:
+    """The last stage; each target has one of its own."""
+    stage, on_cpu = arguments.until, arguments.target == "cpu"
+    if stage == ("ptx" if on_cpu else "asm"):
+        raise SubjectError(
+            f"view: the target {arguments.target} has no stage {stage}",
+            hint="--target cuda or cuda:sm_90 has" if on_cpu else "it has ptx",
+        )
+    return stage or "asm"
 
 
 def _plain(name: str) -> str:

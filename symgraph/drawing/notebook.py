@@ -29,13 +29,15 @@ def view(
     sizes: Mapping[str, int] | None = None,
     until: str = "asm",
     profile: Any = None,
+    target: str = "cpu",
 ) -> Path:
     """Write the viewer's page of an expression, several, or a compiled function; returns its path.
 
     Without a ``path`` the page goes to a temporary file that a browser opens. ``sizes`` gives named
     sizes their values in the memory plan, ``until`` the last stage that the page shows: one of
     graph, optimized, program, loops, scheduled, llvm, asm. ``profile`` is what
-    ``symgraph profile --json`` wrote, read by ``json.load``. The page needs no network.
+    ``symgraph profile --json`` wrote, read by ``json.load``. For a ``target`` such as
+    ``"cuda:sm_90"`` it shows launches and PTX, which needs no GPU. The page needs no network.
 
     >>> import symgraph as sg, tempfile
     >>> x = sg.vector("x")
@@ -44,11 +46,13 @@ def view(
     True
     """
     d = definition_of(subject)
-    text = view_page(d, words_of(d), sizes=sizes, until=until, profile=profile)
+    text = view_page(
+        d, words_of(d), sizes=sizes, until=until, profile=profile, target=target
+    )  # fmt: skip
     if path is not None:
-        target = Path(path)
-        target.write_text(text, encoding="utf-8")
-        return target
+        page = Path(path)
+        page.write_text(text, encoding="utf-8")
+        return page
     with tempfile.NamedTemporaryFile("w", suffix=".html", encoding="utf-8", delete=False) as file:
         file.write(text)
     webbrowser.open(Path(file.name).as_uri())

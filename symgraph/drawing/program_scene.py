@@ -30,22 +30,26 @@ def program_scene(
     loops: bool = False,
     title: str = "",
     keys: Mapping[int, int] | None = None,
+    gists: Mapping[int, str] | None = None,
 ) -> Scene:
     """The scene; ``names`` are the user's words for buffers, ``loops`` writes the loop nests into
-    the boxes, ``keys`` gives a number to the ``id`` of each step.
+    the boxes, ``keys`` gives a number to the ``id`` of each step, ``gists`` to some
+    other words than their own.
 
     >>> program_scene(Program("nothing", (), (), {}, (), (), ())).title
     'nothing'
     """
-    maker = _Maker(program, names or {}, loops, keys or {})
+    maker = _Maker(program, names or {}, loops, keys or {}, gists or {})
     return maker.scene(title or program.name)
 
 
 class _Maker:
     def __init__(
-        self, program: Program, names: Mapping[str, str], loops: bool, keys: Mapping[int, int]
-    ) -> None:
+        self, program: Program, names: Mapping[str, str], loops: bool, keys: Mapping[int, int],
+        gists: Mapping[int, str],
+    ) -> None:  # fmt: skip
         self.program, self.names, self.loops, self.keys = program, names, loops, keys
+        self.gists = gists
         self.boxes: list[Box] = []
         self.edges: list[Edge] = []
         self.holder: dict[str, int] = {}  # memory -> the box that wrote it last
@@ -124,14 +128,12 @@ class _Maker:
             case Copy():
                 return Box("copy", tuple(lines), "view", tuple(details))
             case Loop():
-                inner = (("body", program_scene(step.body, {}, self.loops, "", self.keys)),)
+                inner = (("body", self._inner(step.body)),)
                 title = f"loop of {step.length} steps"
                 return Box(shorten(title, WIDEST), tuple(lines), "control", tuple(details), inner)
             case Branch():
                 bodies = (("then", step.then), ("otherwise", step.otherwise))
-                both = tuple(
-                    (word, program_scene(p, {}, self.loops, "", self.keys)) for word, p in bodies
-                )
+                both = tuple((word, self._inner(p)) for word, p in bodies)
                 return Box("branch", tuple(lines), "control", tuple(details), both)
             case Require():
                 what = f"{step.failure.code}: {step.failure.what}"
@@ -139,10 +141,14 @@ class _Maker:
                     "require", (shorten(what, 2 * WIDEST),), "check", (("else", what), *details)
                 )
 
+    def _inner(self, program: Program) -> Scene:
+        return program_scene(program, {}, self.loops, "", self.keys, self.gists)
+
     def _run(self, step: Run, lines: list[str], details: list[tuple[str, str]]) -> Box:
         kernel = step.kernel
         text = kernel_text(kernel)
         words, folds = gist(kernel)
+        words = self.gists.get(id(step), words)
         family = "reduction" if folds else "elementwise"
         details = [("kernel", kernel.name), *details, ("loops", text)]
         if not self.loops:

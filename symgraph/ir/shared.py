@@ -18,10 +18,12 @@ class Shared(Variable):
     """A variable with a value of its own, read and updated by compiled functions.
 
     ``cell`` is the address table that native code reads: data pointer, then one word per axis.
+    ``residence`` knows the memory of the value on a GPU, where there is any: it has to_host(array,
+    borrowed), called before the array here is read, and changed(), called when it has a new value.
     ``default_update`` is applied by every compiled function that uses the variable.
     """
 
-    __slots__ = ("_array", "cell", "default_update", "origins")
+    __slots__ = ("_array", "_cell", "default_update", "native", "origins", "residence")
 
     def __init__(self, array: np.ndarray, type: TensorType, name: str | None) -> None:
         super().__init__(type, None, 0)
@@ -29,7 +31,9 @@ class Shared(Variable):
         self.default_update: Variable | None = None
         origin = provenance.capture()
         self.origins = (origin,) if origin else ()
-        self.cell = (ctypes.c_int64 * (1 + array.ndim))()
+        self._cell = (ctypes.c_int64 * (1 + array.ndim))()
+        self.native = False  # whether native code has the address of the value
+        self.residence: Any = None
         self._install(array)
 
     def _own_origins(self) -> tuple[provenance.Origin, ...]:
@@ -37,12 +41,29 @@ class Shared(Variable):
 
     def _install(self, array: np.ndarray) -> None:
         self._array = array
-        self.cell[0] = array.ctypes.data
+        self._cell[0] = array.ctypes.data
         for k, n in enumerate(array.shape):
-            self.cell[1 + k] = n
+            self._cell[1 + k] = n
+
+    @property
+    def cell(self) -> Any:
+        """The table; who takes it reads and writes the value without asking from then on."""
+        self.native = True
+        self._bring(True)
+        return self._cell
+
+    @property
+    def held_shape(self) -> tuple[int, ...]:
+        """The shape of the present value."""
+        return self._array.shape
+
+    def _bring(self, borrowed: bool) -> None:
+        if self.residence is not None:
+            self.residence.to_host(self._array, borrowed)
 
     def get_value(self, borrow: bool = False) -> np.ndarray:
         """The present value: a copy, or with ``borrow`` the storage itself (changes with calls)."""
+        self._bring(borrow)
         return self._array if borrow else self._array.copy()
 
     def set_value(self, value: Any) -> None:
@@ -65,9 +86,12 @@ class Shared(Variable):
             self._array[...] = new  # in place: borrowed views and native code keep their address
         else:
             self._install(np.array(new, dtypes.numpy_dtype(self.dtype), order="C"))
+        if self.residence is not None:
+            self.residence.changed()
 
     def __reduce__(self) -> Any:
         later = None if self.default_update is None else Graph((), (self.default_update,))
+        self._bring(False)
         return _restored, (self._array, self.type, self.name, self.origins), later
 
     def __setstate__(self, later: Graph) -> None:

@@ -179,13 +179,13 @@ def _is_float(operand: Any) -> bool:
 def _sqrt_vjp(g: Any, y: Any, x: Any) -> tuple[Any]:
     """Infinite at 0, but 0 where the root is a norm written out: there the slopes of the squares
     are 0, and their product with infinity would be NaN."""
-    if not _is_sum_of_squares(x):
+    if not is_sum_of_squares(x):
         return (0.5 * g / y,)
     zero = equal(y, 0)
     return (where(zero, 0, 0.5 * g / where(zero, 1, y)),)
 
 
-def _is_sum_of_squares(x: Variable, depth: int = 8) -> bool:
+def is_sum_of_squares(x: Variable, depth: int = 8) -> bool:
     """Whether a value is written as a sum of squares of reals."""
     node = x.owner
     if node is None or not depth or dtypes.is_complex(x.dtype):
@@ -197,8 +197,8 @@ def _is_sum_of_squares(x: Variable, depth: int = 8) -> bool:
         exponent = inputs[1]
         return isinstance(exponent, Constant) and exponent.ndim == 0 and exponent.data == 2
     if name == "add":
-        return all(_is_sum_of_squares(v, depth - 1) for v in inputs)
-    return name in _ADDING and _is_sum_of_squares(inputs[0], depth - 1)
+        return all(is_sum_of_squares(v, depth - 1) for v in inputs)
+    return name in _ADDING and is_sum_of_squares(inputs[0], depth - 1)
 
 
 _ADDING = frozenset("sum expand_dims squeeze reshape transpose broadcast_to".split())
@@ -227,7 +227,7 @@ def _cbrt(x: Expr) -> Expr:
 cbrt = elementwise(
     "cbrt", "The real cube root, also of negative numbers.",
     dtype=to_float, reference=np.cbrt, lower=_cbrt,
-    vjp=lambda g, y, x: (g / (3 * square(y)),), domain=(0.2, 9),
+    vjp=lambda g, y, x: (g * square(reciprocal(y)) / 3,), domain=(0.2, 9),
     example="cbrt([-1.0, 8.0]) -> [-1.0, 2.0]",
 )  # fmt: skip
 

@@ -13,6 +13,7 @@ from symgraph.ir.graph import Constant, Variable
 from symgraph.ir.types import Size, TensorType, same_size
 from symgraph.ops import reductions
 from symgraph.ops.arithmetic import maximum
+from symgraph.ops.bounds import InRange
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.creation import linspace
@@ -59,7 +60,7 @@ def bincount(x: Any, weights: Any = None, minlength: Any = 0, length: Any = None
             length = size_from(maximum(reductions.max(padded) + 1, minlength))
     (size,) = as_shape(length, "bincount")
     index = cast(index, "int64")
-    index = where(index < 0, as_variable(size), index)  # out of range, not counted from the end
+    index = InRange(size, True)(index)
     if weights is None:
         values = fill(TensorType("int64", index.shape), 1)
     else:

@@ -15,13 +15,14 @@ from symgraph.ir.graph import Variable
 from symgraph.ir.types import Size
 from symgraph.ops.activations import as_floats
 from symgraph.ops.arithmetic import maximum, negative
+from symgraph.ops.bounds import InRange
 from symgraph.ops.cast import cast
 from symgraph.ops.comparison import equal, less, logical_and, logical_or, not_equal, where
 from symgraph.ops.creation import full, iota
 from symgraph.ops.exponential import exp, log
 from symgraph.ops.indexing import take_along_axis
 from symgraph.ops.joining import concatenate, part_of, stack
-from symgraph.ops.labels import InRange, as_labels
+from symgraph.ops.labels import as_labels
 from symgraph.ops.looping import foldl
 from symgraph.ops.operands import as_variable
 from symgraph.ops.reductions import logsumexp, mean, sum

@@ -4,53 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from symgraph import dtypes
-from symgraph.errors import DTypeError, IndexOutOfRange, ShapeError
+from symgraph.errors import DTypeError, ShapeError
 from symgraph.ir.graph import Variable
-from symgraph.ir.op import Op
-from symgraph.ir.types import Size, TensorType, normalize_axis
-from symgraph.loops.compute import Compute, Operand, pointwise
+from symgraph.ir.types import normalize_axis
+from symgraph.ops.bounds import InRange
 from symgraph.ops.cast import cast
-from symgraph.ops.comparison import equal, greater, greater_equal, less, logical_and, where
+from symgraph.ops.comparison import equal, greater, less, where
 from symgraph.ops.counting import bincount
 from symgraph.ops.creation import iota
 from symgraph.ops.operands import as_variable
-from symgraph.ops.reductions import all as all_
 from symgraph.ops.reductions import argmax, mean, sum
 from symgraph.ops.shape import ExpandDims, as_shape, ravel, reshape
 from symgraph.scalar import as_expr, as_size
 
 __all__ = ["accuracy", "binary_accuracy", "confusion_matrix", "one_hot", "top_k_accuracy"]
-
-
-class InRange(Op):
-    """Integers unchanged; an error at run time when one is not in 0 .. ``size`` - 1."""
-
-    name = "in_range"
-    nondifferentiable = "it is defined on integers"
-    size: Size
-
-    def infer(self, x: TensorType) -> TensorType:
-        if not dtypes.is_int(x.dtype):
-            raise DTypeError(f"labels are integers, not {x.dtype}", hint="sg.cast them to int64")
-        return x
-
-    def reference(self, x: Any) -> Any:
-        wrong = x[(x < 0) | (x >= self.size)]
-        if wrong.size:
-            raise IndexOutOfRange(f"label {wrong.flat[0]} is not one of {self.size} classes")
-        return np.array(x)
-
-    def requires(self, x: Variable) -> list[tuple[Variable, str, str, str]]:
-        """All labels must be in range."""
-        good = all_(logical_and(greater_equal(x, 0), less(x, as_variable(self.size))))
-        count = self.size if isinstance(self.size, int) else "the"
-        return [(good, "SG301", f"a label is not one of {count} classes", "they count from 0")]
-
-    def lower(self, out: TensorType, x: Operand) -> Compute:
-        return pointwise(out.shape, lambda *i: x(*i))
 
 
 def as_labels(labels: Any, what: str) -> Variable:

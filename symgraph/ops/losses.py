@@ -16,10 +16,11 @@ from symgraph.ir.graph import Variable
 from symgraph.ir.types import normalize_axis
 from symgraph.ops.activations import as_floats, relu, softplus
 from symgraph.ops.arithmetic import absolute, clip, maximum, minimum, sqrt, square
+from symgraph.ops.bounds import InRange
 from symgraph.ops.cast import cast
 from symgraph.ops.comparison import greater, less, where
 from symgraph.ops.exponential import exp, log, log1p
-from symgraph.ops.labels import InRange, as_labels, check_labels, hits
+from symgraph.ops.labels import as_labels, check_labels, hits
 from symgraph.ops.operands import promotable
 from symgraph.ops.reductions import mean, sum
 from symgraph.ops.trigonometric import sinh

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from symgraph.ir.graph import Variable
 from symgraph.ops.arithmetic import absolute, clip, minimum, sqrt
-from symgraph.ops.comparison import less, where
+from symgraph.ops.comparison import equal, less, where
 from symgraph.ops.elementwise import elementwise, to_float
 from symgraph.ops.exponential import exp, expm1, log, log1p
 from symgraph.ops.special_rows import in_float64
@@ -59,16 +60,21 @@ def _np_xlogy(x: Any, y: Any, log: Any = np.log) -> Any:
         return _masked(x * log(y), np.equal(x, 0) & ~np.isnan(y), 0)
 
 
+def _share(x: Variable, a: Variable) -> Variable:
+    """x / a, and 0 where x is 0: there the product is 0 whatever its logarithm."""
+    return where(equal(x, 0), 0, x / a)
+
+
 xlogy = elementwise(
     "xlogy", "x * log(y), and 0 where x is 0 (and y not NaN).",
     dtype=to_float, arity=2, reference=_np_xlogy, lower=_xlogy,
-    vjp=lambda g, y, x, a: (g * log(a), g * x / a), domain=(0.2, 5),
+    vjp=lambda g, y, x, a: (g * log(a), g * _share(x, a)), domain=(0.2, 5),
     example="special.xlogy([0.0, 2.0], [0.0, 1.0]) -> [0.0, 0.0]",
 )  # fmt: skip
 xlog1py = elementwise(
     "xlog1py", "x * log1p(y), and 0 where x is 0 (and y not NaN).",
     dtype=to_float, arity=2, reference=lambda x, y: _np_xlogy(x, y, np.log1p), lower=_xlog1py,
-    vjp=lambda g, y, x, a: (g * log1p(a), g * x / (1 + a)), domain=(0.2, 5),
+    vjp=lambda g, y, x, a: (g * log1p(a), g * _share(x, 1 + a)), domain=(0.2, 5),
     example="special.xlog1py([0.0, 2.0], [-1.0, 0.0]) -> [0.0, 0.0]",
 )  # fmt: skip
 

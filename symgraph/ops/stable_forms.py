@@ -224,6 +224,21 @@ compound = row(
 )  # fmt: skip
 
 
+def _power_slope(u: Any) -> Any:
+    """log1p(u) - u / (1 + u): both by s = u / (2 + u), of which the first orders cancel exactly."""
+    s = u / (u + 2)
+    t = s * s
+    series = reduce(lambda total, n: total * t + 1 / n, range(23, 1, -2), 0.0)
+    near = (t / (s + 1) + s * t * series) * 2
+    return where(less(absolute(s), 0.2), near, log1p(u) - u / (u + 1))
+
+
+compound_of_reciprocal = row(
+    "compound_of_reciprocal", "(1 + 1 / x) ** x.", lambda x: _compound(div(1.0, x), x),
+    lambda g, y, x: (g * y * _power_slope(1 / x),), domain=(0.5, 4),
+)  # fmt: skip
+
+
 # differences of neighbours ------------------------------------------------------------------------
 
 
@@ -318,9 +333,24 @@ tan_minus_x = row(
     "tan_minus_x", "tan(x) - x.", _tan_minus_x, lambda g, y, x: (g * tan(x) ** 2,),
     domain=(-1.4, 1.4),
 )  # fmt: skip
+# of the derivative of the quotient below, over x, in powers of x**2: quotients of the Taylor series
+_QUOTIENT = (
+    -0.45, 0.03857142857142857, -0.0014464285714285714, 1.8645640074211503e-05,
+    -6.328492935635793e-07, -1.9289384085302453e-08, -1.245571800981465e-09,
+    -6.980361801083665e-11, -3.8920645697500746e-12, -2.1417228889788815e-13,
+    -1.166818936791877e-14, -6.304338772113628e-16,
+)  # fmt: skip
+
+
+def _quotient_slope(y: Any, x: Any) -> Any:
+    near = x * reduce(lambda total, c: total * (x * x) + c, reversed(_QUOTIENT))
+    far = ((1 - cos(x)) - y * tan(x) ** 2) / tan_minus_x(x)
+    return where(less(absolute(x), 1), near, far)
+
+
 x_minus_sin_over_tan_minus_x = row(
     "x_minus_sin_over_tan_minus_x", "(x - sin(x)) / (tan(x) - x).", _x_minus_sin_over_tan_minus_x,
-    lambda g, y, x: (g * ((1 - cos(x)) - y * tan(x) ** 2) / tan_minus_x(x),), domain=(0.3, 1.4),
+    lambda g, y, x: (g * _quotient_slope(y, x),), domain=(0.3, 1.4),
 )  # fmt: skip
 _BERNOULLI = (1 / 6, 1 / 30, 1 / 42, 1 / 30, 5 / 66, 691 / 2730, 7 / 6, 3617 / 510, 43867 / 798,
               174611 / 330)  # fmt: skip

@@ -2,8 +2,8 @@
 
 The derivative of a formula that cancels cancels worse, and in spellings that no rule knows: that of
 ``(exp(x) - 1) / x`` is ``exp(x) / x - (exp(x) - 1) / x**2``. So the rules come before derivatives
-are taken too, and the derivative of a stable form is that form's own. Graphs inside loops and
-choices stay as they are.
+are taken too, inside loops and choices as well, and the derivative of a stable form is that form's
+own.
 """
 
 from __future__ import annotations
@@ -11,11 +11,32 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symgraph.ir.graph import Graph, Input, Variable, rebuild
-from symgraph.passes.pipeline import settled, steps_without
+from symgraph.ops.arithmetic import is_sum_of_squares, power, sqrt, square
+from symgraph.ops.comparison import less, where
+from symgraph.passes.pipeline import Pass, settled, steps_without
 from symgraph.passes.views import AFTER_DERIVATIVES
-from symgraph.rewrite.rules import RuleSet
+from symgraph.rewrite.pattern import wild
+from symgraph.rewrite.rules import RuleSet, rule
 
 _LAST = "ranges"  # of the pipeline's passes what follows is about loops and speed
+x = wild("x", "f")
+
+
+def _no_norm(x: Variable) -> bool:
+    """the root is no norm written out, whose derivative at 0 has a convention"""
+    return not is_sum_of_squares(x)
+
+
+# Where the root's slope is infinite, the other factor's 0 would make a NaN of the limit. Below 0
+# all are NaN; a constant there would cut x off from further derivatives.
+ROOTS = RuleSet(
+    "roots",
+    rule(x * sqrt(x), power(x, 1.5), when=_no_norm),
+    rule(sqrt(power(x, 3)), power(x, 1.5)),
+    rule(square(sqrt(x)), where(less(x, 0), power(x, 1.5), x)),
+    rule(power(sqrt(x), 2), where(less(x, 0), power(x, 1.5), x)),
+)
+_ROOTS = Pass("roots", "Roots that are multiplied have finite slopes at 0.", ROOTS, again=True)
 
 
 def repaired(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> list[Variable]:
@@ -25,6 +46,6 @@ def repaired(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> list[Var
     graph = Graph((), rebuild(outputs, dict(cut)) if cut else list(outputs))
     steps = steps_without(tuple(r.name for r in AFTER_DERIVATIVES))
     end = next(k for k, p in enumerate(steps) if p.name == _LAST) + 1
-    rules = [p for p in steps[:end] if isinstance(p.work, RuleSet)]
+    rules = [*(p for p in steps[:end] if isinstance(p.work, RuleSet)), _ROOTS]
     found = settled(graph, rules).outputs
     return rebuild(found, {name: v for v, name in cut.items()}) if cut else list(found)

@@ -86,6 +86,7 @@ NEAR_ONE = (
     rule(sqrt(1 - x) - 1, forms.sqrt1pm1(-x)),
     rule(1 - sqrt(1 - x), -forms.sqrt1pm1(-x)),
     rule(power(x + 1, y), forms.compound(x, y), when=_grows),
+    rule(forms.compound(1 / x, x), forms.compound_of_reciprocal(x)),
     rule(1 - sigmoid(x), sigmoid(-x)),
     rule(softplus(x) - x, softplus(-x)),
     rule(softplus(-x) + x, softplus(x)),

@@ -65,8 +65,10 @@ PIPELINE: tuple[Pass, ...] = (
          merge_scans),
     Pass("specialize", "Powers become products, transposes go into the matrix product.",
          SPECIALIZE),
-    Pass("canonicalize", "Once more, for what specialize wrote.",
+    Pass("canonicalize", "Once more, for what ranges and specialize wrote.",
          CANONICALIZE),
+    Pass("merge_scans", "And again, for loops over what has one spelling only now.",
+         merge_scans),
 )  # fmt: skip
 
 # "probe" compiles a graph that has been optimized already
@@ -114,12 +116,8 @@ def optimize(
 
 
 def settled(graph: Graph, steps: Sequence[Pass]) -> Graph:
-    """The outer graph after these passes; the graphs inside loops and choices stay."""
-    work = _Work(steps, ADMITTED["run"], None, False)
-    graph = work.until_stable(graph, [p for p in steps if p.again])
-    for step in steps:
-        graph = graph if step.again else work.apply(step, graph)
-    return graph
+    """The graph, and those inside loops and choices, after these passes instead of all."""
+    return _Work(steps, ADMITTED["run"], None, False).optimize(graph)
 
 
 @functools.cache

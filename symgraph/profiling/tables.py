@@ -136,18 +136,18 @@ def _compiling(data: Mapping[str, Any], width: int) -> list[str]:
         stages = part.get("stages", {})
         if stages:
             words = ", ".join(f"{n} {time_text(s)}" for n, s in stages.items())
-            lines.append(f"compiled in {time_text(sum(stages.values()))}: {words}"[:width])
+            lines.append(f"compiled in {time_text(sum(stages.values()))}: {words}")
         passes = [p for p in part.get("passes", ()) if p["seconds"] >= 1e-4][:4]
         if passes:
             words = ", ".join(f"{p['pass']} {time_text(p['seconds'])}" for p in passes)
-            lines.append(f"  passes: {words}"[:width])
+            lines.append(f"  passes: {words}")
         rules = [r for r in part.get("rules", ()) if r["seconds"] >= 1e-4][:3]
         lines += [
             f"  rule {time_text(r['seconds'])} in {r['attempts']} attempts, {r['firings']} firings:"
-            f" {printable(r['rule'])}"[:width]
+            f" {printable(r['rule'])}"
             for r in rules
         ]
-    return lines
+    return [x if len(x) <= width else x[: width - 1] + "~" for x in lines]
 
 
 def compared(old: Mapping[str, Any], new: Mapping[str, Any], width: int | None = None) -> str:

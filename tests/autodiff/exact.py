@@ -104,6 +104,7 @@ ANALYTIC: dict[str, Function] = {
     "sqrt1pm1": lambda x: mp.sqrt(1 + x) - 1, "acos1m": lambda x: mp.acos(1 - x),
     "root_difference": lambda x, q: mp.sqrt(x * x + q) - x, "x_minus_sin": lambda x: x - mp.sin(x),
     "sin_minus_x_cos": lambda x: mp.sin(x) - x * mp.cos(x), "tan_minus_x": lambda x: mp.tan(x) - x,
+    "compound_of_reciprocal": lambda x: mp.power(1 + 1 / x, x),
     "x_minus_sin_over_tan_minus_x": lambda x: (x - mp.sin(x)) / (mp.tan(x) - x),
     "reciprocal_minus_cot": lambda x: 1 / x - mp.cot(x),
     "exp_share": lambda x, y: 1 / (1 + mp.exp(y - x)),

@@ -50,6 +50,56 @@ def test_derivative_at_zero(name: str, mode: str) -> None:
     np.testing.assert_allclose(f(ZEROS), wanted)
 
 
+# the value, the first and the second derivative at 0, where the first factor's 0 meets infinity
+INFINITE: dict[str, tuple[Any, list[float]]] = {
+    "x sqrt x": (lambda x: x * sg.sqrt(x), [0, 0, np.inf]),
+    "root of the cube": (lambda x: sg.sqrt(x**3), [0, 0, np.inf]),
+    "square of the root": (lambda x: sg.sqrt(x) ** 2, [0, 1, 0]),
+    "root times root": (lambda x: sg.sqrt(x) * sg.sqrt(x), [0, 1, 0]),
+    "x log x": (lambda x: x * sg.log(x), [0, -np.inf, np.inf]),
+    "entropy": (sg.special.entr, [0, np.inf, -np.inf]),
+    "cube root": (sg.cbrt, [0, np.inf, -np.inf]),
+    "power": (lambda x: x**1.5, [0, 0, np.inf]),
+    "power of abs": (lambda x: sg.abs(x) ** 1.5, [0, 0, np.nan]),
+    "angle": (lambda x: sg.arctan2(x, 0.0), [0, np.nan, np.nan]),
+}
+
+
+@pytest.mark.parametrize("name", INFINITE)
+def test_infinite_slopes_at_zero(name: str) -> None:
+    x = sg.scalar("x")
+    y = INFINITE[name][0](x)
+    first = sg.grad(y, x)
+    f = sg.compile([x], [y, first, sg.grad(first, x)])
+    np.testing.assert_equal([float(v) for v in f(0.0)], INFINITE[name][1])
+
+
+ROOTS = {
+    "x sqrt x": (lambda x: x * sg.sqrt(x), lambda v: 1.5 * np.sqrt(v)),
+    "root of the cube": (lambda x: sg.sqrt(x**3), lambda v: 1.5 * np.sqrt(v)),
+    "square of the root": (lambda x: sg.sqrt(x) ** 2, lambda v: np.sqrt(v) / np.sqrt(v)),
+    "cube root": (sg.cbrt, lambda v: np.cbrt(v) / (3 * v)),
+}
+
+
+@pytest.mark.parametrize("name", ROOTS)
+def test_slopes_of_roots_elsewhere(name: str) -> None:
+    x = sg.vector("x")
+    at = np.array([-2.0, 1e-300, 0.3, 7.0, 1e200])
+    fn, slope = ROOTS[name]
+    with np.errstate(invalid="ignore"):
+        wanted = slope(at)
+    found = sg.compile([x], sg.grad(sg.sum(fn(x)), x))(at)
+    np.testing.assert_allclose(found, wanted, rtol=1e-14)
+
+
+def test_norms_that_are_multiplied_keep_their_convention() -> None:
+    x = sg.vector("x", shape=(3,))
+    square = sg.sum(x**2)
+    f = sg.compile([x], sg.hessian(square * sg.sqrt(square), x))
+    np.testing.assert_equal(f(ZEROS), np.zeros((3, 3)))
+
+
 def test_second_derivatives_beside_corners() -> None:
     x = sg.vector("x", shape=(3,))
     f = sg.compile([x], sg.hessian(sg.linalg.norm(x) ** 2, x))

@@ -150,3 +150,41 @@ def test_without_a_number_the_nodes_are_shown(run: Callable) -> None:
     assert (
         said.out.startswith("graph(x: float32[n, 4]) {") and "# tests/cli/subjects.py:" in said.out
     )
+
+
+LOOP = """
+import numpy as np
+import symgraph as sg
+
+x, h = sg.matrix("x", shape=("n", 4)), sg.vector("h", shape=(4,))
+w = sg.shared(np.ones((4, 4)), name="w")
+def step(row, state):
+    return sg.tanh(
+        state @ w + row)
+last = sg.scan(step, [x], [h])[-1]
+slope = sg.grad(sg.sum(last), w)
+"""
+
+
+def test_a_node_inside_a_loop_is_told_its_kernel(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "loop_subject.py").write_text(LOOP)
+    subject = f"{tmp_path}/loop_subject.py:slope"
+    nodes = json.loads(run("explain", subject, "--node", "all", "--json").out)["nodes"]
+    inner = [n["node"] for n in nodes if n["op"] == "tanh"]
+    assert inner
+    loops: list[dict] = []
+    for node in inner:
+        story = json.loads(run("explain", subject, "--node", node, "--json").out)
+        assert story["runs"] and all("not computed" not in r["why"] for r in story["runs"])
+        loops += [r for r in story["runs"] if "in each turn of scan" in r["why"]]
+    text = run("dump", subject, "--stage", "program").out
+    kernels = {r["kernel"] for r in loops if r["kernel"]}
+    assert kernels and all(f"run {k}(" in text for k in kernels)
+
+
+def test_the_results_of_a_loop_are_one_row(run: Callable, tmp_path: Path) -> None:
+    (tmp_path / "loop_subject.py").write_text(LOOP)
+    said = run("explain", f"{tmp_path}/loop_subject.py:slope", "--node", "all", "--json")
+    scan = next(n["node"] for n in json.loads(said.out)["nodes"] if n["op"] == "scan")
+    said = run("explain", f"{tmp_path}/loop_subject.py:slope", "--node", scan)
+    assert said.out.count("is a step of its own") == said.out.count(" = scan(") - 1

@@ -132,8 +132,15 @@ def test_what_holds_a_function_of_python_is_refused() -> None:
         return a
 
     x = sg.vector("x")
-    with pytest.raises(SubjectError, match="dump: a parameter has no text"):
-        python_text(Graph([x], [own(x)]), "it")
+    with pytest.raises(SubjectError, match="cannot be written as Python: it holds") as caught:
+        python_text(Graph([x], [sg.exp(own(x))]), "it")
+    said = caught.value.report()
+    assert "the Python function own" in said and f"{Path(__file__).name}:" in said
+    assert "own(x)" in said
+    y = sg.scan(lambda s: own(s), None, [x], n_steps=3)
+    with pytest.raises(SubjectError, match="cannot be written") as caught:
+        python_text(Graph([x], [y]), "it")
+    assert "lambda s: own(s)" in caught.value.report()
 
 
 # from the command line ----------------------------------------------------------------------------

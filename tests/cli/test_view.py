@@ -66,3 +66,16 @@ def test_a_profile_is_read(run: Callable, tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_said(run: Callable, tmp_path: Path, more: tuple[str, str]) -> None:
     done = run("view", "tests/cli/subjects.py:total", "-o", str(tmp_path / "page.html"), *more)
     assert done.status == 2 and "view:" in done.err
+
+
+def test_a_page_for_a_gpu(run: Callable, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    given = ("view", "tests/cli/subjects.py:total", "-o", str(page), "--target", "cuda:sm_80")
+    assert run(*given).status == 0 and run(*given, "--until", "ptx").status == 0
+    assert all(".target sm_80" in m["asm"] for m in data_of(page)["modules"])
+    said = run(*given, "--until", "asm")
+    assert said.status == 2 and "cuda:sm_80 has no stage asm" in said.err
+    said = run(*given[:4], "--until", "ptx")
+    assert said.status == 2 and "the target cpu has no stage ptx" in said.err
+    said = run(*given[:4], "--target", "cuda:sm_91")
+    assert said.status == 1 and "unknown CUDA architecture" in said.err

@@ -24,16 +24,17 @@ def _normal(*shape: int) -> np.ndarray:
 
 
 def _cases() -> dict[str, Case]:
-    x, y = sg.matrix("x", dtype="float32"), sg.matrix("y", dtype="float32")
-    v, w = sg.vector("v", dtype="float32"), sg.vector("w", dtype="float64")
-    i = sg.vector("i", dtype="int64")
+    # sizes have names, so that their order in a text does not depend on what was made before
+    x, y = (sg.matrix(n, dtype="float32", shape=(f"{n}0", f"{n}1")) for n in "xy")
+    v, w = sg.vector("v", dtype="float32", shape=("v0",)), sg.vector("w", shape=("w0",))
+    i = sg.vector("i", dtype="int64", shape=("i0",))
     known = sg.tensor("known", dtype="float32", shape=(6, 8))
-    cube = sg.tensor("cube", dtype="float32", shape=(None, None, None))
-    row = sg.tensor("row", dtype="float32", shape=(2, 150))
+    cube = sg.tensor("cube", dtype="float32", shape=("c0", "c1", "c2"))
+    row = sg.tensor("row", dtype="float32", shape=(2, 256))
     arrays = {
         "x": _normal(3, 33), "y": _normal(33, 3), "v": _normal(33), "w": RNG.standard_normal(70),
         "i": np.array([1, -1, 0, 2, 2]), "known": _normal(6, 8), "cube": _normal(2, 3, 35),
-        "row": _normal(2, 150),
+        "row": _normal(2, 256),
     }  # fmt: skip
     mean, spread = x.mean(axis=1, keepdims=True), x.var(axis=1, keepdims=True)
     made: dict[str, tuple[list[Any], bool]] = {

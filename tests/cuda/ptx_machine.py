@@ -71,6 +71,7 @@ class _Machine:
         self.alive = np.ones(self.count, bool)
         self.epoch = np.zeros(self.count, np.int64)
         self.carry = np.zeros(self.count, bool)
+        self.held = np.zeros(self.count, bool)  # waiting for the rest of their warps
         thread = self.who % threads
         self.special = {
             "%tid.x": thread, "%ctaid.x": self.who // threads, "%laneid": thread % WARP,
@@ -81,8 +82,12 @@ class _Machine:
 
     def run(self) -> None:
         for _ in range(MOST_STEPS):
-            running = self.alive & ~self.waiting
+            running = self.alive & ~self.waiting & ~self.held
             if not running.any():
+                if self.held.any():
+                    place = int(self.at[self.held].min())
+                    text = self.kernel.code[place].text
+                    raise Trap(f"not all threads of a warp come by: {text}")
                 if not self.alive.any():
                     self.memory.give_back()
                     return
@@ -128,6 +133,8 @@ class _Machine:
         elif word in ("bar", "barrier") and "warp" not in s.words:
             self.at[taken] -= 1
             self.waiting |= taken
+        elif word in ("shfl", "bar"):
+            self._by_warps(s, taken)
         else:
             handler = getattr(self, f"_{word}", None)
             if handler is None:
@@ -231,16 +238,21 @@ class _Machine:
 
     # warps ----------------------------------------------------------------------------------------
 
-    def _whole_warps(self, s: Instruction, members: str) -> None:
-        if int(members, 0) & 0xFFFFFFFF != 0xFFFFFFFF:
+    def _by_warps(self, s: Instruction, taken: np.ndarray) -> None:
+        """Whole warps go on; where threads are missing, the others wait for them here."""
+        if int(s.operands[-1], 0) & 0xFFFFFFFF != 0xFFFFFFFF:
             raise ValueError(f"some threads of a warp only: {s.text}")
-        warps = np.zeros((self.count + WARP - 1) // WARP, np.int64)
-        np.add.at(warps, self.index // WARP, 1)
-        if (warps % WARP).any():
-            raise Trap(f"not all threads of a warp come by: {s.text}")
+        place = int(self.at[taken][0]) - 1
+        here = taken | (self.held & (self.at == place))
+        whole = np.repeat(here.reshape(-1, WARP).all(axis=1), WARP)
+        self.held = (self.held & ~here) | (here & ~whole)
+        self.at[here & ~whole] = place
+        self.at[whole] = place + 1
+        self.index = np.flatnonzero(whole)
+        if len(self.index):
+            getattr(self, f"_{s.words[0]}")(s)
 
     def _shfl(self, s: Instruction) -> None:
-        self._whole_warps(s, s.operands[4])
         value = self.get(s.operands[1], np.uint32)
         by = self.get(s.operands[2], np.uint32).astype(np.int64)
         lane = self.index % WARP
@@ -251,13 +263,17 @@ class _Machine:
         self.put(s.operands[0].split("|")[0], room[self.index - lane + wanted])
 
     def _bar(self, s: Instruction) -> None:
-        self._whole_warps(s, s.operands[0])
         if self.threads == WARP:
             self.epoch[self.index] += 1
 
     # arithmetic -----------------------------------------------------------------------------------
 
     def _two(self, s: Instruction, function: Any) -> None:
+        kind = s.words[-1]
+        if kind.endswith("x2"):  # two halves of a register at a time
+            halves = [x.view(kind_of(kind[:-2])) for x in self._operands(s, np.uint32)]
+            self.put(s.operands[0], np.ascontiguousarray(function(*halves)).view(np.uint32))
+            return
         self.put(s.operands[0], function(*self._operands(s)))
 
     def _add(self, s: Instruction) -> None:

@@ -62,6 +62,8 @@ class Memory:
     def give_back(self) -> None:
         """What the grid has written, to the arrays it was given."""
         for p in self.pieces:
+            if not p.writable:
+                continue
             at = p.start - FIRST
             p.data[...] = self.bytes[at : at + p.data.size]
 

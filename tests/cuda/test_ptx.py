@@ -72,7 +72,7 @@ def test_vectors_of_sixteen_bytes() -> None:
     assert "st.global.v4.b32" in kernel.ptx
 
 
-@pytest.mark.parametrize("shape", [(20_000,), (1, 9000), (9000, 3), (300, 40)])
+@pytest.mark.parametrize("shape", [(20_000,), (1, 600), (900, 3), (300, 40)])
 def test_long_folds(shape: tuple[int, ...]) -> None:
     """Several blocks and chunks, and an error that does not grow with their number."""
     x = sg.tensor("x", dtype="float32", shape=(None,) * len(shape))
@@ -84,6 +84,14 @@ def test_long_folds(shape: tuple[int, ...]) -> None:
     assert found[1] == array.argmax()
     np.testing.assert_allclose(found[2], array.sum(axis=0, dtype="float64"), rtol=4e-7)
     np.testing.assert_array_equal(found[3], array.max(axis=-1))
+
+
+def test_rows_of_known_length_are_read_by_vectors() -> None:
+    x = sg.tensor("x", dtype="float32", shape=(3, 256))
+    _, program = running.scheduled(sg.nn.softmax(x, axis=1))
+    (kernel,) = cuda_stages.emit(program, running.ARCH).kernels.values()
+    assert "ld.global.nc.v4" in kernel.ptx and "st.global.v4" in kernel.ptx
+    assert kernel.ptx.count("bar.sync") == 4  # two folds; nothing else has to wait
 
 
 def test_memory_that_is_written_in_place_is_not_promised_to_be_apart() -> None:

@@ -244,3 +244,44 @@ def test_the_profile_of_a_function_becomes_heat(tmp_path: Path) -> None:
     page = sg.view(f, tmp_path / "f.html", profile=f.profile)
     data = json.loads(Elements(page.read_text("utf-8")).scripts[1])
     assert data["heat"] and any(share > 0 for share in data["shares"].values())
+
+
+def test_a_page_for_a_gpu_shows_launches_and_ptx() -> None:
+    data = data_of(loss(), target="cuda:sm_90")
+    assert data["target"] == "cuda:sm_90" and data_of(loss(), until="graph")["target"] == "cpu"
+    modules = {m["name"]: m for m in data["modules"]}
+    assert all(".target sm_90" in m["asm"] and "define" in m["llvm"] for m in modules.values())
+    assert any("llvm.nvvm" in m["llvm"] for m in modules.values())
+    launches = [u for u in data["units"] if u["modules"]]
+    assert {m for u in launches for m in u["modules"]} == set(modules)
+    for u in launches:
+        assert f".entry {u['name']}(" in modules[u["name"]]["asm"]
+        assert "threads" in u["gist"] and " grid {" in u["text"]["scheduled"] and u["lines"]
+        assert " grid {" not in u["text"].get("loops", "")
+    (product,) = (u for u in launches if u["gist"].startswith("matmul"))
+    assert "loops" not in product["text"]  # a routine before it was scheduled
+    linked = [homes for found, homes in data["nodes"] if homes]
+    assert len(linked) > len(data["nodes"]) / 2
+
+
+def test_the_launches_of_one_kernel_show_its_loops_once() -> None:
+    x = sg.vector("x", shape=("n",))
+    first, second = data_of(sg.sum(sg.exp(x)), target="cuda")["units"]
+    assert first["text"]["loops"].startswith("kernel kernel0(")
+    assert second["text"]["loops"] == f"// as of {first['name']}, above"
+    assert [p[1] for p in first["params_before"]] == [p[1] for p in second["params_before"]]
+
+
+def test_loops_and_branches_for_a_gpu() -> None:
+    x, h = sg.matrix("x", shape=("n", 4)), sg.vector("h", shape=(4,))
+    y = sg.scan(lambda r, s: sg.tanh(s @ np.ones((4, 4)) + r), [x], [h])
+    data = data_of(sg.sum(y), target="cuda:sm_80")
+    inner = [u for u in data["units"] if u["depth"] == 1 and u["modules"]]
+    assert inner and all("threads" in u["gist"] for u in inner)
+
+
+def test_what_a_page_for_a_gpu_does_not_have() -> None:
+    with pytest.raises(sg.errors.ArgumentError, match="times of the CPU"):
+        data_of(loss(), target="cuda", profile={})
+    with pytest.raises(sg.errors.ArgumentError, match="'ptx' is no stage"):
+        data_of(loss(), until="ptx")

@@ -192,6 +192,22 @@ def test_stages_themes_colours_and_help(window: Browser, step: Path) -> None:
     assert not window.run("return byId('keys').open") and window.log() == []
 
 
+def test_a_page_for_a_gpu_shows_ptx(window: Browser, tmp_path: Path) -> None:
+    x = sg.vector("x", shape=("n",))
+    path = tmp_path / "gpu.html"
+    d = stage_definition(sg.sum(sg.exp(x)), "total")
+    path.write_text(page(page_data(d, ["y"], target="cuda:sm_90")), "utf-8")
+    window.open(path, "program=1&stage=asm")
+    assert window.run("return document.querySelector('.tab.on[data-stage]').textContent") == "PTX"
+    window.run("code.fillAll()")
+    assert ".visible .entry kernel0" in window.run("return byId('code').textContent")
+    assert window.run("return document.querySelectorAll('#code .w').length") > 10
+    window.key("1")  # the loops of the CPU have the buffers of their own parameters
+    window.run("code.fillAll()")
+    assert window.run("return document.querySelector('#code .p').title") == "x"
+    assert window.log() == []
+
+
 def test_it_prints(window: Browser, step: Path) -> None:
     window.open(step)
     window.run("window.dispatchEvent(new Event('beforeprint'))")

@@ -194,7 +194,7 @@ def compile_mode_typo() -> Any:
     e.TargetError,
     "unknown target 'gpu'",
     caret='sg.compile([x], x, target="gpu")',
-    hint='this build compiles for target="cpu"',
+    hint="targets are cpu, cuda and cuda:sm_90",
 )
 def compile_target_gpu() -> Any:
     x = sg.vector("x")

@@ -214,10 +214,9 @@ def fused_index(mode: str) -> Any:
 
 @mistake(
     e.IndexOutOfRange,
-    "index out of range for axis 0",
-    interpreted="index 2 is out of range for axis 0 of size 2",
+    "bincount: -2 is in none of the 2 bins",
     caret="sg.bincount(x)",
-    hint="indices run from -size to size - 1",
+    hint="bins count from 0",
     operands="x: int64[?]",
 )
 def bincount_negative(mode: str) -> Any:

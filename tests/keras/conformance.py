@@ -63,7 +63,7 @@ def run(source: Path, what: str, sample: float, log: Path) -> collections.Counte
     rows = [json.loads(line) for line in lines]
     for row in rows:
         if row["outcome"] == "failed":
-            print(f"  {Path(row['file']).stem} {row['id']}: {row['error'][:150]}")
+            print(f"  {row['module']} {row['id']}: {row['error'][:150]}")
     return collections.Counter(row["outcome"] for row in rows)
 
 

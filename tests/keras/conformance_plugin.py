@@ -153,6 +153,7 @@ def pytest_runtest_makereport(item: Any, call: Any) -> Any:
     """A test that needs a package which is not installed is skipped, and says which."""
     outcome = yield
     report = outcome.get_result()
+    report.home = item.module.__name__
     error = call.excinfo.value if call.excinfo is not None else None
     if report.failed and isinstance(error, ImportError):
         name = next((n for n in ABSENT if n in str(error).lower()), None)
@@ -179,7 +180,7 @@ def pytest_runtest_logreport(report: Any) -> None:
     text = str(getattr(crash, "message", "")) or str(report.longrepr or "")
     row = {
         "id": report.nodeid,
-        "file": str(report.fspath),
+        "module": getattr(report, "home", ""),
         "outcome": report.outcome,
         "when": report.when,
         "seconds": round(report.duration, 2),

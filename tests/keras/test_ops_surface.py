@@ -133,7 +133,8 @@ def test_a_function_agrees_with_numpy(name: str) -> None:
         (("int8", "uint8"), "int16"), (("int32", "float16"), "float16"), (("bool", int), "int32"),
         (("bfloat16", "float16"), "float32"), (("uint32", "int8"), "int32"),
         ((int, float), "float32"), (("int64", "int8"), "int64"),
-        (("float64", "bfloat16"), "float64"), (("int8", float), "float32"), (("float32", "complex64"), "complex64"),
+        (("float64", "bfloat16"), "float64"), (("int8", float), "float32"),
+        (("float32", "complex64"), "complex64"),
     ],
 )  # fmt: skip
 def test_operands_are_promoted_as_in_jax(kinds: Any, wanted: str) -> None:

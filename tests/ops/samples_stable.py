@@ -193,6 +193,11 @@ ELEMENTWISE: dict[str, Formula] = {
             (n == 0) | (x == 0) | (x < -0.5), (1 + x) ** n, np.exp(n * np.log1p(x))
         )
     ),
+    "compound_of_reciprocal": _wide(
+        lambda n: np.where(
+            (abs(n) < 2) | np.isinf(n), (1 + 1 / n) ** n, np.exp(n * np.log1p(1 / n))
+        )
+    ),
     "sqrt1pm1": _wide(lambda x: np.where(x < 1, x / (np.sqrt(x + 1) + 1), np.sqrt(x + 1) - 1)),
     "root_difference": _wide(_root_difference),
     "x_minus_sin": _wide(_X_MINUS_SIN),

@@ -238,6 +238,7 @@ _MP = {
     "log_of_quotient": lambda a, b: mpmath.log(a / b), "tan_minus_x": lambda a: mpmath.tan(a) - a,
     "cbrt": lambda a: mpmath.sign(a) * mpmath.cbrt(abs(a)),
     "compound": lambda a, b: mpmath.power(1 + a, b), "sqrt1pm1": lambda a: mpmath.sqrt(1 + a) - 1,
+    "compound_of_reciprocal": lambda a: mpmath.power(1 + 1 / a, a),
     "sin_over_x": lambda a: mpmath.sin(a) / a, "xlogy": lambda a, b: a * mpmath.log(b),
     "exp_over_expm1": lambda a: mpmath.exp(a) / mpmath.expm1(a),
     "root_difference": lambda a, b: mpmath.sqrt(a * a + b) - a,

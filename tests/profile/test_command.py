@@ -114,10 +114,15 @@ def test_the_status_is_the_scripts(
     assert ("ZeroDivisionError" in said.err) == (end == "1 / 0")
 
 
+def test_options_may_stand_behind_the_subject(run: Callable[..., Said]) -> None:
+    said = run("profile", SUBJECT, "--json", "--seconds", "0.01")
+    assert said.status == 0 and json.loads(said.out)["profiles"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ([SUBJECT, "--json"], "options of symgraph profile stand before SUBJECT"),
+        ([SUBJECT, "more"], "profile: only a script takes arguments"),
         (["--size", "q=3", SUBJECT], "no input has the size q"),
         (["--size", "n", SUBJECT], "NAME=NUMBER"),
         (["--compare", "setup.cfg", SUBJECT], "setup.cfg holds no profile"),

@@ -164,7 +164,7 @@ def allclose(
     return wrap(sg.allclose(a, b, rtol, atol, equal_nan))
 
 
-# bits: Keras names these operands otherwise --------------------------------------------------------
+# bits: Keras names these operands otherwise -------------------------------------------------------
 
 
 def _of_bits(function: Any, name: str) -> Binary:

@@ -164,32 +164,32 @@ def _nan_position(
 
 
 def nanmax(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    return wrap(_nan_extreme(sg.nanmax, sg.max, x, axis, keepdims))
+    return wrap(_nan_fold(sg.nanmax, sg.max, node_of(x), axis, keepdims=keepdims))
 
 
 def nanmin(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    return wrap(_nan_extreme(sg.nanmin, sg.min, x, axis, keepdims))
-
-
-def _nan_extreme(function: Any, plain: Any, x: Any, axis: Axis, keepdims: bool) -> Variable:
-    node = node_of(x)
-    fold = function if is_inexact(node.dtype) else plain
-    return fold(node, axes_of(axis), keepdims=keepdims)
+    return wrap(_nan_fold(sg.nanmin, sg.min, node_of(x), axis, keepdims=keepdims))
 
 
 def nansum(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    return wrap(_nan_fold(sg.nansum, sg.sum, x, axis, keepdims))
+    node = _accumulated(x)
+    return wrap(_nan_fold(sg.nansum, sg.sum, node, axis, dtype=node.dtype, keepdims=keepdims))
 
 
 def nanprod(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    return wrap(_nan_fold(sg.nanprod, sg.prod, x, axis, keepdims))
+    node = _accumulated(x)
+    return wrap(_nan_fold(sg.nanprod, sg.prod, node, axis, dtype=node.dtype, keepdims=keepdims))
 
 
-def _nan_fold(function: Any, plain: Any, x: Any, axis: Axis, keepdims: bool) -> Variable:
+def _accumulated(x: Any) -> Variable:
     node = node_of(x)
+    return node.astype(accumulator(node.dtype))
+
+
+def _nan_fold(function: Any, plain: Any, node: Variable, axis: Axis, **options: Any) -> Variable:
+    """What cannot be NaN is folded the plain way."""
     fold = function if is_inexact(node.dtype) else plain
-    kind = accumulator(node.dtype)
-    return fold(node.astype(kind), axes_of(axis), kind, keepdims)
+    return fold(node, axes_of(axis), **options)
 
 
 def nanmean(x: Any, axis: Axis = None, keepdims: bool = False) -> Tensor:

@@ -92,9 +92,8 @@ def searchsorted(sorted_sequence: Any, values: Any, side: str = "left") -> Tenso
 
 
 def digitize(x: Any, bins: Any) -> Tensor:
-    """The bins ascend."""
     values, edges = promoted(x, bins)
-    return wrap(sg.searchsorted(edges, values, "right").astype("int32"))
+    return wrap(sg.digitize(values, edges).astype("int32"))
 
 
 def isin(x1: Any, x2: Any, assume_unique: bool = False, invert: bool = False) -> Tensor:

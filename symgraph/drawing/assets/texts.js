@@ -5,6 +5,7 @@ const GRAMMARS = {
   python: /(#.*)|("(?:[^"\\\n]|\\.)*"|'(?:[^'\\\n]|\\.)*')|\b(and|as|assert|async|await|break|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is|lambda|None|not|or|pass|raise|return|True|False|try|while|with|yield)\b|\b(\d[\w.]*)/g,
   loops: /(\/\/.*)|("[^"\n]*")|\b(kernel|for|in|fold|yield|let|if|alloc|barrier|serial|vector|sizes|out|inout|over)\b|\b(\d[\w.]*)/g,
   llvm: /(;.*)|("[^"\n]*")|\b(define|declare|internal|private|constant|ret|br|phi|call|load|store|getelementptr|add|sub|mul|fadd|fsub|fmul|fdiv|icmp|fcmp|select|zext|sext|trunc|bitcast|insertelement|extractelement|shufflevector|label|void|ptr|float|double|i1|i8|i16|i32|i64)\b|(?<![\w.%@])(-?\d[\w.+]*)/g,
+  ptx: /(\/\/.*)|("[^"\n]*")|^\s*(?:@!?%\w+\s+)?([.a-z][\w.:]*)|(?<![\w%$])(-?\b(?:0[xfdFD][\da-fA-F]+|\d+)\b)/gm,
   asm: /(#.*)|("[^"\n]*")|^\t([a-z][\w.]*)|([$-]?\b(?:0x[\da-f]+|\d+)\b)/gm,
 };
 
@@ -115,6 +116,12 @@ const STAGES = [
   ["asm", "Assembly", null],
 ];
 
+const onDevice = data.target !== "cpu";
+
+function grammarOf(stage) {
+  return stage === "asm" && onDevice ? "ptx" : stage;
+}
+
 class CodePane {
   constructor(host, tabs, on) {
     this.host = host;
@@ -125,7 +132,7 @@ class CodePane {
     const has = { loops: data.units.some((u) => u.text.loops), scheduled: data.units.some((u) => u.text.scheduled),
       llvm: data.modules.length > 0, asm: data.modules.some((m) => m.asm) };
     STAGES.forEach(([word, title], k) => {
-      const tab = element("button", title, "tab");
+      const tab = element("button", word === "asm" && onDevice ? "PTX" : title, "tab");
       tab.type = "button";
       tab.dataset.stage = word;
       tab.title = `key ${k + 1}`;
@@ -167,16 +174,16 @@ class CodePane {
       section.style.marginLeft = `${u.depth * 14}px`;
       section.append(this.head(u, unit));
       if (stage === "loops" || stage === "scheduled") {
-        if (u.text[stage]) this.later(section, u.text[stage], "loops", u);
-        else if (u.params) section.append(element("div", "as above", "empty"));
+        if (u.text[stage]) this.later(section, u.text[stage], "loops", stage === "loops" ? u.params_before || u.params : u.params);
+        else if (u.params) section.append(element("div", onDevice ? "a routine of the CPU" : "as above", "empty"));
       } else {
         for (const name of u.modules) {
           const text = this.modules.get(name)[stage];
           if (seen.has(name)) section.append(element("div", `${name}: shown above`, "empty"));
-          else if (text) this.later(section, text, stage);
+          else if (text) this.later(section, text, grammarOf(stage));
           seen.set(name, section);
         }
-        if (!u.modules.length) section.append(element("div", "part of the function that calls all of them", "empty"));
+        if (!u.modules.length) section.append(element("div", onDevice ? "for the host" : "part of the function that calls all of them", "empty"));
       }
       top.append(section);
       sections.set(unit, section);
@@ -188,7 +195,7 @@ class CodePane {
         const head = element("div", undefined, "head");
         head.append(element("b", name), element("span", "entry, checks and calls"));
         section.append(head);
-        this.later(section, m[stage], stage);
+        this.later(section, m[stage], grammarOf(stage));
         top.append(section);
       }
     }
@@ -211,7 +218,7 @@ class CodePane {
   }
 
   // A text that is coloured when it comes into sight.
-  later(section, text, grammar, unit) {
+  later(section, text, grammar, params) {
     const pre = element("pre", undefined);
     const lines = text.split("\n").length;
     pre.style.minHeight = `${Math.min(lines, 4000) * 18}px`;
@@ -221,14 +228,14 @@ class CodePane {
       if (pre.firstChild) return;
       pre.style.minHeight = "";
       coloured(pre, text, grammar);
-      if (unit && unit.params) this.name(pre, unit);
+      if (params) this.name(pre, params);
     };
     CodePane.watch(pre, fill);
   }
 
   // The names of parameters, as things to hover: each is a buffer.
-  name(pre, unit) {
-    const buffers = new Map(unit.params.map(([p, b]) => [p, links.bufferNumber.get(b)]));
+  name(pre, params) {
+    const buffers = new Map(params.map(([p, b]) => [p, links.bufferNumber.get(b)]));
     const walker = document.createTreeWalker(pre, NodeFilter.SHOW_TEXT);
     const texts = [];
     while (walker.nextNode()) texts.push(walker.currentNode);

@@ -17,6 +17,7 @@ def view_page(
     sizes: Mapping[str, int] | None = None,
     until: str = "asm",
     profile: Any = None,
+    target: str = "cpu",
 ) -> str:
     """The page of a definition as HTML; the parameters are those of `data.page_data`."""
-    return page(page_data(d, words, sizes, until, profile))
+    return page(page_data(d, words, sizes, until, profile, target))

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from symgraph import segments, stages
+from symgraph.codegen.ptx.architecture import Architecture, target_architecture
 from symgraph.drawing.program_scene import program_scene
 from symgraph.drawing.replay import History, Numbers, histories
 from symgraph.drawing.scene import FAMILIES
 from symgraph.drawing.theme import COLOURS
+from symgraph.drawing.viewer.device import DeviceCode
 from symgraph.drawing.viewer.graphs import Boxes, Pictures
 from symgraph.drawing.viewer.heat import heat_units, profile_rows
 from symgraph.drawing.viewer.program import UNTIL, Code, lines_of, origins
@@ -35,24 +37,33 @@ def page_data(
     sizes: Mapping[str, int] | None = None,
     until: str = "asm",
     profile: Any = None,
+    target: str = "cpu",
 ) -> dict[str, Any]:
     """The data of the page for a definition; ``words`` name its outputs and updates, ``sizes`` its
     sizes in the memory plan, ``until`` is the last stage, ``profile`` is what `symgraph profile
-    --json` wrote, or a function's profile. Raises ArgumentError for an unknown stage."""
+    --json` wrote, or a function's profile; of a ``target`` such as cuda:sm_90 the page shows
+    launches and PTX. Raises ArgumentError for an unknown stage, TargetError for an unknown
+    target."""
+    arch = target_architecture(target)
+    until = "asm" if until == "ptx" and arch is not None else until
     if until not in UNTIL:
         raise ArgumentError(f"view: {until!r} is no stage", hint=f"stages are {', '.join(UNTIL)}")
     if made_sizes.in_graph(d.graph):
         d = segments.simplified(d)
+    if profile is not None and arch is not None:
+        raise ArgumentError(f"view: a profile holds times of the CPU, not of {target}",
+                            hint="leave the target or the profile out")  # fmt: skip
     parted = segments.has_parts(d.graph)
-    return _Data(d, words, sizes or {}, "optimized" if parted else until, parted).all(profile)
+    return _Data(d, words, sizes or {}, "optimized" if parted else until, parted, arch).all(profile)
 
 
 class _Data:
     def __init__(
         self, d: Definition, words: Sequence[str], sizes: Mapping[str, int], until: str,
-        parted: bool,
+        parted: bool, arch: Architecture | None,
     ) -> None:  # fmt: skip
         self.d, self.words = d, list(words)
+        self.target = f"cuda:{arch.name}" if arch is not None else "cpu"
         self.notes = ["A program in parts: symgraph dump shows the code of each."] if parted else []
         record = PassRecord()
         record.near_misses = []
@@ -67,7 +78,8 @@ class _Data:
         self.boxes = Boxes()
         self.code: Code | None = None
         if UNTIL.index(until) >= 2:
-            self.code = Code(d, self.optimized, self._buffer_words(), sizes, until)
+            given = d, self.optimized, self._buffer_words(), sizes, until
+            self.code = Code(*given) if arch is None else DeviceCode(*given, arch)
         self.lines: dict[tuple[str, int], int] = {}
         self.spans: list[set[tuple[int, int, int, int]]] = []
 
@@ -88,11 +100,16 @@ class _Data:
         program: dict[str, Any] | None = None
         if self.code is not None:
             scene = program_scene(
-                self.code.program, self.code.words, False, "program", self.code.keys
+                self.code.program,
+                self.code.words,
+                False,
+                "program",
+                self.code.keys,
+                self.code.gists,
             )
             program = self.boxes.picture(scene)
         return {
-            "title": self.d.name, "graphs": graphs, "program": program,
+            "title": self.d.name, "target": self.target, "graphs": graphs, "program": program,
             "boxes": self.boxes.rows, "nodes": slots, "units": units, "buffers": buffers,
             "modules": self.code.module_rows() if self.code is not None else [],
             "slots": self.code.slots() if self.code is not None else [],

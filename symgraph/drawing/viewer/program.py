@@ -42,7 +42,9 @@ def units(scheduled: Program, plain: Program) -> list[Unit]:
     def visit(p: Program, q: Program, depth: int, place: int) -> None:
         same = len(p.steps) == len(q.steps)
         for k, step in enumerate(p.steps):
-            other = q.steps[k] if same and type(q.steps[k]) is type(step) else step
+            other = q.steps[k] if same else step
+            if len(_programs(other)) != len(_programs(step)):
+                other = step
             at = k if depth == 0 else place
             found.append(Unit(step, other, depth, at))
             for a, b in zip(_programs(step), _programs(other), strict=True):
@@ -77,13 +79,17 @@ class Code:
         until: str,
     ) -> None:  # fmt: skip
         self.d, self.graph, self.words = d, optimized, words
-        self.builder, self.program = stages.planned(d, optimized)
-        self.units = units(self.program, stages.lower(d, optimized, scheduled=False))
         self.until = UNTIL.index(until)
-        low = stages.emit(d, optimized, self.program) if self.until >= 5 else None
-        self.modules = _modules(low) if low is not None else {}
+        self.gists: dict[int, str] = {}  # by the id of a step: other words than its own
+        self._lower()
         self.sizes = self._sizes(sizes)
         self.keys = {id(u.step): k for k, u in enumerate(self.units)}
+
+    def _lower(self) -> None:
+        self.builder, self.program = stages.planned(self.d, self.graph)
+        self.units = units(self.program, stages.lower(self.d, self.graph, scheduled=False))
+        low = stages.emit(self.d, self.graph, self.program) if self.until >= 5 else None
+        self.modules = _modules(low) if low is not None else {}
 
     def _sizes(self, given: Mapping[str, int]) -> dict[str, int]:
         names = {e.attr for b in self.program.buffers.values() for s in b.shape
@@ -110,8 +116,7 @@ class Code:
         if isinstance(step, Run):
             row["gist"] = gist(step.kernel)[0]
             row["kernel"] = step.kernel.name
-            pairs = zip(step.kernel.params, step.buffers, strict=True)
-            row["params"] = [[p.name, b, p.mode, type_text(p.dtype, p.shape)] for p, b in pairs]
+            row["params"] = parameters(step)
             if self.until >= 3 and isinstance(u.plain, Run):
                 row["text"]["loops"] = cut(kernel_text(u.plain.kernel), "loops")
             if self.until >= 4:
@@ -129,9 +134,12 @@ class Code:
             row = {"name": name, "llvm": cut(text, "llvm"), "asm": ""}
             room -= len(text)
             if self.until >= 6 and room > 0:
-                row["asm"] = cut(_clean(_assembly(text)), "asm")
+                row["asm"] = self._machine_code(name, text)
             rows.append(row)
         return rows
+
+    def _machine_code(self, name: str, text: str) -> str:
+        return cut(_clean(_assembly(text)), "asm")
 
     # buffers --------------------------------------------------------------------------------------
 
@@ -205,6 +213,12 @@ class Code:
                 here = {k for m in users.get(n, ()) for k in found.get(m, ())}
             found[n] = here
         return found, values
+
+
+def parameters(run: Run) -> list[list[str]]:
+    """Name, buffer, mode and type of each."""
+    pairs = zip(run.kernel.params, run.buffers, strict=True)
+    return [[p.name, b, p.mode, type_text(p.dtype, p.shape)] for p, b in pairs]
 
 
 def _modules(low: Lowered) -> dict[str, str]:

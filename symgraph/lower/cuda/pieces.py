@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from symgraph.loops.launch import WARP
 from symgraph.loops.statements import Fold, For, Stmt, Store
 from symgraph.lower.cuda import chunks
 from symgraph.lower.cuda.frame import LOADS, Frame, free_names, names_of
@@ -81,7 +82,7 @@ def _nest(frame: Frame, nest: Nest) -> None:
         spread(frame, nest)
         return
     spread(frame, Nest(frame, staged[0]))
-    team(frame, Nest(frame, staged[1]))
+    team(frame, Nest(frame, staged[1]), WARP)  # a 64th of the elements
 
 
 def _for_a_team(frame: Frame, s: For | Fold) -> bool:

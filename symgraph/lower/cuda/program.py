@@ -65,7 +65,7 @@ class _Scheduler:
         self, program: Program, step: Run, uses: dict[str, int], buffers: dict[str, Buffer],
         aligned: bool,
     ) -> list[Step]:  # fmt: skip
-        if _needs_library(step.kernel):
+        if needs_library(step.kernel):
             return [step]
         kernel = collapse(join_folds(step.kernel))
         homes = [memory(program, b) for b in step.buffers]
@@ -99,6 +99,7 @@ class _Scheduler:
         return [step]
 
 
-def _needs_library(kernel: Kernel) -> bool:
+def needs_library(kernel: Kernel) -> bool:
+    """Whether a kernel calls functions that only a C library on the CPU has."""
     roots = [e for s in walk(kernel.body) for e in expressions(s)]
     return any(e.op in LIBRARY for e in postorder(roots))

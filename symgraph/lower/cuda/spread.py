@@ -86,21 +86,29 @@ def _lanes(frame: Frame, nest: Nest, loops: list[For], shapes: dict[str, tuple[S
     if not all(isinstance(s, Let | Store) for s in nest.body):
         return 1
     last = loops[-1]
-    found = accesses(nest.body)
+    lanes = lanes_of(frame, nest.body, last.index, shapes)
+    whole = isinstance(last.extent, int) and last.extent % lanes == 0
+    return lanes if whole or len(loops) == 1 else 1
+
+
+def lanes_of(
+    frame: Frame, body: tuple[Stmt, ...], index: Expr, shapes: dict[str, tuple[Size, ...]]
+) -> int:
+    """How many turns of a loop over statements make vectors of neighbours; 1 where none do."""
+    found = accesses(body)
     if any(a.buffer not in shapes for a in found):
         return 1
-    nodes = postorder([e for s in nest.body for e in expressions(s)])
+    nodes = postorder([e for s in body for e in expressions(s)])
     if any(e.op == "load_if" or (e.op == "load" and _reads(e.args)) for e in nodes):
         return 1
-    moving = [a for a in found if depends(position(a.indices, shapes[a.buffer]), last.index)]
+    moving = [a for a in found if depends(position(a.indices, shapes[a.buffer]), index)]
     if not moving:
         return 1
-    widest = max(dtypes.itemsize(frame.params[a.buffer].dtype) for a in moving)
-    lanes = min(WIDE // widest, 8)
-    whole = isinstance(last.extent, int) and last.extent % lanes == 0
-    if lanes < 2 or (len(loops) > 1 and not whole):
-        return 1
-    return lanes if all(_side_by_side(a, last.index, lanes, shapes) for a in moving) else 1
+    dtype = {e.attr: e.dtype for e in nodes if e.op == "load"}
+    dtype |= {s.buffer: s.value.dtype for s in body if isinstance(s, Store)}
+    lanes = min(WIDE // max(dtypes.itemsize(dtype[a.buffer]) for a in moving), 8)
+    apart = not all(_side_by_side(a, index, lanes, shapes) for a in moving)
+    return 1 if lanes < 2 or apart else lanes
 
 
 def _reads(roots: Sequence[Expr]) -> bool:

@@ -27,6 +27,7 @@ from symgraph.loops.statements import (
 )
 from symgraph.lower.cuda.frame import Frame, names_of, renamed, rewritten, serial, split_index
 from symgraph.lower.cuda.nest import Nest, count_of, few, has_loops, independent
+from symgraph.lower.cuda.spread import lanes_of
 from symgraph.lower.turns import accesses
 from symgraph.scalar import (
     Expr,
@@ -45,6 +46,7 @@ from symgraph.scalar import functions as F
 SMALL = 4  # turns of a fold that every thread rather does by itself
 BLOCKS = 1024  # blocks that keep memory of their own between statements
 _ONE: Hashable = "one"  # the key of what thread 0 does
+_VALUE = var("_value")
 
 
 class Touch(NamedTuple):
@@ -55,25 +57,24 @@ class Touch(NamedTuple):
     key: Hashable
 
 
-def team(frame: Frame, nest: Nest) -> None:
-    """Add the launch of a nest with a block for each turn of its parallel loops."""
+def team(frame: Frame, nest: Nest, threads: int = 0) -> None:
+    """Add the launch of a nest with a block for each turn of its parallel loops; so many threads,
+    or what suits its longest loop."""
     block, thread, row = (frame.name(w) for w in ("block", "thread", "row"))
-    threads = threads_for(nest.statement)
+    threads = threads or threads_for(nest.statement)
     body = around_others(nest)
     rows = nest.turns
     shared = _shared(frame, nest.private)
+    blocks = rows
     if shared is None:
         shared = []
-        blocks = as_size(call("minimum", as_expr(rows), const(BLOCKS)))
+        if not few(rows, BLOCKS):
+            blocks = as_size(call("minimum", as_expr(rows), const(BLOCKS)))
         for name in sorted(nest.private):
             body = frame.private(body, name, blocks, block)
-    elif shared:
-        blocks = as_size(call("minimum", as_expr(rows), const(BLOCKS)))
-    else:
-        blocks = rows
     for a in shared:
         body = renamed(body, frame_name(a), a.buffer)
-    writer = _Team(frame, thread, threads, {a.buffer for a in shared})
+    writer = _Team(frame, thread, threads, shared)
     if blocks is rows:
         inside = (*split_index(frame, block, nest.parallel), *writer.block(body))
     else:
@@ -97,8 +98,8 @@ def alone(frame: Frame, body: Sequence[Stmt]) -> None:
     """Add the launch of a single block for statements without turns to share out over the grid."""
     block, thread = frame.name("block"), frame.name("thread")
     longest = max((threads_for(s) for s in body), default=WARP)
-    writer = _Team(frame, thread, longest, set())
-    inside = tuple(writer.block(tuple(body), exported=True))
+    writer = _Team(frame, thread, longest)
+    inside = tuple(writer.block(tuple(body)))
     _launch(frame, writer, block, thread, 1, inside, [])
 
 
@@ -148,14 +149,16 @@ class _Team:
     """Writes statements for all threads of a block. ``since`` are the accesses after the last
     place where they met."""
 
-    def __init__(self, frame: Frame, thread: Expr, threads: int, local: set[str]) -> None:
-        self.frame, self.thread, self.threads = frame, thread, threads
-        self.local = local
+    def __init__(
+        self, frame: Frame, thread: Expr, threads: int, given: Sequence[Alloc] = ()
+    ) -> None:
+        self.frame, self.thread, self.threads, self.given = frame, thread, threads, given
+        self.local = {a.buffer for a in given}
         self.shared: list[Alloc] = []
         self.since: list[Touch] = []
         self.all: list[Touch] = []
 
-    def block(self, body: Sequence[Stmt], exported: bool = False) -> list[Stmt]:
+    def block(self, body: Sequence[Stmt]) -> list[Stmt]:
         """Statements one after another."""
         out: list[Stmt] = []
         for s in body:
@@ -225,20 +228,41 @@ class _Team:
         if few(s.extent, SMALL) or self.threads % WARP:
             return self.put(list(serial((s,))), self.touches((s,), None))
         s = flattened(self.frame, s)
-        k, w = self.frame.name("k"), self.frame.name("w")
+        w = self.frame.name("w")
         parts = tuple(self.frame.name(n.attr.strip("_") + "_part", n.dtype) for n in s.names)
-        inner = Fold(
-            parts, s.combiner, k, self._share(s.extent), "serial",
-            (Let(s.index, self.thread + k * self.threads), *serial(s.body)), s.values,
-        )  # fmt: skip
+        lanes = self._lanes((Let(_VALUE, v) for v in s.values), s) if not s.body else 1
+        inner = self._part(s, parts, lanes if len(parts) == 1 else 1)
         given: tuple[Expr, ...] = parts
         if s.combiner in ("argmax", "argmin"):  # a thread without turns has no position
             last = const(dtypes.max_value("int64"))
             given = (parts[0], F.select(F.lt(self.thread, as_expr(s.extent)), parts[1], last))
         whole = Fold(s.names, s.combiner, w, self.threads, "block", (), given)
-        out = self.put([inner, whole], self._keyed(s, [s]))
+        out = self.put([inner, whole], self._keyed(s, [s], lanes))
         self.since = []
         return out
+
+    def _part(self, s: Fold, names: tuple[Expr, ...], lanes: int) -> Fold:
+        """The turns of one thread, so many at a time."""
+        k = self.frame.name("k")
+        turn = self.thread + k * self.threads
+        if lanes == 1:
+            body = (Let(s.index, turn), *serial(s.body))
+            extent = self._share(s.extent)
+            return Fold(names, s.combiner, k, extent, "serial", body, s.values)
+        at, v = self.frame.name("at"), self.frame.name("v")
+        several = self.frame.name("several", names[0].dtype)
+        values = tuple(substitute(e, {s.index: at * lanes + v}) for e in s.values)
+        vector = Fold((several,), s.combiner, v, lanes, "vector", (), values)
+        extent = self._share(as_size(as_expr(s.extent) // lanes))
+        return Fold(names, s.combiner, k, extent, "serial", (Let(at, turn), vector), (several,))
+
+    def _lanes(self, body: Iterable[Stmt], s: For | Fold) -> int:
+        """How many turns a thread can take as one vector: the rows must be whole vectors."""
+        shapes = {n: p.shape for n, p in self.frame.params.items()}
+        shapes |= {a.buffer: a.shape for a in (*self.given, *self.shared)}
+        lanes = lanes_of(self.frame, tuple(body), s.index, shapes) if self.frame.aligned else 1
+        few_turns = not isinstance(s.extent, int) or s.extent < lanes * WARP
+        return 1 if few_turns or int(s.extent) % lanes else lanes  # type: ignore[call-overload]
 
     def _share(self, extent: Size) -> Size:
         return as_size((as_expr(extent) - self.thread + (self.threads - 1)) // self.threads)
@@ -258,6 +282,11 @@ class _Team:
             if not _shareable(s.body):
                 return self.by_one([s])
             return self.loop(s, ())
+        lanes = 1
+        if len(path) == 1 and all(isinstance(x, Let | Store) for x in body):
+            lanes = self._lanes(body, s)
+        if lanes > 1:
+            return self.put([self._vectors(s, body, lanes)], self._keyed(s, path, lanes))
         k, q = self.frame.name("k"), self.frame.name("q")
         extent = product(tuple(p.extent for p in path))
         number = Let(q, self.thread + k * self.threads)
@@ -265,12 +294,19 @@ class _Team:
         loop = For(k, self._share(extent), "serial", inner)
         return self.put([loop], self._keyed(s, path))
 
+    def _vectors(self, s: For, body: tuple[Stmt, ...], lanes: int) -> For:
+        k, at, v = (self.frame.name(w) for w in ("k", "at", "v"))
+        moved = {s.index: at * lanes + v}
+        inner = For(v, lanes, "vector", rewritten(body, lambda e: substitute(e, moved)))
+        turns = self._share(as_size(as_expr(s.extent) // lanes))
+        return For(k, turns, "serial", (Let(at, self.thread + k * self.threads), inner))
+
     def _independent(self, s: For, loop: For) -> bool:
         if loop.kind == "vector" and loop is s:
             return True
         return independent(self.frame, s, loop) == set()
 
-    def _keyed(self, s: For | Fold, path: Sequence[For | Fold]) -> list[Touch]:
+    def _keyed(self, s: For | Fold, path: Sequence[For | Fold], lanes: int = 1) -> list[Touch]:
         """The accesses of a shared loop; a place that is told by its turn alone has a key."""
         found = []
         one = path[0] if len(path) == 1 else None
@@ -279,7 +315,7 @@ class _Team:
                 continue
             key: Hashable = ("nest", id(s))  # its own turns do not touch each other's places
             if one is not None and one.index in a.indices:
-                key = ("turn", a.indices.index(one.index), one.extent, a.buffer)
+                key = ("turn", a.indices.index(one.index), one.extent, a.buffer, lanes)
             home = self.frame.home.get(a.buffer, a.buffer)
             found.append(Touch(home, a.written, key))
         return found

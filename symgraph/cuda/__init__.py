@@ -1,0 +1,1 @@
+"""Functions that run on an NVIDIA GPU: target="cuda"."""
