@@ -29,6 +29,7 @@ from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import logical_and, logical_not, where
 from symgraph.ops.nests import inexact_parts, with_inexact_parts
 from symgraph.ops.operands import as_variable
+from symgraph.ops.settled import is_inside, is_settled
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, broadcast_to, is_one
 from symgraph.ops.slicing import zeros
 from symgraph.runtime.collecting import uncollected
@@ -218,9 +219,12 @@ def repaired(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> list[Var
 
 
 def _names(outputs: Sequence[Variable]) -> Iterator[str]:
-    """The names of all operations, of those inside loops and choices too."""
+    """The names of all operations, of those inside loops and choices too; but for stable formulas
+    of the library, unless something else reads a part of them."""
     for node in toposort(outputs):
-        yield node.op.name
+        if not any(map(is_settled, node.outputs)):
+            yield node.op.name
+            yield from (v.owner.op.name for v in node.inputs if v.owner and is_inside(v))
         inner = getattr(node.op, "inner", None)
         for graph in inner() if callable(inner) else ():
             yield from _names(graph.outputs)

@@ -33,6 +33,7 @@ from symgraph.ops.exponential import exp, expm1
 from symgraph.ops.joining import part_of
 from symgraph.ops.operands import as_variable
 from symgraph.ops.reductions import greatest, log_of_sum, max, mean, sum, var
+from symgraph.ops.settled import stable_as_written
 from symgraph.ops.shape import normalize_axes, reshape
 from symgraph.ops.special import erfc, relu, sigmoid, softplus, stop_gradient
 from symgraph.ops.stable_forms import hypot
@@ -338,6 +339,7 @@ def shifted(x: Any, axis: Any) -> Variable:
     return x - stop_gradient(greatest(x, axes))
 
 
+@stable_as_written
 def softmax(x: Any, axis: Any = -1) -> Variable:
     """exp(x) over its sum along ``axis`` (an int or a tuple), without overflow; NaN where all are
     -inf. Raises AxisError.
@@ -360,6 +362,7 @@ def softmin(x: Any, axis: Any = -1) -> Variable:
     return softmax(negative(x), axis)
 
 
+@stable_as_written
 def log_softmax(x: Any, axis: Any = -1) -> Variable:
     """log(softmax(x)), finite where softmax itself is too small for a float. Raises AxisError.
 

@@ -24,6 +24,7 @@ from symgraph.ops.comparison import equal, greater_equal, isfinite, not_equal, w
 from symgraph.ops.cumulative import other_factors
 from symgraph.ops.exponential import exp, log1p
 from symgraph.ops.operands import as_variable
+from symgraph.ops.settled import stable_as_written
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, Transpose, as_int
 from symgraph.ops.special import stop_gradient
 from symgraph.rewrite.pattern import is_pattern
@@ -530,6 +531,7 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     return cast(y if keepdims or not axes else Squeeze(axes)(y), given.dtype)
 
 
+@stable_as_written
 def log_of_sum(rest: Variable, axis: Any = None) -> Variable:
     """log(sum(exp(rest))), the axes kept, where the greatest elements are 0: these are counted, the
     others added up by themselves, so that no digit is lost where one element is nearly all."""

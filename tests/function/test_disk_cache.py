@@ -224,7 +224,8 @@ f = sg.compile([x, y], {"loss": loss}, updates={w: w - sg.grad(loss, w)})
 for _ in range(3):
     out = f(np.eye(4), np.array([0, 1, 2, 0]))
 cold = (
-    "llvmlite", "symgraph.codegen.libllvm", "symgraph.stages", "symgraph.lower.build", "networkx",
+    "llvmlite", "symgraph.codegen.libllvm", "symgraph.stages", "symgraph.passes.pipeline",
+    "symgraph.lower.build", "networkx",
 )  # fmt: skip
 print(f.statistics["cached"], [m for m in cold if m in sys.modules], float(out["loss"]))
 """
