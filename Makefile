@@ -7,7 +7,7 @@ VERSIONS := 3.11 3.12 3.13
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-browser test-cuda fuzz lint format types golden bench ulp docs reference size matrix conformance-pytensor conformance-keras clean
+.PHONY: help run test test-all test-browser assembler test-cuda fuzz lint format types golden bench ulp docs reference size matrix conformance-pytensor conformance-keras clean
 
 help: ## show this list
 	@printf 'usage: make TARGET [ARGS="more arguments"]\n\n'
@@ -25,15 +25,23 @@ run: .venv/.stamp ## learn to read handwritten digits with two models, and draw 
 test: .venv/.stamp ## the quick tests
 	$(PYTEST) -n 2 $(ARGS)
 
-test-all: .venv/.stamp ## all tests but those that need a GPU
+# Keras with its tests, for `make test-all` and `make conformance-keras`; without a network the tests
+# say that it is not there.
+.venv/.keras: .venv/.stamp
+	-$(PY) -m pip install -q --disable-pip-version-check -e '.[conformance]' && touch $@
+
+test-all: .venv/.stamp .venv/.keras ## all tests but those that need a GPU
 	$(PYTEST) -n 2 -m 'not gpu' $(ARGS)
 
 test-browser: .venv/.stamp ## viewer and site in Chromium (apt-get install chromium chromium-driver)
 	@command -v chromedriver >/dev/null || { echo 'there is no chromedriver: apt-get install chromium chromium-driver'; exit 1; }
 	$(PYTEST) -m browser tests/drawing $(ARGS)
 
-test-cuda: .venv/.stamp ## the tests that need an NVIDIA GPU
-	$(PYTEST) -m gpu $(ARGS)
+assembler: .venv/.stamp ## NVIDIA's assembler, with which tests make and read machine code
+	$(PY) -m pip install -q --disable-pip-version-check -e '.[assemble]'
+
+test-cuda: .venv/.stamp ## all that needs an NVIDIA GPU, in 8 minutes: tests, compute-sanitizer, benchmarks
+	$(PY) -m tests.cuda.hardware $(ARGS)
 
 fuzz: .venv/.stamp ## compare all ways to compute N random graphs (N=50000); S=7 shows and reduces one
 	$(PY) -m tests.fuzz $(if $(S),--seed $(S) --reduce,--count $(or $(N),5000) --workers 2 --save out/fuzz) $(ARGS)
@@ -92,9 +100,8 @@ conformance-pytensor: ## PyTensor's own tests with symgraph's mode (S=checkout o
 	$(PY) -m pip install -q --disable-pip-version-check pytensor
 	$(PY) -m tests.interop.conformance $(S) $(ARGS)
 
-conformance-keras: ## Keras' own tests on symgraph (ARGS="--sample 300", ARGS="ops layers/core")
-	$(PY) -m pip install -q --disable-pip-version-check keras jax scikit-learn pandas absl-py
-	$(PY) -m tests.keras.conformance $(ARGS)
+conformance-keras: .venv/.keras ## Keras' own tests on symgraph (ARGS="--sample 300", ARGS="ops layers/core")
+	$(PY) -m tests.keras.conformance $(if $(ARGS),$(ARGS),--jax)
 
 clean: ## remove environments, caches and everything built
 	rm -rf .venv .matrix build dist out *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache

@@ -11,6 +11,7 @@ fit_coefficients.py: "d" for float64 results, "m" for float32 results of float64
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,13 +26,15 @@ mp.mp.dps = 60
 
 
 class Fit(NamedTuple):
-    """A function on [low, high] and the degrees of numerator and denominator for each kind."""
+    """A function on [low, high] and the degrees of numerator and denominator for each kind. What is
+    fitted is the function less `lead`, with errors relative to the function."""
 
     what: str
     function: Function
     low: Any
     high: Any
     degrees: dict[str, Degrees]
+    lead: Any = 0
 
 
 def rational(fit: Fit, degrees: Degrees) -> tuple[list[Any], list[Any], Any]:
@@ -44,14 +47,15 @@ def rational(fit: Fit, degrees: Degrees) -> tuple[list[Any], list[Any], Any]:
         for j in range(m + 1):
             system[i, j] = x**j / f
         for j in range(1, n + 1):
-            system[i, m + j] = -(x**j)
-        right[i] = mp.mpf(1)
+            system[i, m + j] = -(x**j) * (f - fit.lead) / f
+        right[i] = (f - fit.lead) / f
     found = list(mp.lu_solve(system, right))
     top, under = found[: m + 1], [mp.mpf(1), *found[m + 1 :]]
     worst = mp.mpf(0)
     for x in _chebyshev(fit, 5 * (m + n + 1) + 1):
         f = fit.function(x)
-        worst = max(worst, abs(mp.polyval(top[::-1], x) / mp.polyval(under[::-1], x) / f - 1))
+        found_here = fit.lead + mp.polyval(top[::-1], x) / mp.polyval(under[::-1], x)
+        worst = max(worst, abs(found_here / f - 1))
     return top, under, worst
 
 
@@ -63,7 +67,6 @@ def _chebyshev(fit: Fit, count: int) -> list[Any]:
 # functions ----------------------------------------------------------------------------------------
 
 DIGAMMA_ROOT = mp.findroot(mp.digamma, mp.mpf("1.46"))
-ROOTS = {"J0": [mp.besseljzero(0, k) for k in (1, 2)], "J1": [mp.besseljzero(1, k) for k in (1, 2)]}
 HALF_LOG_2PI = mp.log(2 * mp.pi) / 2
 
 
@@ -80,11 +83,6 @@ def _squared_reciprocal(f: Function) -> Function:
 def _root(f: Function) -> Function:
     """f(x) as a function of x^2."""
     return lambda z: f(mp.sqrt(z))
-
-
-def _below_64(f: Function) -> Function:
-    """f(x) as a function of 64 - x^2."""
-    return lambda v: f(mp.sqrt(64 - v))
 
 
 def _lgamma(s: Any) -> Any:
@@ -162,62 +160,36 @@ def _k1_low(x: Any) -> Any:
         return (mp.besselk(1, x) - 1 / x - mp.log(x) * mp.besseli(1, x)) / x
 
 
-def _j_low(order: int) -> Function:
-    first, second = ROOTS[f"J{order}"]
-
-    def quotient(x: Any) -> Any:
-        with mp.workdps(90):
-            under = (x * x - first**2) * (x * x - second**2)
-            return mp.besselj(order, x) / x**order / under
-
-    return quotient
-
-
-def _modulus(order: int, which: str) -> Function:
-    """P and x Q of the asymptotic expansion of J (Hankel)."""
-
-    def part(x: Any) -> Any:
-        with mp.workdps(90):
-            angle = x - mp.pi / 4 - order * mp.pi / 2
-            j, y = mp.besselj(order, x), mp.bessely(order, x)
-            c, s, root = mp.cos(angle), mp.sin(angle), mp.sqrt(mp.pi * x / 2)
-            return root * (j * c + y * s) if which == "P" else x * root * (y * c - j * s)
-
-    return part
-
-
 def _fits() -> dict[str, Fit]:
     zero, one, tiny = mp.mpf(0), mp.mpf(1), mp.mpf("1e-12")
     third = one / 3
     fits = {
-        "LGAMMA_LOW": Fit("lgamma(1+s) / (s (s-1)), s <= 2", _lgamma, zero, 2 * one,
-                          {"d": (8, 8), "m": (4, 4)}),
+        "LGAMMA_LOW": Fit("lgamma(1+s) / (s (s-1)) - 0.45, s <= 2", _lgamma, zero, 2 * one,
+                          {"d": (8, 8), "m": (4, 4)}, mp.mpf(0.45)),
         "LGAMMA_HIGH": Fit("x (lgamma(x) - Stirling's formula) in 1/x^2, x >= 3",
                            _squared_reciprocal(lambda x: x * _stirling(x)), tiny, one / 9,
                            {"d": (5, 5), "m": (2, 2)}),
-        "GAMMA_LOW": Fit("gamma(1+s), s <= 2", lambda s: mp.gamma(1 + s), zero, 2 * one,
-                         {"d": (9, 9), "m": (5, 5)}),
-        "GAMMA_HIGH": Fit("gamma(x) sqrt(2 pi) / Stirling's formula in 1/x, x >= 3",
+        "GAMMA_LOW": Fit("gamma(1+s) - 1, s <= 2", lambda s: mp.gamma(1 + s), zero, 2 * one,
+                         {"d": (9, 9), "m": (6, 6)}, 1),
+        "GAMMA_HIGH": Fit("gamma(x) sqrt(2 pi) / Stirling's formula - sqrt(2 pi) in 1/x, x >= 3",
                           _reciprocal(lambda x: mp.exp(_stirling(x) + HALF_LOG_2PI)), tiny, third,
-                          {"d": (7, 6), "m": (3, 3)}),
-        "DIGAMMA_LOW": Fit("digamma(1+s) / (1+s-root), s <= 2", _digamma, zero, 2 * one,
-                           {"d": (7, 7), "m": (4, 4)}),
+                          {"d": (7, 6), "m": (3, 3)}, mp.mpf(math.sqrt(2 * math.pi))),
+        "DIGAMMA_LOW": Fit("digamma(1+s) / (1+s-root) - 0.75, s <= 2", _digamma, zero, 2 * one,
+                           {"d": (7, 7), "m": (4, 4)}, mp.mpf(0.75)),
         "DIGAMMA_HIGH": Fit("x^2 (log(x) - 1/2x - digamma(x)) in 1/x^2, x >= 3",
                             _squared_reciprocal(_digamma_high), tiny, one / 9,
                             {"d": (6, 6), "m": (2, 2)}),
         "TRIGAMMA": Fit("x (x trigamma(x) - 1) in 1/x, x >= 1", _reciprocal(_trigamma), tiny, one,
                         {"d": (11, 11), "m": (5, 5)}),
-        "SINPI": Fit("sin(pi r) / r in r^2, r <= 1/2", _root(lambda r: mp.sin(mp.pi * r) / r),
-                     tiny, one / 4, {"d": (8, 0), "m": (5, 0)}),
-        "ERFINV_LOW": Fit("erfinv(x) / x in 0.64 - x^2, x <= 0.8",
+        "ERFINV_LOW": Fit("erfinv(x) / x - 1 in 0.64 - x^2, x <= 0.8",
                           lambda v: _erfinv(mp.mpf("0.64") - v), zero, mp.mpf("0.64") - tiny,
-                          {"d": (8, 7), "m": (4, 4)}),
-        "ERFINV_MID": Fit("erfcinv(exp(-r^2)) / r, 1.26 <= r <= 6.1", _erfinv_tail,
-                          mp.mpf("1.26"), mp.mpf("6.1"), {"d": (13, 10), "m": (6, 6)}),
+                          {"d": (8, 8), "m": (4, 4)}, 1),
+        "ERFINV_MID": Fit("erfcinv(exp(-r^2)) / r - 1, 1.26 <= r <= 6.1", _erfinv_tail,
+                          mp.mpf("1.26"), mp.mpf("6.1"), {"d": (13, 10), "m": (6, 6)}, 1),
         "ERFINV_HIGH": Fit("the same, 6 <= r <= 27.5", _erfinv_tail, mp.mpf(6), mp.mpf("27.5"),
-                           {"d": (10, 10), "m": (4, 4)}),
-        "ERFCX_LOW": Fit("erfcx(x), 0 <= x <= 2", _erfcx, mp.mpf(0), mp.mpf(2),
-                         {"d": (8, 8), "m": (4, 4)}),
+                           {"d": (10, 10), "m": (5, 5)}, 1),
+        "ERFCX_LOW": Fit("erfcx(x) - 0.5, 0 <= x <= 2", _erfcx, mp.mpf(0), mp.mpf(2),
+                         {"d": (8, 8), "m": (5, 5)}, mp.mpf(0.5)),
         "K0_LOG": Fit("i0(x) in x^2, x <= 1", _root(lambda x: mp.besseli(0, x)), tiny, one,
                       {"d": (7, 0), "m": (4, 0)}),
         "K1_LOG": Fit("i1(x) / x in x^2, x <= 1", _root(lambda x: mp.besseli(1, x) / x), tiny, one,
@@ -231,17 +203,12 @@ def _fits() -> dict[str, Fit]:
         fits |= {
             f"I{k}_LOW": Fit(f"i{k}(x){' / x' if k else ''} in x^2, x <= 15", _root(_i_low(k)),
                              tiny, mp.mpf(225), {"d": (24, 0), "m": (17, 0)}),
-            f"I{k}_HIGH": Fit(f"i{k}e(x) sqrt(x) in 1/x, x >= 15", _reciprocal(_tail_i(k)),
-                              tiny, one / 15, {"d": (14, 0), "m": (5, 0)}),
-            f"K{k}_HIGH": Fit(f"k{k}e(x) sqrt(x) in 1/x, x >= 1", _reciprocal(_tail_k(k)),
-                              tiny, one, {"d": (11, 11), "m": (5, 5)}),
-            f"J{k}_LOW": Fit(f"j{k}(x) without its zero at 0 and two others, in 64 - x^2, x <= 8",
-                             _below_64(_j_low(k)), zero, 64 - tiny, {"d": (8, 6), "m": (5, 4)}),
-            f"J{k}_P": Fit("the even part of Hankel's expansion in 1/x^2, x >= 8",
-                           _squared_reciprocal(_modulus(k, "P")), tiny, one / 64,
-                           {"d": (5, 5), "m": (2, 2)}),
-            f"J{k}_Q": Fit("x times the odd part", _squared_reciprocal(_modulus(k, "Q")),
-                           tiny, one / 64, {"d": (6, 5), "m": (2, 2)}),
+            f"I{k}_HIGH": Fit(f"i{k}e(x) sqrt(x) - sqrt(1/2pi) in 1/x, x >= 15",
+                              _reciprocal(_tail_i(k)), tiny, one / 15,
+                              {"d": (14, 0), "m": (5, 0)}, mp.mpf(math.sqrt(0.5 / math.pi))),
+            f"K{k}_HIGH": Fit(f"k{k}e(x) sqrt(x) - sqrt(pi/2) in 1/x, x >= 1",
+                              _reciprocal(_tail_k(k)), tiny, one, {"d": (11, 11), "m": (5, 5)},
+                              mp.mpf(math.sqrt(math.pi / 2))),
         }  # fmt: skip
     return fits
 
@@ -254,7 +221,8 @@ def _parts(value: Any, count: int) -> list[float]:
     return out
 
 
-def _wrapped(words: list[str]) -> list[str]:
+def wrapped(words: list[str]) -> list[str]:
+    """Words in lines of the generated module."""
     lines, line = [], "       "
     for word in words:
         if len(line) + len(word) > 98:
@@ -273,7 +241,7 @@ def _table(name: str, fit: Fit) -> str:
         words[0], words[len(top)] = "(" + words[0], "(" + words[len(top)]
         words[len(top) - 1] += "),"
         words[-1] += "),"
-        rows += [f'    "{kind}": (', *_wrapped(words), "    ),"]
+        rows += [f'    "{kind}": (', *wrapped(words), "    ),"]
     return "\n".join([*rows, "}", ""])
 
 
@@ -287,10 +255,7 @@ def text(only: list[str]) -> str:
     for name, fit in _fits().items():
         if not only or name in only:
             parts.append(_table(name, fit))
-    constants = {
-        "DIGAMMA_ROOT": [DIGAMMA_ROOT], "DIGAMMA_ROOT_LESS_1": [DIGAMMA_ROOT - 1],
-        "J0_ROOTS": ROOTS["J0"], "J1_ROOTS": ROOTS["J1"],
-    }  # fmt: skip
+    constants = {"DIGAMMA_ROOT": [DIGAMMA_ROOT], "DIGAMMA_ROOT_LESS_1": [DIGAMMA_ROOT - 1]}
     for name, values in constants.items():
         rows = [f"    {tuple(_parts(v, 2))!r}," for v in values]
         parts.append("\n".join([f"{name} = (", *rows, ")", ""]))

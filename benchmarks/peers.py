@@ -43,12 +43,16 @@ def numpy_formula(formula: Formula) -> Contender:
     return lambda *args: Timed(formula, args)
 
 
-def symgraph_formula(formula: Formula) -> Contender:
-    """``formula`` gets symgraph variables whose sizes are symbolic: one artefact for all sizes."""
+def symgraph_formula(formula: Formula, known: tuple[int, ...] = ()) -> Contender:
+    """``formula`` gets symgraph variables whose sizes are symbolic: one artefact for all sizes,
+    but for those ``known`` that it is written for, as the units of a layer."""
 
     def build(*args: np.ndarray) -> Timed:
         sg = importlib.import_module("symgraph")
-        sizes = [[f"n{k}{axis}" for axis in range(a.ndim)] for k, a in enumerate(args)]
+        sizes = [
+            [n if n in known else f"n{k}{axis}" for axis, n in enumerate(a.shape)]
+            for k, a in enumerate(args)
+        ]
         names = _same_names(args, sizes)
         inputs = [
             sg.tensor(f"x{k}", dtype=str(a.dtype), shape=shape)
@@ -59,9 +63,11 @@ def symgraph_formula(formula: Formula) -> Contender:
     return build
 
 
-def _same_names(args: tuple[np.ndarray, ...], names: list[list[str]]) -> list[list[str]]:
+def _same_names(
+    args: tuple[np.ndarray, ...], names: list[list[int | str]]
+) -> list[list[int | str]]:
     """Inputs of one shape share their sizes, as a user would declare them."""
-    seen: dict[tuple[int, ...], list[str]] = {}
+    seen: dict[tuple[int, ...], list[int | str]] = {}
     return [seen.setdefault(a.shape, shape) for a, shape in zip(args, names, strict=True)]
 
 

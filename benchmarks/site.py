@@ -31,7 +31,9 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
         "docs/sparse.md", "docs/complex.md", "docs/special.md", "docs/custom-ops.md",
         "docs/threads.md", "docs/cuda.md", "docs/debugging.md", "docs/profile.md", "docs/view.md",
     )),
-    ("Coming from", ("docs/from-*.md", "docs/pytensor.md", "docs/keras.md", "docs/numpy.md")),
+    ("Coming from", (
+        "docs/from-*.md", "docs/pytensor.md", "docs/pymc.md", "docs/keras.md", "docs/numpy.md",
+    )),
     ("How it works", (
         "docs/architecture.md", "docs/one-expression.md", "docs/stability.md", "docs/accuracy.md",
         "docs/performance.md", "CONTRIBUTING.md",

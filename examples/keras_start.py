@@ -44,12 +44,20 @@ def steps_asked() -> int | None:
     return parser.parse_args().steps
 
 
+class Report(keras.callbacks.Callback):
+    """Prints the mean loss of the batches so far, after each."""
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Keras' hook."""
+        print(f"step {batch + 1:2}  loss {logs['loss']:.7f}")
+
+
 def train(
     model: Any, x: np.ndarray, y: np.ndarray, epochs: int, batch: int, held_out: float = 0.2
 ) -> dict[str, list[float]]:
     """Fit a compiled model on the first rows, validate on the rest, print and return the history.
 
-    With ``--steps N`` only N batches are seen, in one epoch; then one line for the loss is printed.
+    With ``--steps N`` only N batches are seen, in one epoch, and each has a line for the loss.
     """
     steps = steps_asked()
     cut = len(x) - int(held_out * len(x))
@@ -66,6 +74,7 @@ def train(
         epochs=epochs,
         shuffle=False,
         validation_data=validation,
+        callbacks=None if steps is None else [Report()],
         verbose=0,
     ).history
     seconds = time.perf_counter() - start

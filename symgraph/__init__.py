@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 # namespaces that are not among the names of api.py: loaded when asked for
 _LATER = ("integrate", "optim", "optimize")
 # doors to other libraries, which they import
-_DOORS = {"pytensor": "symgraph.interop.pytensor"}
+_DOORS = {"pymc": "symgraph.interop.pymc", "pytensor": "symgraph.interop.pytensor"}
 
 
 class _Package(ModuleType):

@@ -29,6 +29,8 @@ from symgraph.ir.text import expression_text as _expression_text
 from symgraph.ir.text import tree_text as _tree_text
 from symgraph.ir.types import TensorType
 from symgraph.ops import checkpoint_policies, fft, linalg, nn, random, signal, sparse
+from symgraph.ops import neighbours as _neighbours  # ops that only rules make
+from symgraph.ops import quadratics as _quadratics
 from symgraph.ops import special_functions as special
 from symgraph.ops.arithmetic import *
 from symgraph.ops.assembling import *

@@ -33,6 +33,11 @@ def pending() -> BaseException:
     return error
 
 
+def keep(error: BaseException) -> None:
+    """Leave an exception for the program of this thread to stop with."""
+    _waiting.error = error
+
+
 def to_text(graph: Graph, sizes: Sequence[str]) -> dict[str, Any]:
     """A callback as the disk cache keeps it; raises VerifyError for ops without a portable form."""
     return {"graph": graph_text(graph), "sizes": list(sizes), "names": _names(graph)}
@@ -65,7 +70,7 @@ def make(graph: Graph, sizes: Sequence[str]) -> tuple[int, Any]:
             for k, (v, result) in enumerate(zip(graph.outputs, results, strict=True)):
                 _view(v, buffers[count + k], env)[...] = result
         except BaseException as error:
-            _waiting.error = error
+            keep(error)
             return -1
         return 0
 

@@ -47,8 +47,11 @@ from symgraph.ops.nests import container_class
 from symgraph.profiling.progress import telling
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.collecting import uncollected
+from symgraph.runtime.later import Later
 from symgraph.runtime.sources import compiler_digest
 from symgraph.structure import Structure
+
+_products = Later("symgraph.products")
 
 MODES = ("run", "debug", "nan", "interpret")
 
@@ -172,7 +175,9 @@ def _profiling() -> Any:
 def _checked(d: Definition) -> Any:
     """A native function, in debug mode with the checks of what the compiler did."""
     if "target" in d.options:
-        return importlib.import_module("symgraph.cuda.function").CudaFunction(d)
+        return importlib.import_module("symgraph.cuda.function").CudaFunction(
+            d, cache_key(d) if open_cache() is not None else None
+        )
     function = native_function(d)
     if d.options["mode"] != "debug":
         return function
@@ -233,8 +238,8 @@ def _compiled(
         tell("emit")
         low = stages.emit(d, optimized, program)
         clock.append(time.perf_counter())
-    tell("llvm")
-    objects = compiled_objects(low.main, low.kernels)
+        tell("llvm")
+        objects = compiled_objects(low.main, low.kernels)
     meta = {"name": d.name, "layout": low.layout, "failures": low.failures}
     if record is not None:
         moments = [clock[0], loaded, *clock[1:], time.perf_counter()]
@@ -270,7 +275,9 @@ def _linked(d: Definition, meta: Mapping[str, Any], objects: Mapping[str, bytes]
     words = counters.addresses() if counters is not None else None
 
     def make(slow: Any, fail: Any) -> Loaded:
-        loaded = link(objects, meta["layout"], slow, fail, d.shared, constants, python, words)
+        layout = meta["layout"]
+        kept = d.shared, constants, python, words
+        loaded = link(objects, layout, slow, fail, *kept, products=_products)
         return loaded._replace(kept=(*loaded.kept, counters))
 
     function = Function(d, make)

@@ -18,6 +18,7 @@ default. Nothing is read while importing.
 | num_threads | SYMGRAPH_NUM_THREADS | threads of a compiled function; default: usable CPUs |
 | parallel_from | SYMGRAPH_PARALLEL_FROM | nanoseconds of work from which a loop is shared out |
 | pool_size | SYMGRAPH_POOL_SIZE | bytes of freed outputs kept; None: a quarter of RAM; 0: no pool |
+| products | SYMGRAPH_PRODUCTS | float32 on GPUs: `ieee`, or `tf32`, `bfloat16`, `float16` |
 | profile | SYMGRAPH_PROFILE | 1 lets every compiled function count where its time goes |
 | progress | SYMGRAPH_PROGRESS | 0: no line about long compilations on a terminal |
 | verify | SYMGRAPH_VERIFY | 1 verifies every intermediate program |
@@ -42,6 +43,7 @@ matmul: str
 num_threads: int
 parallel_from: int
 pool_size: int | None
+products: str
 profile: bool
 progress: bool
 verify: bool
@@ -108,6 +110,12 @@ def _multiplier(value: Any) -> str:
     return str(value)
 
 
+def _arithmetic(value: Any) -> str:
+    if value not in ("ieee", "tf32", "bfloat16", "float16"):
+        raise ValueError
+    return str(value)
+
+
 def _bytes(value: Any) -> int:
     if isinstance(value, float | bool):
         raise ValueError
@@ -163,6 +171,9 @@ SETTINGS: dict[str, Setting] = {
     ),
     "pool_size": Setting(
         "SYMGRAPH_POOL_SIZE", _optional_bytes, lambda: None, "a number of bytes, as 512M, 2G or 0"
+    ),
+    "products": Setting(
+        "SYMGRAPH_PRODUCTS", _arithmetic, lambda: "ieee", "'ieee', 'tf32', 'bfloat16' or 'float16'"
     ),
     "profile": Setting("SYMGRAPH_PROFILE", _flag, lambda: False, "0 or 1"),
     "progress": Setting("SYMGRAPH_PROGRESS", _flag, lambda: True, "0 or 1"),

@@ -76,7 +76,7 @@ class DeviceProgram(NamedTuple):
 def scheduled(d: Definition, optimized: Graph) -> Program:
     """The Program of an optimized graph with launches in the place of its kernels."""
     with config.change(matmul="blas"):  # products and windows as they are, not in the CPU's order
-        program = legalize(lower(d, optimized, scheduled=False))
+        program = legalize(lower(d, optimized, scheduled=False, device=True))
     found = schedule_for_gpu(program)
     if config.get("verify"):
         verify_program(found)
@@ -98,7 +98,7 @@ def emit(
         if found is None:
             continue
         straight = kernel.name in aligned
-        text = kernel_text(kernel, kernel.name in apart, straight)
+        text = kernel_text(kernel, kernel.name in apart, straight, arch.number)
         made[kernel.name] = DeviceKernel(
             kernel.name, text, translate(text, arch), found.blocks, found.threads, kernel.params,
             kernel.sizes, straight,

@@ -18,7 +18,7 @@ import numpy as np
 from symgraph import dtypes
 from symgraph.codegen import llvm
 from symgraph.errors import TargetError
-from symgraph.runtime import abi, blas, elf, pool, special_functions, threads
+from symgraph.runtime import abi, blas, c_entry, elf, pool, special_functions, threads
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.digest import digest, hexdigest
 from symgraph.runtime.sources import compiler_digest
@@ -66,7 +66,7 @@ def output_pool() -> pool.Pool | None:
 @functools.cache
 def thread_team() -> threads.Team:
     """The process's team of threads; its machine code is kept in the disk cache."""
-    names = ("team_run", "team_share", "team_threads", "team_poll")
+    names = ("team_run", "team_share", "team_threads", "team_awake", "team_poll")
     return threads.install(load_code(_runtime_object("team"), names))
 
 
@@ -89,15 +89,30 @@ def cached_object(
     kind: str, ingredients: Mapping[str, str], text: Callable[[], str], opt: int = llvm.KERNELS
 ) -> bytes:
     """The object file of a module, from the cache or compiled at the level ``opt`` and kept."""
-    key = Key(kind, {**ingredients, "host": llvm.host_fingerprint()})
-    cache = open_cache()
-    found = cache.get(key) if cache is not None else None
-    if found is not None:
-        return bytes(found.sections["object"])
-    blob = llvm.compile_object(text(), opt)
+    return cached_objects(kind, {"": ingredients}, lambda _: text(), opt)[""]
+
+
+def cached_objects(
+    kind: str, modules: Mapping[str, Mapping[str, str]], text: Callable[[str], str],
+    opt: int | None = None,
+) -> dict[str, bytes]:  # fmt: skip
+    """The same for several modules by name, each with the ingredients of its key; without ``opt``
+    at the level that their texts ask for."""
+    host, cache = llvm.host_fingerprint(), open_cache()
+    keys = {name: Key(kind, {**each, "host": host}) for name, each in modules.items()}
+    objects: dict[str, bytes] = {}
     if cache is not None:
-        cache.put(key, {}, {"object": blob})
-    return blob
+        found = {name: cache.get(key) for name, key in keys.items()}
+        objects = {n: bytes(f.sections["object"]) for n, f in found.items() if f is not None}
+    texts = {name: text(name) for name in keys if name not in objects}
+    if texts:
+        new = {n: (t, llvm.level(t) if opt is None else opt) for n, t in texts.items()}
+        made = llvm.compile_objects(new)
+        objects.update(made)
+        if cache is not None:
+            for name, blob in made.items():
+                cache.put(keys[name], {}, {"object": blob})
+    return objects
 
 
 def prepare() -> None:
@@ -121,7 +136,7 @@ def compiled_objects(function: str, kernels: Mapping[str, str]) -> dict[str, byt
     if cache is not None:
         found = {text: cache.get(key) for text, key in keys.items()}
         objects = {t: bytes(f.sections["object"]) for t, f in found.items() if f is not None}
-    new = {text: (text, llvm.KERNELS) for text in keys if text not in objects}
+    new = {text: (text, llvm.level(text)) for text in keys if text not in objects}
     objects.update(llvm.compile_objects({**new, "": (function, llvm.CALLS)}))
     if cache is not None:
         for text in new:
@@ -132,20 +147,21 @@ def compiled_objects(function: str, kernels: Mapping[str, str]) -> dict[str, byt
 def link(
     objects: Mapping[str, bytes], layout: Sequence[Sequence[str]], slow: Any, fail: Any,
     shared: Sequence[Any], constants: Sequence[np.ndarray], python: Sequence[tuple[int, Any]] = (),
-    profile: Mapping[str, int] | None = None,
+    profile: Mapping[str, int] | None = None, products: Any = None,
 ) -> Loaded:  # fmt: skip
     """Load the objects (the function and its kernels) and fill the table that ``layout`` describes.
 
     ``slow`` and ``fail`` are Python callables; ``shared`` have a ``cell``; ``constants`` are
     arrays; ``python`` are the addresses of callbacks with what keeps them alive; ``profile`` are
-    those that a function with a profile asks for.
+    those that a function with a profile asks for; ``products`` knows the records of parts.
     """
     if not abi.native_entry_usable():
         raise TargetError(
             "this Python or NumPy lays its objects out in a way that compiled code does not know",
             hint='compile with mode="interpret"',
         )
-    code = load_code(objects["function"], ["entry"])
+    both = slow is not None and profile is None  # such a function is for callers in C as well
+    code = load_code(objects["function"], ["entry", c_entry.NAME][: 1 + both])
     exhausted = _memory_error
     kept: list[Any] = [slow, fail, exhausted, *shared, *constants]
     words = _api_words(slow, fail, exhausted)
@@ -178,6 +194,8 @@ def link(
             table[k] = blas.blas_routine(key).address
         elif kind == "team":
             table[k] = getattr(thread_team(), key)
+        elif kind == "parts":
+            table[k] = products.record(key)
         elif kind == "profile" and profile is not None:
             table[k] = profile[key]
         elif kind == "special":

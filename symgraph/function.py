@@ -33,6 +33,8 @@ from symgraph.ir.interpret import bind_op, interpret, made_with, operands_of
 from symgraph.ir.retrace import error_of
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, SizeCheck
+from symgraph.runtime.c_entry import NAME as C_ENTRY
+from symgraph.runtime.c_entry import CEntry
 from symgraph.runtime.callable import NativeBase, bind, enable_vectorcall
 from symgraph.scalar import Expr, evaluate_size
 from symgraph.structure import Structure
@@ -356,6 +358,17 @@ class Function(Compiled, NativeBase):
         self.failures = loaded_failures
         loaded = link(slow, fail)
         bind(self, loaded.entry, ctypes.addressof(loaded.table), loaded)
+
+    @property
+    def c_entry(self) -> CEntry:
+        """The function as callers in C see it: an address and a context; see CEntry.
+
+        Raises ArgumentError for a function with a profile, which counts calls from Python.
+        """
+        loaded = self._owner
+        if self._profile is not None:
+            raise ArgumentError(f"{self.name} has a profile: only Python can call it")
+        return CEntry(loaded.code.address(C_ENTRY), ctypes.addressof(loaded.table), (self, loaded))
 
     def _slow(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         d = self.definition

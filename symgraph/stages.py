@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 
 from symgraph import config
 from symgraph.codegen import llvm
+from symgraph.codegen.c_entry_llvm import emit_c_entry
 from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
 from symgraph.codegen.profile_llvm import Profiler
 from symgraph.codegen.program_llvm import ProgramModule
@@ -57,7 +58,7 @@ class Lowered(NamedTuple):
         modules = {**self.kernels, "function": self.main}
         level = {"function": llvm.CALLS}
         return "\n".join(
-            f"# {name}\n{llvm.assembly(text, level.get(name, llvm.KERNELS))}"
+            f"# {name}\n{llvm.assembly(text, level.get(name, llvm.level(text)))}"
             for name, text in modules.items()
         )
 
@@ -69,16 +70,19 @@ def optimized_graph(d: Definition, record: Any = None) -> Graph:
     return optimize(d.graph, mode, record, exclude)
 
 
-def lower(d: Definition, optimized: Graph, scheduled: bool = True) -> Program:
-    """The Program of an optimized graph; the last outputs are the updates."""
-    return planned(d, optimized, scheduled)[1]
+def lower(d: Definition, optimized: Graph, scheduled: bool = True, device: bool = False) -> Program:
+    """The Program of an optimized graph; the last outputs are the updates. With ``device`` it has
+    routines that only a GPU's schedules know (lower/cuda/)."""
+    return planned(d, optimized, scheduled, device)[1]
 
 
 @uncollected()
-def planned(d: Definition, optimized: Graph, scheduled: bool = True) -> tuple[Builder, Program]:
+def planned(
+    d: Definition, optimized: Graph, scheduled: bool = True, device: bool = False
+) -> tuple[Builder, Program]:
     """The Program with what made it, which knows the variable behind each buffer."""
     constants = {c: k for k, c in enumerate(large_constants(d.graph))}
-    ctx = context(d.checks, constants, scheduled)
+    ctx = context(d.checks, constants, scheduled)._replace(device=device)
     optimized = widen_routines(optimized)
     count = len(optimized.outputs) - len(d.updates)
     graph = Graph(optimized.inputs, optimized.outputs[:count])
@@ -112,6 +116,8 @@ def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
         program_cost(program),
     )
     emit_entry(module, programs.table, signature, main, profile)
+    if profile is None:
+        emit_c_entry(module, programs.table, signature, main)
     places = _Places(d.graph) if programs.failures or profile else None
     failures = [places.record(f) for f in programs.failures] if places else []
     return Lowered(

@@ -29,7 +29,7 @@ def run(folder: Path, **commands: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([script], capture_output=True, text=True, env=env)
 
 
-CHECKS = ["make lint types", "make test"]
+CHECKS = ["make lint types", "make assembler", "make test"]
 
 
 def test_with_a_browser(tmp_path: Path) -> None:
@@ -59,6 +59,13 @@ def test_where_there_is_none_it_says_so_and_passes(
     done = run(tmp_path, **commands)
     assert done.returncode == 0 and done.stdout.splitlines() == CHECKS
     assert done.stderr.splitlines()[-1].startswith("BROWSER TESTS NOT RUN: ")
+
+
+def test_without_nvidias_assembler_it_says_so_and_goes_on(tmp_path: Path) -> None:
+    make = 'echo "make $*"; [[ $* != assembler ]]'
+    done = run(tmp_path, make=make, chromium="true", chromedriver="true")
+    assert done.returncode == 0 and done.stdout.splitlines() == [*CHECKS, "make test-browser"]
+    assert done.stderr.startswith("NO MACHINE CODE TESTED: ")
 
 
 @pytest.mark.parametrize("target", ["lint", "test", "test-browser"])

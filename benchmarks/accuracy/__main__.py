@@ -1,7 +1,7 @@
 """Accuracy of the vector mathematics in ulp: `make ulp`, `python -m benchmarks.accuracy`.
 
-float32: `--exhaustive` tries all 2^32 arguments (two to eight minutes for a function on one core),
-else every 1021st and all near special places. float64: `--doubles` arguments
+float32: `--exhaustive` tries all 2^32 arguments (20 seconds for a function on one core, minutes for
+trigonometric ones), else every 1021st and all near special places. float64: `--doubles` arguments
 (10 million) and hard cases. Figures are kept in results.json beside this file; `--write` puts them
 into docs/accuracy.md.
 """
@@ -22,10 +22,12 @@ from typing import Any
 
 from benchmarks.accuracy import measure, truth
 from symgraph.codegen import vmath
+from symgraph.codegen.writer import ModuleWriter
 
 HERE = Path(__file__).resolve().parent
 PAGE = HERE.parents[1] / "docs" / "accuracy.md"
 RESULTS = HERE / "results.json"
+LANES = 8  # of the text that is hashed
 BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
 
 
@@ -36,40 +38,41 @@ def arguments() -> argparse.Namespace:
     add("--exhaustive", action="store_true", help="all 2^32 arguments of float32")
     add("--doubles", type=int, default=10_000_000, help="arguments of float64 (%(default)s)")
     add("--dtype", choices=("float32", "float64"), help="only this one")
+    add("--missing", action="store_true", help="only what was not measured so with this code")
     add("--workers", type=int, default=len(os.sched_getaffinity(0)), help="processes (%(default)s)")
     add("--write", action="store_true", help="write docs/accuracy.md")
     return parser.parse_args()
 
 
 @functools.cache
-def digest() -> str:
-    """A hash of the sources that are measured: figures of others are not kept beside new ones."""
-    folder = Path(vmath.__file__).parent
-    text = b"".join(p.read_bytes() for p in sorted(folder.glob("*.py")))
-    return hashlib.sha256(text).hexdigest()[:12]
+def digest(name: str, dtype: str) -> str:
+    """A hash of a function's code as it is written for any machine: a figure holds as long as the
+    code is the one that was measured."""
+    module = ModuleWriter()
+    vmath.request(module, name, dtype, LANES)
+    return hashlib.sha256(module.text().encode()).hexdigest()[:12]
 
 
 def one(job: tuple[str, str, bool, int]) -> tuple[str, str, dict[str, Any]]:
     """The finding of one function and dtype."""
     name, dtype, exhaustive, count = job
-    every = exhaustive and dtype == "float32" and name not in truth.PAIRS
-    if dtype == "float64":
-        chunks, total = measure.doubles(name, count), count
-    elif name in truth.PAIRS:
-        chunks, total = _narrow_pairs(name, 1 << 22), 1 << 22
-    elif every:
-        chunks, total = measure.every_float(name), 1 << 32
-    else:
-        chunks, total = measure.some_floats(name), (1 << 32) // measure.STRIDE
     last = [time.perf_counter()]
 
     def show(tried: int, worst: float) -> None:
         if time.perf_counter() - last[0] > 10:
             last[0] = time.perf_counter()
-            print(f"  {name} {dtype}: {100 * tried / total:.0f}%, {worst:.3f} ulp", flush=True)
+            print(f"  {name} {dtype}: {tried / 1e6:.0f} M tried, {worst:.3f} ulp", flush=True)
 
-    found = measure.measure(name, dtype, chunks, every, show)
-    return name, dtype, found._asdict() | {"date": str(datetime.date.today()), "code": digest()}
+    if dtype == "float64":
+        found = measure.measure(name, dtype, measure.doubles(name, count), show)
+    elif name in truth.PAIRS:
+        found = measure.measure(name, dtype, _narrow_pairs(name, count), show)
+    elif exhaustive:
+        found = measure.every_float(name, show)
+    else:
+        found = measure.measure(name, dtype, measure.some_floats(), show)
+    more = {"date": str(datetime.date.today()), "code": digest(name, dtype)}
+    return name, dtype, found._asdict() | more
 
 
 def _narrow_pairs(name: str, count: int) -> Any:
@@ -86,20 +89,30 @@ def merged(kept: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     return kept if same and kept.get("exhaustive") and not new["exhaustive"] else new
 
 
+def is_measured(results: dict[str, Any], job: tuple[str, str, bool, int]) -> bool:
+    """Whether there is a figure of this code that saw as many arguments as the job would."""
+    name, dtype, exhaustive, count = job
+    kept = results.get(name, {}).get(dtype, {})
+    every = exhaustive and dtype == "float32" and name not in truth.PAIRS
+    least = count if dtype == "float64" else 0
+    enough = kept.get("tried", -1) >= least and kept.get("exhaustive", False) >= every
+    return enough and kept.get("code") == digest(name, dtype)
+
+
 def row(name: str, rows: dict[str, Any]) -> str:
     """A line of the table."""
     goal = truth.GOAL[name]
     cells = [f"`{name}`", f"{goal:.0f}"]
     for dtype in ("float32", "float64"):
         found = rows.get(dtype)
-        if found is None:
-            cells += ["", "", ""]
+        if found is None or found["code"] != digest(name, dtype):
+            cells += ["", "", "code changed since" if found else ""]
             continue
         worst = f"{found['ulp']:.3f}"
         at = ", ".join(f"{v:.9g}" if dtype == "float32" else f"{v:.17g}" for v in found["at"])
         tried = "all" if found["exhaustive"] else f"sampled {found['tried'] / 1e6:.1f}M"
         cells += [f"**{worst}**" if found["ulp"] > goal else worst, at, tried]
-    wrong = sum(f["wrong"] for f in rows.values())
+    wrong = sum(f["wrong"] for d, f in rows.items() if f["code"] == digest(name, d))
     return "| " + " | ".join([*cells, str(wrong) if wrong else ""]) + " |"
 
 
@@ -109,12 +122,16 @@ def table(results: dict[str, Any]) -> str:
             "| wrong specials |")  # fmt: skip
     lines = [head, "|---|---:|---:|---|---|---:|---|---|---:|"]
     lines += [row(n, results[n]) for n in truth.NAMES if n in results]
-    missed = [f"`{n}` {d} {f['ulp']:.3g}" for n in truth.NAMES for d, f in
-              sorted(results.get(n, {}).items()) if f["ulp"] > truth.GOAL[n]]  # fmt: skip
-    dates = sorted({f["date"] for r in results.values() for f in r.values()})
+    found = [(n, d, f) for n in truth.NAMES for d, f in sorted(results.get(n, {}).items())
+             if f["code"] == digest(n, d)]  # fmt: skip
+    missed = [f"`{n}` {d} {f['ulp']:.3g}" for n, d, f in found if f["ulp"] > truth.GOAL[n]]
+    stale = [f"`{n}` {d}" for n in truth.NAMES for d, f in sorted(results.get(n, {}).items())
+             if f["code"] != digest(n, d)]  # fmt: skip
+    dates = sorted({f["date"] for _, _, f in found})
     said = f"Measured {dates[0]}" + (f" to {dates[-1]}" if dates[-1] != dates[0] else "")
     return "\n".join([
-        f"{said} on {_machine()}. Beyond the goal: {', '.join(missed) or 'none'}.", "", *lines
+        f"{said} on {_machine()}. Beyond the goal: {', '.join(missed) or 'none'}. "
+        f"Not measured since their code changed: {', '.join(stale) or 'none'}.", "", *lines
     ])  # fmt: skip
 
 
@@ -146,6 +163,8 @@ def main() -> int:
     kinds = [options.dtype] if options.dtype else ["float32", "float64"]
     jobs = [(n, d, options.exhaustive, options.doubles) for n in names for d in kinds]
     results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
+    if options.missing:
+        jobs = [j for j in jobs if not is_measured(results, j)]
     with multiprocessing.Pool(max(1, min(options.workers, len(jobs)))) as pool:
         for k, (name, dtype, found) in enumerate(pool.imap_unordered(one, jobs), 1):
             mine = results.setdefault(name, {})

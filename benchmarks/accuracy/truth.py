@@ -1,8 +1,8 @@
 """What the vector functions are compared with.
 
-``wide`` is the fast reference: doubles for float32, and for float64 the 80-bit long doubles of the
-C library where it has the function, else SciPy's doubles. ``exact`` is mpmath's: the places where
-the fast reference sees the largest errors are measured again with it.
+``wide`` is the fast reference: doubles for float32, and for float64 80-bit long doubles, of the C
+library where it has the function (extended.py, bessel.py for the others). ``exact`` is mpmath's:
+the places where the fast reference sees the largest errors are measured again with it.
 """
 
 from __future__ import annotations
@@ -13,6 +13,8 @@ from typing import Any
 import mpmath
 import numpy as np
 import scipy.special as special
+
+from benchmarks.accuracy import bessel, extended
 
 Array = Any
 LONG = np.longdouble
@@ -35,22 +37,35 @@ ELEMENTARY: dict[str, Callable[..., Array]] = {
     "atan": np.arctan, "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
     "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "pow": np.power,
 }  # fmt: skip
-# in doubles only
+# in doubles, for float32
 SPECIAL: dict[str, Callable[..., Array]] = {
     "erf": special.erf, "erfc": special.erfc, "erfcx": special.erfcx, "erfinv": special.erfinv,
     "erfcinv": special.erfcinv, "ndtr": special.ndtr, "ndtri": special.ndtri,
     "gamma": special.gamma, "lgamma": special.gammaln, "digamma": special.digamma,
-    "trigamma": lambda x: special.polygamma(1, x), "i0": special.i0, "i1": special.i1,
-    "i0e": special.i0e, "i1e": special.i1e, "j0": special.j0, "j1": special.j1, "k0": special.k0,
+    "trigamma": lambda x: extended.trigamma(x.astype(LONG)).astype(np.float64),
+    "i0": special.i0, "i1": special.i1, "i0e": special.i0e, "i1e": special.i1e, "k0": special.k0,
     "k1": special.k1, "k0e": special.k0e, "k1e": special.k1e,
 }  # fmt: skip
-NAMES = (*ELEMENTARY, *SPECIAL)
-GOAL = dict.fromkeys(ELEMENTARY, 1.0) | dict.fromkeys(SPECIAL, 4.0)
+# in long doubles, for float64
+EXTENDED: dict[str, Callable[..., Array]] = {
+    "erf": extended.erf, "erfc": extended.erfc, "erfcx": extended.erfcx, "erfinv": extended.erfinv,
+    "erfcinv": extended.erfcinv, "ndtr": extended.ndtr, "ndtri": extended.ndtri,
+    "gamma": extended.gamma, "lgamma": extended.lgamma, "digamma": extended.digamma,
+    "trigamma": extended.trigamma,
+    **{f"i{k}{e}": extended.modified_first(k, bool(e)) for k in (0, 1) for e in ("", "e")},
+    **{f"k{k}{e}": extended.modified_second(k, bool(e)) for k in (0, 1) for e in ("", "e")},
+}  # fmt: skip
+# in long doubles, relative to the envelope: bessel.py
+WAVES: dict[str, Callable[..., Array]] = {"j0": bessel.j0, "j1": bessel.j1}
+NAMES = (*ELEMENTARY, *SPECIAL, *WAVES)
+GOAL = dict.fromkeys(ELEMENTARY, 1.0) | dict.fromkeys((*SPECIAL, *WAVES), 4.0)
 PAIRS = ("atan2", "pow")
-# where a function is measured relative to its envelope: it has zeros everywhere
-ENVELOPE = ("j0", "j1")
-# where zeros at irrational places make an error relative to the value meaningless
-POSITIVE = ("lgamma", "digamma")
+# left of 0 these have zeros between their poles, where the terms of the reflection cancel: there an
+# error is relative to at least this term, in the same precision
+TERM: dict[str, Callable[[Array], Array]] = {
+    "lgamma": lambda x: 1 + special.gammaln(1 - x),
+    "digamma": lambda x: abs(special.digamma(1 - x)),
+}
 
 
 def _inverse_of_erfc(y: Any) -> Any:
@@ -92,6 +107,18 @@ def _erfcx(x: Any) -> Any:
     return total / (x * mpmath.sqrt(mpmath.pi))
 
 
+def _trigamma(x: Any) -> Any:
+    """By recurrence and Stirling's series (DLMF 5.15.8); mpmath's own takes long far out."""
+    if x < 0:
+        return (mpmath.pi / mpmath.sinpi(x)) ** 2 - _trigamma(1 - x)
+    passed = mpmath.mpf(0)
+    while x < 50:
+        passed += 1 / x**2
+        x += 1
+    series = sum(mpmath.bernoulli(2 * k) / x ** (2 * k + 1) for k in range(1, 50))
+    return passed + 1 / x + 1 / (2 * x * x) + series
+
+
 AT_INFINITY = {"i0": "inf", "i1": "inf", "j0": 0, "j1": 0}
 # where a function is 0 for certain, and mpmath would take forever
 VANISHES: dict[str, Callable[[float], bool]] = {
@@ -107,13 +134,13 @@ EXACT: dict[str, Callable[..., Any]] = {
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
     "pow": mpmath.power,
     "lgamma": lambda x: mpmath.loggamma(x).real,
-    "trigamma": lambda x: mpmath.polygamma(1, x),
+    "trigamma": _trigamma,
     "erfcx": _erfcx,
     "erfcinv": _inverse_of_erfc,
     "ndtr": mpmath.ncdf,
     "ndtri": lambda p: -mpmath.sqrt(2) * _inverse_of_erfc(2 * p),
     **{f"i{k}": lambda x, k=k: mpmath.besseli(k, x) for k in (0, 1)},
-    **{f"j{k}": lambda x, k=k: mpmath.besselj(k, x) for k in (0, 1)},
+    **{f"j{k}": lambda x, k=k: bessel.exact(k, x) for k in (0, 1)},
     **{f"k{k}": lambda x, k=k: mpmath.besselk(k, x) for k in (0, 1)},
     **{f"i{k}e": _scaled(mpmath.besseli, k, -1) for k in (0, 1)},
     **{f"k{k}e": _scaled(mpmath.besselk, k, 1) for k in (0, 1)},
@@ -121,12 +148,25 @@ EXACT: dict[str, Callable[..., Any]] = {
 
 
 def wide(name: str, xs: tuple[Array, ...], dtype: str) -> Array:
-    """The fast reference: doubles for float32, long doubles (SciPy's doubles) for float64."""
+    """The fast reference: doubles for float32, long doubles for float64."""
     with np.errstate(all="ignore"):
+        if name in WAVES:
+            return WAVES[name](xs[0].astype(LONG))
+        if name in SPECIAL and dtype == "float64":
+            return EXTENDED[name](xs[0].astype(LONG))
         if name in SPECIAL:
             return SPECIAL[name](*(x.astype(np.float64) for x in xs))
         kind = np.float64 if dtype == "float32" else LONG
         return ELEMENTARY[name](*(x.astype(kind) for x in xs))
+
+
+def least_size(name: str, x: Array) -> Array:
+    """What an error of the fast reference is at least relative to."""
+    if name in WAVES:  # near zeros it has no relative accuracy
+        return np.where(abs(x) > 2, np.sqrt(2 / np.pi / abs(x.astype(LONG))), 0)
+    if name in TERM:
+        return np.where(x < 0, TERM[name](np.minimum(x, 0).astype(np.float64)), 0)
+    return 0.0
 
 
 def exact(name: str, xs: tuple[float, ...]) -> Any:
@@ -145,9 +185,6 @@ def exact_error(name: str, xs: tuple[float, ...], got: float, dtype: str) -> flo
     info = np.finfo(dtype)
     with mpmath.workdps(60):
         true = exact(name, xs)
-        size = true
-        if name in ENVELOPE and abs(xs[0]) > 2:
-            size = mpmath.sqrt(2 / mpmath.pi / abs(mpmath.mpf(float(xs[0]))))
         if np.isinf(xs[0]) and name in AT_INFINITY:
             return 0.0 if abs(got) == abs(float(true)) else 1e9
         if abs(true) > mpmath.mpf(float(info.max)):
@@ -155,5 +192,8 @@ def exact_error(name: str, xs: tuple[float, ...], got: float, dtype: str) -> flo
         if not np.isfinite(got):
             beyond = abs(true) > mpmath.mpf(float(info.max)) * (1 - mpmath.mpf(2) ** -60)
             return 0.0 if beyond else 1e9
+        size = abs(true)
+        if name in TERM and xs[0] < 0:
+            size = max(size, mpmath.mpf(float(TERM[name](np.float64(xs[0])))))
         unit = mpmath.ldexp(1, max(int(mpmath.frexp(size)[1]) - 1, info.minexp) - info.nmant)
         return float(abs(mpmath.mpf(float(got)) - true) / unit)

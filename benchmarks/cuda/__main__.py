@@ -1,214 +1,296 @@
-"""The CUDA target on this machine's GPU, in a few minutes: `python -m benchmarks.cuda`.
+"""The CUDA target on this machine's GPU, in less than eight minutes: `python -m benchmarks.cuda`.
 
-Rates of copying, elementwise loops, reductions, softmax and products with arguments on the device,
-an MLP's training step, the cost of a launch and of the first call. Times are the medians of events
-on the stream, of blocks of calls for what is short. Every result is compared with NumPy's first.
-The figures go to benchmarks/results/cuda_<device>.json.
+Rates of copying, elementwise loops, reductions, rows, products; training steps of an MLP, LeNet, a
+ResNet block, an LSTM and attention; the cost of a launch, of a small step and of the first call;
+beside CuPy, JAX, PyTorch (with and without torch.compile) and Triton as far as they are installed.
+Arguments and results stay on the device. A time is the median of blocks of calls, each block begun
+and ended by waiting for the GPU. Results of single kernels are compared with NumPy's first.
+
+The figures go to benchmarks/results/cuda_<device>.json, with date, device and driver, and to the
+screen as a table. With --dry-run everything runs with tiny sizes on an emulated device, and says
+nothing about speed.
 """
 
 from __future__ import annotations
 
-import itertools
+import argparse
+import importlib
+import importlib.util
 import json
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 import symgraph as sg
+from benchmarks.cuda import kernels, words
+from benchmarks.cuda.models import MODELS
 from benchmarks.machine import describe
+from symgraph import config
 from symgraph.errors import TargetError
 from symgraph.runtime.cuda.array import upload
-from symgraph.runtime.cuda.device import Device, device
+from symgraph.runtime.cuda.device import Device, device, using
 
-LIMIT = 450.0  # seconds for everything
+LIMIT = 430.0  # seconds after which nothing more is begun
 RESULTS = Path(__file__).parent.parent / "results"
-MEGA = 1 << 20
-_rng = np.random.default_rng(0)
+PEERS = ("cupy", "jax", "torch", "triton")
+Figures = dict[str, dict[str, float | str]]
 
 
-def normal(*shape: int) -> np.ndarray:
-    return _rng.standard_normal(shape, dtype="float32")
+class Bench:
+    """Measures, and keeps what was found: for each work the contenders' figures."""
+
+    def __init__(self, gpu: Device, tiny: bool, peers: Sequence[str], limit: float) -> None:
+        self.gpu, self.tiny, self.peers = gpu, tiny, peers
+        self.found: dict[str, Figures] = {}
+        self.end = time.perf_counter() + limit
+
+    @property
+    def late(self) -> bool:
+        return time.perf_counter() > self.end
+
+    def seconds(self, call: Callable[[], Any], wait: Callable[[], Any]) -> float:
+        """The median time of a call in blocks of about 30 ms."""
+        call()
+        wait()
+        if self.tiny:
+            return self._block(call, wait, 1)
+        once = self._block(call, wait, 3)
+        count = max(1, min(2000, int(0.03 / max(once, 1e-7))))
+        return statistics.median(self._block(call, wait, count) for _ in range(5))
+
+    def _block(self, call: Callable[[], Any], wait: Callable[[], Any], count: int) -> float:
+        wait()
+        start = time.perf_counter()
+        for _ in range(count):
+            last = call()
+        wait() if wait is not _of_result else last.block_until_ready()
+        return (time.perf_counter() - start) / count
+
+    def note(self, part: str, work: str, contender: str, measure: Callable[[], float]) -> None:
+        """Keep a figure, or why there is none: one must not cost the others."""
+        row = self.found.setdefault(part, {}).setdefault(work, {})
+        if self.late:
+            row[contender] = "left out: no time"
+            return
+        try:
+            row[contender] = float(f"{measure():.4g}")
+        except Exception as error:
+            row[contender] = f"failed: {type(error).__name__}: {str(error)[:200]}"
+        print(f"{part:12s} {work:24s} {contender:14s} {row[contender]}", flush=True)
+        self.gpu.pool.release()
 
 
-def seconds(gpu: Device, work: Callable[[], Any], block: int = 20, blocks: int = 7) -> float:
-    """The median time of one call, by events around blocks of them."""
-    driver, found = gpu.driver, []
-    work()
-    gpu.synchronize()
-    start, end = driver.event(), driver.event()
-    for _ in range(blocks):
-        driver.record(start, gpu.stream)
-        for _ in range(block):
-            work()
-        driver.record(end, gpu.stream)
-        found.append(driver.elapsed(start, end) / 1000 / block)
-    driver.destroy_event(start)
-    driver.destroy_event(end)
-    return statistics.median(found)
+def _of_result() -> None:
+    """Nothing: JAX waits for a result, not for the device."""
 
 
-def measured(
-    gpu: Device, f: Any, arrays: list[np.ndarray], expected: Callable[[], Any], rtol: float = 1e-4,
-    block: int = 20,
-) -> float:  # fmt: skip
-    """Seconds of a call on arrays of the device, after its result has been compared."""
-    given = [upload(gpu, a) for a in arrays]
-    wanted = expected()
-    np.testing.assert_allclose(f.on_device(*given).numpy(), wanted, rtol=rtol,
-                               atol=rtol * float(np.abs(wanted).max()))  # fmt: skip
-    return seconds(gpu, lambda: f.on_device(*given), block)
+def waiting(contender: str, gpu: Device) -> Callable[[], Any]:
+    """What waits for all that a contender has begun."""
+    if contender.startswith(("torch", "triton")):
+        return importlib.import_module("torch").cuda.synchronize  # type: ignore[no-any-return]
+    if contender == "cupy":
+        return importlib.import_module("cupy").cuda.get_current_stream().synchronize  # type: ignore[no-any-return]
+    return _of_result if contender == "jax" else gpu.synchronize
 
 
-def copies(gpu: Device) -> dict[str, float]:
+# parts --------------------------------------------------------------------------------------------
+
+
+def copies(bench: Bench) -> None:
     """GB/s on the device (bytes read and written) and between host and device."""
-    size = 1 << 29
+    gpu, size = bench.gpu, 1 << (12 if bench.tiny else 29)
     a, b = gpu.pool.take(size), gpu.pool.take(size)
-    host = np.ones(64 * MEGA, np.uint8)
-    inside = seconds(gpu, lambda: gpu.driver.copy(b.address, a.address, size, gpu.stream))
-    place = host.ctypes.data
-    up = seconds(gpu, lambda: gpu.driver.to_device(a.address, place, host.size, gpu.stream), 3)
-    down = seconds(gpu, lambda: gpu.driver.to_host(place, a.address, host.size, gpu.stream), 3)
-    return {"device GB/s": 2 * size / inside / 1e9, "to device GB/s": host.size / up / 1e9,
-            "to host GB/s": host.size / down / 1e9}  # fmt: skip
+    host = np.ones(min(size, 1 << 26), np.uint8)
+    place, driver, stream = host.ctypes.data, gpu.driver, gpu.stream
+    works: dict[str, tuple[Callable[[], Any], int]] = {
+        "device to device": (lambda: driver.copy(b.address, a.address, size, stream), 2 * size),
+        "to the device": (
+            lambda: driver.to_device(a.address, place, host.size, stream), host.size),
+        "to the host": (lambda: driver.to_host(place, a.address, host.size, stream), host.size),
+    }  # fmt: skip
+    for name, (call, moved) in works.items():
+        bench.note(
+            "copy GB/s",
+            name,
+            "symgraph",
+            lambda c=call, m=moved: m / bench.seconds(c, gpu.synchronize) / 1e9,  # type: ignore[misc]
+        )
 
 
-def elementwise(gpu: Device) -> dict[str, float]:
-    """GB/s of x * y + 1 and of a long chain of functions."""
-    x, y = sg.vector("x", dtype="float32"), sg.vector("y", dtype="float32")
-    a, b = normal(64 * MEGA), normal(64 * MEGA)
-    plain = sg.compile([x, y], x * y + 1, target="cuda")
-    chain = sg.compile([x, y], sg.tanh(x) * sg.exp(-y * y) + sg.sin(x + y), target="cuda")
-    first = measured(gpu, plain, [a, b], lambda: a * b + 1)
-    second = measured(gpu, chain, [a, b], lambda: np.tanh(a) * np.exp(-b * b) + np.sin(a + b))
-    moved = 3 * a.nbytes / 1e9
-    return {"x*y+1 GB/s": moved / first, "tanh exp sin GB/s": moved / second}
+def single(bench: Bench) -> None:
+    """GB/s and TFLOP/s of single kernels."""
+    for name, work in kernels.works(bench.tiny).items():
+        arrays = work.arrays()
+        part = "GB/s" if work.unit == "GB/s" else "TFLOP/s"
+        scale = work.amount / (1e9 if part == "GB/s" else 1e12)
+
+        def own() -> float:
+            inputs = [sg.tensor(f"x{k}", dtype="float32", shape=a.shape)
+                      for k, a in enumerate(arrays)]  # fmt: skip
+            with config.change(products=work.products):
+                f = sg.compile(inputs, work.formula(kernels.Symgraph, *inputs), target="cuda")
+            given = [upload(bench.gpu, a) for a in arrays]
+            _compare(f.on_device(*given).numpy(), work, arrays)
+            return scale / bench.seconds(lambda: f.on_device(*given), bench.gpu.synchronize)
+
+        bench.note(part, name, "symgraph", own)
+        for peer, make in kernels.PEERS.items():
+            if peer.split(".")[0] in bench.peers:
+                bench.note(part, name, peer, lambda m=make, p=peer: scale / bench.seconds(  # type: ignore[misc]
+                    m(work, arrays), waiting(p, bench.gpu)))  # fmt: skip
+        if "triton" in bench.peers and name in ("x*y+1", "softmax"):
+            made = importlib.import_module("benchmarks.cuda.triton_kernels").calls(name, arrays)
+            bench.note(part, name, "triton", lambda c=made: scale / bench.seconds(  # type: ignore[misc]
+                c, waiting("triton", bench.gpu)))  # fmt: skip
 
 
-def reductions(gpu: Device) -> dict[str, float]:
-    """GB/s that are read by sums of everything, of rows and of columns, and by softmax."""
-    x = sg.matrix("x", dtype="float32")
-    a = normal(16384, 4096)
-    wide = a.astype("float64")
-    cases: dict[str, tuple[Any, Callable[[], Any], int]] = {
-        "sum": (x.sum(), lambda: wide.sum(), 1),
-        "rows": (x.sum(axis=1), lambda: wide.sum(axis=1), 1),
-        "columns": (x.sum(axis=0), lambda: wide.sum(axis=0), 1),
-        "softmax": (sg.nn.softmax(x, axis=1), lambda: _softmax(wide), 2),
-    }
-    found = {}
-    for name, (y, expected, passes) in cases.items():
-        f = sg.compile([x], y, target="cuda")
-        found[f"{name} GB/s"] = passes * a.nbytes / measured(gpu, f, [a], expected) / 1e9
-    return found
+def _compare(found: np.ndarray, work: kernels.Work, arrays: list[np.ndarray]) -> None:
+    """Raise where a result is not NumPy's; of large products a few rows are enough."""
+    wide = [a.astype("float64") for a in arrays] if arrays[0].size < 1 << 25 else arrays
+    if work.unit == "FLOP/s":
+        wide, found = [wide[0][:64], wide[1]], found[:64]
+    wanted = np.asarray(work.formula(kernels.Numpy(np), *wide))
+    scale = float(np.abs(wanted).max())
+    np.testing.assert_allclose(found, wanted, rtol=work.rtol, atol=work.rtol * scale)
 
 
-def _softmax(x: np.ndarray) -> np.ndarray:
-    e = np.exp(x - x.max(axis=1, keepdims=True))
-    return np.asarray(e / e.sum(axis=1, keepdims=True))
+def training(bench: Bench) -> None:
+    """Microseconds of training steps."""
+    for name, make in MODELS.items():
+        model = make(bench.tiny)
+
+        def own() -> float:
+            step, f = words.in_symgraph(model, lambda a: upload(bench.gpu, a))
+            first = float(step().numpy())
+            spent = bench.seconds(step, bench.gpu.synchronize)
+            if not float(step().numpy()) < first:
+                raise RuntimeError("the training step does not lower its loss")
+            row = bench.found["step us"][name]
+            row["kernels"] = float(f.statistics["kernels"])
+            return 1e6 * spent
+
+        bench.note("step us", name, "symgraph", own)
+        for peer, build in (
+            ("torch", lambda m=model: words.in_torch(m, False)),  # type: ignore[misc]
+            ("torch.compile", lambda m=model: words.in_torch(m, True)),  # type: ignore[misc]
+            ("jax", lambda m=model: words.in_jax(m)),  # type: ignore[misc]
+        ):
+            if peer.split(".")[0] in bench.peers:
+                bench.note("step us", name, peer, lambda b=build, p=peer: 1e6 * bench.seconds(  # type: ignore[misc]
+                    b(), waiting(p, bench.gpu)))  # fmt: skip
 
 
-def products(gpu: Device) -> dict[str, float]:
-    """TFLOP/s of float32 products in IEEE arithmetic."""
-    x, y = sg.matrix("x", dtype="float32"), sg.matrix("y", dtype="float32")
-    f = sg.compile([x, y], x @ y, target="cuda")
-    found = {}
-    for n in (512, 2048, 4096):
-        a, b = normal(n, n), normal(n, n)
-        spent = measured(gpu, f, [a, b], lambda a=a, b=b: a @ b, 1e-4, 5)  # type: ignore[misc]
-        found[f"{n} TFLOP/s"] = 2 * n**3 / spent / 1e12
-    return found
-
-
-def training(gpu: Device) -> dict[str, float]:
-    """Microseconds of a training step of an MLP 784-512-512-10 on batches of 256."""
-    x, t = sg.matrix("x", dtype="float32"), sg.vector("t", dtype="int64")
-    sizes = (784, 512, 512, 10)
-    weights = [sg.shared(normal(m, n) / np.float32(np.sqrt(m)), f"w{m}")
-               for m, n in itertools.pairwise(sizes)]  # fmt: skip
-    h = x
-    for w in weights[:-1]:
-        h = sg.maximum(h @ w, 0)
-    chances = sg.nn.log_softmax(h @ weights[-1], axis=1)
-    loss = -sg.mean(sg.take_along_axis(chances, t[:, None], axis=1))
-    slopes = sg.grad(loss, weights)
-    updates = {w: w - 0.01 * g for w, g in zip(weights, slopes, strict=True)}
-    f = sg.compile([x, t], loss, updates=updates, target="cuda")
-    batch = [upload(gpu, normal(256, 784)), upload(gpu, _rng.integers(0, 10, 256))]
-    first = float(f(*batch))
-    spent = seconds(gpu, lambda: f.on_device(*batch), 50)
-    if not float(f(*batch)) < first:
-        raise RuntimeError("the training step does not lower its loss")
-    return {"step us": spent * 1e6, "kernels": float(f.statistics["kernels"])}
-
-
-def launches(gpu: Device) -> dict[str, float]:
-    """Microseconds of small calls: on the stream, as the host sees them, with NumPy in and out."""
+def launches(bench: Bench) -> None:
+    """Microseconds of small calls: as the host sees them, with waiting, with NumPy in and out; of a
+    chain of launches, each."""
     x = sg.vector("x", dtype="float32")
+    small = np.ones(16, "float32")
+    given = upload(bench.gpu, small)
     f = sg.compile([x], x + 1, target="cuda")
-    small = normal(16)
-    given = upload(gpu, small)
-    on_stream = seconds(gpu, lambda: f.on_device(given), 500)
-    start = time.perf_counter()
-    for _ in range(1000):
-        f.on_device(given)
-    host = (time.perf_counter() - start) / 1000
-    gpu.synchronize()
-    start = time.perf_counter()
-    for _ in range(1000):
-        f(small)
-    whole = (time.perf_counter() - start) / 1000
-    return {"stream us": on_stream * 1e6, "host us": host * 1e6, "numpy us": whole * 1e6}
+    chain: Any = x
+    length = 3 if bench.tiny else 100
+    for _ in range(length):
+        chain = sg.cumsum(chain)  # which is not fused with the next
+    many = sg.compile([x], chain, target="cuda")
+    wait = bench.gpu.synchronize
+    works: dict[str, Callable[[], float]] = {
+        "call": lambda: bench.seconds(lambda: f.on_device(given), wait),
+        "call and wait": lambda: bench.seconds(
+            lambda: f.on_device(given).block_until_ready(), wait),
+        "NumPy in and out": lambda: bench.seconds(lambda: f(small), wait),
+        "launch in a chain": lambda: bench.seconds(lambda: many.on_device(given), wait) / length,
+    }  # fmt: skip
+    for name, measure in works.items():
+        bench.note("launch us", name, "symgraph", lambda m=measure: 1e6 * m())  # type: ignore[misc]
+    if "torch" in bench.peers:
+        torch: Any = importlib.import_module("torch")
+        t = torch.ones(16, device="cuda")
+        bench.note("launch us", "call", "torch",
+                   lambda: 1e6 * bench.seconds(lambda: t + 1, torch.cuda.synchronize))  # fmt: skip
 
 
-def first_call(gpu: Device) -> dict[str, float]:
-    """Milliseconds from an expression nobody has compiled before to its result."""
+def first_call(bench: Bench) -> None:
+    """Milliseconds from an expression that nobody has compiled before to its result."""
     x = sg.vector("x", dtype="float32")
-    number = float(time.time() % 1)
-    start = time.perf_counter()
-    f = sg.compile([x], sg.nn.softmax(sg.tanh(x) * number), target="cuda")
-    compiled = time.perf_counter()
-    f(normal(1000))
-    return {
-        "compile ms": 1e3 * (compiled - start),
-        "call ms": 1e3 * (time.perf_counter() - compiled),
-    }
+    y = sg.nn.softmax(sg.tanh(x) * float(time.time() % 1))
+    array = np.ones(40 if bench.tiny else 1000, "float32")
+
+    def whole() -> float:
+        start = time.perf_counter()
+        sg.compile([x], y, target="cuda")(array)
+        return 1e3 * (time.perf_counter() - start)
+
+    bench.note("first ms", "new program", "symgraph", whole)
+    bench.note("first ms", "known program", "symgraph", whole)
 
 
-PARTS = (first_call, launches, copies, elementwise, reductions, products, training)
+PARTS = (first_call, launches, copies, single, training)
 
 
-def main() -> int:
+# the report ---------------------------------------------------------------------------------------
+
+
+def table(found: dict[str, Figures]) -> str:
+    """The figures as a table in Markdown, a row for each work."""
+    names = dict.fromkeys(n for part in found.values() for row in part.values() for n in row)
+    lines = [f"| | | {' | '.join(names)} |", "|---" * (len(names) + 2) + "|"]
+    for part, works in found.items():
+        for work, row in works.items():
+            cells = [_cell(row.get(n, "")) for n in names]
+            lines.append(f"| {part} | {work} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def _cell(value: float | str) -> str:
+    return value.split(":")[0] if isinstance(value, str) else f"{value:.4g}"
+
+
+def installed() -> list[str]:
+    return [p for p in PEERS if importlib.util.find_spec(p) is not None]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run everything that fits the time; write what was found."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cuda", description=__doc__)
+    parser.add_argument("--dry-run", action="store_true", help="tiny, on an emulated device")
+    parser.add_argument("--no-peers", action="store_true", help="symgraph alone")
+    parser.add_argument("--limit", type=float, default=LIMIT, help="seconds")
+    parser.add_argument("--out", type=Path, default=RESULTS, help="the folder of the results")
+    given = parser.parse_args(arguments)
+    if given.dry_run:
+        emulated: Any = importlib.import_module("tests.cuda.fake_driver")
+        with using(emulated.FakeDriver(1 << 28)) as gpu:
+            return _measured(Bench(gpu, True, (), given.limit), given.out)
     try:
         gpu = device()
     except TargetError as error:
         print(error.report())
         return 2
-    p = gpu.driver.properties
-    known: dict[str, Any] = {"gpu": p.name, "capability": list(p.capability),
-                             "driver": gpu.driver.kind, **describe()}  # fmt: skip
-    print(known)
+    peers = [] if given.no_peers else installed()
+    return _measured(Bench(gpu, False, peers, given.limit), given.out)
+
+
+def _measured(bench: Bench, folder: Path) -> int:
+    p = bench.gpu.driver.properties
     begin = time.perf_counter()
     for part in PARTS:
-        if time.perf_counter() - begin > LIMIT:
-            known[part.__name__] = "left out: no time"
-            continue
-        try:
-            known[part.__name__] = {k: round(v, 3) for k, v in part(gpu).items()}
-        except Exception as error:  # one part must not cost the figures of the others
-            known[part.__name__] = f"failed: {error}"
-        print(part.__name__, known[part.__name__], flush=True)
-        gpu.pool.release()
-    RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"cuda_{p.name.replace(' ', '_')}.json"
-    path.write_text(json.dumps(known, indent=2) + "\n")
-    print(path)
-    return int(any(isinstance(v, str) and v.startswith("failed") for v in known.values()))
+        part(bench)
+    about: dict[str, Any] = {
+        "gpu": p.name, "capability": list(p.capability), "memory": p.memory,
+        "driver": bench.gpu.driver.kind, "peers": list(bench.peers), "dry": bench.tiny,
+        "seconds": round(time.perf_counter() - begin, 1), **describe(),
+    }  # fmt: skip
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"cuda_{p.name.replace(' ', '_')}.json"
+    path.write_text(json.dumps({"about": about, "figures": bench.found}, indent=2) + "\n")
+    print(f"\n{table(bench.found)}\n\n{about}\n{path}")
+    rows = [row for part in bench.found.values() for row in part.values()]
+    return int(any(str(v).startswith("failed") for row in rows for v in row.values()))
 
 
 if __name__ == "__main__":

@@ -1,13 +1,16 @@
 """One model in one mode, in this process: compile logp and its gradient, then call it.
 
-    python -m benchmarks.pymc.measure radon SYMGRAPH
+    python -m benchmarks.pymc.measure radon SYMGRAPH [seconds]
 
 prints a line of JSON: seconds to compile (wall, processor), microseconds per call, peak memory,
 the value at a fixed point. `benchmarks.pymc.run` starts it with empty and with filled caches.
+The mode "symgraph.pymc" is no mode of PyTensor's: it is what `symgraph.pymc.sample` makes, and its
+calls are those of C by the address.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import resource
 import sys
@@ -54,25 +57,52 @@ def _ready(result: Any) -> None:
             r.block_until_ready()
 
 
-def main(name: str, mode: str) -> dict[str, Any]:
-    """Everything that is measured about one model in one mode."""
-    warnings.simplefilter("ignore")
-    if mode == "SYMGRAPH":
-        import symgraph.interop.pytensor  # noqa: F401
-    model = MODELS[name]()
+_LOOP = """\
+define void @repeat(ptr %f, i64 %n, i64 %dim, ptr %x, ptr %gradient, ptr %value, ptr %user) {
+begin:
+  br label %turn
+turn:
+  %i = phi i64 [0, %begin], [%j, %turn]
+  %r = call i64 %f(i64 %dim, ptr %x, ptr %gradient, ptr %value, ptr %user)
+  %j = add i64 %i, 1
+  %more = icmp ult i64 %j, %n
+  br i1 %more, label %turn, label %end
+end:
+  ret void
+}
+"""
+
+
+def per_call_of_address(native: Any, point: np.ndarray, seconds: float = 1.0) -> float:
+    """Seconds for a call by the address, from a loop in machine code."""
+    from symgraph.codegen.llvm import compile_object
+    from symgraph.executor import load_code
+
+    code = load_code(compile_object(_LOOP), ["repeat"])
+    words = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64, *[ctypes.c_void_p] * 4]
+    repeat = ctypes.CFUNCTYPE(None, *words)(code.address("repeat"))
+    gradient, value = np.empty_like(point), np.empty(())
+    arrays = [a.ctypes.data for a in (point, gradient, value)]
+
+    def block(count: int) -> float:
+        t = time.perf_counter()
+        repeat(native.address, count, point.size, *arrays, native.user)
+        return time.perf_counter() - t
+
+    count = max(1, int(0.02 / max(block(20) / 20, 1e-8)))
+    best, end = np.inf, time.perf_counter() + seconds
+    while time.perf_counter() < end:
+        best = min(best, block(count) / count)
+    return best
+
+
+def measured_mode(model: Any, mode: str, seconds: float) -> dict[str, Any]:
+    """One of PyTensor's modes."""
     wall, processor = time.perf_counter(), time.process_time()
     function, point = compiled(model, mode)
     logp, gradient = (np.asarray(v) for v in function(point))
-    row = {
-        "model": name,
-        "mode": mode,
-        "compile_s": time.perf_counter() - wall,
-        "cpu_s": time.process_time() - processor,
-        "logp": float(logp),
-        "gradient": float(np.sum(gradient)),
-    }
-    row["call_us"] = 1e6 * per_call(function, point)
-    row["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    row = _row(wall, processor, logp, gradient)
+    row["call_us"] = 1e6 * per_call(function, point, seconds)
     if mode == "SYMGRAPH":
         program = function.vm.program
         row["backend_s"] = program.seconds
@@ -80,5 +110,48 @@ def main(name: str, mode: str) -> dict[str, Any]:
     return row
 
 
+def measured_address(model: Any, seconds: float) -> dict[str, Any]:
+    """What `symgraph.pymc.sample` makes: stored values and a starting point as well."""
+    wall, processor = time.perf_counter(), time.process_time()
+    from symgraph.interop.pymc import densities
+
+    made = densities(model)
+    start = model.initial_point()
+    point = np.concatenate([np.ravel(start[name]) for name in made.names[: made.free]])
+    point = point + 0.05 * np.sin(np.arange(point.size))
+    logp, gradient = made.logp_and_gradient(point)
+    row = _row(wall, processor, logp, gradient)
+    addresses = made.addresses()
+    if addresses is not None:
+        row["call_us"] = 1e6 * per_call_of_address(addresses[0], point, seconds)
+    row["gradient_by"] = made.gradient_by
+    return row
+
+
+def _row(wall: float, processor: float, logp: Any, gradient: Any) -> dict[str, Any]:
+    return {
+        "compile_s": time.perf_counter() - wall,
+        "cpu_s": time.process_time() - processor,
+        "logp": float(logp),
+        "gradient": float(np.sum(gradient)),
+    }
+
+
+def main(name: str, mode: str, seconds: float = 1.0) -> dict[str, Any]:
+    """Everything that is measured about one model in one mode."""
+    warnings.simplefilter("ignore")
+    if mode == "SYMGRAPH":
+        import symgraph.interop.pytensor
+    if mode == "symgraph.pymc":
+        import symgraph.interop.pymc  # noqa: F401
+    model = MODELS[name]()
+    if mode == "symgraph.pymc":
+        row = measured_address(model, seconds)
+    else:
+        row = measured_mode(model, mode, seconds)
+    row["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return {"model": name, "mode": mode, **row}
+
+
 if __name__ == "__main__":
-    print(json.dumps(main(*sys.argv[1:3])))
+    print(json.dumps(main(sys.argv[1], sys.argv[2], float((sys.argv[3:] or [1.0])[0]))))

@@ -118,14 +118,14 @@ def lstm_pytensor_gradient(*args: Any) -> Any:
 
 
 FORWARD: dict[str, Contender] = {
-    "symgraph": symgraph_formula(lstm_symgraph),
+    "symgraph": symgraph_formula(lstm_symgraph, (UNITS, 4 * UNITS)),
     "numpy": numpy_formula(lstm_numpy),
     "jax": jax_formula(lstm_jax),
     "torch": lstm_torch(False),
     "pytensor": pytensor_formula(lstm_pytensor),
 }
 GRADIENT: dict[str, Contender] = {
-    "symgraph": symgraph_formula(lstm_symgraph_gradient),
+    "symgraph": symgraph_formula(lstm_symgraph_gradient, (UNITS, 4 * UNITS)),
     "jax": jax_formula(lstm_jax_gradient),
     "torch": lstm_torch(True),
     "pytensor": pytensor_formula(lstm_pytensor_gradient),

@@ -80,7 +80,8 @@ def _eager_while(cond: Any, body: Any, state: tuple[Any, ...], limit: Any) -> tu
 def _traced_while(cond: Any, body: Any, start: tuple[Any, ...], limit: Any) -> tuple[Any, ...]:
     nest = Nest(start)
     carried = Carried(lambda: body(*start))
-    most = None if limit is None else sg.cast(node_of(limit), "int64")
+    value = None if limit is None else known(limit)
+    most = None if limit is None or value is not None else sg.cast(node_of(limit), "int64")
     count = 1 + len(nest.nodes)
 
     def go_on(state: tuple[Variable, ...]) -> Variable:
@@ -94,7 +95,8 @@ def _traced_while(cond: Any, body: Any, start: tuple[Any, ...], limit: Any) -> t
         return (state[0] + 1, *new, *_like(changed, carried.nodes))
 
     first = (sg.constant(0, "int64"), *nest.nodes, *carried.nodes)
-    end = sg.while_loop(go_on, step, first)
+    maximum = None if value is None else max(int(value), 0)
+    end = sg.while_loop(go_on, step, first, maximum=maximum)
     carried.leave(end[count:])
     return tuple(nest.pack(end[1:count]))
 

@@ -19,7 +19,6 @@ import symgraph as sg
 from keras_symgraph.src.modes import is_tracing
 from symgraph import Apply, Constant, Input, Op, Shared, Variable
 
-_sizes = sg.ir.made_sizes  # which nodes make the sizes that depend on data
 Known = Callable[[Variable], "np.ndarray | None"]
 _NARROW = ("float16", "bfloat16")
 
@@ -133,19 +132,21 @@ def _makers(node: Apply) -> list[Apply]:
 
     Raises Unknown where one is a size of an input that has no value.
     """
-    if not _sizes.exist() and not is_tracing():
+    if not node.op._values:
         return []
-    own = getattr(node.op, node.op.makes) if node.op.makes else None
-    if any(n.maker is None for n in _sizes.names(node.op._values) if n is not own):
-        raise Unknown(node.outputs[0])
-    return _sizes.needs(node)
+    found: dict[Apply, None] = {}
+    for _, maker in sg.node_sizes(node):
+        if maker is None:
+            raise Unknown(node.outputs[0])
+        found[maker] = None
+    return list(found)
 
 
 def _is_sized_by_data(node: Apply) -> bool:
     return bool(
         node.op.makes
         or any(type(n) is not int for v in node.outputs for n in v.shape)
-        or (_sizes.exist() and _sizes.needs(node))
+        or (node.op._values and any(maker is not None for _, maker in sg.node_sizes(node)))
     )
 
 

@@ -8,7 +8,9 @@ change the same storage.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -30,6 +32,18 @@ from keras_symgraph.src.variable import detach_all
 from symgraph import Input, Variable
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage collection while a model is traced: nearly all that is made stays."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 class Structure:
     """The form of a nest of data: its leaves in order, and a key that equal forms share.
 
@@ -41,18 +55,19 @@ class Structure:
         self.key = self._visit(nest)
 
     def _visit(self, x: Any) -> Any:
-        if isinstance(x, tuple | list):
-            return (type(x), *map(self._visit, x))
-        if isinstance(x, dict):
-            return (dict, *((k, self._visit(x[k])) for k in sorted(x, key=str)))
-        if isinstance(x, Tensor):
-            x = value_of(x)
-        elif hasattr(x, "__array__"):
-            x = np.asarray(x)
-        else:
-            return x
+        if type(x) is not np.ndarray:
+            if isinstance(x, tuple | list):
+                return (type(x), *map(self._visit, x))
+            if isinstance(x, dict):
+                return (dict, *((k, self._visit(x[k])) for k in sorted(x, key=str)))
+            if isinstance(x, Tensor):
+                x = value_of(x)
+            elif hasattr(x, "__array__"):
+                x = np.asarray(x)
+            else:
+                return x
         self.arrays.append(x if x.flags.c_contiguous else np.ascontiguousarray(x))
-        return x.dtype.name, x.shape[1:] if x.ndim else None
+        return x.dtype, x.shape[1:] if x.ndim else None
 
     def lengths(self) -> tuple[int, ...]:
         """The sizes of the first axes."""
@@ -81,7 +96,7 @@ class Program:
 
     def __init__(self, step: Callable[[Any], Any], data: Any, inputs: list[Any], name: str) -> None:
         scope = Collecting()
-        with scope:
+        with _uncollected(), scope:
             with tracing():
                 outputs = step(replaced(data, iter([wrap(v) for v in inputs])))
                 self.outputs = Nest(outputs, numbers=False)

@@ -21,6 +21,7 @@ from keras_symgraph.src.conversion import convert_to_numpy, shape
 from keras_symgraph.src.derivatives import gradients
 from keras_symgraph.src.predictor import with_format
 from keras_symgraph.src.traced import Eager, Traced
+from keras_symgraph.src.weighting import weighted_by_rows
 
 _Base: Any = getattr(base, "BaseTrainer", None) or base.Trainer  # its name from 3.16 on, and before
 
@@ -53,10 +54,11 @@ class Trainer(_Base):  # type: ignore[misc]
         """The loss of a batch, which is counted, and what metrics are computed from."""
         x, y, sample_weight = data_adapter_utils.unpack_x_y_sample_weight(data)
         y_pred = self._predicted(x, training)
-        loss = self._compute_loss(
-            x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
-        )
         rows = shape(next(i for i in tree.flatten(x) if i is not None))[0]
+        with weighted_by_rows(self._compile_loss, rows):
+            loss = self._compute_loss(
+                x=x, y=y, y_pred=y_pred, sample_weight=sample_weight, training=training
+            )
         self._loss_tracker.update_state(loss, sample_weight=rows)
         return loss, (x, y, y_pred, sample_weight)
 
@@ -153,7 +155,7 @@ class Trainer(_Base):  # type: ignore[misc]
     def _callbacks(self, given: Any, verbose: Any, epochs: int, steps: Any, history: bool) -> Any:
         if isinstance(given, callbacks_module.CallbackList):
             return given
-        return callbacks_module.CallbackList(
+        told = callbacks_module.CallbackList(
             given,
             add_history=history,
             add_progbar=verbose != 0,
@@ -162,6 +164,9 @@ class Trainer(_Base):  # type: ignore[misc]
             steps=steps,
             model=self,
         )
+        # Other threads would wait for logs which here have their values when a step returns.
+        told._async_train = told._async_test = told._async_predict = False
+        return told
 
     @traceback_utils.filter_traceback
     def fit(

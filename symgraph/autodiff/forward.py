@@ -148,7 +148,9 @@ def _while(node: Apply, moved: Sequence[Variable | None]) -> Sequence[Variable |
     body_inputs = extended(op.body.inputs, lambda k: inside.inputs[op.body.inputs[k]])
     test_inputs = extended(op.test.inputs, lambda k: Input(op.test.inputs[k].type))
     outputs = [*op.body.outputs, *(inside.tangent(k) for k in carried)]
-    loop = While(Graph(test_inputs, op.test.outputs), Graph(body_inputs, outputs), c + len(carried))
+    loop = While(
+        Graph(test_inputs, op.test.outputs), Graph(body_inputs, outputs), c + len(carried), op.most
+    )
     made = results(loop, extended(node.inputs, lambda k: _start(node.inputs[k], moved[k])))
     by_output = dict(zip(carried, made[c:], strict=True))
     return [by_output.get(k) for k in range(c)]

@@ -211,23 +211,46 @@ def repaired(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> list[Var
     """The outputs as the compiler repairs them, so that derivatives are those of stable forms; the
     ``fixed`` variables stay in them."""
     work = LANGUAGE.get("repaired")
-    names = list(_names(outputs))
-    if work is None or not (_SHARP.intersection(names) or names.count("divide") > 1):
+    if work is None or not _may_be_sharp(list(_names(outputs))):
         return list(outputs)
     return [v if v.type == y.type else y
             for v, y in zip(work(outputs, fixed), outputs, strict=True)]  # fmt: skip
 
 
+def _may_be_sharp(names: Sequence[str]) -> bool:
+    """Whether a rule may find something: two fractions, or two means of which one is of squares."""
+    means = names.count("mean") > 1 and "square" in names
+    return means or names.count("divide") > 1 or not _SHARP.isdisjoint(names)
+
+
 def _names(outputs: Sequence[Variable]) -> Iterator[str]:
-    """The names of all operations, of those inside loops and choices too; but for stable formulas
-    of the library, unless something else reads a part of them."""
+    """What all operations on floats are called, of those inside loops and choices too; but for
+    stable formulas of the library, unless something else reads a part of them."""
     for node in toposort(outputs):
         if not any(map(is_settled, node.outputs)):
-            yield node.op.name
-            yield from (v.owner.op.name for v in node.inputs if v.owner and is_inside(v))
+            if any(dtypes.is_inexact(v.dtype) for v in node.outputs):
+                yield _name(node)
+            yield from (_name(v.owner) for v in node.inputs if v.owner and is_inside(v))
         inner = getattr(node.op, "inner", None)
         for graph in inner() if callable(inner) else ():
             yield from _names(graph.outputs)
+
+
+def _name(node: Apply) -> str:
+    """The name of the operation; a fraction of a number is a "mean", x * x a "square"."""
+    name = node.op.name
+    if name == "multiply" and node.inputs[0] is node.inputs[1]:
+        return "square"
+    if name == "divide" and _is_number(node.inputs[1]):
+        return "mean"
+    return name
+
+
+def _is_number(v: Variable) -> bool:
+    """Whether v is a constant or a size, cast or laid out."""
+    while v.owner is not None and v.owner.op.name in ("cast", "expand_dims", "broadcast_to"):
+        (v,) = v.owner.inputs
+    return isinstance(v, Constant) or (v.owner is not None and v.owner.op.name == "size_value")
 
 
 # the user's functions -----------------------------------------------------------------------------

@@ -92,7 +92,9 @@ def _while(batch: Batch, node: Apply, given: list[Value]) -> Sequence[Value]:
     own = [x.v for x in inputs]
     ends = [batch.full(x) if f else x.v for x, f in zip(new, flags, strict=False)]
     values = [batch.full(x) if f else x.v for x, f in zip(given, flags, strict=True)]
-    fresh = apply(While(Graph(own, [going]), Graph(own, ends), op.carries), values, node.origins)
+    fresh = apply(
+        While(Graph(own, [going]), Graph(own, ends), op.carries, op.most), values, node.origins
+    )
     return [Value(v, f) for v, f in zip(fresh.outputs, flags, strict=False)]
 
 

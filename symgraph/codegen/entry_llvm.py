@@ -17,7 +17,7 @@ from symgraph import dtypes
 from symgraph.codegen.profile_llvm import ENTRY_ROWS, Profiler
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
-from symgraph.codegen.writer import ModuleWriter, Value
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import INTERRUPTED
 from symgraph.loops.statements import Size
@@ -55,29 +55,35 @@ def emit_entry(
     profile: Profiler | None = None,
 ) -> str:  # fmt: skip
     """Write the function ``entry``; ``program`` is the function it runs."""
-    _Entry(module, table, signature, program, profile).write()
+    Entry(module, table, signature, program, profile).write()
     return "entry"
 
 
-class _Entry:
+class Entry:
+    """Writes an entry; c_entry_llvm.py derives the one without Python."""
+
     def __init__(
         self, module: ModuleWriter, table: Table, signature: Signature, program: str,
         profile: Profiler | None,
     ) -> None:  # fmt: skip
         self.module, self.profile, self.frame = module, profile, ""
-        params = [
-            ("ptr", "self", ""),
-            ("ptr", "args", ""),
-            ("i64", "nargsf", ""),
-            ("ptr", "kw", ""),
-        ]
-        self.fn = module.function("entry", params, "ptr", "", "nounwind")
+        self.fn = self.head(module)
         self.table, self.signature, self.program = table, signature, program
         self.values = Values(self.fn, module, {}, {}, set())
         self.sizes: dict[Expr, Value] = {}
         self.later: list[tuple[Value, Expr]] = []
         self.made: list[Value] = []
         self.drops: list[str] = []
+
+    def head(self, module: ModuleWriter) -> FunctionWriter:
+        """The function that is written."""
+        params = [
+            ("ptr", "self", ""),
+            ("ptr", "args", ""),
+            ("i64", "nargsf", ""),
+            ("ptr", "kw", ""),
+        ]
+        return module.function("entry", params, "ptr", "", "nounwind")
 
     def write(self) -> None:
         fn = self.fn
@@ -391,12 +397,6 @@ class _Entry:
         fn, size = self.fn, self.signature.arena
         if isinstance(size, int) and size <= STACK_ARENA:
             return fn.slot("i8", max(size, 1), 64), None
-        stack = fn.slot("i8", STACK_ARENA, 64)
-        total = self.values.uniform(size)
-        malloc, state = self._api("arena_malloc"), self._api("pool_state")
-        fits = fn.val(f"icmp ule i64 {total}, {STACK_ARENA}")
-        taken = f"call ptr {malloc}(ptr {state}, i64 {total})"
-        (block,) = fn.if_(fits, lambda: [stack], lambda: [fn.fresh(taken)], ["ptr"])
 
         def exhausted() -> None:
             self._drop_all()
@@ -404,6 +404,17 @@ class _Entry:
             vectorcall = self._api("PyObject_Vectorcall")
             fn.ret("ptr", fn.fresh(f"call ptr {vectorcall}(ptr {fail}, ptr null, i64 0, ptr null)"))
 
+        return self._taken_arena(exhausted)
+
+    def _taken_arena(self, exhausted: Callable[[], None]) -> tuple[Value, Callable[[], None]]:
+        """Memory of a size known at the call; ``exhausted`` leaves where there is none."""
+        fn = self.fn
+        stack = fn.slot("i8", STACK_ARENA, 64)
+        total = self.values.uniform(self.signature.arena)
+        malloc, state = self._api("arena_malloc"), self._api("pool_state")
+        fits = fn.val(f"icmp ule i64 {total}, {STACK_ARENA}")
+        taken = f"call ptr {malloc}(ptr {state}, i64 {total})"
+        (block,) = fn.if_(fits, lambda: [stack], lambda: [fn.fresh(taken)], ["ptr"])
         fn.if_(fn.fresh(f"icmp eq ptr {block}, null"), exhausted, likely=False)
 
         def release() -> None:

@@ -18,9 +18,15 @@ from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import identity
 from symgraph.loops.statements import Fold, Size, Stmt
-from symgraph.scalar import Expr, postorder
+from symgraph.scalar import Expr, depends, postorder, substitute
+from symgraph.scalar.special import SPECIAL
 
 BLOCK = 16  # vectors added one after another before they join the compensated total: NumPy's too
+PREFETCH = "llvm.prefetch.p0"
+SLOW = frozenset(
+    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
+    " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
+) | set(SPECIAL)
 _SUMS, _PAIRS = ("add", "complex_add"), ("complex_add", "complex_mul")
 
 Block = Callable[[Value, Value | None, list[Value]], list[Value]]
@@ -70,6 +76,7 @@ class Folds:
         def turn(i: Value, _: Value | None, carried: list[Value]) -> list[Value]:
             with self.values.inside():
                 self.values.bind(index, (i, 1))
+                self._fetch_ahead()
                 return self._turn(carried, None)
 
         for s, finals in zip(self.folds, self._run(1, turn), strict=True):
@@ -89,7 +96,27 @@ class Folds:
             for name, value in zip(s.names, self._across(s, lanes, finals), strict=True):
                 self.values.bind(name, (value, 1))
 
-    def _start(self, s: Fold) -> Carried:
+    def _fetch_ahead(self) -> None:
+        """Ask for what the next block of rows reads of these columns. Rows lie far apart, which no
+        processor foresees, and slow functions leave no room to begin their loads early."""
+        first = self.folds[0]
+        order = postorder([v for s in self.folds for v in s.values])
+        rows = most_of(first.extent)
+        if self.width == 1 or rows is None or not any(e.op in SLOW for e in order):
+            return
+        values, fn = self.values, self.fn
+        for e in order:
+            if e.op != "load" or not depends(e, first.index):
+                continue
+            place = values.linear(e.attr, e.args)
+            if values.step_of(place) == 1:
+                place = substitute(place, {first.index: first.index + rows})
+                where = values.address(e.attr, place, e.dtype)
+                fn.declare("void", PREFETCH, ["ptr", "i32", "i32", "i32"])
+                fn.raw(f"call void @{PREFETCH}(ptr {where}, i32 0, i32 2, i32 1)")
+
+    def start(self, s: Fold) -> Carried:
+        """The type and the neutral value of each name."""
         neutral, lanes = identity(s.combiner, s.names[0].dtype), self.width
         start = [(llvm_type(s.names[0].dtype, lanes), constant(s.names[0].dtype, lanes, neutral))]
         if s.combiner in _PAIRS:
@@ -108,7 +135,7 @@ class Folds:
                 flags = llvm_type("bool", self.width)
                 new = [
                     self.fn.val(f"select {flags} {mask}, {t} {v}, {t} {z}")
-                    for v, (t, z) in zip(new, self._start(s), strict=True)
+                    for v, (t, z) in zip(new, self.start(s), strict=True)
                 ]
             old = carried[len(out) : len(out) + len(new)]
             out += self._combine(s, self.width, old, new)
@@ -119,7 +146,7 @@ class Folds:
         self.long = [long_sum(s, self.extent, lanes) for s in self.folds]
         if any(self.long):
             return self._compensated(lanes, turn)
-        start = [pair for s in self.folds for pair in self._start(s)]
+        start = [pair for s in self.folds for pair in self.start(s)]
         if lanes == 1:
             flat = self.fn.loop(0, self.extent, 1, start, lambda i, c: turn(i, None, c))
         else:
@@ -145,14 +172,14 @@ class Folds:
         whole = extent if lanes == 1 else fn.val(f"and i64 {extent}, {-lanes}")
         start: Carried = []
         for s, long in zip(self.folds, self.long, strict=True):
-            start += [(t, z) for t, z in self._start(s) for _ in range(2 if long else 1)]
+            start += [(t, z) for t, z in self.start(s) for _ in range(2 if long else 1)]
         kinds = [t for t, _ in start]
 
         def inside(carried: list[Value]) -> Carried:
             """What the loop over one block starts from."""
             out: Carried = []
             for s, long, held in zip(self.folds, self.long, self._split(carried, 2), strict=True):
-                first = self._start(s)
+                first = self.start(s)
                 out += first if long else [(t, v) for (t, _), v in zip(first, held, strict=True)]
             return out
 

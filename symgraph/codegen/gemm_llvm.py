@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from symgraph.codegen import llvm
 from symgraph.codegen.gemm.driver import gemm_module
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.tiles import tile_for
@@ -32,39 +33,34 @@ class Epilogue(NamedTuple):
     scale: Value
 
 
+class Product(NamedTuple):
+    """The addresses of a module of products and of the record of its parts."""
+
+    address: Value
+    parts: Value
+
+
 @functools.cache
 def module_text(
-    dtype: str, vector_bits: int, features: frozenset[str], images: str = "",
-    sizes: tuple[int, int] | None = None,
-) -> str:  # fmt: skip
-    """The module of products of one dtype; with the operand ``images`` in images, and with what
-    results of known sizes need and no more."""
+    dtype: str, vector_bits: int, features: frozenset[str], images: str = ""
+) -> tuple[str, str]:
+    """The module of products of one dtype, with the operand ``images`` in images, and the key of
+    the parts that it needs when it is called."""
     module = ModuleWriter()
-    tile = tile_for(dtype, vector_bits, features)
-    if sizes is not None:
-        tile = tile.cut(*sizes, images)
+    tile = tile_for(dtype, vector_bits, features).of_images(images)
     gemm_module(module, tile)
-    return module.text()
-
-
-def module_name(
-    dtype: str, vector_bits: int, features: frozenset[str], images: str, sizes: tuple[int, int]
-) -> str:
-    """The name of that module: one for all sizes that need the same."""
-    tile = tile_for(dtype, vector_bits, features).cut(*sizes, images)
-    shapes = ["".join(map(str, x)) for x in (tile.heights, tile.widths)]
-    return f"convolution_{images}_{dtype}_{shapes[0]}x{shapes[1]}"
+    return llvm.MOSTLY_CALLS + module.text(), tile.key
 
 
 def emit_product(
-    fn: FunctionWriter, table: Table, values: Values, kernel: Value,
+    fn: FunctionWriter, table: Table, values: Values, kernel: Product,
     operands: list[tuple[Value, Buffer]], ta: bool, tb: bool, accumulate: bool, least: int,
     epilogue: Epilogue | None = None,
-) -> None:  # fmt: skip
+) -> Value:  # fmt: skip
     """C[..., m, n] = op(A)[..., m, k] op(B)[..., k, n], added to C when it accumulates. ``least``:
-    from how many nanoseconds of work on threads take part."""
+    from how many nanoseconds of work on threads take part. The value is 0 where it was done."""
     (a, abuf), (b, bbuf), (c, cbuf) = operands
-    job = _job(fn, table, least, epilogue)
+    job = _job(fn, table, least, kernel, epilogue)
     m, n = map(values.uniform, cbuf.shape[-2:])
     k = values.uniform(abuf.shape[-2 if ta else -1])
     steps = [values.uniform(elements(x.shape[-2:])) for x in (abuf, bbuf, cbuf)]
@@ -75,17 +71,17 @@ def emit_product(
         b=b, b_row=b_steps[0], b_col=b_steps[1], b_next=steps[1],
         c=c, c_row=n, c_next=steps[2], adds=int(accumulate),
     )  # fmt: skip
-    fn.raw(f"call void {kernel}(ptr {job})")
+    return fn.fresh(f"call i32 {kernel.address}(ptr {job})")
 
 
 def emit_convolution(
-    fn: FunctionWriter, table: Table, values: Values, kernel: Value, operands: list[Value],
+    fn: FunctionWriter, table: Table, values: Values, kernel: Product, operands: list[Value],
     params: Mapping[str, Any], least: int, after: Epilogue | None = None,
     before: Epilogue | None = None,
-) -> None:  # fmt: skip
+) -> Value:  # fmt: skip
     """The products of a convolution's groups and images; `lower/convolution_direct.py` says what
-    the parameters are."""
-    job = _job(fn, table, least, after)
+    the parameters are. The value is 0 where they were made."""
+    job = _job(fn, table, least, kernel, after)
     a, b, rows, columns, c = operands
     before = before or Epilogue("null", "null", "0")
     words: dict[str, Value | int] = {"a": a, "b": b, "c": c}
@@ -99,19 +95,21 @@ def emit_convolution(
         col_table=columns, run_length=params["run"], before=before.function,
         before_context=before.context, before_scale=before.scale, **words,
     )  # fmt: skip
-    fn.raw(f"call void {kernel}(ptr {job})")
+    return fn.fresh(f"call i32 {kernel.address}(ptr {job})")
 
 
-def _job(fn: FunctionWriter, table: Table, least: int, epilogue: Epilogue | None) -> Value:
+def _job(
+    fn: FunctionWriter, table: Table, least: int, kernel: Product, epilogue: Epilogue | None
+) -> Value:
     """A record on the stack with what all products need: memory, threads, what follows."""
     job = JOB.slot(fn)
     after = epilogue or Epilogue("null", "null", "0")
-    names = (("run", "run"), ("threads", "threads"), ("team", "state"))
-    team = {w: table.load(fn, "team", x) for w, x in names}
+    team = {w: table.load(fn, "team", w) for w in ("run", "threads", "awake")}
     names = (("malloc", "arena_malloc"), ("free", "arena_free"), ("pool", "pool_state"))
     memory = {w: table.load(fn, "api", x) for w, x in names}
     JOB.put(
         fn, job, after=after.function, context=after.context, scale=after.scale,
-        least=least * RATE, **team, **memory,
+        least=least * RATE, team=table.load(fn, "team", "state"), parts=kernel.parts,
+        **team, **memory,
     )  # fmt: skip
     return job

@@ -12,7 +12,7 @@ from itertools import zip_longest
 from symgraph import dtypes
 from symgraph.codegen import positions_llvm, running_llvm
 from symgraph.codegen import scalar_llvm as scalars
-from symgraph.codegen.folds_llvm import Folds, join, most_of
+from symgraph.codegen.folds_llvm import SLOW, Folds, join, most_of
 from symgraph.codegen.library_llvm import library_functions, parameter
 from symgraph.codegen.literals import lane_numbers, llvm_type, memory_type
 from symgraph.codegen.squares_llvm import emit_turned
@@ -33,16 +33,12 @@ from symgraph.loops.statements import (
     walk,
 )
 from symgraph.scalar import Expr, as_expr, postorder, var
-from symgraph.scalar.special import SPECIAL
 from symgraph.scalar.table import SCALAR_OPS
 
+LOADS = ("load", "load_if")
 LIGHT = 14  # expression nodes up to which a fold is light enough to run four accumulators
 INTERLEAVED = 4  # registers that a chain of operations runs on at once
 CHAIN, LONG = 5, 48  # the number of operations for which that is worth its code
-_SLOW = frozenset(
-    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
-    " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
-) | set(SPECIAL)
 
 
 def emit_kernel(
@@ -217,8 +213,10 @@ class Loops:
         if s.kind == "vector" and self.values.lanes == 1:
             lanes = min(map(self._lanes, folds))
         extent = self.values.uniform(s.extent)
+        before = set(self.values.known)
         for f in folds:
             self._hoist(f)
+        hoisted = [e for e in self.values.known if e not in before and self._may_change(e)]
         rest = positions_llvm.offset(s)
         found = running(s) if s.combiner == "next" and s.kind == "vector" else None
         if found is not None and self.values.lanes == 1:
@@ -231,6 +229,12 @@ class Loops:
             Folds(self, folds, extent).serial()
         else:
             Folds(self, folds, extent).vector(lanes)
+        for e in hoisted:  # what comes next may store there
+            del self.values.known[e]
+
+    def _may_change(self, e: Expr) -> bool:
+        """Whether it reads memory that the kernel writes."""
+        return any(n.op in LOADS and n.attr in self.stored for n in postorder([e]))
 
     def _recurrence(self, s: Fold, extent: Value) -> None:
         """A loop that carries values in registers, those of all lanes of the enclosing loop."""
@@ -263,7 +267,7 @@ class Loops:
         lanes = self.vector_bits // (8 * max(dtypes.itemsize(d) for d in data))
         folds = isinstance(s, Fold) or any(isinstance(x, Fold) for x in walk(s.body))
         light = len(exprs) <= LIGHT * (1 if isinstance(s, Fold) else 3)
-        if folds and light and not any(n.op in _SLOW for n in exprs):
+        if folds and light and not any(n.op in SLOW for n in exprs):
             lanes *= 4
         elif any(isinstance(x, Fold) and x.combiner == "next" for x in walk(s.body)):
             lanes *= 2  # each turn waits for the one before: two chains at once
@@ -281,12 +285,15 @@ class Loops:
         if isinstance(s.extent, int) and s.extent < 2 * INTERLEAVED * lanes:
             return False
         ops = [n.op for n in _all_expressions(s) if n.op not in ("load", "load_if")]
-        return CHAIN <= len(ops) <= LONG and sum(op in _SLOW for op in ops) <= 1
+        return CHAIN <= len(ops) <= LONG and sum(op in SLOW for op in ops) <= 1
 
     def _hoist(self, s: For | Fold) -> None:
         """Emit before the loop what no turn of it changes."""
         inner = [s, *walk(s.body)]
         moving: set[Expr] = set()
+        written = self.stored
+        if isinstance(s, Fold):
+            written = {x.buffer for x in inner if isinstance(x, Store)}
         for x in inner:
             if isinstance(x, For):
                 moving.add(x.index)
@@ -298,13 +305,13 @@ class Loops:
             extents = [x.extent] if isinstance(x, For | Fold) and x is not s else []
             roots = [*expressions(x), *(as_expr(e) for e in extents)]
             for root in roots:
-                self._hoist_from(root, moving)
+                self._hoist_from(root, moving, written)
 
-    def _hoist_from(self, root: Expr, moving: set[Expr]) -> None:
+    def _hoist_from(self, root: Expr, moving: set[Expr], written: set[str]) -> None:
         order = postorder([root])
         for e in order:
-            kept = e.op in ("load", "load_if") and e.attr in self.stored
-            if e not in moving and (kept or any(a in moving for a in e.args)):
+            changes = e.op in LOADS and e.attr in written
+            if e not in moving and (changes or any(a in moving for a in e.args)):
                 moving.add(e)
         candidates = [a for e in order if e in moving for a in e.args]
         for a in candidates if root in moving else [root]:

@@ -46,6 +46,11 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }  # fmt: skip
 
 
+# During these other threads run. To get the interpreter back from a busy thread takes up to 5 ms,
+# so the others, of a few microseconds, keep it.
+_LONG = frozenset(["ParseAssembly", "VerifyModule", "TargetMachineEmitToMemory"])
+
+
 class LLVMError(RuntimeError):
     """What LLVM says against a module or a target."""
 
@@ -95,10 +100,12 @@ class Library:
     """The loaded library with the host's code generator ready."""
 
     def __init__(self, path: str) -> None:
-        handle = ctypes.CDLL(path)
+        handle = _opened(path)
+        quick = ctypes.PyDLL(path, handle=handle._handle)
         self.call: dict[str, Any] = {}
         for name, (result, arguments) in FUNCTIONS.items():
-            function = handle["LLVMPY_" + name]  # of our own: attributes would be llvmlite's too
+            # of our own: attributes would be llvmlite's too
+            function = (handle if name in _LONG else quick)["LLVMPY_" + name]
             function.restype, function.argtypes = result, arguments
             self.call[name] = function
         self.call["InitializeNativeTarget"]()
@@ -139,6 +146,17 @@ class Library:
         features = self._text("GetHostCPUFeatures").split(",")
         ordered = ",".join(sorted((f for f in features if f), key=lambda f: f[1:]))
         return self._text("GetProcessTriple"), self._text("GetHostCPUName"), ordered
+
+
+def _opened(path: str) -> ctypes.CDLL:
+    """The library at a path. ctypes itself holds the interpreter's lock while a library is loaded
+    (a third of a million relocations here, 12 ms); a foreign function is called without."""
+    if not sys.platform.startswith("linux"):
+        return ctypes.CDLL(path)
+    function = ctypes.CDLL(None)["dlopen"]
+    function.restype, function.argtypes = c_void_p, [c_char_p, c_int]
+    handle = function(os.fsencode(path), os.RTLD_NOW | os.RTLD_LOCAL)
+    return ctypes.CDLL(path, handle=handle) if handle else ctypes.CDLL(path)
 
 
 @functools.cache

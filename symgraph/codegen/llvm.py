@@ -1,11 +1,13 @@
 """The only door to LLVM: text in, machine code out. The library is loaded when it is first needed.
 
 No IR passes are run: our text is explicit vectors without redundancy, on which they cost twice the
-time and gain nothing. Contexts live as long as a module, target machines as long as a thread.
+time and gain nothing. Contexts live as long as a module; a target machine serves one module at a
+time, and any thread the next one.
 """
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import itertools
@@ -33,9 +35,26 @@ class HostTarget(NamedTuple):
 
 CALLS = 0  # the code generator's level for a function that mostly calls others: a tenth of the time
 KERNELS = 2  # and for one with loops over elements
-SHARED_FROM = 20_000  # characters of text from which a second thread is worth it
+MOSTLY_CALLS = "; mostly calls\n"  # the first line of a kernel that is compiled like those
+SHARED_FROM = 5_000  # characters of text from which a second thread is worth it
 
-_machines = threading.local()
+# what LLVM sets up for its first loop over vectors, which takes as long as the loop itself
+_TRIAL = """define void @f(ptr %p, i64 %n) nounwind {
+  br label %l
+l:
+  %i = phi i64 [ 0, %0 ], [ %j, %l ]
+  %q = getelementptr double, ptr %p, i64 %i
+  %x = load <8 x double>, ptr %q, align 8
+  %y = fadd <8 x double> %x, %x
+  store <8 x double> %y, ptr %q, align 8
+  %j = add i64 %i, 8
+  %c = icmp slt i64 %j, %n
+  br i1 %c, label %l, label %e
+e:
+  ret void
+}
+"""
+_idle: dict[int, list[Any]] = {}  # machines that nobody uses just now, by level
 _library_numbers = itertools.count()
 _host: HostTarget | None = None
 _jit: Any = None
@@ -49,8 +68,8 @@ def _library() -> Any:
 
 
 def warm_up() -> None:
-    """Load LLVM and make a target machine: what a thread may do while others are busy."""
-    _machine(CALLS)
+    """Load LLVM and have it set itself up: what a thread may do while others are busy."""
+    _emit(_TRIAL, KERNELS, True)
 
 
 def _binding() -> Any:
@@ -82,6 +101,7 @@ def remember_host(target: HostTarget) -> None:
     """Use a description kept from an earlier process with the same `host_fingerprint()`."""
     global _host
     _host = target
+    _idle.clear()  # they are another host's
 
 
 def _ask_host() -> HostTarget:
@@ -107,6 +127,7 @@ def can_generate(triple: str) -> bool:
     return True
 
 
+@functools.cache
 def host_fingerprint() -> str:
     """A short name of everything `host()` depends on, found without importing llvmlite: processor
     model and flags, operating system, the installed llvmlite. Part of every cache key."""
@@ -145,6 +166,11 @@ def _installed_llvmlite() -> list[str]:
 # compiling ----------------------------------------------------------------------------------------
 
 
+def level(text: str) -> int:
+    """The code generator's level for a kernel."""
+    return CALLS if text.startswith(MOSTLY_CALLS) else KERNELS
+
+
 def compile_object(text: str, opt: int = KERNELS) -> bytes:
     """The object file of a module: position-independent machine code for the host.
 
@@ -165,7 +191,8 @@ def compile_objects(texts: Mapping[str, tuple[str, int]]) -> dict[str, bytes]:
     b'ELF'
     """
     large = sum(len(text) for text, _ in texts.values()) >= SHARED_FROM
-    waiting = sorted(texts, key=lambda name: len(texts[name][0]))  # the largest goes first
+    # the one that takes longest goes first; a level below that of kernels takes an eighth
+    waiting = sorted(texts, key=lambda n: len(texts[n][0]) << 3 * (texts[n][1] >= KERNELS))
     done: dict[str, bytes] = {}
     failed: list[BaseException] = []
 
@@ -212,21 +239,20 @@ def assembly(text: str, opt: int = KERNELS) -> str:
 
 
 def _machine(opt: int) -> Any:
-    """A target machine of this thread (0.4 ms to make, and not to be shared)."""
-    kept: dict[int, Any] = _machines.__dict__.setdefault("by_level", {})
-    machine = kept.get(opt)
-    if machine is None:
-        target = host()
-        if not target.has_fma:
-            raise TargetError(
-                f"the processor {target.cpu} has no fused multiply-add",
-                hint="symgraph needs x86-64-v3 (2013) or aarch64",
-            )
-        library = _library()
-        door = importlib.import_module("symgraph.codegen.libllvm")
-        machine = door.Machine(library, target.triple, target.cpu, target.features, opt)
-        kept[opt] = machine
-    return machine
+    """A target machine that is nobody else's (with what it makes at first use 3 ms)."""
+    try:
+        return _idle.setdefault(opt, []).pop()
+    except IndexError:
+        pass
+    target = host()
+    if not target.has_fma:
+        raise TargetError(
+            f"the processor {target.cpu} has no fused multiply-add",
+            hint="symgraph needs x86-64-v3 (2013) or aarch64",
+        )
+    library = _library()
+    door = importlib.import_module("symgraph.codegen.libllvm")
+    return door.Machine(library, target.triple, target.cpu, target.features, opt)
 
 
 def _emit(text: str, opt: int, as_object: bool) -> bytes:
@@ -235,6 +261,8 @@ def _emit(text: str, opt: int, as_object: bool) -> bytes:
         data: bytes = machine.emit(text, as_object)
     except RuntimeError as error:
         raise VerifyError(_explain(text, str(error))) from None
+    finally:
+        _idle.setdefault(opt, []).append(machine)
     return data
 
 

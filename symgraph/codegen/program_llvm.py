@@ -21,7 +21,7 @@ from symgraph.codegen.profile_llvm import Row as ProfileRow
 from symgraph.codegen.share_llvm import Sharing, context_of, memcpy, typed
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
-from symgraph.codegen.writer import ModuleWriter, Value
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.cost import loop_turns, turn_cost
 from symgraph.loops.memory import ALIGNMENT, Plan, nbytes, plan
@@ -75,6 +75,7 @@ class ProgramModule:
         self.table = Table()
         self.sharing = Sharing(module, self.table, 1000 * parallel_from)
         self.failures: list[Failure] = []
+        self.unmade = 0  # the number of the failure of products
         self.kernels: dict[str, str] = {}
         self.callbacks: list[Any] = []
         self.programs = 0
@@ -98,25 +99,17 @@ class ProgramModule:
             self.kernels[name] = module.text()
         return [f"{name}/{symbol}" for symbol in symbols]
 
-    def gemm(self, dtype: str) -> str:
-        """The name of the module of matrix products of a dtype, empty where BLAS makes them."""
-        if dtype not in gemm_llvm.DTYPES or config.get("matmul") == "blas":
-            return ""
-        name = f"matmul_{dtype}"
-        if name not in self.kernels:
-            features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
-            self.kernels[name] = gemm_llvm.module_text(dtype, self.vector_bits, features)
-        return name
-
-    def convolution(self, dtype: str, images: str, sizes: tuple[int, int]) -> str:
-        """The name of the module of convolutions with results of known sizes; ``images`` is the
-        operand that lies in images."""
+    def gemm(self, fn: FunctionWriter, dtype: str, images: str = "") -> gemm_llvm.Product | None:
+        """The module of matrix products of a dtype, None where BLAS makes them. ``images`` is the
+        operand of a convolution that lies in images."""
+        if dtype not in gemm_llvm.DTYPES or (not images and config.get("matmul") == "blas"):
+            return None
+        name = f"convolution_{images}_{dtype}" if images else f"matmul_{dtype}"
         features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
-        words = dtype, self.vector_bits, features, images, sizes
-        name = gemm_llvm.module_name(*words)
-        if name not in self.kernels:
-            self.kernels[name] = gemm_llvm.module_text(*words)
-        return name
+        text, parts = gemm_llvm.module_text(dtype, self.vector_bits, features, images)
+        self.kernels[name] = text
+        address = self.table.load(fn, "kernel", name)
+        return gemm_llvm.Product(address, self.table.load(fn, "parts", parts))
 
     def sort(self, dtype: str, positions: bool, descending: bool) -> str:
         """The name of the module that sorts rows of a dtype."""
@@ -351,31 +344,45 @@ class _Function:
         for k, name in enumerate(sizes):
             place = fn.val(f"getelementptr i64, ptr {held}, i64 {k}")
             fn.raw(f"store i64 {self.values.uniform(var(name))}, ptr {place}")
-        status = fn.fresh(f"call i32 {address}(ptr {buffers}, ptr {held})")
         self.shared.failures.append(Failure("python", "", "", step.origins))
-        number = str(-len(self.shared.failures))
-        bad = fn.fresh(f"icmp ne i32 {status}, 0")
-        fn.if_(bad, lambda: fn.ret("i32", number), likely=False)
+        status = fn.fresh(f"call i32 {address}(ptr {buffers}, ptr {held})")
+        self._raise_if(status, len(self.shared.failures))
+
+    def _check_product(self, status: Value, step: Call) -> None:
+        """Where parts of a product could not be made, say so; the first one speaks for all."""
+        if not self.shared.unmade:
+            self.shared.failures.append(Failure("python", "", "", step.origins))
+            self.shared.unmade = len(self.shared.failures)
+        self._raise_if(status, self.shared.unmade)
+
+    def _raise_if(self, status: Value, failure: int) -> None:
+        """Where it is not 0 an exception waits."""
+        number = str(-failure)
+        bad = self.fn.fresh(f"icmp ne i32 {status}, 0")
+        self.fn.if_(bad, lambda: self.fn.ret("i32", number), likely=False)
 
     def _matmul(self, step: Call) -> None:
         params, fn, table = dict(step.params), self.fn, self.shared.table
         flags = params["ta"], params["tb"], params.get("accumulate", False)
         operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers[:3]]
-        kernel = self.shared.gemm(operands[0][1].dtype)
-        if not kernel:
+        kernel = self.shared.gemm(fn, operands[0][1].dtype)
+        if kernel is None:
             blas_llvm.emit_product(fn, table, self.values, operands, *flags)
             return
-        address, least = table.load(fn, "kernel", kernel), self.shared.parallel_from
+        least = self.shared.parallel_from
         after = self._epilogue(params["epilogue"], operands[2][1]) if "epilogue" in params else None
-        gemm_llvm.emit_product(fn, table, self.values, address, operands, *flags, least, after)
+        words = kernel, operands, *flags, least, after
+        self._check_product(gemm_llvm.emit_product(fn, table, self.values, *words), step)
 
     def _convolution(self, step: Call) -> None:
         params, table = dict(step.params), self.shared.table
         operands = [self.pointers[b] for b in step.buffers[:5]]
         dtype = self.program.buffers[step.buffers[4]].dtype
-        sizes = params["m"], params["n"]
-        kernel = self.shared.convolution(dtype, params["images"], sizes)
-        address, least = table.load(self.fn, "kernel", kernel), self.shared.parallel_from
+        kernel, least = (
+            self.shared.gemm(self.fn, dtype, params["images"]),
+            self.shared.parallel_from,
+        )
+        assert kernel is not None
         made = self.program.buffers[step.buffers[4]]
         after = self._epilogue(params["epilogue"], made) if "epilogue" in params else None
         if "before" in params:
@@ -383,9 +390,10 @@ class _Function:
             before = words[-1]._replace(scale=str(params["before"][1]))
         else:
             before = None
-        gemm_llvm.emit_convolution(
-            self.fn, table, self.values, address, operands, params, least, after, before
+        status = gemm_llvm.emit_convolution(
+            self.fn, table, self.values, kernel, operands, params, least, after, before
         )
+        self._check_product(status, step)
 
     def _epilogue(self, phase: Phase, product: Buffer) -> gemm_llvm.Epilogue:
         """A loop that a product runs on the rows that it has made."""

@@ -17,6 +17,7 @@ from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
+from symgraph.loops.cost import AWAKE
 from symgraph.loops.memory import ALIGNMENT
 from symgraph.loops.program import Phase
 from symgraph.loops.statements import Param, Size
@@ -30,7 +31,7 @@ Words = list[tuple[str, Value]]
 
 class Sharing:
     """The functions of one module that the team runs. ``least``: from how many picoseconds of work
-    on threads take part."""
+    on threads are woken; those that are awake take part earlier."""
 
     def __init__(self, module: ModuleWriter, table: Table, least: int) -> None:
         self.module, self.table, self.least = module, table, least
@@ -52,10 +53,11 @@ class Sharing:
             with values.inside():
                 return [self._share(fn, values, phase, address, words, turns, cost)]
 
-        if cost.isdigit() and int(cost) < self.least:
+        least = self.least // AWAKE
+        if cost.isdigit() and int(cost) < least:
             alone()
             return
-        large = fn.val(f"icmp sge i64 {cost}, {self.least}")
+        large = fn.val(f"icmp sge i64 {cost}, {least}")
         (done,) = fn.if_(large, team, lambda: ["0"], ["i32"])
         fn.if_(fn.fresh(f"icmp ne i32 {done}, 0"), after, alone, likely=False)
 

@@ -8,9 +8,12 @@ that the object has no external symbol and no data of its own.
         ranges of `grain` turns that cover 0 .. count; at most `limit` threads, with different
         numbers `worker` from 0 (the caller) to limit - 1
     team_share(state, body, context, turns, cost, least, multiple, room, memory) -> i32
-        team_run with a grain for work of `cost` picoseconds, of which `least` are worth a thread;
+        team_run with a grain for work of `cost` picoseconds, of which `least` are worth waking a
+        thread: of less only those take part that are awake;
         with `room` bytes for each thread, whose address is the context's first word; 0: not done
     team_threads(state) -> i64                            the limit for the calling thread
+    team_awake(state) -> i64                              the same for work that is not worth waking
+        anybody: no more than are awake; where too few are, every 32nd time the others are
     team_poll(state) -> i32                               1 when a signal's handler raised
 
 Workers are started by the first run that wants them, with all signals blocked, and never end. They
@@ -48,6 +51,7 @@ STATE = {
     "overrides": 480,  # how many words of the table below may be in use
     "main": 488,  # the thread that handles signals
     "polled": 496,  # when, in nanoseconds
+    "declined": 504,  # how often there were fewer awake than the limit
     "syscall": 512,
     "pthread_create": 520,
     "pthread_detach": 528,
@@ -139,7 +143,16 @@ _SHARE = """
 define i32 @team_share(ptr %state, ptr %body, ptr %context, i64 %turns, i64 %cost, i64 %least,
                        i64 %multiple, i64 %room, ptr %memory) {
 start:
-  %limit = call i64 @team_threads(ptr %state)
+  %large = icmp sge i64 %cost, %least
+  br i1 %large, label %all, label %some
+all:
+  %threads = call i64 @team_threads(ptr %state)
+  br label %who
+some:
+  %awake = call i64 @team_awake(ptr %state)
+  br label %who
+who:
+  %limit = phi i64 [%threads, %all], [%awake, %some]
   %alone = icmp sle i64 %limit, 1
   %none = icmp sle i64 %turns, 1
   %no = or i1 %alone, %none
@@ -183,6 +196,10 @@ with:
 """
 
 _ALONE = """
+define i64 @team_awake(ptr %state) {
+  ret i64 1
+}
+
 define void @team_run(ptr %state, ptr %body, ptr %context, i64 %count, i64 %grain, i64 %limit) {
   %some = icmp sgt i64 %count, 0
   br i1 %some, label %go, label %out
@@ -203,6 +220,50 @@ define internal i64 @futex(ptr %state, ptr %word, i64 %op, i64 %value) {
   %f = call ptr @word(ptr %state, i64 $syscall$)
   %r = call i64 (i64, ...) %f(i64 $futex$, ptr %word, i64 %op, i64 %value, i64 0, i64 0, i64 0)
   ret i64 %r
+}
+
+declare i64 @llvm.smin.i64(i64, i64)
+
+define internal i64 @up(ptr %state) {
+  %started = call i64 @number(ptr %state, i64 $started$)
+  %p = getelementptr i8, ptr %state, i64 $sleepers$
+  %asleep = load atomic i32, ptr %p seq_cst, align 4
+  %wide = sext i32 %asleep to i64
+  %n = sub i64 %started, %wide
+  ret i64 %n
+}
+
+; the caller and the workers that spin or work. A worker that is woken for nothing spins again, so
+; that the next ones of many small runs have it
+define i64 @team_awake(ptr %state) {
+start:
+  %limit = call i64 @team_threads(ptr %state)
+  %up = call i64 @up(ptr %state)
+  %some = add i64 %up, 1
+  %n = call i64 @llvm.smin.i64(i64 %some, i64 %limit)
+  %few = icmp slt i64 %n, %limit
+  br i1 %few, label %count, label %done
+count:
+  %p_declined = getelementptr i8, ptr %state, i64 $declined$
+  %declined = load i64, ptr %p_declined
+  %declined2 = add i64 %declined, 1
+  store i64 %declined2, ptr %p_declined
+  %phase = and i64 %declined2, 31
+  %due = icmp eq i64 %phase, 0
+  br i1 %due, label %rouse, label %done
+rouse:
+  %started = call i64 @number(ptr %state, i64 $started$)
+  %missing = sub i64 %limit, %n
+  %hired = add i64 %started, 1
+  %all = icmp sge i64 %hired, %limit
+  br i1 %all, label %wake, label %hire
+wake:
+  %r = call i64 @futex(ptr %state, ptr %state, i64 129, i64 %missing)
+  br label %done
+hire:
+  ret i64 %limit
+done:
+  ret i64 %n
 }
 
 ; waits until the generation is not `old`; spins, then sleeps (FUTEX_WAIT_PRIVATE)
@@ -383,12 +444,12 @@ open:
   %region = getelementptr i8, ptr %state, i64 $region$
   %opened = atomicrmw or ptr %region, i32 1 acq_rel
   %generation = atomicrmw add ptr %state, i32 1 seq_cst
-  %p_sleepers = getelementptr i8, ptr %state, i64 $sleepers$
-  %sleepers = load atomic i32, ptr %p_sleepers seq_cst, align 4
-  %any = icmp sgt i32 %sleepers, 0
+  %up = call i64 @up(ptr %state)
+  %missing = sub i64 %want, %up
+  %any = icmp sgt i64 %missing, 0
   br i1 %any, label %wake, label %mine
 wake:
-  %woken = call i64 @futex(ptr %state, ptr %state, i64 129, i64 %want)
+  %woken = call i64 @futex(ptr %state, ptr %state, i64 129, i64 %missing)
   br label %mine
 mine:
   call void @chunks(ptr %state, i64 0)

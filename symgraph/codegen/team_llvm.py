@@ -57,9 +57,9 @@ def share(
     least: int, multiple: int = 1, room: Value = "0", at: Value = "%table",
 ) -> Value:  # fmt: skip
     """Run @body over 0 .. count with a grain for work of ``cost`` picoseconds, of which ``least``
-    are worth a thread; ``multiple`` (a power of two) as in `grain_of`. With ``room``, that many
-    bytes for each thread are at the address in the context's first word. The i32 is 0 when nothing
-    was done: one thread, one turn, or no memory."""
+    are worth waking a thread; ``multiple`` (a power of two) as in `grain_of`. With ``room``, that
+    many bytes for each thread are at the address in the context's first word. The i32 is 0 when
+    nothing was done: one thread, one turn, or no memory."""
     function, state = table.load(fn, "team", "share", at), table.load(fn, "team", "state", at)
     memory = "null"
     if room != "0":

@@ -1,244 +1,203 @@
-"""A program for a GPU, made ready for one set of sizes, and run.
+"""A function made ready for one set of sizes: its tape, its places in memory, its graphs.
 
-All that sizes decide is worked out once: the number of blocks of each launch, the places in the
-arena, the bytes of copies. A call then gives addresses to inputs and outputs and goes through the
-steps in their order. Launches and copies only enter the stream; flags of loops, branches and checks
-are read from the device, which waits for it.
+Temporaries, and the function's own copies of what comes from the host or goes there, lie in the
+device's workspace, at places that are known beforehand. A call puts the remaining addresses into
+the table and walks over the tape. Addresses that have come twice are worth a CUDA graph: the walk
+is captured, and after that the call is one launch. Arguments that lie elsewhere at every call would
+never meet a graph again: where they are small they are copied to a place of our own first.
 """
 
 from __future__ import annotations
 
-import ctypes
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+import contextlib
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
 from symgraph import dtypes
-from symgraph.cuda.host import HostCode, HostStep, home
-from symgraph.cuda_stages import DeviceProgram
-from symgraph.loops.compute import elements
-from symgraph.loops.memory import ALIGNMENT, nbytes, plan
-from symgraph.loops.program import (
-    Branch,
-    Buffer,
-    Call,
-    Copy,
-    Failure,
-    Loop,
-    Program,
-    Require,
-    Row,
-    Run,
-    Step,
-)
-from symgraph.loops.statements import Size
+from symgraph.cuda.sizes import number
+from symgraph.cuda.tape import Code, Tape
+from symgraph.cuda.walker import walker
+from symgraph.cuda.walker_ir import STOPPED
+from symgraph.errors import SymgraphError
 from symgraph.runtime.cuda.device import Device
 from symgraph.runtime.cuda.protocol import DeviceError
-from symgraph.scalar import evaluate_size
 
-Where = dict[str, int]
-Work = Callable[[Where], None]
-MOST_BLOCKS = 2**31 - 1
-
-
-class Stopped(Exception):
-    """A check did not hold or a callback raised: the failure, and whether it was a callback."""
-
-    def __init__(self, failure: Failure, raised: bool) -> None:
-        super().__init__(failure.what)
-        self.failure, self.raised = failure, raised
+ALIGNMENT = 256
+WARM = 2  # walks with the same addresses before a graph is made
+MOST_GRAPHS = 8
+MOST_SEEN = 32
+MOST_PLACED = 32 << 20  # bytes of an array that is worth a place in the workspace
+WORTH = 2 << 20  # bytes that are copied on the device in the time of a launch
 
 
-class Code(NamedTuple):
-    """A function's code: the program with its kernels, loaded; the host's steps by the identity of
-    the step; the addresses of constants by program and name."""
+class Stopped(SymgraphError):
+    """A step of the host did not succeed: the number of its failure, and whether a callback
+    raised."""
 
-    made: DeviceProgram
-    functions: Mapping[str, int]
-    host: HostCode
-    host_steps: Mapping[int, HostStep]
-    large: Sequence[int]
-    small: Mapping[bytes, int]
+    def __init__(self, number: int, raised: bool) -> None:
+        super().__init__(f"failure {number}")
+        self.number, self.raised = number, raised
 
 
 class Frame:
-    """A program with known sizes. ``shared`` gives the addresses of shared variables at a call."""
+    """``slots`` by the names of inputs and outputs; ``status`` names the output that is the stop
+    word, "" where nothing can fail."""
 
     def __init__(
-        self, device: Device, code: Code, program: Program, sizes: Mapping[str, int],
-        shared: list[int],
-    ) -> None:  # fmt: skip
-        self.device, self.code, self.program = device, code, program
-        self.sizes, self.shared = sizes, shared
-        found = plan(program)
-        self.offsets: list[int] = []
-        self.room = 0
-        for slot in found.slots:
-            self.offsets.append(self.room)
-            self.room += -(-self.size(slot) // ALIGNMENT) * ALIGNMENT
-        self.slot_of = found.slot_of
-        self.bytes = {n: self.size(nbytes(b)) for n, b in program.buffers.items()}
-        self.homes = {n: home(program, n) for n in program.buffers}
-        self.steps = [self._prepared(k, s) for k, s in enumerate(program.steps)]
+        self, device: Device, code: Code, sizes: Mapping[str, int], status: str = ""
+    ) -> None:
+        self.device, self.code, self.status = device, code, status
+        program = code.recipe["program"]
+        tape = Tape(device, code, sizes)
+        self.tape, self.words = tape, tape.finished()
+        self.where = np.zeros(max(1, tape.count), np.int64)
+        for slot, address in tape.fixed:
+            self.where[slot] = address
+        self.slots, self.shared = tape.slots, sorted(tape.shared.items())
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self.bytes: dict[str, int] = {}
+        for name in self.slots:
+            dtype, shape = program["buffers"][name][:2]
+            self.shapes[name] = tuple(number(n, sizes) for n in shape)
+            self.bytes[name] = dtypes.itemsize(dtype) * int(np.prod(self.shapes[name]))
+        self.base = 0
+        self.places: dict[str, int] = {}
+        self.room = tape.room
+        self.graphs: dict[tuple[int, ...], int] = {}
+        self.seen: dict[tuple[int, ...], int] = {}
+        self.unsteady = False
+        self.replays = self.walks = 0
 
-    def size(self, size: Size) -> int:
-        return size if isinstance(size, int) else int(evaluate_size(size, self.sizes))
+    # places ---------------------------------------------------------------------------------------
 
-    def run(self, given: Mapping[str, int], arena: int) -> None:
-        """Go through the steps with these addresses of inputs and outputs, and ``room`` bytes."""
-        own = {n: self._address(b, given, arena) for n, b in self.program.buffers.items()
-               if not b.alias}  # fmt: skip
-        where = {n: own[h] for n, h in self.homes.items()}
-        where[""] = arena
-        for step in self.steps:
-            step(where)
+    def placed(self, name: str) -> bool:
+        """Whether an array is small enough for a place of ours."""
+        return self.bytes[name] <= MOST_PLACED
 
-    def _address(self, b: Buffer, given: Mapping[str, int], arena: int) -> int:
-        if b.role in ("input", "output"):
-            return given[b.name]
-        if b.role == "constant":
-            return self.code.large[b.position] if b.data is None else self.code.small[b.data]
-        if b.role == "shared":
-            return self.shared[b.position]
-        slot = self.slot_of.get(b.name)
-        return arena + (0 if slot is None else self.offsets[slot])
+    def settle(self, names: Iterable[str]) -> None:
+        """See that these inputs and outputs have places, and where the workspace is now.
 
-    def _prepared(self, k: int, step: Step) -> Work:
-        match step:
-            case Run() if step.kernel.name in self.code.made.kernels:
-                return self._launch(step)
-            case Run() | Call():
-                return self._on_host(step)
-            case Copy():
-                return self._copy(step)
-            case Loop():
-                return self._loop(k, step)
-            case Branch():
-                return self._branch(k, step)
-            case Require():
-                return self._require(step)
+        Raises OutOfDeviceMemory.
+        """
+        for name in names:
+            if name not in self.places:
+                self.room = -(-self.room // ALIGNMENT) * ALIGNMENT
+                self.places[name] = self.room
+                self.room += max(1, self.bytes[name])
+        base = self.device.workspace(self.room)
+        if base != self.base:
+            self.base = base
+            for slot, offset in self.tape.arena:
+                self.where[slot] = base + offset
+            self.forget()
 
-    # what enters the stream -----------------------------------------------------------------------
+    def at(self, name: str) -> int:
+        """The address of our place for an input or output."""
+        return self.base + self.places[name]
 
-    def _launch(self, step: Run) -> Work:
-        kernel = self.code.made.kernels[step.kernel.name]
-        blocks = self.size(kernel.blocks)
-        if not blocks:
-            return lambda where: None
-        if blocks > MOST_BLOCKS:
-            raise DeviceError(f"{kernel.name}: {blocks} blocks are more than a GPU launches")
-        sizes = [self.sizes[n] for n in kernel.sizes]
-        function, count = self.code.functions[kernel.name], len(step.buffers) + len(sizes)
-        driver, stream, names = self.device.driver, self.device.stream, step.buffers
-        launch = driver.launcher(function, blocks, kernel.threads, count)
+    def set(self, name: str, address: int) -> None:
+        """Where an input or output is at this call."""
+        self.where[self.slots[name]] = address
 
-        def run(where: Where) -> None:
-            launch([*(where[n] for n in names), *sizes], stream)
+    def set_shared(self, addresses: list[int]) -> None:
+        """Where shared variables are at this call, by their numbers."""
+        for position, slot in self.shared:
+            self.where[slot] = addresses[position]
 
-        return run
+    # running --------------------------------------------------------------------------------------
 
-    def _copy(self, step: Copy) -> Work:
-        size, driver, stream = self.bytes[step.target], self.device.driver, self.device.stream
+    def run(self) -> None:
+        """Let everything enter the stream."""
+        if self.tape.waits or not self.tape.launches:
+            self._walk()
+            return
+        key = tuple(self.where[: len(self.slots)].tolist())
+        key += tuple(int(self.where[s]) for _, s in self.shared)
+        graph = self.graphs.get(key)
+        if graph is None:
+            graph = self._graph(key)
+        if graph is None:
+            self._walk()
+            return
+        self.replays += 1
+        self.device.driver.launch_graph(graph, self.device.stream)
 
-        def run(where: Where) -> None:
-            if size and where[step.target] != where[step.source]:
-                driver.copy(where[step.target], where[step.source], size, stream)
-
-        return run
-
-    # what the host has to know --------------------------------------------------------------------
-
-    def _flag(self, address: int) -> bool:
-        value = ctypes.c_uint8()
-        place = ctypes.addressof(value)
-        self.device.driver.to_host(place, address, 1, self.device.stream)
-        return bool(value.value)
-
-    def _require(self, step: Require) -> Work:
-        def run(where: Where) -> None:
-            if not self._flag(where[step.flag]):
-                raise Stopped(step.failure, False)
-
-        return run
-
-    def _on_host(self, step: Run | Call) -> Work:
-        found, host = self.code.host_steps[id(step)], self.code.host
-        sizes = [self.sizes[n] for n in self.program.sizes]
+    def _graph(self, key: tuple[int, ...]) -> int | None:
+        """A graph for addresses that have come often enough."""
+        count = self.seen[key] = self.seen.get(key, 0) + 1
+        if count <= WARM:
+            if len(self.seen) > MOST_SEEN:
+                self.seen.clear()
+                moved = sum(n for name, n in self.bytes.items() if self.placed(name))
+                self.unsteady = moved <= WORTH * self.tape.launches
+            return None
         driver, stream = self.device.driver, self.device.stream
-        spans = [self.bytes[n] for n in found.homes]
+        try:
+            driver.capture(stream)
+            try:
+                self._walk()
+            finally:
+                captured = driver.end_capture(stream)
+            made = driver.instantiate(captured)
+        except DeviceError:  # a library that cannot be captured, a driver that cannot
+            self.tape.waits = True
+            return None
+        if len(self.graphs) >= MOST_GRAPHS:
+            self._drop(next(iter(self.graphs)))
+        self.graphs[key] = made
+        return made
 
-        def run(where: Where) -> None:
-            arrays = [_aligned(n) for n in spans]
-            for name, array, wanted in zip(found.homes, arrays, found.read, strict=True):
-                if wanted and array.nbytes:
-                    driver.to_host(array.ctypes.data, where[name], array.nbytes, stream)
-            status = host.call(found.number, sizes, [a.ctypes.data for a in arrays])
-            if status:
-                raise Stopped(host.failures[abs(status) - 1], status < 0)
-            for name, array, changed in zip(found.homes, arrays, found.written, strict=True):
-                if changed and array.nbytes:
-                    driver.to_device(where[name], array.ctypes.data, array.nbytes, stream)
+    def _drop(self, key: tuple[int, ...]) -> None:
+        self.device.driver.destroy_executable(self.graphs.pop(key))
 
-        return run
+    def forget(self) -> None:
+        """Give up the graphs."""
+        self.seen.clear()
+        for key in list(self.graphs):
+            self._drop(key)
 
-    # inner programs -------------------------------------------------------------------------------
+    def __del__(self) -> None:
+        with contextlib.suppress(Exception):  # the driver may be gone at the end of the process
+            self.forget()
 
-    def _inner(self, program: Program) -> tuple[Frame, tuple[str, ...]]:
-        frame = Frame(self.device, self.code, program, self.sizes, self.shared)
-        return frame, (*program.inputs, *program.outputs)
+    def _walk(self) -> None:
+        self.walks += 1
+        status = int(self.where[self.slots[self.status]]) if self.status else 0
+        found, place = walker(self.device).run(self.words, self.where, status, self._host)
+        if found > 0:
+            what = {1: "cuLaunchKernel", 2: "cuMemcpyDtoDAsync", 6: "a library's routine"}
+            name = what.get(int(self.words[place]) if place >= 0 else 0, "a step")
+            raise self.device.driver.failure(name, found)
 
-    def _offset(self, k: int) -> int:
-        slot = self.slot_of.get(f"#{k}")
-        return 0 if slot is None else self.offsets[slot]
+    # what the host does ---------------------------------------------------------------------------
 
-    def _row(self, row: Row) -> Callable[[Where, int], int]:
-        if not row.rows:
-            return lambda where, t: where[row.buffer]
-        buffer = self.program.buffers[row.buffer]
-        each = self.size(elements(buffer.shape[1:])) * dtypes.itemsize(buffer.dtype)
-        start = self.size(row.start)
+    def _host(self, k: int) -> int:
+        work, staging = self.tape.host[k], self.device.staging
+        if self.status and self._stopped():
+            return STOPPED
+        arrays = [_aligned(n) for n in work.spans]
+        addresses = [int(self.where[s]) for s in work.slots]
+        wanted = [(a, p) for a, p, r in zip(arrays, addresses, work.read, strict=True)
+                  if r and a.nbytes]  # fmt: skip
+        staging.download(wanted)
+        assert self.code.host is not None
+        status = self.code.host.call(work.number, work.sizes, [a.ctypes.data for a in arrays])
+        if status:
+            raise Stopped(abs(status), status < 0)
+        for array, address, changed in zip(arrays, addresses, work.written, strict=True):
+            if changed and array.nbytes:
+                staging.upload([(address, array)])
+        return 0
 
-        def find(where: Where, t: int) -> int:
-            if t == 0 and row.first:
-                return where[row.first]
-            k = start + row.step * t
-            return where[row.buffer] + (k % row.modulo if row.modulo else k) * each
-
-        return find
-
-    def _loop(self, k: int, step: Loop) -> Work:
-        length, offset = self.size(step.length), self._offset(k)
-        frame, names = self._inner(step.body)
-        rows = [self._row(r) for r in step.rows]
-        finals = [(t, self._row(r), self.bytes[t]) for t, r in step.finals]
-        driver, stream = self.device.driver, self.device.stream
-
-        def run(where: Where) -> None:
-            turns = 0
-            while turns < length and (not step.flag or self._flag(where[step.flag])):
-                given = [r(where, turns) for r in rows]
-                frame.run(dict(zip(names, given, strict=True)), where[""] + offset)
-                turns += 1
-            for target, row, size in finals:
-                if size:
-                    driver.copy(where[target], row(where, turns), size, stream)
-
-        return run
-
-    def _branch(self, k: int, step: Branch) -> Work:
-        arms, offset = [self._inner(p) for p in (step.otherwise, step.then)], self._offset(k)
-
-        def run(where: Where) -> None:
-            frame, names = arms[self._flag(where[step.pred])]
-            given = [where[b] for b in (*step.inputs, *step.outputs)]
-            frame.run(dict(zip(names, given, strict=True)), where[""] + offset)
-
-        return run
+    def _stopped(self) -> bool:
+        word = np.zeros(1, np.int32)
+        self.device.staging.download([(word, int(self.where[self.slots[self.status]]))])
+        return bool(word[0])
 
 
-def _aligned(size: int) -> Any:
+def _aligned(size: int) -> np.ndarray:
     """Host memory for a buffer, as native code expects it."""
-    raw = np.empty(size + ALIGNMENT, np.uint8)
-    start = -raw.ctypes.data % ALIGNMENT
+    raw = np.empty(size + 64, np.uint8)
+    start = -raw.ctypes.data % 64
     return raw[start : start + size]

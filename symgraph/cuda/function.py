@@ -1,24 +1,23 @@
 """Functions for a GPU: what ``compile(..., target="cuda")`` returns.
 
-A call uploads its arguments (arrays that are on the GPU already are taken as they are), runs the
-program, and downloads the results. ``on_device`` leaves the results where they are and returns
-before they are computed.
+A call uploads its arguments (arrays that are on the GPU already are taken as they are), lets the
+program enter the device's stream, and downloads the results. ``on_device`` leaves the results where
+they are and returns before they are computed.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from symgraph import callbacks, cuda_stages, dtypes, stages
+from symgraph import callbacks, dtypes
 from symgraph.codegen.ptx.architecture import target_architecture
-from symgraph.cuda.frames import Code, Frame, Stopped
-from symgraph.cuda.host import HostCode
-from symgraph.cuda.images import fitting, image, kept_ptx
+from symgraph.cuda.frames import Frame, Stopped
+from symgraph.cuda.images import fitting
+from symgraph.cuda.loading import ready
 from symgraph.cuda.state import enter, leave
 from symgraph.definition import check_told
 from symgraph.errors import InputValueError
@@ -33,109 +32,189 @@ from symgraph.function import (
     flat_arguments,
     placed,
 )
-from symgraph.ir.hashing import large_constants
-from symgraph.loops.program import Branch, Call, Loop, Program, Run, Step
-from symgraph.runtime.cuda.array import Array, download, on_device, upload
-from symgraph.runtime.cuda.device import device
+from symgraph.runtime.artifact import Key
+from symgraph.runtime.cuda.array import Array, on_device
+from symgraph.runtime.cuda.device import current_stream, device, handle
+from symgraph.runtime.cuda.memory import Block
+from symgraph.runtime.cuda.protocol import OutOfDeviceMemory
+from symgraph.runtime.cuda.reports import Outcome
 
 MOST_FRAMES = 32  # sets of sizes that a function is kept ready for
 
 
 class CudaFunction(Compiled):
-    """A function whose calls run on a GPU.
+    """A function whose calls run on a GPU. ``key`` is what the disk cache has it under.
 
     Raises TargetError where there is none.
     """
 
     packs = True
 
-    def __init__(self, d: Definition) -> None:
+    def __init__(self, d: Definition, key: Key | None = None) -> None:
         self.definition = d
-        clock = [time.perf_counter()]
         check_told(d)
         target = str(d.options["target"])
         target_architecture(target)  # a name that is not known is told first
         self.device = device()
-        driver = self.device.driver
-        arch = fitting(target.partition(":")[2], driver)
-        program = cuda_stages.scheduled(d, stages.optimized_graph(d))
-        clock.append(time.perf_counter())
-        made = cuda_stages.emit(program, arch, kept_ptx)
-        clock.append(time.perf_counter())
-        images = {n: image(k.ptx, arch, driver) for n, k in made.kernels.items()}
-        self.program = made
-        self.code = self._loaded(images)
-        clock.append(time.perf_counter())
+        self.device.driver.enter()
+        arch = fitting(target.partition(":")[2], self.device.driver)
+        self.made = ready(d, arch, self.device, key)
+        self.code = self.made.code
         self.target = f"cuda:{arch.name}"
         self.frames: dict[Any, Frame] = {}
         self.lock = threading.RLock()
-        self.shared = [0] * len(d.shared)
-        self.statistics = {
-            "kernels": len(made.kernels), "total": clock[-1] - clock[0],
-            "lower": clock[1] - clock[0], "ptx": clock[2] - clock[1], "load": clock[3] - clock[2],
-        }  # fmt: skip
-
-    def _loaded(self, images: Mapping[str, bytes]) -> Code:
-        """The kernels on the device, the host's steps as native code, constants uploaded."""
-        functions = {n: self.device.function(i, n) for n, i in images.items()}
-        host, steps = HostCode(), {}
-        self.constants: list[Array] = []
-        small: dict[bytes, int] = {}
-        for program in _programs(self.program.program):
-            for step in program.steps:
-                if isinstance(step, Call) or (
-                    isinstance(step, Run) and step.kernel.name not in functions
-                ):
-                    steps[id(step)] = host.add(program, step)
-            for b in program.buffers.values():
-                if b.role == "constant" and b.data is not None and b.data not in small:
-                    small[b.data] = self._constant(np.frombuffer(b.data, np.uint8))
-        host.finish()
-        large = [self._constant(c.data) for c in large_constants(self.definition.graph)]
-        return Code(self.program, functions, host, steps, large, small)
-
-    def _constant(self, value: np.ndarray) -> int:
-        made = upload(self.device, value)
-        self.constants.append(made)
-        return made.address
+        self.statistics = self.made.statistics
+        program = self.code.recipe["program"]
+        outputs = program["outputs"]
+        self.inputs = list(program["inputs"])
+        self.outputs = [n for n in outputs if n != self.made.status]
+        self.dtypes = [dtypes.numpy_dtype(program["buffers"][n][0]) for n in self.outputs]
 
     # calls ----------------------------------------------------------------------------------------
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        results = []
         with self.lock, self.device.lock:
-            for made in self._run(args, keywords):
-                results.append(np.empty(made.shape, made.dtype))
-                download(self.device, results[-1], made.address)
+            stream = self._stream(keywords)
+            with self.device.following(stream):
+                frame, outcome, arrays, blocks = self._run(args, keywords, ())
+                results = [np.empty(frame.shapes[n], t)
+                           for n, t in zip(self.outputs, self.dtypes, strict=True)]  # fmt: skip
+                places = [blocks[n].address if n in blocks else frame.at(n) for n in self.outputs]
+                self._fetch(results, places, outcome)
+                self._told(outcome, arrays)
         return self.definition.outputs.pack(results)
 
     def on_device(self, *args: Any, **keywords: Any) -> Any:
         """The results as arrays on the GPU (``runtime.cuda.array.Array``), without waiting for
-        them; arguments and errors are those of a call."""
+        them; arguments and errors are those of a call. A check on the device that fails is told by
+        whoever waits for a result, or for anything, later."""
         with self.lock, self.device.lock:
-            return self.definition.outputs.pack(self._run(args, keywords))
+            stream = self._stream(keywords)
+            with self.device.following(stream):
+                frame, outcome, _, blocks = self._run(args, keywords, self.outputs)
+            made = [
+                Array(self.device, frame.shapes[n], t, blocks[n].address, blocks[n], outcome)
+                for n, t in zip(self.outputs, self.dtypes, strict=True)
+            ]
+            return self.definition.outputs.pack(made)
 
-    def _run(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Array]:
-        d = self.definition
+    def _stream(self, keywords: dict[str, Any]) -> int | None:
+        """The caller's stream: the argument ``stream``, unless an input has this name."""
+        if "stream" in keywords and "stream" not in self.definition.names():
+            given = handle(keywords.pop("stream"))
+            return given if given is not None else current_stream()
+        return current_stream()
+
+    def _fetch(self, results: list[np.ndarray], places: list[int], outcome: Any) -> None:
+        """Wait for the results, or at least for the outcome."""
+        parts = [(a, p) for a, p in zip(results, places, strict=True) if a.nbytes]
+        if parts:
+            self.device.staging.download(parts)
+        elif outcome is not None:
+            self.device.driver.synchronize(self.device.stream)
+
+    def _told(self, outcome: Outcome | None, arrays: Sequence[np.ndarray]) -> None:
+        """Raise the error of this call, or of an earlier one that nobody was told of."""
+        if outcome is not None:
+            self.device.reports.look()
+            if outcome.number > 0:
+                outcome.told = True
+                raise self._error(outcome.number, False, arrays)
+        self.device.reports.tell()
+
+    def _run(
+        self, args: Sequence[Any], keywords: Mapping[str, Any], keep: Sequence[str]
+    ) -> tuple[Frame, Outcome | None, Sequence[np.ndarray], dict[str, Block]]:
+        """Let a call enter the stream. ``keep``: the outputs that the caller keeps. Returns also
+        the arguments, if all are the host's, and the memory of outputs without a place."""
         self.device.driver.enter()  # the caller's thread may not have been here before
+        self.device.reports.tell()
         arrays, there = self._arguments(args, keywords)
-        key = (*(a.shape for a in arrays), *(s.held_shape for s in d.shared))
+        key = (*(a.shape for a in arrays), *(s.held_shape for s in self.definition.shared))
         frame = self.frames.get(key) or self._frame(key, arrays)
-        program = self.program.program
-        inputs = [there[k] if k in there else upload(self.device, a) for k, a in enumerate(arrays)]
-        inputs = [self._straight(a) for a in inputs]
-        self.shared[:] = [enter(s, self.device).address for s in d.shared]
-        made = [self._output(frame, name) for name in program.outputs]
-        given = dict(zip(program.inputs, (a.address for a in inputs), strict=True))
-        given.update(zip(program.outputs, (a.address for a in made), strict=True))
-        arena = self.device.pool.take(frame.room)
+        known = () if there else arrays
+        self.device.busy = True
         try:
-            frame.run(given, arena.address)
+            try:
+                blocks = self._enter(frame, arrays, there, keep)
+            except OutOfDeviceMemory:  # temporaries of the largest function may be in the way
+                self.device.give_up_workspace()
+                blocks = self._enter(frame, arrays, there, keep)
+            frame.run()
         except Stopped as stop:
-            raise self._error(stop, arrays if not there else ()) from None
-        for s in d.updates:
+            number = self.made.checks + stop.number
+            raise self._error(number, stop.raised, known) from None
+        finally:
+            self.device.busy = False
+        self._hand_over(frame, blocks, keep)
+        outcome = None
+        if self.made.status:
+            address = frame.at(self.made.status)
+            outcome = self.device.reports.after(address, lambda n: self._error(n, False, ()))
+        for s in self.definition.updates:
             leave(s)
-        return made
+        return frame, outcome, known, blocks
+
+    def _enter(
+        self, frame: Frame, arrays: Sequence[np.ndarray], there: Mapping[int, Array],
+        keep: Sequence[str],
+    ) -> dict[str, Block]:  # fmt: skip
+        """Give all inputs, outputs and shared variables their addresses; what comes from the host
+        is uploaded."""
+        dev, blocks = self.device, {}
+        own = [n for n in self.outputs if frame.placed(n) and (n not in keep or frame.unsteady)]
+        own += [self.made.status] * bool(self.made.status)
+        own += [n for k, n in enumerate(self.inputs) if self._has_place(frame, k, n, there)]
+        frame.settle(own)
+        placed = set(own)
+        for name in self.outputs:
+            if name not in placed or name in keep:
+                blocks[name] = dev.pool.take(frame.bytes[name])
+            frame.set(name, frame.at(name) if name in placed else blocks[name].address)
+        if self.made.status:
+            frame.set(self.made.status, frame.at(self.made.status))
+        parts = []
+        for k, (name, array) in enumerate(zip(self.inputs, arrays, strict=True)):
+            if name in placed:
+                frame.set(name, frame.at(name))
+                if k in there:
+                    dev.driver.copy(frame.at(name), there[k].address, array.nbytes, dev.stream)
+                elif array.nbytes:
+                    parts.append((frame.at(name), array))
+            else:
+                block = blocks[name] = self._block(there.get(k), array)
+                frame.set(name, block.address)
+        dev.staging.upload(parts)
+        frame.set_shared([enter(s, dev).address for s in self.definition.shared])
+        return blocks
+
+    def _has_place(self, frame: Frame, k: int, name: str, there: Mapping[int, Array]) -> bool:
+        """Whether an argument is copied to a place of ours: it comes from the host, or always from
+        elsewhere, or lies where kernels cannot read it."""
+        if not frame.placed(name):
+            return False
+        if k not in there:
+            return True
+        return bool(frame.bytes[name]) and (frame.unsteady or there[k].address % 16 != 0)
+
+    def _block(self, there: Array | None, array: np.ndarray) -> Any:
+        """The memory of an argument without a place of ours, uploaded if need be."""
+        dev = self.device
+        if there is not None and (there.address % 16 == 0 or not array.nbytes):
+            return there
+        block = dev.pool.take(array.nbytes)
+        if there is not None:
+            dev.driver.copy(block.address, there.address, array.nbytes, dev.stream)
+        else:
+            dev.staging.upload([(block.address, array)])
+        return block
+
+    def _hand_over(self, frame: Frame, blocks: Mapping[str, Block], keep: Sequence[str]) -> None:
+        """Copy kept outputs out of places of ours."""
+        for name in keep:
+            place, target = int(frame.where[frame.slots[name]]), blocks[name].address
+            if place != target and frame.bytes[name]:
+                self.device.driver.copy(target, place, frame.bytes[name], self.device.stream)
 
     def _arguments(
         self, args: Sequence[Any], keywords: Mapping[str, Any]
@@ -171,42 +250,14 @@ class CudaFunction(Compiled):
         env = bind_sizes(d, arrays)
         check_sizes(d, env)
         check_updates(d, env)
-        frame = Frame(self.device, self.code, self.program.program, env, self.shared)
+        frame = Frame(self.device, self.code, env, self.made.status)
         if len(self.frames) >= MOST_FRAMES:
             del self.frames[next(iter(self.frames))]
         self.frames[key] = frame
         return frame
 
-    def _straight(self, a: Array) -> Array:
-        """The array at a multiple of 16 bytes, as kernels read it."""
-        if a.address % 16 == 0:
-            return a
-        block = self.device.pool.take(a.nbytes)
-        self.device.driver.copy(block.address, a.address, a.nbytes, self.device.stream)
-        return Array(self.device, a.shape, a.dtype, block.address, block)
-
-    def _output(self, frame: Frame, name: str) -> Array:
-        b = self.program.program.buffers[name]
-        block = self.device.pool.take(frame.bytes[name])
-        shape = [frame.size(n) for n in b.shape]
-        return Array(self.device, shape, dtypes.numpy_dtype(b.dtype), block.address, block)
-
-    def _error(self, stop: Stopped, arrays: Sequence[np.ndarray]) -> BaseException:
-        d = self.definition
-        (record,) = stages.failure_records(d.graph, [stop.failure])
-        if stop.raised:
+    def _error(self, number: int, raised: bool, arrays: Sequence[np.ndarray]) -> BaseException:
+        d, record = self.definition, self.made.failures[number - 1]
+        if raised:
             return placed(d, record, callbacks.pending())
         return failure(d, record, arrays)
-
-
-def _programs(program: Program) -> Iterator[Program]:
-    yield program
-    for step in program.steps:
-        for inner in _inside(step):
-            yield from _programs(inner)
-
-
-def _inside(step: Step) -> tuple[Program, ...]:
-    if isinstance(step, Loop):
-        return (step.body,)
-    return (step.then, step.otherwise) if isinstance(step, Branch) else ()

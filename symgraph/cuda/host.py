@@ -17,6 +17,9 @@ from symgraph.codegen.writer import ModuleWriter
 from symgraph.executor import Loaded, compiled_objects, link
 from symgraph.loops.memory import touched
 from symgraph.loops.program import Call, Failure, Program, Run
+from symgraph.runtime.later import Later
+
+_products = Later("symgraph.products")
 
 _ENTRY = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64
@@ -49,8 +52,6 @@ class HostCode:
         least = config.get("parallel_from")
         self.programs = ProgramModule(self.module, host.vector_bits, host.features, least)
         self.functions: list[tuple[str, int, int]] = []
-        self.loaded: Loaded | None = None
-        self.run: Any = None
 
     def add(self, program: Program, step: Run | Call) -> HostStep:
         """Write a step of a program; to be called before ``finish``."""
@@ -81,10 +82,10 @@ class HostCode:
         """The failures that a status may name."""
         return self.programs.failures
 
-    def finish(self) -> None:
-        """Compile what was added."""
+    def finish(self) -> HostObjects | None:
+        """Compile what was added; None where that is nothing."""
         if not self.functions:
-            return
+            return None
         params = [("ptr", "table", ""), ("ptr", "arena", ""), ("ptr", "words", ""),
                   ("i64", "which", "")]  # fmt: skip
         fn = self.module.function("entry", params, "i32", "", "nounwind")
@@ -101,14 +102,30 @@ class HostCode:
             fn.if_(fn.fresh(f"icmp eq i64 %which, {k}"), arm)
         fn.ret("i32", "0")
         objects = compiled_objects(self.module.text(), self.programs.kernels)
-        python = [callbacks.make(*c) for c in self.programs.callbacks]
-        layout = self.programs.table.layout()
-        self.loaded = link(objects, layout, None, None, (), (), python)
+        layout = [list(row) for row in self.programs.table.layout()]
+        return HostObjects(objects, layout, list(self.programs.callbacks))
+
+
+class HostObjects(NamedTuple):
+    """The host's steps compiled: object files, the layout of their table, callbacks of Python."""
+
+    objects: dict[str, bytes]
+    layout: list[list[str]]
+    callbacks: list[Any]
+
+
+class HostRunner:
+    """The host's steps, loaded."""
+
+    def __init__(self, made: HostObjects) -> None:
+        python = [callbacks.make(*c) for c in made.callbacks]
+        self.loaded: Loaded = link(
+            made.objects, made.layout, None, None, (), (), python, products=_products
+        )
         self.run = _ENTRY(self.loaded.entry)
 
     def call(self, number: int, sizes: Sequence[int], addresses: Sequence[int]) -> int:
         """Run a step; 0, or the number of a failure, with a minus when a callback raised."""
-        assert self.loaded is not None, "finish() comes first"
         words = (ctypes.c_int64 * max(1, len(sizes) + len(addresses)))(*sizes, *addresses)
         arena = (ctypes.c_char * 64)()
         status: int = self.run(

@@ -38,18 +38,24 @@ def kept_ptx(text: str, arch: Architecture) -> str:
     return made
 
 
-def image(text: str, arch: Architecture, driver: Driver) -> bytes:
-    """What a driver loads of a kernel's PTX: a cubin where one can be made that runs there."""
+def assembler(arch: Architecture, driver: Driver) -> str:
+    """What makes machine code for a driver here; "" where the driver gets PTX."""
     names = assemblers() if driver.reads_cubins else []
     same = arch.number // 10 == driver.properties.capability[0]  # a cubin runs on one generation
-    if not names or not same:
+    return names[0] if names and same else ""
+
+
+def image(text: str, arch: Architecture, driver: Driver) -> bytes:
+    """What a driver loads of a kernel's PTX: a cubin where one can be made that runs there."""
+    name = assembler(arch, driver)
+    if not name:
         return text.encode()
     cache = open_cache()
-    words = {"ptx": hexdigest(text.encode()), "arch": arch.name, "assembler": names[0]}
+    words = {"ptx": hexdigest(text.encode()), "arch": arch.name, "assembler": name}
     found = cache.get(Key("cubin", words)) if cache is not None else None
     if found is not None:
         return bytes(found.sections["cubin"])
-    made = assemble(text, arch, names[0]).data
+    made = assemble(text, arch, name).data
     if cache is not None:
         cache.put(Key("cubin", words), {}, {"cubin": made})
     return made

@@ -30,6 +30,7 @@ class Residence:
             with self.device.lock:
                 download(self.device, array, self.array.address)
                 self.newer = False
+                self.device.reports.tell()  # a check that failed has kept the old value
         if borrowed:
             self.array = None
 

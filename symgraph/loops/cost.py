@@ -44,6 +44,7 @@ _COST |= dict.fromkeys(SPECIAL, _SPECIAL) | dict.fromkeys(LIBRARY, _LIBRARY)
 _MEMORY, _SCATTERED = 40, 400  # of four neighbouring bytes, of one element somewhere
 _SCALAR_TURN, _TURN = 300, 20  # of an operation on one element, of a loop's own counting
 _PRODUCT, _CALL, _PROGRAM_TURN = 20, 50_000, 2_000  # of a multiply-add, a routine, a loop's turn
+AWAKE = 4  # threads that are awake take part in work that is so much less than what wakes them
 UNKNOWN = 16  # turns that are reckoned for a loop whose length is found in the data
 ENDLESS = 1 << 14  # turns that are reckoned for a loop whose end nobody knows
 

@@ -9,13 +9,13 @@ passes a kernel still names the same memory, if need be as elements of another d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from symgraph.loops import complexes, narrow
+from symgraph import dtypes
 from symgraph.loops.program import Branch, Loop, Program, Run, Step
-from symgraph.loops.statements import Kernel
+from symgraph.loops.statements import Kernel, expressions, walk
+from symgraph.runtime.later import Later
+from symgraph.scalar import postorder
 
-PASSES: tuple[Callable[[Kernel], Kernel], ...] = (complexes.split, narrow.widen)
+complexes, narrow = Later("symgraph.loops.complexes"), Later("symgraph.loops.narrow")
 
 
 def legalize(program: Program) -> Program:
@@ -55,6 +55,10 @@ def _once(kernel: Kernel, done: dict[int, Kernel]) -> Kernel:
 
 def legal_kernel(kernel: Kernel) -> Kernel:
     """One kernel after all passes."""
-    for rewrite in PASSES:
-        kernel = rewrite(kernel)
+    roots = [e for s in walk(kernel.body) for e in expressions(s)]
+    used = {*(p.dtype for p in kernel.params), *(e.dtype for e in postorder(roots))}
+    if any(map(dtypes.is_complex, used)):
+        kernel = complexes.split(kernel)
+    if any(map(dtypes.is_narrow, used)):  # no narrow float is a part of a complex number
+        kernel = narrow.widen(kernel)
     return kernel

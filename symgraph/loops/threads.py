@@ -82,33 +82,48 @@ class _Block:
             self.threads.append(self._steps(thread, loop.body, ()))
 
     def run(self) -> None:
-        answers: list[Any] | None = None
-        begun = False
-        while True:
-            events: dict[int, Event] = {}
+        events: dict[int, Event] = {}
+        answers: dict[int, list[Any] | None] = {}
+        going, begun = set(range(self.count)), False
+        while going:
             for k in self.numbers():
+                if k not in going:
+                    continue
                 try:
                     thread = self.threads[k]
-                    events[k] = thread.send(answers) if begun else next(thread)
+                    events[k] = thread.send(answers.get(k)) if begun else next(thread)
                 except StopIteration:
                     continue
-            if not events:
-                return
             begun = True
-            answers = self._meet(events)
+            answers = self._met(events)
+            going = set(answers)
+            for k in going:
+                del events[k]
 
-    def _meet(self, events: dict[int, Event]) -> list[Any] | None:
+    def _met(self, events: dict[int, Event]) -> dict[int, list[Any] | None]:
+        """What those get who have waited for all that they need: whole warps first, then all."""
+        found: dict[int, list[Any] | None] = {}
+        for first in range(0, self.count, WARP):
+            warp = {k: events[k] for k in range(first, first + WARP) if k in events}
+            if any(e is not None and e.kind == "warp" for _, e, _ in warp.values()):
+                answer = self._meet(warp, range(first, min(first + WARP, self.count)))
+                found |= dict.fromkeys(warp, answer)
+        if not found and events:
+            answer = self._meet(events, range(self.count))
+            found = dict.fromkeys(events, answer)
+        return found
+
+    def _meet(self, events: dict[int, Event], threads: range) -> list[Any] | None:
         places = {place for place, _, _ in events.values()}
         if len(places) > 1:
             raise VerifyError(f"threads of a block wait at different places: {sorted(places)}")
-        if len(events) < self.count:
-            missing = self.count - len(events)
+        if len(events) < len(threads):
+            missing = len(threads) - len(events)
             raise VerifyError(f"threads wait for {missing} others of their block, which have ended")
-        fold = events[0][1]
+        fold = next(iter(events.values()))[1]
         if fold is None:
             return None
-        values = [np.stack([events[k][2][j] for k in range(self.count)])
-                  for j in range(len(fold.names))]  # fmt: skip
+        values = [np.stack([events[k][2][j] for k in threads]) for j in range(len(fold.names))]
         return reduce_threads(fold.combiner, values, WARP)
 
     def _meets(self, s: Stmt) -> bool:
@@ -126,7 +141,7 @@ class _Block:
             match s:
                 case Barrier():
                     yield here, None, []
-                case Fold() if s.kind == "block":
+                case Fold() if s.kind in ("block", "warp"):
                     m.bind(s.names, (yield here, s, [m.value(v) for v in s.values]) or [])
                 case If():
                     if m.value(s.cond):

@@ -15,7 +15,7 @@ from symgraph.loops.statements import Alloc, Fold, For, If, Kernel, Let, Size, S
 from symgraph.scalar import SCALAR_OPS, Expr, as_expr, as_size, postorder
 from symgraph.scalar.expr import result_dtype
 
-KINDS = ("serial", "vector", "grid", "block")
+KINDS = ("serial", "vector", "grid", "block", "warp", "tensor")
 ROLES = ("input", "output", "shared", "constant", "temp")
 MODES = ("in", "out", "inout")
 
@@ -118,7 +118,7 @@ class _KernelVerifier:
     def _recurrence(self, s: Fold) -> None:
         if not len(s.names) == len(s.values) == len(s.starts):
             self.fail("next has a start and a value for each name")
-        if s.kind != "serial" and running(s) is None:
+        if s.kind not in ("serial", "tensor") and running(s) is None:
             self.fail("next is serial unless it is a running fold")
         for name, v in zip(s.names, s.starts, strict=True):
             self.value(v, name.dtype, f"start of {name}")

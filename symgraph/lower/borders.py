@@ -9,7 +9,9 @@ becomes, with the range [low, high) in which all conditions on j hold,
             if not 1 <= i { for j in 0 .. n: all } }
 
 Where all conditions are about one place, as in a concatenation, there are two parts, one for each
-side of it. Padding, shifted differences and stencils then read whole registers without masks.
+side of it. Where no index meets all conditions and the places are known numbers, as for the
+gradients of the gates of an LSTM, each stretch between two places is a part in which all of them
+are decided. Padding, shifted differences and stencils then read whole registers without masks.
 """
 
 from __future__ import annotations
@@ -34,6 +36,7 @@ from symgraph.scalar import functions as F
 
 LONGEST = 150  # nodes of a body that is written four times
 LEAST = 64  # elements of a known row from which it is cut
+MOST = 8  # parts of a row
 
 
 def borders(kernel: Kernel) -> Kernel:
@@ -47,7 +50,7 @@ def borders(kernel: Kernel) -> Kernel:
     if isinstance(loop.extent, int) and loop.extent < LEAST:
         return kernel
     nodes = postorder([e for s in body for e in expressions(s)])
-    if len(nodes) > LONGEST:
+    if len(nodes) > MOST * LONGEST:
         return kernel
     indices = {p.index for p in path}
     atoms = _atoms(nodes)
@@ -56,7 +59,9 @@ def borders(kernel: Kernel) -> Kernel:
     along = {e: bound for e, bound in bounds.items() if bound is not None}
     if not along or len(along) < len(bounds):
         return kernel
-    inside = _cut(loop, along, outer)
+    inside = _stretches(loop, along, outer)
+    if inside is None and len(nodes) <= LONGEST:
+        inside = _cut(loop, along, outer)
     return kernel if inside is None else kernel._replace(body=around(path[:-1], inside))
 
 
@@ -89,6 +94,32 @@ def _bound(e: Expr, index: Expr) -> tuple[str, Expr] | None:
     if index in postorder([rest]):
         return None
     return ("low", 1 - rest) if step.value == 1 else ("high", rest)
+
+
+def _stretches(
+    loop: For, along: dict[Expr, tuple[str, Expr]], outer: Sequence[Expr]
+) -> tuple[Stmt, ...] | None:
+    """A part between each two places that are next to each other; None where there are few of
+    them, their order is not known, or some index meets all conditions."""
+    if outer or not all(at.is_const for _, at in along.values()):
+        return None
+    lows = [at.value for way, at in along.values() if way == "low"]
+    highs = [at.value for way, at in along.values() if way == "high"]
+    places = sorted({0, *(at for at in (*lows, *highs) if at > 0)})
+    if not lows or not highs or max(lows) < min(highs) or not 3 <= len(places) <= MOST:
+        return None
+    extent = as_expr(loop.extent)
+    starts = [_least(const(at), extent) for at in places]
+    parts = []
+    for begin, first, end in zip(places, starts, [*starts[1:], extent], strict=True):
+        # a place is met by all indices of a part or by none
+        truth = {e: (at.value <= begin) == (way == "low") for e, (way, at) in along.items()}
+        body = tuple(_decided(s, truth) for s in loop.body)
+        length = as_size(end - first)
+        if length != 0:
+            body = moved(body, {loop.index: loop.index + first})
+            parts.append(For(loop.index, length, "vector", body))
+    return tuple(parts)
 
 
 def _cut(

@@ -39,12 +39,13 @@ INTERRUPTIBLE = 1000  # turns of a loop that a signal should be able to stop
 
 class Context(NamedTuple):
     """What the programs of one function share: kernels already made, the large constants by
-    number, and sizes known to be equal."""
+    number, and sizes known to be equal. ``device``: the programs are for a GPU."""
 
     kernels: dict[Any, Kernel]
     constants: dict[Constant, int]
     equal: dict[Expr, Expr]
     scheduled: bool = True
+    device: bool = False
 
     def simplify(self, size: Size) -> Size:
         """A size with every size that a check makes equal replaced by one of them."""

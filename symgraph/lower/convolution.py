@@ -16,11 +16,11 @@ matrix to speak of: a loop nest adds up the taps.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from symgraph import config
 from symgraph.ir.graph import Apply
+from symgraph.loops.program import Call
 from symgraph.lower.build import Builder
 from symgraph.lower.convolution_direct import (
     Direct,
@@ -33,6 +33,7 @@ from symgraph.lower.convolution_direct import (
 from symgraph.lower.convolution_frame import Frame, is_one
 from symgraph.lower.convolution_nests import plain_forward, plain_input, plain_weights
 from symgraph.lower.convolution_steps import Block, Steps
+from symgraph.ops.convolution_ops import NATIVE
 from symgraph.scalar import load
 
 NARROW = 128  # output channels up to which BLAS is faster with the transposed sum of weights
@@ -43,10 +44,27 @@ def _frame(b: Builder, x: str, w: str, y: str, params: dict[str, Any]) -> Frame:
     return Frame(images.shape, weights.shape, results.shape, results.dtype, params)
 
 
+def _on_device(
+    b: Builder, apply: Apply, f: Frame, kind: str, params: dict[str, Any], needs: set[int]
+) -> bool:
+    """Leave a convolution to a GPU's schedules, where these know it. A loop nest stays one where
+    its turns are independent."""
+    nested = f.plain() and (kind == "y" or (kind == "w" and not f.last))
+    if not b.ctx.device or f.dtype not in NATIVE or nested or (f.one_tap() and f.last):
+        return False
+    names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
+    ordered = names if kind != "x" else [names[1], names[0], names[2]]
+    call = Call("windows", tuple(ordered), (("kind", kind), *params.items()), apply.origins)
+    b.add_steps(names[:2], names[2:], [call], needs)
+    return True
+
+
 def convolution(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """y from x and w."""
     x, w, y = (b.buffer(v) for v in (*apply.inputs, apply.output))
     s = Steps(b, _frame(b, x, w, y, params), apply.origins)
+    if _on_device(b, apply, s.f, "y", params, needs):
+        return
     _forward(s, x, w, y)
     b.add_steps([x, w], [y], s.steps, needs)
 
@@ -86,6 +104,8 @@ def convolution_input(b: Builder, apply: Apply, params: dict[str, Any], needs: s
     y, w, x = (b.buffer(v) for v in (*apply.inputs, apply.output))
     s = Steps(b, _frame(b, x, w, y, params), apply.origins)
     f = s.f
+    if _on_device(b, apply, f, "x", params, needs):
+        return
     if f.one_tap() and not f.last and f.groups == 1 and known(f):
         Direct(s).one_tap(x, w, y, back=True)
     elif f.one_tap():
@@ -125,6 +145,8 @@ def convolution_weights(b: Builder, apply: Apply, params: dict[str, Any], needs:
     x, y, w = (b.buffer(v) for v in (*apply.inputs, apply.output))
     s = Steps(b, _frame(b, x, w, y, params), apply.origins)
     f = s.f
+    if _on_device(b, apply, f, "w", params, needs):
+        return
     if f.plain():
         plain_weights(s, x, w, y)
     elif f.one_tap():
@@ -160,9 +182,3 @@ def _summed(s: Steps, x: str, w: str, y: str) -> None:
         s.fill((groups, *core), w, [held], lambda g, o, k: load("p1", (g, k, o), f.dtype))
     elif own:
         s.unpacked(held, w)
-
-
-ROUTINES: dict[str, Callable[..., None]] = {
-    "convolution": convolution, "convolution_input": convolution_input,
-    "convolution_weights": convolution_weights,
-}  # fmt: skip

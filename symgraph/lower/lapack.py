@@ -291,10 +291,3 @@ def eigh(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> N
     if params["vectors"]:
         steps.append(_turn(b, outs[1], turned, apply.origins))
     b.add_steps([a], outs, steps, needs)
-
-
-LAPACK: dict[str, Callable[..., None]] = {
-    "cholesky": cholesky, "triangular_solve": triangular_solve, "lu_factor": lu_factor,
-    "permutation": permutation, "qr": qr, "svd": svd, "eigh": eigh, "cholesky_pull": cholesky_pull,
-    "cholesky_push": cholesky_push, "lower_product": lower_product, "lu_map": lu_map,
-}  # fmt: skip

@@ -1,8 +1,9 @@
 """Which loops of a program are shared out to threads, and how a kernel is cut for it.
 
-A kernel whose work may exceed the setting `parallel_from` is replaced by *phases*, run one after
-another. A phase is a kernel that does the turns ``_begin <= t < _end`` of its outermost loop, so
-that any thread can do any part of them; or one without such a loop, for what lies between.
+A kernel whose work may exceed a quarter of the setting `parallel_from` (from there on threads that
+are awake take part, from the setting on the others are woken) is replaced by *phases*, run one
+after another. A phase is a kernel that does the turns ``_begin <= t < _end`` of its outermost loop,
+so that any thread can do any part of them; or one without such a loop, for what lies between.
 
     outermost loop with independent turns    one phase; two short loops are first made one
     fold over everything                     a phase that folds blocks, then one that folds those
@@ -18,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from symgraph import config, dtypes
-from symgraph.loops.cost import UNKNOWN, body_cost, kernel_cost
+from symgraph.loops.cost import AWAKE, UNKNOWN, body_cost, kernel_cost
 from symgraph.loops.memory import touched
 from symgraph.loops.program import BEGIN, END, Branch, Buffer, Loop, Phase, Program, Run
 from symgraph.loops.statements import (
@@ -58,7 +59,7 @@ VECTORS = 64  # a range of a vector loop is a multiple of this: whole vectors an
 
 def share_out(program: Program) -> Program:
     """The program with phases for all kernels that may be worth it."""
-    return _Sharing(config.get("parallel_from") * 1000).program(program)
+    return _Sharing(config.get("parallel_from") * 1000 // AWAKE).program(program)
 
 
 def single_phase(program: Program, step: Run) -> Phase | None:

@@ -14,13 +14,15 @@ from symgraph.ir.types import Size, TensorType
 from symgraph.loops.compute import Operand, index_axes
 from symgraph.loops.program import ENDLESS, Branch, Call, Copy, Loop, Program, Row, Step
 from symgraph.loops.statements import Store
-from symgraph.lower import convolution, lapack, sequences, sparse
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel, nest
-from symgraph.lower.recurrences import native
 from symgraph.lower.widening import widen_routines
+from symgraph.runtime.later import Later, LaterFunctions
 from symgraph.scalar import Expr, as_expr, as_size, const, load
 from symgraph.scalar import functions as F
+
+sequences, lapack = Later("symgraph.lower.sequences"), Later("symgraph.lower.lapack")
+recurrences = Later("symgraph.lower.recurrences")
 
 
 def realise(builder: Builder, apply: Apply, needs: set[int]) -> None:
@@ -100,11 +102,19 @@ def _barrier(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     b.add_steps(sources, [name], steps, needs)
 
 
+# the other routines are functions of their name in these modules, imported when one is called
+_ELSEWHERE = {
+    "sequences": "cumulative recurrence searchsorted sort gcd",
+    "lapack": "cholesky triangular_solve lu_factor permutation qr svd eigh cholesky_pull"
+    " cholesky_push lower_product lu_map",
+    "convolution": "convolution convolution_input convolution_weights",
+    "sparse": "element_rows sparse_matmul sampled_dot sampled_product",
+}
 ROUTINES: dict[str, Callable[..., None]] = {
     "python": _python, "matmul": _matmul, "reshape": _reshape, "scatter": _scatter,
-    "barrier": _barrier, "cumulative": sequences.cumulative, "recurrence": sequences.recurrence,
-    "searchsorted": sequences.searchsorted, "sort": sequences.sort, "gcd": sequences.gcd,
-    **lapack.LAPACK, **convolution.ROUTINES, **sparse.ROUTINES,
+    "barrier": _barrier,
+    **{name: getattr(LaterFunctions(f"symgraph.lower.{module}"), name)
+       for module, names in _ELSEWHERE.items() for name in names.split()},
 }  # fmt: skip
 
 
@@ -120,7 +130,7 @@ def _scan(b: Builder, apply: Apply, needs: set[int]) -> None:
     """A Loop. A carry whose value is also a stacked output lives in the rows of that output;
     another one alternates between two rows. Sequence rows are read where they lie. With little
     state it is one kernel instead."""
-    if b.ctx.scheduled and native(b, apply, needs):
+    if b.ctx.scheduled and recurrences.native(b, apply, needs):
         return
     op: Any = apply.op
     carries, sequences = op.carries, op.sequences

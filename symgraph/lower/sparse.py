@@ -199,9 +199,3 @@ def sampled_product(b: Builder, apply: Apply, params: dict[str, Any], needs: set
     clear = For(j, size, "vector", (Store("p9", (j,), zero),))
     body = (clear, For(i, left.count, "serial", row))
     _add(b, apply, names, body, needs, (room,))
-
-
-ROUTINES: dict[str, Callable[..., None]] = {
-    "element_rows": element_rows, "sparse_matmul": sparse_matmul, "sampled_dot": sampled_dot,
-    "sampled_product": sampled_product,
-}  # fmt: skip

@@ -89,6 +89,8 @@ class Turns:
         for x in reversed(around):  # at most the last turn of the loops around
             if depends(rest, x.index):
                 extent = substitute(as_expr(x.extent), self.length)
+                if any(depends(extent, y.index) for y in around):
+                    return None  # a triangle: the last turn need not be the one that goes furthest
                 rest = substitute(rest, {x.index: extent - 1})
         return scale if self._upper(rest) < scale else None
 

@@ -60,6 +60,7 @@ def as_floats(x: Any) -> Variable:
 # made of exponentials -----------------------------------------------------------------------------
 
 
+@stable_as_written
 def gelu(x: Any, approximate: bool = False) -> Variable:
     """x times the probability that a standard normal is below x (Hendrycks and Gimpel, 2016).
 
@@ -77,6 +78,7 @@ def gelu(x: Any, approximate: bool = False) -> Variable:
     return 0.5 * maximum(x, LOWEST) * erfc(-math.sqrt(0.5) * x)
 
 
+@stable_as_written
 def silu(x: Any) -> Variable:
     """x * sigmoid(x), also called swish.
 

@@ -336,6 +336,8 @@ def tridiagonal_lu_solve(
         raise ArgumentError(f"{name}: a_diagonals is (dl, d, du, du2, ipiv)")
     *parts, b = promoted(*(float_operand(x, name) for x in (*a_diagonals[:4], b)))
     places = as_variable(a_diagonals[4])
+    if not all(x.ndim for x in (*parts, places)):
+        raise RankError(f"{name}: a_diagonals is (dl, d, du, du2, ipiv), none of them a scalar")
     b_ndim = min(b.ndim, 2) if b_ndim is None else b_ndim
     if b_ndim not in (1, 2) or b.ndim < b_ndim:
         raise ArgumentError(f"{name}: b_ndim is 1 or 2 and b has that many axes, not {b_ndim!r}")

@@ -7,6 +7,7 @@ reverse pass in the language under the name "reverse_pass", and the ops look it 
 from __future__ import annotations
 
 import math
+import threading
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -120,7 +121,7 @@ class ScanBackward:
         body = self.op.body
         seeds = {k: Input(body.outputs[k].type) for k in (*self.carried, *self.given)}
         wrt = [*self.carried, *self.rows, *self.summed]
-        found = LANGUAGE["reverse_pass"](
+        found = reverse_inside(
             [body.outputs[k] for k in seeds], list(seeds.values()), [body.inputs[k] for k in wrt]
         )
         by_input = {k: f for k, f in zip(wrt, found, strict=True) if f is not None}
@@ -313,7 +314,7 @@ class Cond(Op):
         """Seeds for the ``given`` outputs of a branch, the cotangents of its ``asked`` inputs."""
         outputs = [branch.outputs[k] for k in given]
         seeds = [Input(o.type) for o in outputs]
-        found = LANGUAGE["reverse_pass"](outputs, seeds, [branch.inputs[k] for k in asked])
+        found = reverse_inside(outputs, seeds, [branch.inputs[k] for k in asked])
         return seeds, {k: f for k, f in zip(asked, found, strict=True) if f is not None}
 
     def inner(self) -> tuple[Graph, ...]:
@@ -321,6 +322,32 @@ class Cond(Op):
 
 
 # helpers ------------------------------------------------------------------------------------------
+
+
+class _Depth(threading.local):
+    """How many graphs that ops own this thread is differentiating, each inside the one before."""
+
+    inside = 0
+
+
+_depth = _Depth()
+
+
+def reverse_inside(
+    outputs: Sequence[Variable], seeds: Sequence[Any], wrt: Sequence[Variable]
+) -> list[Any]:
+    """The reverse pass through a graph that an op owns: one cotangent or None for each of wrt."""
+    _depth.inside += 1
+    try:
+        return LANGUAGE["reverse_pass"](outputs, seeds, wrt)  # type: ignore[no-any-return]
+    finally:
+        _depth.inside -= 1
+
+
+def is_inside() -> bool:
+    """Whether a derivative is being made that will stand inside an op's own graph, where no size
+    can depend on data."""
+    return _depth.inside > 0
 
 
 def spread(body: Graph, flags: Sequence[bool], carries: int) -> list[bool]:

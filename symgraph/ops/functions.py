@@ -23,7 +23,7 @@ from symgraph.ops.checkpoint_policies import (
     everything_saveable,
     kept_values,
 )
-from symgraph.ops.control import check_inside, close_over, results, same_type
+from symgraph.ops.control import check_inside, close_over, results, reverse_inside, same_type
 from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable
 from symgraph.ops.retyping import replaced, with_sizes_of
@@ -77,7 +77,7 @@ class FunctionGraph(Op):
         given = [k for k, v in enumerate(g) if v is not None]
         asked = [k for k, w in enumerate(wanted) if w and dtypes.is_inexact(inputs[k].dtype)]
         seeds = [Input(body.outputs[k].type) for k in given]
-        found = LANGUAGE["reverse_pass"](
+        found = reverse_inside(
             [body.outputs[k] for k in given], seeds, [body.inputs[k] for k in asked]
         )
         pulled = {k: f for k, f in zip(asked, found, strict=True) if f is not None}

@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from symgraph.errors import ArgumentError
-from symgraph.ir.graph import Graph, Input, Variable, rebuild, toposort
+from symgraph.ir import made_sizes
+from symgraph.ir.graph import Apply, Graph, Input, Variable, rebuild, toposort
 from symgraph.ir.shared import Shared
 from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable
 from symgraph.ops.retyping import with_sizes_of
+from symgraph.scalar import Expr
 
-__all__ = ["ancestors", "graph_inputs", "graph_replace"]
+__all__ = ["ancestors", "graph_inputs", "graph_replace", "node_sizes"]
 
 
 def graph_replace(outputs: Any, replace: Mapping[Variable, Any]) -> Any:
@@ -76,3 +78,22 @@ def ancestors(outputs: Any) -> list[Variable]:
         found.update(dict.fromkeys((*node.inputs, *node.outputs)))
     found.update(dict.fromkeys(leaves))
     return list(found)
+
+
+def node_sizes(node: Apply) -> list[tuple[Expr, Apply | None]]:
+    """The names of sizes in the parameters of a node, such as the shape that it reshapes to: each
+    with the node that makes it, for a size that depends on data, or None for a size of an input.
+
+    Whoever walks over a graph and computes its nodes needs these too, beside `Apply.inputs`. A
+    size that the node itself makes is not among them.
+
+    >>> import symgraph as sg
+    >>> mask = sg.vector("mask", dtype="bool")
+    >>> places = sg.nonzero(mask)[0]
+    >>> zeros = sg.zeros(places.shape[0] * 2)
+    >>> [maker.op.name for _, maker in sg.node_sizes(zeros.owner)]
+    ['flatnonzero']
+    """
+    own = getattr(node.op, node.op.makes) if node.op.makes else None
+    names = dict.fromkeys(made_sizes.names(node.op._values))
+    return [(n, n.maker) for n in names if n is not own]

@@ -10,14 +10,24 @@ from typing import Any
 
 from symgraph import dtypes
 from symgraph.errors import ArgumentError, DTypeError, GradientError, RankError, ShapeError
-from symgraph.ir.graph import Graph, Input, Variable
+from symgraph.ir.graph import Graph, Input, Variable, rebuild
 from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType, normalize_axis
 from symgraph.ops.arithmetic import clip
 from symgraph.ops.cast import cast
-from symgraph.ops.comparison import where
-from symgraph.ops.control import check_inside, close_over, cond, results, same_type
+from symgraph.ops.comparison import logical_and, where
+from symgraph.ops.control import (
+    Cond,
+    Scan,
+    check_inside,
+    close_over,
+    cond,
+    is_inside,
+    results,
+    same_type,
+)
 from symgraph.ops.creation import iota
+from symgraph.ops.data_sizes import size_from
 from symgraph.ops.joining import concatenate, stack
 from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable, traced
@@ -37,14 +47,19 @@ class While(Op):
     """The ``body`` as long as ``test`` gives true, which is asked before each turn.
 
     Inputs: ``carries`` initial values and constants; both graphs take the carries and the
-    constants. The body returns the new carries, the outputs are the last ones. The number of turns
-    is not known before, so the values of the turns cannot be kept: there is no derivative.
+    constants. The body returns the new carries, the outputs are the last ones. There are at most
+    ``most`` turns, by what the test says, when that is not negative.
+
+    The derivative runs the loop once more to count its turns, and is that of a scan of so many. Its
+    length is a size that depends on data, which inside of another loop or a choice cannot be: there
+    it is that of a scan of ``most`` turns that each ask the test.
     """
 
     name = "while"
     test: Graph
     body: Graph
     carries: int
+    most: int = -1
 
     def infer(self, *given: TensorType) -> tuple[TensorType, ...]:
         for graph in (self.test, self.body):
@@ -64,11 +79,42 @@ class While(Op):
         return tuple(state)
 
     def vjp(self, g: Any, y: Any, *inputs: Variable) -> tuple[Any, ...]:
-        raise GradientError(
-            "while_loop: the number of turns is known at run time only, so reverse derivatives "
-            "(grad, vjp, and jvp, which is made of them) do not pass",
-            hint="use sg.scan, or sg.fori_loop with sizes as bounds; or sg.stop_gradient",
+        return self.partial_vjp((True,) * len(inputs), g, y, *inputs)
+
+    def partial_vjp(
+        self, wanted: Sequence[bool], g: Any, y: Any, *inputs: Variable
+    ) -> tuple[Any, ...]:
+        """The cotangents of the ``wanted`` inputs: those of a scan that does the same."""
+        same = (
+            self._bounded()
+            if is_inside()
+            else Scan(self.body, self.carries, 0, self._count(inputs))
         )
+        return same.partial_vjp(wanted, g if isinstance(g, tuple) else (g,), y, *inputs)
+
+    def _count(self, inputs: Sequence[Variable]) -> Size:
+        """The number of turns, found by another run."""
+        turn = Input(TensorType("int64"))
+        test = Graph([turn, *self.test.inputs], self.test.outputs)
+        body = Graph([turn, *self.body.inputs], [turn + 1, *self.body.outputs])
+        count = results(While(test, body, self.carries + 1), [as_variable(0, "int64"), *inputs])[0]
+        return size_from(count)  # type: ignore[no-any-return]
+
+    def _bounded(self) -> Scan:
+        """As many turns as there can be, which leave the state as it is once the test is false."""
+        if self.most < 0:
+            raise GradientError(
+                "while_loop: the number of turns is known at run time only, so inside of another "
+                "loop or a choice reverse derivatives (grad, vjp, and jvp, which is made of them) "
+                "do not pass",
+                hint="say how many turns there can be: maximum=100; or use sg.scan, or "
+                "sg.fori_loop with sizes as bounds; or sg.stop_gradient",
+            )
+        inputs = [Input(v.type, v.name) for v in self.body.inputs]
+        (asked,) = rebuild(self.test.outputs, dict(zip(self.test.inputs, inputs, strict=True)))
+        still = [Input(v.type) for v in inputs]
+        choice = Cond(self.body, Graph(still, still[: self.carries]))
+        return Scan(Graph(inputs, results(choice, [asked, *inputs])), self.carries, 0, self.most)
 
     def inner(self) -> tuple[Graph, ...]:
         return (self.test, self.body)
@@ -77,17 +123,46 @@ class While(Op):
 # loops --------------------------------------------------------------------------------------------
 
 
-def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any) -> Any:
+def while_loop(
+    cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any, maximum: int | None = None
+) -> Any:
     """``state = init; while cond(state): state = body(state)``; returns the last state.
 
     ``cond`` gives a 0-d tensor, ``body`` a state of the same types. Outer variables that they use
-    are found. Derivatives do not pass (GradientError). Raises DTypeError or ShapeError when the
-    state changes its type.
+    are found. With ``maximum`` there are never more turns than that. Raises DTypeError or
+    ShapeError when the state changes its type.
+
+    Derivatives count the turns by running the loop once more, and keep the state of every turn.
+    Inside of another loop or of a branch of :func:`cond` they need ``maximum`` (GradientError
+    without), and keep the states of as many turns.
 
     >>> import symgraph as sg
     >>> sg.while_loop(lambda s: s[0] < 5, lambda s: (s[0] + 1, s[1] * 2), (0, 1))[1].eval().item()
     32
     """
+    if maximum is not None:
+        return _at_most(maximum, cond, body, init)
+    return _while(cond, body, init, -1)
+
+
+def _at_most(
+    maximum: int, cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any
+) -> Any:
+    """A while_loop that counts its turns and ends when there have been enough."""
+    if isinstance(maximum, bool) or not isinstance(maximum, int) or maximum < 0:
+        raise ArgumentError(f"while_loop: maximum is a number of turns, got {maximum!r}")
+
+    def test(state: Any) -> Any:
+        asked = as_variable(traced(cond, [state[1]], "while_loop: the condition"))
+        return logical_and(asked, state[0] < maximum)
+
+    def turn(state: Any) -> Any:
+        return state[0] + 1, traced(body, [state[1]], "while_loop: the body")
+
+    return _while(test, turn, (as_variable(0, "int64"), init), maximum)[1]
+
+
+def _while(cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any, most: int) -> Any:
     leaves, pack = flatten(init)
     start = [as_variable(v) for v in leaves]
     own = [Input(v.type, v.name) for v in start]
@@ -98,7 +173,7 @@ def while_loop(cond: Callable[[Any], Any], body: Callable[[Any], Any], init: Any
     new = _same_state("while_loop", own, start, traced(body, [pack(own)], "while_loop: the body"))
     captured, inner, outputs = close_over([flag, *new], own)
     inputs = [*own, *inner]
-    op = While(Graph(inputs, outputs[:1]), Graph(inputs, outputs[1:]), len(own))
+    op = While(Graph(inputs, outputs[:1]), Graph(inputs, outputs[1:]), len(own), most)
     return pack(results(op, [*start, *captured]))
 
 
@@ -138,7 +213,7 @@ def fori_loop(
     """``state = init; for i in range(lower, upper): state = body(i, state)``; the last state.
 
     With bounds that are sizes (ints, ``x.shape[0]``) it is a scan and has derivatives; with bounds
-    that are tensors it is a :func:`while_loop`, which has none. ``checkpoint``: as for scan.
+    that are tensors it is a :func:`while_loop`. ``checkpoint``: as for scan.
 
     >>> import symgraph as sg
     >>> sg.fori_loop(0, 5, lambda i, s: s + i, 0).eval().item()

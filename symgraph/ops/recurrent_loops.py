@@ -15,9 +15,8 @@ from typing import Any
 
 from symgraph import dtypes
 from symgraph.ir.graph import Graph, Input, Variable, rebuild
-from symgraph.ir.operators import LANGUAGE
 from symgraph.ir.types import Size, TensorType
-from symgraph.ops.control import Scan, results
+from symgraph.ops.control import Scan, results, reverse_inside
 from symgraph.ops.functions import function_graph
 from symgraph.ops.matrix import MatMul, matmul
 from symgraph.ops.shape import reshape, transpose
@@ -102,7 +101,7 @@ class _Backwards:
         seeds = [Input(o.type) for o in body.outputs]
         real = [v for v in (*loop.row_inputs, *loop.captured) if dtypes.is_float(v.dtype)]
         wrt = [*loop.state_inputs, *real, *made]
-        pulled = LANGUAGE["reverse_pass"](outputs, seeds, wrt)
+        pulled = reverse_inside(outputs, seeds, wrt)
         by = {v: d for v, d in zip(wrt, pulled, strict=True) if d is not None}
         by_made = [by[m] if m in by else zeros(m.type) for m in made]
         by_states = [by[s] if s in by else zeros(s.type) for s in loop.state_inputs]

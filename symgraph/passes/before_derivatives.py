@@ -8,12 +8,14 @@ own.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 from symgraph.ir.graph import Graph, Input, Variable, rebuild
 from symgraph.ops.arithmetic import is_sum_of_squares, power, sqrt, square
 from symgraph.ops.comparison import less, where
-from symgraph.passes.pipeline import Pass, settled, steps_without
+from symgraph.passes.loading import LaterRules
+from symgraph.passes.pipeline import PIPELINE, Pass, settled
 from symgraph.passes.views import AFTER_DERIVATIVES
 from symgraph.rewrite.pattern import wild
 from symgraph.rewrite.rules import RuleSet, rule
@@ -44,8 +46,21 @@ def repaired(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> list[Var
     and what gates derivatives still does."""
     cut = {v: Input(v.type, v.name) for v in fixed if v.owner is not None}
     graph = Graph((), rebuild(outputs, dict(cut)) if cut else list(outputs))
-    steps = steps_without(tuple(r.name for r in AFTER_DERIVATIVES))
-    end = next(k for k, p in enumerate(steps) if p.name == _LAST) + 1
-    rules = [*(p for p in steps[:end] if isinstance(p.work, RuleSet)), _ROOTS]
-    found = settled(graph, rules).outputs
+    found = settled(graph, _steps()).outputs
     return rebuild(found, {name: v for v, name in cut.items()}) if cut else list(found)
+
+
+@functools.cache
+def _steps() -> tuple[Pass, ...]:
+    """The pipeline's rules up to the last of these, without those that wait for derivatives."""
+    end = next(k for k, p in enumerate(PIPELINE) if p.name == _LAST) + 1
+    return (*(_waiting_left_out(p) for p in PIPELINE[:end] if isinstance(p.work, RuleSet)), _ROOTS)
+
+
+def _waiting_left_out(step: Pass) -> Pass:
+    work, left_out = step.work, set(AFTER_DERIVATIVES)
+    # a set that is imported when it is needed holds none of them, as a test knows
+    if isinstance(work, LaterRules) or left_out.isdisjoint(work):  # type: ignore[arg-type]
+        return step
+    kept = [r for r in work if r not in left_out]  # type: ignore[union-attr]
+    return step._replace(work=RuleSet(step.name, kept))

@@ -19,15 +19,15 @@ from symgraph.passes.adapter import TENSORS
 from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.passes.fold_constants import FOLD_CONSTANTS
 from symgraph.passes.inline_functions import inline_functions
-from symgraph.passes.merge_scans import merge_scans
+from symgraph.passes.loading import PLAIN, LaterRules, over_loops
 from symgraph.passes.ranges import RANGES
-from symgraph.passes.scan_after import scan_after
-from symgraph.passes.scan_before import scan_before
-from symgraph.passes.scan_ends import scan_ends
 from symgraph.passes.specialize import SPECIALIZE
-from symgraph.passes.stabilize import STABILIZE
 from symgraph.rewrite.engine import Record, rewrite
 from symgraph.rewrite.rules import EXACT, STABLE, RuleSet
+
+STABILIZE = LaterRules("stabilize", PLAIN)
+merge_scans, scan_ends = over_loops("merge_scans"), over_loops("scan_ends")
+scan_before, scan_after = over_loops("scan_before"), over_loops("scan_after")
 
 
 class Pass(NamedTuple):
@@ -195,6 +195,8 @@ class _Work:
     def applied(self, step: Pass, graph: Graph) -> Graph:
         if isinstance(step.work, RuleSet):
             again = getattr(self.record, "near_misses", None) is None
+            if again and isinstance(step.work, LaterRules) and not step.work.concerns(graph):
+                return graph
             memo = self.normal.setdefault(step.work, {}) if again else None
             outputs = rewrite(
                 graph.outputs, step.work, TENSORS, admit=self.admit, record=self.record, memo=memo

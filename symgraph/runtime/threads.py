@@ -35,12 +35,12 @@ _OVERRIDES = 64
 _SIZE = _AT["table"] + 16 * _OVERRIDES
 _MOST = 1 << 10  # workers at most
 
-SPIN = 1000  # pauses, some 10 to 50 us, that a worker spins before it sleeps
+SPIN = 4000  # pauses, some 50 to 200 us, that a worker spins before it sleeps
 
 
 class Team:
-    """The process's thread team. `state` and the addresses `run`, `share`, `threads` and `poll` are
-    what compiled functions need; they are valid for the life of the process."""
+    """The process's thread team. `state` and the addresses `run`, `share`, `threads`, `awake` and
+    `poll` are what compiled functions need; they are valid for the life of the process."""
 
     def __init__(self, code: LoadedCode) -> None:
         self._code = code
@@ -49,6 +49,7 @@ class Team:
         self.run = code.address("team_run")
         self.share = code.address("team_share")
         self.threads = code.address("team_threads")
+        self.awake = code.address("team_awake")
         self.poll = code.address("team_poll")
         self._rows: dict[int, int] = {}  # threads with a limit of their own: their row
         self._lock = threading.Lock()

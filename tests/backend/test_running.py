@@ -129,6 +129,14 @@ def stencil(u: Any) -> Any:
     return u[1:-1, 1:-1] + 0.1 * (around - 4 * u[1:-1, 1:-1])
 
 
+def side_by_side(m: Any, x: Any) -> Any:
+    """Parts that do not meet, with room between some, as the gradients of a network's gates."""
+    n = x.shape[1]
+    places = (0, n, 2 * n + 3, 4 * n)
+    parts = [m.pad(x * (k + 2), ((0, 0), (at, 5 * n - at))) for k, at in enumerate(places)]
+    return sum(parts[1:], parts[0])
+
+
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 70), (3, 64), (40, 200)])
 def test_borders(shape: tuple[int, int], known: bool) -> None:
@@ -139,6 +147,7 @@ def test_borders(shape: tuple[int, int], known: bool) -> None:
     ways += [lambda m, x, k=k: m.concatenate([x, x * 2, x + 5][:k], 1) + 1 for k in (2, 3)]
     ways += [lambda m, x: m.roll(x, 3, 1) + x, lambda m, x: m.tril(x) * 2]
     ways += [lambda m, x: m.pad(x, ((0, 0), (1, 0)))[:, :-1] + x]
+    ways += [side_by_side, lambda m, x: m.concatenate([x, x * 2, x + 5, x - 1, x / 3], 1) + 1]
     if min(shape) > 2:
         ways.append(lambda m, x: m.pad(stencil(x), 1))
     agree(lambda x: [f(sg, x) for f in ways], [a], [f(np, a) for f in ways], known=known,
@@ -152,4 +161,10 @@ def test_the_middle_asks_nothing() -> None:
     b = numbers((3, 70), "float64")
     text = agree(lambda x, y: sg.concatenate([x, y], 1) + 1, [a[:3], b],
                  [np.concatenate([a[:3], b], 1) + 1])  # fmt: skip
+    assert "select" not in text and " if " not in text
+
+
+def test_parts_side_by_side_ask_nothing() -> None:
+    a = numbers((3, 128), "float64")
+    text = agree(lambda x: side_by_side(sg, x), [a], [side_by_side(np, a)], known=True)
     assert "select" not in text and " if " not in text

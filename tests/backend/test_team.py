@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 
+import symgraph as sg
 from symgraph import config
 from symgraph.codegen import llvm, team_ir, team_llvm
 from symgraph.codegen.tables import Table
@@ -20,7 +22,7 @@ from symgraph.codegen.writer import ModuleWriter, Value
 from symgraph.executor import load_code, thread_team
 from symgraph.runtime import threads
 
-NAMES = ["team_run", "team_share", "team_threads", "team_poll"]
+NAMES = ["team_run", "team_share", "team_threads", "team_awake", "team_poll"]
 
 
 class Counter:
@@ -137,6 +139,34 @@ def test_many_python_threads_share_the_team(counter: Counter) -> None:
 def limit_here() -> int:
     team = thread_team()
     return int(ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)(team.threads)(team.state))
+
+
+def test_small_work_is_for_those_who_are_awake() -> None:
+    config.num_threads = 2
+    x = sg.vector("x")
+    f = sg.compile([x], sg.exp(x))
+    team, small, large = thread_team(), np.ones(25_000), np.ones(300_000)
+
+    def shared(times: int) -> int:
+        before = team.stats()["runs"]
+        for _ in range(times):
+            np.testing.assert_allclose(f(small), np.e)
+        return team.stats()["runs"] - before
+
+    usual = team.spin
+    try:
+        team.spin = 1 << 60
+        f(large)  # wakes the worker, which spins from now on
+        assert shared(10) == 10
+        team.spin = 0
+        f(large)
+        while team.stats()["sleeping"] < team.stats()["started"]:
+            time.sleep(0.001)
+        assert shared(10) == 0
+        team.spin = 1 << 60
+        assert shared(2000) > 0  # having asked often enough
+    finally:
+        team.spin = usual
 
 
 def in_thread(work: Callable[[], Any]) -> Any:

@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from symgraph import callbacks, products
 from symgraph.codegen import llvm
 from symgraph.codegen.gemm.driver import SMALL, gemm_module
+from symgraph.codegen.gemm.parts import part_text
 from symgraph.codegen.gemm.record import GIVEN, JOB
-from symgraph.codegen.gemm.tiles import Tile, tile_for
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter
+from symgraph.codegen.gemm.tiles import HEAD, Tile, parts, tile_for
+from symgraph.codegen.writer import ModuleWriter
+from symgraph.errors import VerifyError
 from symgraph.executor import load_code
 
 HOST = ModuleWriter(llvm.host().features).features
@@ -69,11 +72,11 @@ def address(function: Any) -> int:
 
 
 @functools.cache
-def kernel(dtype: str, bits: int, features: frozenset[str]) -> Callable[[int], None]:
+def kernel(dtype: str, bits: int, features: frozenset[str]) -> Callable[[int], int]:
     module = ModuleWriter()
     gemm_module(module, tile_for(dtype, bits, features))
     code = load_code(llvm.compile_object(module.text()), ["kernel"])
-    function = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(code.address("kernel"))
+    function = ctypes.CFUNCTYPE(ctypes.c_int32, ctypes.c_void_p)(code.address("kernel"))
     function.code = code
     return function
 
@@ -90,13 +93,16 @@ def multiply(
         "c": c.ctypes.data, "a_row": 1 if ta else k, "a_col": m if ta else 1, "a_next": m * k,
         "b_row": 1 if tb else n, "b_col": k if tb else 1, "b_next": k * n, "c_row": n,
         "c_next": m * n, "least": 1 << 60, "malloc": address(MALLOC), "free": address(FREE),
-        "run": address(RUN), "threads": address(THREE), **more,
+        "run": address(RUN), "threads": address(THREE), "awake": address(THREE),
+        "parts": products.record(tile_for(dtype, bits, features).key), **more,
     }  # fmt: skip
     job = np.full(len(JOB.names), 0xABAD1DEA, np.int64)
     for name in GIVEN:
         job[JOB.names.index(name)] = words.get(name, 0)
-    kernel(dtype, bits, frozenset(features))(job.ctypes.data)
+    failed = kernel(dtype, bits, frozenset(features))(job.ctypes.data)
     assert not _blocks
+    if failed:
+        raise callbacks.pending()
 
 
 def operands(
@@ -228,15 +234,57 @@ def test_a_tile_keeps_its_sums_in_registers() -> None:
     if not WIDE:
         assert tile_for("float32", 256, ("avx2",)).rows == 6
         return
-    from symgraph.codegen.gemm.microkernel import microkernel
-
     tile: Tile = tile_for("float32", 512, HOST)
-    module = ModuleWriter()
-    name = microkernel(module, tile, tile.rows, tile.vectors)
-    fn: FunctionWriter = module.function("use", [], "void")
-    zeros = "i64 0, i64 0, ptr null, i64 0, i64 0, i64 0, ptr null, i64 0, ptr null"
-    fn.raw(f"call void @{name}({zeros}, i64 0, i64 1, i64 0)")
-    text = llvm.assembly(module.text())
+    text = llvm.assembly(part_text(tile, f"tile_{tile.rows}x{tile.vectors}"))
     blocks = text.split("\n.LBB")
     (loop,) = (b for b in blocks if b.count("vfmadd") == tile.rows * tile.vectors)
     assert "rsp" not in loop
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: f"{t[0]}-{t[1]}-{len(t[2])}")
+def test_every_part_can_be_made(table: tuple[Any, ...]) -> None:
+    tile = tile_for(*table)
+    for images in ("", "a", "b"):
+        names = parts(tile.of_images(images))
+        assert len(names) == len(set(names)) < 62  # the bits of a word
+        for name in names:
+            assert "define void @part(" in part_text(tile.of_images(images), name)
+
+
+def test_only_the_parts_that_are_needed_are_made() -> None:
+    """A record of its own for each product: what it asks for, it calls, and nothing beyond the two
+    heights of tiles and three widths of strips, or what copies an operand."""
+    table = ("float32", llvm.host().vector_bits, HOST)
+    tile = tile_for(*table)
+    for (m, n, k), ta, tb in itertools.product(SIZES, (0, 1), (0, 1)):
+        record = products.Record(tile.key)
+        products._by_address[record.address] = record
+        a, b = operands("float32", 1, m, n, k, ta, tb)
+        c = np.zeros((1, m, n), "float32")
+        multiply(table, a, b, c, ta, tb, parts=record.address)
+        check(c, a, b, ta, tb)
+        made = [x for x, word in zip(record.names, record.words[HEAD:], strict=True) if word]
+        assert sum(x.startswith("tile") for x in made) <= 6
+        assert len(made) <= 14
+        if k and m == n == 8:
+            packing = [f"turned_{tile.lanes}x{tile.lanes}", "pack_strips", "pack_b"]
+            assert set(made) == {"tile_8x1", *packing * tb}
+        del products._by_address[record.address]
+
+
+def test_a_part_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exception arrives, nothing has been written, and the next call may succeed."""
+    table = ("float32", llvm.host().vector_bits, HOST)
+    for m, n, k in [(20, 30, 40), (1, 30, 40), (300, 6, 200)]:
+        record = products.Record(tile_for(*table).key)
+        monkeypatch.setitem(products._by_address, record.address, record)
+        a, b = operands("float32", 1, m, n, k, 0, 1)
+        c = np.full((1, m, n), 7.0, "float32")
+        with monkeypatch.context() as patch:
+            patch.setattr(record, "_text", lambda name: "define nonsense")
+            patch.setattr(products, "compiler_digest", lambda: "no such compiler")
+            with pytest.raises(VerifyError):
+                multiply(table, a, b, c, 0, 1, parts=record.address, least=0)
+        assert (c == 7).all()
+        multiply(table, a, b, c, 0, 1, parts=record.address, least=0)
+        check(c, a, b, 0, 1)

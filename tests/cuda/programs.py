@@ -103,6 +103,57 @@ def training() -> Made:
     return Made([x, t], loss, calls, updates, 2e-5)
 
 
+def digits() -> Made:
+    """Softmax regression, as in examples/digits_softmax.py."""
+    x, t = sg.matrix("x", dtype="float32"), sg.vector("t", dtype="int64")
+    w, b = sg.shared(np.zeros((9, 4), "float32"), "w"), sg.shared(np.zeros(4, "float32"), "b")
+    chances = sg.nn.log_softmax(x @ w + b, axis=1)
+    loss = -sg.mean(sg.take_along_axis(chances, t[:, None], axis=1))
+    return _descent([x, t], loss, [w, b], [_random(6, 9), _classes(6, 4)])
+
+
+def lenet() -> Made:
+    """Convolution, pooling, convolution, product: LeNet at the size of a stamp."""
+    x = sg.tensor("x", dtype="float32", shape=(None, 1, 10, 10))
+    t = sg.vector("t", dtype="int64")
+    k1 = sg.shared(_random(2, 1, 3, 3, seed=4) / 3, "k1")
+    k2 = sg.shared(_random(3, 2, 3, 3, seed=5) / 4, "k2")
+    w = sg.shared(_random(12, 4, seed=6) / 4, "w")
+    h = sg.nn.max_pool(sg.maximum(sg.nn.conv2d(x, k1), 0), (2, 2))
+    h = sg.maximum(sg.nn.conv2d(h, k2), 0)
+    chances = sg.nn.log_softmax(h.reshape((x.shape[0], 12)) @ w, axis=1)
+    loss = -sg.mean(sg.take_along_axis(chances, t[:, None], axis=1))
+    return _descent([x, t], loss, [k1, k2, w], [_random(3, 1, 10, 10), _classes(3, 4)])
+
+
+def lstm() -> Made:
+    """An LSTM over a short sequence, through a scan and its derivative."""
+    x, y = sg.tensor("x", dtype="float32", shape=(None, None, 3)), sg.matrix("y", dtype="float32")
+    w = sg.shared(_random(3, 16, seed=7) / 2, "w")
+    u, out = sg.shared(_random(4, 16, seed=8) / 2, "u"), sg.shared(_random(4, 1, seed=9), "out")
+
+    def step(row: Any, h: Any, c: Any) -> Any:
+        gates = row @ w + h @ u
+        i, f, o, g = (gates[:, 4 * k : 4 * k + 4] for k in range(4))
+        new = sg.sigmoid(f) * c + sg.sigmoid(i) * sg.tanh(g)
+        return sg.sigmoid(o) * sg.tanh(new), new
+
+    zero = sg.zeros((x.shape[1], 4), dtype="float32")
+    states, _ = sg.scan(step, [x], [zero, zero])
+    loss = sg.mean((states[-1] @ out - y) ** 2)
+    return _descent([x, y], loss, [w, u, out], [_random(4, 2, 3), _random(2, 1)])
+
+
+def _classes(count: int, classes: int) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, classes, count)
+
+
+def _descent(inputs: list[Any], loss: Any, values: list[Any], args: list[Any]) -> Made:
+    slopes = sg.grad(loss, values)
+    updates = {v: v - 0.1 * g for v, g in zip(values, slopes, strict=True)}
+    return Made(inputs, loss, [args, args, args], updates, 5e-5)
+
+
 def solving() -> Made:
     a, b = sg.matrix("a", dtype="float32"), sg.vector("b", dtype="float32")
     matrix = _random(4, 4) + 4 * np.eye(4, dtype="float32")
@@ -134,6 +185,10 @@ PROGRAMS: dict[str, Callable[[], Made]] = {
 }  # fmt: skip
 
 
+STEPS: dict[str, Callable[[], Made]] = {f.__name__: f for f in (digits, training, lenet, lstm)}
+ALL = {**PROGRAMS, **STEPS}
+
+
 def results(made: Made, target: str) -> tuple[Any, list[list[np.ndarray]], list[np.ndarray]]:
     """The function, the outputs of each call and what shared variables hold after the last; these
     are set back to what they held before."""
@@ -152,9 +207,9 @@ def results(made: Made, target: str) -> tuple[Any, list[list[np.ndarray]], list[
 
 def check(name: str) -> Any:
     """A program on the GPU against the CPU; returns the function."""
-    made = PROGRAMS[name]()
+    made = ALL[name]()
     f, found, state = results(made, "cuda")
-    _, expected, after = results(PROGRAMS[name](), "cpu")
+    _, expected, after = results(ALL[name](), "cpu")
     for a, b in zip([*chain(*found), *state], [*chain(*expected), *after], strict=True):
         assert a.dtype == b.dtype and a.shape == b.shape
         np.testing.assert_allclose(a, b, rtol=made.rtol, atol=made.rtol, err_msg=name)

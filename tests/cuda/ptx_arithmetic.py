@@ -194,3 +194,44 @@ def converted(a: np.ndarray, to: Any, words: tuple[str, ...]) -> np.ndarray:
     if a.dtype.kind == "f" and "sat" in words:
         a = np.clip(np.nan_to_num(a), 0, 1)
     return a.astype(kind)
+
+
+# tensor cores: fragments of a warp, as the PTX manual lays them out -------------------------------
+
+
+def fragments_product(a: np.ndarray, b: np.ndarray, c: np.ndarray, kind: str) -> np.ndarray:
+    """mma of whole warps: registers by thread in, sums by thread out."""
+    lane = np.arange(32)
+    group, pair = lane // 4, lane % 4
+    a, b, c = (x.reshape(-1, 32, x.shape[1]) for x in (a, b, c))
+    left, right, sums = (np.zeros((len(a), *shape)) for shape in ((16, 16), (16, 8), (16, 8)))
+    for k in range(4):
+        rows, first = group + 8 * (k % 2), k // 2
+        if kind == "tf32":
+            left[:, rows, pair + 4 * first] = _tf32(a[:, :, k])
+        else:
+            for half in (0, 1):
+                left[:, rows, 2 * pair + 8 * first + half] = _half(a[:, :, k], half, kind)
+        sums[:, group + 8 * (k // 2), 2 * pair + k % 2] = c[:, :, k]
+    for k in range(2):
+        if kind == "tf32":
+            right[:, pair + 4 * k, group] = _tf32(b[:, :, k])
+        else:
+            for half in (0, 1):
+                right[:, 2 * pair + 8 * k + half, group] = _half(b[:, :, k], half, kind)
+    total = (left @ right + sums).astype(np.float32)
+    out = [total[:, group + 8 * (k // 2), 2 * pair + k % 2] for k in range(4)]
+    return np.stack(out, axis=2).reshape(-1, 4)
+
+
+def _tf32(x: np.ndarray) -> np.ndarray:
+    """The upper 19 bits of a float32."""
+    return (x & np.uint32(0xFFFFE000)).view(np.float32).astype(np.float64)
+
+
+def _half(x: np.ndarray, half: int, kind: str) -> np.ndarray:
+    """The lower or upper 16 bits as a number."""
+    bits = (x >> np.uint32(16 * half)).astype(np.uint16)
+    if kind == "f16":
+        return bits.view(np.float16).astype(np.float64)
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32).astype(np.float64)

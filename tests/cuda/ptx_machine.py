@@ -8,6 +8,7 @@ does not come, or waits elsewhere, is a Trap, as are the accesses that ptx_memor
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,8 +24,9 @@ MOST_STEPS = 2_000_000
 
 
 def run(text: str, blocks: int, threads: int, buffers: Sequence[tuple[np.ndarray, bool]],
-        sizes: Sequence[int]) -> None:  # fmt: skip
-    """Run a kernel on arrays, each with whether it may be written, and sizes.
+        sizes: Sequence[int], conflicts: Counter[str] | None = None) -> None:  # fmt: skip
+    """Run a kernel on arrays, each with whether it may be written, and sizes; ``conflicts`` counts
+    those of banks, by instruction.
 
     Raises Trap for what a GPU must not do, and ValueError for an instruction not known here.
     """
@@ -32,7 +34,9 @@ def run(text: str, blocks: int, threads: int, buffers: Sequence[tuple[np.ndarray
     assert kernel.threads == threads, f"launched with {threads}, made for {kernel.threads}"
     if blocks:
         with np.errstate(all="ignore"):
-            _Machine(kernel, blocks, threads, buffers, sizes).run()
+            machine = _Machine(kernel, blocks, threads, buffers, sizes)
+            machine.memory.conflicts = conflicts
+            machine.run()
 
 
 class _Machine:
@@ -56,7 +60,9 @@ class _Machine:
                 continue
             each = blocks if v.space == "shared" else self.count
             starts = [
-                self.memory.add(v.name, np.zeros(v.size, np.uint8), known=False)
+                self.memory.add(
+                    v.name, np.zeros(v.size, np.uint8), True, False, v.space == "shared"
+                )
                 for _ in range(each)
             ]
             per = threads if v.space == "shared" else 1
@@ -66,6 +72,8 @@ class _Machine:
         assert len(values) == len(kernel.params), "the number of arguments"
         self.params = {n: v for (n, _, _), v in zip(kernel.params, values, strict=True)}
         self.registers: dict[str, np.ndarray] = {}
+        named = Counter(r for c in kernel.code for r in re.findall(r"%\w+", c.text))
+        self.read = {r for r, n in named.items() if n > 1}  # by an instruction other than its own
         self.at = np.zeros(self.count, np.int64)
         self.waiting = np.zeros(self.count, bool)
         self.alive = np.ones(self.count, bool)
@@ -133,7 +141,7 @@ class _Machine:
         elif word in ("bar", "barrier") and "warp" not in s.words:
             self.at[taken] -= 1
             self.waiting |= taken
-        elif word in ("shfl", "bar"):
+        elif word in ("shfl", "bar", "mma"):
             self._by_warps(s, taken)
         else:
             handler = getattr(self, f"_{word}", None)
@@ -195,15 +203,28 @@ class _Machine:
             return
         names = [r.strip() for r in s.operands[0].strip("{}").split(",")]
         address = self._address(s.operands[1])
-        rows = self.memory.load(
-            address, size * len(names), self.who[self.index], self.epoch[self.index], s.text
-        )
+        rows = self._loaded(address, size, [n in self.read for n in names], s.text)
         for k, name in enumerate(names):
             part = np.ascontiguousarray(rows[:, k * size : (k + 1) * size])
             value = part.view(kind).reshape(-1)
             if value.dtype.kind == "i":  # a register may be wider than what is read
                 value = value.astype(np.int64)
             self.put(name, value)
+
+    def _loaded(self, address: np.ndarray, size: int, wanted: list[bool], what: str) -> np.ndarray:
+        """The bytes of vectors of elements. LLVM makes a vector of four out of three elements that
+        lie in one piece of 16 bytes: the fourth, which nobody reads, need not be there."""
+        who, epoch, count = self.who[self.index], self.epoch[self.index], len(wanted)
+        if all(wanted) or count == 1:
+            return self.memory.load(address, size * count, who, epoch, what)
+        if (address % np.uint64(size * count)).any():
+            raise Trap(f"misaligned: {what}")
+        rows = np.full((len(address), size * count), 0xCD, np.uint8)
+        for k, there in enumerate(wanted):
+            if there:
+                part = self.memory.load(address + np.uint64(k * size), size, who, epoch, what)
+                rows[:, k * size : (k + 1) * size] = part
+        return rows
 
     def _st(self, s: Instruction) -> None:
         kind = np.dtype(UNSIGNED[int(s.types[-1][1:])])
@@ -240,7 +261,7 @@ class _Machine:
 
     def _by_warps(self, s: Instruction, taken: np.ndarray) -> None:
         """Whole warps go on; where threads are missing, the others wait for them here."""
-        if int(s.operands[-1], 0) & 0xFFFFFFFF != 0xFFFFFFFF:
+        if s.words[0] != "mma" and int(s.operands[-1], 0) & 0xFFFFFFFF != 0xFFFFFFFF:
             raise ValueError(f"some threads of a warp only: {s.text}")
         place = int(self.at[taken][0]) - 1
         here = taken | (self.held & (self.at == place))
@@ -265,6 +286,18 @@ class _Machine:
     def _bar(self, s: Instruction) -> None:
         if self.threads == WARP:
             self.epoch[self.index] += 1
+
+    def _mma(self, s: Instruction) -> None:
+        """The product of fragments that each warp holds, in float64, rounded once to float32."""
+        names = [[r.strip() for r in o.strip("{}").split(",")] for o in s.operands]
+        shape, kind = s.words[3], s.words[7]
+        a, b = (np.stack([self.get(n, np.uint32) for n in group], 1) for group in names[1:3])
+        c = np.stack([self.get(n, np.float32) for n in names[3]], 1)
+        if (shape, kind) not in (("m16n8k8", "tf32"), ("m16n8k16", "bf16"), ("m16n8k16", "f16")):
+            raise ValueError(f"an instruction that is not known: {s.text}")
+        found = arithmetic.fragments_product(a, b, c, kind)
+        for k, name in enumerate(names[0]):
+            self.put(name, found[:, k])
 
     # arithmetic -----------------------------------------------------------------------------------
 

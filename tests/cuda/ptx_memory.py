@@ -8,6 +8,8 @@ that meet at a byte without a barrier between, one of them writing, are a race.
 
 from __future__ import annotations
 
+from collections import Counter
+
 import numpy as np
 
 FIRST, GAP = 1 << 20, 256
@@ -25,6 +27,7 @@ class Piece:
     ) -> None:
         self.name, self.start, self.data = name, start, data
         self.writable, self.known = writable, known
+        self.shared = False
 
 
 class Memory:
@@ -33,11 +36,16 @@ class Memory:
     def __init__(self) -> None:
         self.pieces: list[Piece] = []
         self.end = FIRST
+        self.conflicts: Counter[str] | None = None  # by instruction, when they are to be counted
 
-    def add(self, name: str, data: np.ndarray, writable: bool = True, known: bool = True) -> int:
+    def add(
+        self, name: str, data: np.ndarray, writable: bool = True, known: bool = True,
+        shared: bool = False,
+    ) -> int:  # fmt: skip
         """Give some bytes an address; unless ``known`` they count as never written."""
         start = -(-self.end // GAP) * GAP + GAP
         self.pieces.append(Piece(name, start, data, writable, known))
+        self.pieces[-1].shared = shared
         self.end = start + data.size
         return start
 
@@ -67,6 +75,22 @@ class Memory:
             at = p.start - FIRST
             p.data[...] = self.bytes[at : at + p.data.size]
 
+    def _count(self, at: np.ndarray, who: np.ndarray, what: str) -> None:
+        """How often banks of shared memory are asked for more than one word at a time. Accesses of
+        8 and 16 bytes are served for half and a quarter of a warp at a time."""
+        pieces = self.piece[at[:, 0]]
+        if self.conflicts is None or not self.pieces[int(pieces[0])].shared:
+            return
+        size = at.shape[1]
+        start = np.array([p.start - FIRST for p in self.pieces])[pieces]
+        together = 32 * 4 // max(4, size)  # threads
+        word = (at - start[:, None]) // 4
+        group = who // together
+        for g in np.unique(group):
+            words = np.unique(word[group == g])
+            most = int(np.bincount(words % 32).max())
+            self.conflicts[what] += most - 1
+
     def _places(self, address: np.ndarray, size: int, what: str) -> np.ndarray:
         at = address.astype(np.int64) - FIRST
         if (at < 0).any() or (at + size > len(self.bytes)).any():
@@ -83,6 +107,7 @@ class Memory:
     ) -> np.ndarray:
         """The bytes of each thread, one row each."""
         at = self._places(address, size, what)
+        self._count(at, who, what)
         if not self.written[at].all():
             raise Trap(f"read of memory that nobody wrote: {what}")
         writer, thread = self.writer[at], who[:, None]
@@ -116,6 +141,7 @@ class Memory:
         at = self._places(address, data.shape[1], what)
         if not self.writable[self.piece[at]].all():
             raise Trap(f"store to memory that is only read: {what}")
+        self._count(at, who, what)
         thread, stretch = np.broadcast_to(who[:, None], at.shape), epoch[:, None]
         block = thread // self.threads
         writer, reader = self.writer[at], self.reader[at]

@@ -7,6 +7,7 @@ in both cases.
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -64,13 +65,14 @@ def emulated(d: Definition, device: DeviceProgram, arrays: Sequence[np.ndarray])
 
 def emulate(
     device: DeviceProgram, name: str, buffers: Mapping[str, np.ndarray], sizes: Mapping[str, int],
-    blocks: int | None = None, ptx: str = "",
+    blocks: int | None = None, ptx: str = "", conflicts: Counter[str] | None = None,
 ) -> None:  # fmt: skip
     """One kernel by its PTX; tests change the number of blocks or the text."""
     k = device.kernels[name]
     given = [(buffers[p.name], p.mode != "in") for p in k.params]
     count = evaluate_size(k.blocks, sizes) if blocks is None else blocks
-    ptx_machine.run(ptx or k.ptx, count, k.threads, given, [int(sizes[n]) for n in k.sizes])
+    numbers = [int(sizes[n]) for n in k.sizes]
+    ptx_machine.run(ptx or k.ptx, count, k.threads, given, numbers, conflicts)
 
 
 def sizes_of(d: Definition, arrays: Sequence[np.ndarray]) -> dict[str, int]:

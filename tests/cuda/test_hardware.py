@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import symgraph as sg
+from symgraph.errors import IndexOutOfRange
 from symgraph.runtime.cuda.device import Device, device, using
 from symgraph.runtime.cuda.libcuda import CtypesDriver
 from symgraph.runtime.cuda.protocol import OutOfDeviceMemory
@@ -21,7 +22,7 @@ from tests.cuda.test_schedules import close
 pytestmark = pytest.mark.gpu
 
 
-@pytest.mark.parametrize("name", programs.PROGRAMS)
+@pytest.mark.parametrize("name", programs.ALL)
 def test_programs_agree_with_the_cpu(name: str) -> None:
     programs.check(name)
 
@@ -75,6 +76,7 @@ def test_results_that_stay_and_memory_that_returns() -> None:
     x = sg.vector("x", dtype="float32")
     f = sg.compile([x], x * 2, target="cuda")
     gpu, value = device(), np.ones(1 << 20, "float32")
+    f(value)
     gc.collect()
     used = gpu.pool.statistics().used
     for _ in range(10):
@@ -83,6 +85,35 @@ def test_results_that_stay_and_memory_that_returns() -> None:
     del value
     gc.collect()
     assert gpu.pool.statistics().used == used
+
+
+def test_graphs_streams_and_late_errors() -> None:
+    x, i = sg.vector("x", dtype="float32"), sg.scalar("i", dtype="int64")
+    total = sg.shared(np.float32(0), "total")
+    f = sg.compile([x, i], x[i] * 2, updates={total: total + 1}, target="cuda")
+    values = np.arange(5, dtype="float32")
+    assert [float(f(values, k)) for k in (0, 1, 2, 3, 4, 0)] == [0, 2, 4, 6, 8, 0]
+    (frame,) = f.frames.values()
+    assert frame.replays >= 3
+    bad = f.on_device(values, 9)
+    with pytest.raises(IndexOutOfRange):
+        bad.numpy()
+    assert total.get_value() == 6
+    gpu = device()
+    stream = gpu.driver.stream()
+    for handle in (stream, 1, 2):
+        assert float(f.on_device(values, 3, stream=handle)) == 6
+    gpu.driver.destroy_stream(stream)
+
+
+def test_branches_on_the_device() -> None:
+    x = sg.vector("x", dtype="float32")
+    f = sg.compile([x], sg.cond(sg.sum(x) > 0, lambda: sg.cumsum(x), lambda: -x), target="cuda")
+    for sign in (1, -1, 1, -1, 1, -1):
+        value = np.full(9, sign, "float32")
+        np.testing.assert_array_equal(f(value), np.cumsum(value) if sign > 0 else -value)
+    (frame,) = f.frames.values()
+    assert frame.replays >= 3
 
 
 def test_more_memory_than_there_is() -> None:

@@ -59,7 +59,7 @@ def test_functions_have_the_bits_of_the_cpu(name: str, dtype: str) -> None:
     np.testing.assert_array_equal(np.signbit(found), np.signbit(wanted))
 
 
-@pytest.mark.parametrize("name", ["elementwise_vectors", "whole"])
+@pytest.mark.parametrize("name", ["elementwise_vectors", "whole", "rows", "transposed"])
 def test_text_of_modules(golden: Callable[[str, str], None], name: str) -> None:
     golden(f"cuda/llvm_{name}", device(name)[1].llvm)
 
@@ -86,12 +86,21 @@ def test_long_folds(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(found[3], array.max(axis=-1))
 
 
-def test_rows_of_known_length_are_read_by_vectors() -> None:
-    x = sg.tensor("x", dtype="float32", shape=(3, 256))
-    _, program = running.scheduled(sg.nn.softmax(x, axis=1))
-    (kernel,) = cuda_stages.emit(program, running.ARCH).kernels.values()
-    assert "ld.global.nc.v4" in kernel.ptx and "st.global.v4" in kernel.ptx
-    assert kernel.ptx.count("bar.sync") == 4  # two folds; nothing else has to wait
+@pytest.mark.parametrize(("columns", "threads", "barriers"), [(256, 128, 0), (4096, 256, 4)])
+def test_rows_of_known_length_are_read_once_by_vectors(
+    columns: int, threads: int, barriers: int
+) -> None:
+    """Up to 512 elements a warp has a row for itself; a thread's elements stay in registers."""
+    x = sg.tensor("x", dtype="float32", shape=(8, columns))
+    mean, spread = x.mean(axis=1, keepdims=True), x.var(axis=1, keepdims=True)
+    for y in (sg.nn.softmax(x, axis=1), (x - mean) / sg.sqrt(spread + 1e-5)):
+        _, program = running.scheduled(y)
+        (kernel,) = cuda_stages.emit(program, running.ARCH).kernels.values()
+        assert kernel.threads == threads and kernel.ptx.count("bar.sync") == barriers
+        vectors = columns * 8 // 8 // 4 // (32 if columns == 256 else threads)
+        assert kernel.ptx.count("ld.global.nc.v4") == kernel.ptx.count("ld.global") == vectors
+        assert kernel.ptx.count("st.global.v4") == vectors
+        assert ".shared" not in kernel.ptx or barriers
 
 
 def test_memory_that_is_written_in_place_is_not_promised_to_be_apart() -> None:

@@ -35,23 +35,30 @@ def calls(gpu: Device) -> Any:
 @pytest.mark.parametrize("name", programs.PROGRAMS)
 def test_programs_agree_with_the_cpu_and_leave_nothing(gpu: Device, name: str) -> None:
     f = programs.check(name)
-    assert f.target == "cuda:sm_90" and calls(gpu)["launch"]
+    driver: Any = gpu.driver
+    assert f.target == "cuda:sm_90" and driver.launched and not driver.calls["unpinned"]
     del f
     gc.collect()
+    gpu.give_up_workspace()
+    assert not driver.executables
     assert gpu.pool.statistics().used == 0
     gpu.pool.release()
-    assert not gpu.driver.blocks  # type: ignore[attr-defined]
+    assert not driver.blocks
 
 
 def test_what_one_call_asks_of_the_driver(gpu: Device) -> None:
-    x = sg.vector("x", dtype="float32")
-    f = sg.compile([x], sg.exp(x) * 2 + 1, target="cuda")
+    x, y = sg.vector("x", dtype="float32"), sg.scalar("y")
+    f = sg.compile([x, y], [sg.exp(x) * 2 + 1, y + 1], target="cuda")
     array = np.arange(40, dtype="float32") / 9
-    f(array)
+    f(array, 1.0)
     calls(gpu).clear()
-    for _ in range(3):
-        f(array)
-    assert calls(gpu) == {"to_device": 3, "launch": 3, "to_host": 3}  # memory comes from the pool
+    f(array, 1.0)  # two small arguments are one copy; memory comes from the pool
+    assert calls(gpu) == {"to_device": 1, "launch": 2, "to_host": 2, "synchronize": 1}
+    f(array, 1.0)
+    calls(gpu).clear()
+    for _ in range(3):  # from now on the launches are one
+        f(array, 1.0)
+    assert calls(gpu) == {"to_device": 3, "graph": 3, "to_host": 6, "synchronize": 3}
 
 
 def test_results_that_stay_on_the_device(gpu: Device) -> None:
@@ -87,7 +94,8 @@ def test_shared_variables_live_on_the_device(gpu: Device) -> None:
     calls(gpu).clear()
     for _ in range(3):
         f(one)
-    assert calls(gpu) == {"to_device": 3, "launch": 3}  # the arguments; the value stays
+    assert calls(gpu)["to_device"] == 3 and not calls(gpu)["to_host"]  # the value stays
+    assert not calls(gpu)["synchronize"] and not calls(gpu)["alloc"]
     np.testing.assert_array_equal(s.get_value(), np.full(4, 4))
     s.set_value(np.full(4, 10))
     f(one)

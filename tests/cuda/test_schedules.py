@@ -60,6 +60,27 @@ def test_text_of_schedules(golden: Callable[[str, str], None], name: str) -> Non
     golden(f"cuda/scheduled_{name}", program_text(program))
 
 
+def _templates() -> dict[str, Any]:
+    def known(*shape: int, name: str = "x", dtype: str = "float32") -> Any:
+        return sg.tensor(name, dtype=dtype, shape=shape)
+
+    x, i = known(8, 256), known(100, name="i", dtype="int64")
+    return {
+        "warps": sg.nn.softmax(x, axis=1), "registers": sg.nn.softmax(known(2, 4096), axis=1),
+        "skinny": known(4, 40) @ known(40, 300, name="y"),
+        "sort": sg.argsort(known(3, 40), axis=1), "merges": sg.sort(known(5000)),
+        "scatter": known(9).at[i].add(1.0),
+        "cholesky": sg.linalg.cholesky(known(2, 6, 6)),
+        "lu": sg.linalg.det(known(5, 5)),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", _templates())
+def test_text_of_templates(golden: Callable[[str, str], None], name: str) -> None:
+    _, program = running.scheduled(_templates()[name])
+    golden(f"cuda/template_{name}", program_text(program))
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_every_kernel_is_launched(name: str) -> None:
     _, program = running.scheduled(*CASES[name].outputs)

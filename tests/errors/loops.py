@@ -161,12 +161,12 @@ def while_shape() -> Any:
     e.GradientError,
     "while_loop: the number of turns is known at run time only",
     caret="sg.grad(y, x)",
-    hint="use sg.scan, or sg.fori_loop with sizes as bounds; or",
-    operands="while: float64, x: float64",
+    hint="say how many turns there can be: maximum=100; or",
+    operands="sum: float64, x: float64[?]",
 )
 def while_grad() -> Any:
-    x = sg.scalar("x")
-    y = sg.while_loop(lambda s: s < 5, lambda s: s * 2, x)
+    x = sg.vector("x")
+    y = sg.sum(sg.map(lambda e: sg.while_loop(lambda s: s < 5, lambda s: s * 2, e), x))
     return sg.grad(y, x)  # <-
 
 

@@ -228,6 +228,18 @@ def test_mode_as_the_default() -> None:
     np.testing.assert_array_equal(f(X), X * 2)
 
 
+def test_minimal_rewrites() -> None:
+    x, y, n = variables()
+    outputs = [*elementwise(x, y, n), pt.grad((pt.exp(-y * x).sum(1)[1:] ** 2).sum(), x)]
+    values = [X, Y, 2]
+    found = [
+        pytensor.function([x, y, n], outputs, mode=m)
+        for m in (door.mode(rewrites="minimum_compile"), Mode("py", "fast_compile"))
+    ]
+    for a, b in zip(*(f(*values) for f in found), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12, strict=True)
+
+
 def test_coverage_of_scalar_ops() -> None:
     """Every scalar op of PyTensor that has a name in pytensor.scalar has a row, or is listed."""
     from symgraph.interop.pytensor import coverage

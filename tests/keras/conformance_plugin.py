@@ -1,13 +1,15 @@
 """A plugin for pytest that runs Keras' own tests, those in its wheel, on this backend.
 
     KERAS_BACKEND=symgraph python -m pytest -c /dev/null -p tests.keras.conformance_plugin \
-        --pyargs keras.src.ops.core_test
+        .../site-packages/keras/src/ops/core_test.py
 
-The tests need four things of Keras' repository or of its list of backends: the markers of its
-``conftest.py``; a branch for this backend in one test that chooses a trainer; modules that are not
-installed (TensorFlow, grain), in whose place stands one that skips the test that uses it; and to be
-left alone by what `conformance_skips.txt` lists. With CONFORMANCE_LOG set to a file, a line of JSON
-per test is written to it; CONFORMANCE_SHARE is the share of tests that run.
+The tests need four things of Keras' repository or of its list of backends: the markers and the
+function of its ``conftest.py``; a branch for this backend in one test that chooses a trainer;
+modules that are not installed (TensorFlow, grain), in whose place stands one that skips the test
+that uses it; and to be left alone by what `conformance_skips.txt` lists. With KERAS_BACKEND=jax the
+same tests run on that backend. With CONFORMANCE_LOG set to a file, a line of JSON per test is
+written to it; CONFORMANCE_SHARE is the share of tests that run, and the file CONFORMANCE_ONLY names
+those that do.
 """
 
 from __future__ import annotations
@@ -119,13 +121,24 @@ def pytest_configure(config: Any) -> None:
     config.addinivalue_line("markers", "multi_device: needs several devices")
     from keras.src.backend import backend
 
-    assert backend() == "symgraph", "set KERAS_BACKEND=symgraph"
+    assert backend() in (hook.NAME, "jax"), "set KERAS_BACKEND=symgraph"
+    conftest: Any = ModuleType("conftest")
+    conftest.skip_if_backend = lambda name, reason: pytest.mark.skipif(
+        backend() == name, reason=reason
+    )
+    sys.modules["conftest"] = conftest
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_make_collect_report(collector: Any) -> Any:
-    yield
+    outcome = yield
     forget()
+    report = outcome.get_result()
+    if report.outcome != "passed" and isinstance(collector, pytest.Module):
+        report.home = _module(collector)
+        lines = [line for line in str(report.longrepr).split("\n") if line.startswith("E ")]
+        _excuse(report, lines[-1] if lines else "")
+        _log(report, "collect", f"{report.home}::collection")
 
 
 def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
@@ -135,31 +148,53 @@ def pytest_collection_modifyitems(config: Any, items: list[Any]) -> None:
         left = set(map(id, chosen))
         config.hook.pytest_deselected(items=[i for i in items if id(i) not in left])
         items[:] = chosen
-    patterns = skips()
+    if only := os.environ.get("CONFORMANCE_ONLY"):
+        names = set(Path(only).read_text().splitlines())
+        items[:] = [item for item in items if _place(item) in names]
+    patterns = skips() if os.environ["KERAS_BACKEND"] == hook.NAME else []
     one_device = pytest.mark.skip(reason="needs several devices")
     for item in items:
-        place = f"{item.module.__name__}::{item.nodeid.partition('::')[2]}"
+        place = _place(item)
         if "multi_device" in item.keywords:
             item.add_marker(one_device)
         for pattern, reason in patterns:
             if fnmatch.fnmatch(place, pattern):
                 item.add_marker(pytest.mark.skip(reason=f"excluded: {reason}"))
-        if item.module.__name__.endswith("trainers.trainer_test"):
+        if patterns and place.startswith("keras.src.trainers.trainer_test::"):
             _know_device(item.module)
+
+
+def _module(item: Any) -> str:
+    """The module of a test, by its file: a folder of Keras' tests is no package."""
+    parts = Path(item.path).with_suffix("").parts
+    return ".".join(parts[len(parts) - parts[::-1].index("keras") - 1 :])
+
+
+def _place(item: Any) -> str:
+    return f"{_module(item)}::{item.nodeid.partition('::')[2]}"
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item: Any, call: Any) -> Any:
-    """A test that needs a package which is not installed is skipped, and says which."""
+    """A test that needs a package which is not installed, or a file of the network where there is
+    none, is skipped, and says so."""
     outcome = yield
     report = outcome.get_result()
-    report.home = item.module.__name__
+    report.home = _module(item)
     error = call.excinfo.value if call.excinfo is not None else None
-    if report.failed and isinstance(error, ImportError):
-        name = next((n for n in ABSENT if n in str(error).lower()), None)
-        if name is not None:
-            report.outcome = "skipped"
-            report.longrepr = (str(item.path), 0, f"Skipped: needs {name}")
+    if isinstance(error, ImportError):
+        _excuse(report, str(error))
+    if report.failed and "URL fetch failure" in str(error):
+        report.outcome = "skipped"
+        report.longrepr = (report.home, 0, "Skipped: no network to fetch a file from")
+
+
+def _excuse(report: Any, error: str) -> None:
+    """A failure for want of a package that is not installed is none."""
+    name = next((n for n in ABSENT if n in error.lower()), None)
+    if report.outcome == "failed" and name is not None:
+        report.outcome = "skipped"
+        report.longrepr = (report.home, 0, f"Skipped: needs {name}")
 
 
 def _know_device(module: Any) -> None:
@@ -173,17 +208,23 @@ def _know_device(module: Any) -> None:
 
 
 def pytest_runtest_logreport(report: Any) -> None:
+    if report.when == "call" or report.outcome != "passed":
+        _log(report, report.when, report.nodeid)
+
+
+def _log(report: Any, when: str, name: str) -> None:
+    """A line for what a test, or the import of its module, did."""
     path = os.environ.get("CONFORMANCE_LOG")
-    if not path or (report.when != "call" and report.outcome == "passed"):
+    if not path:
         return
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(getattr(crash, "message", "")) or str(report.longrepr or "")
     row = {
-        "id": report.nodeid,
+        "id": name,
         "module": getattr(report, "home", ""),
         "outcome": report.outcome,
-        "when": report.when,
-        "seconds": round(report.duration, 2),
+        "when": when,
+        "seconds": round(getattr(report, "duration", 0.0), 2),
         "error": " ".join(text.split("\n")[:2])[:300],
     }
     with open(path, "a", encoding="utf-8") as file:

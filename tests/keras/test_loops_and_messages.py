@@ -114,8 +114,11 @@ class Looping(keras.Model):  # type: ignore[misc,name-defined]
             return ops.scan(lambda c, _: (self.turn(c), None), x, length=3)[0]
         if self.kind == "fori_loop":
             return ops.fori_loop(0, 3, lambda i, c: self.turn(c), x)
+        body = lambda i, c: (i + 1, self.turn(c))
+        if self.kind == "bounded":
+            return ops.while_loop(lambda i, c: True, body, (0, x), maximum_iterations=3)[1]
         test = (lambda i, c: i < 3) if self.kind == "while_loop" else self.changing
-        return ops.while_loop(test, lambda i, c: (i + 1, self.turn(c)), (0, x))[1]
+        return ops.while_loop(test, body, (0, x))[1]
 
     def changing(self, i: Any, c: Any) -> Any:
         self.turns.assign_add(1.0)
@@ -131,9 +134,8 @@ def trained(kind: str, eager: bool = False) -> tuple[list[float], list[np.ndarra
     return history, model.get_weights()
 
 
-@pytest.mark.parametrize(
-    ("kind", "eager"), [("scan", False), ("scan", True), ("fori_loop", False), ("fori_loop", True)]
-)
+@pytest.mark.parametrize("eager", [False, True])
+@pytest.mark.parametrize("kind", ["scan", "fori_loop", "while_loop", "bounded"])
 def test_training_through_a_loop_is_that_of_the_turns_written_out(kind: str, eager: bool) -> None:
     """Seeds, moving averages and counters go round; gradients pass."""
     expected, found = trained("python"), trained(kind, eager)
@@ -143,7 +145,7 @@ def test_training_through_a_loop_is_that_of_the_turns_written_out(kind: str, eag
 
 
 def test_while_loop_in_a_step_changes_variables() -> None:
-    """As a prediction, since no derivative passes a loop whose number of turns is not known."""
+    """As a prediction, in which nothing is differentiated."""
     models = []
     for kind in ("python", "while_loop"):
         keras.utils.set_random_seed(1)

@@ -10,7 +10,6 @@ import pytest
 
 import symgraph as sg
 from symgraph import config
-from symgraph.codegen.gemm.tiles import tile_for
 from symgraph.ops.convolution_ops import Convolution, ConvolutionInput, ConvolutionWeights
 
 Case = tuple[Any, ...]
@@ -117,23 +116,3 @@ def test_steps() -> None:
     y = sg.maximum(forward(*inputs) + sg.constant(np.ones((8, 1, 1), "float32")), 0)
     f = sg.compile(inputs, y)
     np.testing.assert_allclose(f(x, w), np.maximum(forward.reference(x, w) + 1, 0), atol=1e-4)
-
-
-@pytest.mark.parametrize("lanes", [4, 8, 16])
-def test_tiles_that_occur(lanes: int) -> None:
-    """All strips of a result, cut into blocks of any width, are among the announced ones."""
-    bits = 32 * lanes
-    tile = tile_for("float32", bits, ["avx512f", "avx512vl"] if bits == 512 else [])
-    for n in range(1, 40 * tile.lanes):
-        widths = tile.cut(9, n).widths
-        for strips in (1, 2, 3, 100):
-            block = strips * tile.columns
-            left = n
-            while left > 0:
-                inside = min(left, block)
-                left -= inside
-                while inside > 0:
-                    vectors = -(-inside // tile.lanes)
-                    width = -(-vectors // -(-vectors // tile.vectors))
-                    assert width in widths
-                    inside -= width * tile.lanes

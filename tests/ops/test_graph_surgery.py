@@ -46,3 +46,15 @@ def test_ancestors_come_before_what_they_make() -> None:
     z = y * y + x
     found = sg.ancestors(z)
     assert found[0] is x and found[-1] is z and len(found) == 4
+
+
+def test_sizes_of_a_node_and_who_makes_them() -> None:
+    mask, x = sg.vector("mask", dtype="bool"), sg.tensor("x", "float64", ("n", 2))
+    count = sg.nonzero(mask)[0].shape[0]
+    flat = sg.reshape(x, (x.shape[0] * 2,))
+    both = sg.zeros((count, x.shape[0]))
+    assert [(str(n), m) for n, m in sg.node_sizes(flat.owner)] == [("n", None)]
+    makers = [m for _, m in sg.node_sizes(both.owner)]
+    assert [m and m.op.name for m in makers] == ["flatnonzero", None]
+    assert sg.node_sizes(sg.exp(x).owner) == []
+    assert all(n is not count for n, _ in sg.node_sizes(makers[0]))  # its own size

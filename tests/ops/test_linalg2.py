@@ -183,6 +183,7 @@ def test_failures_when_running(mode: str) -> None:
         (lambda: L.tridiagonal_lu_solve(L.tridiagonal_lu_factor(T4), V4, b_ndim=2), ArgumentError,
          "b_ndim"),
         (lambda: L.tridiagonal_lu_solve(L.tridiagonal_lu_factor(T4), V), ShapeError, "sizes"),
+        (lambda: L.tridiagonal_lu_solve((1.0, 2.0, V4, V4, V4), V4), RankError, "a scalar"),
         (lambda: L.solve_toeplitz((V, V4), V), ShapeError, "not square"),
         (lambda: L.solve_toeplitz((V, V, V), V), ArgumentError, "c_or_cr"),
         (lambda: L.solve_toeplitz(V, V4), ShapeError, "sizes differ"),

@@ -15,7 +15,6 @@ from symgraph.compiler import compile, stage_definition
 from symgraph.errors import (
     ArgumentError,
     DTypeError,
-    GradientError,
     InputValueError,
     RankError,
     ShapeError,
@@ -97,12 +96,13 @@ def test_while_loop_in_a_scan_and_around_one() -> None:
     assert found[1].tolist() == [8, 16, 40, 4]
 
 
-def test_while_loop_has_no_reverse_derivative() -> None:
-    x, n = variable("x", "n"), variable("n", dtype="int64")
-    y = powers(x, n)["x"].sum()
-    with pytest.raises(GradientError, match="number of turns"):
-        grad(y, x)
-    assert value(grad((x * stop_gradient(y)).sum(), x), {x: [1.0, 2.0], n: 1}).tolist() == [9, 9]
+def test_while_loop_with_a_maximum() -> None:
+    x = variable("x", "n")
+    for most, expected in ((0, [1, 2]), (2, [4, 8]), (50, [8, 16])):
+        y = while_loop(lambda s: s.sum() < 20, lambda s: s * 2, x, maximum=most)
+        assert both([y], {x: [1.0, 2.0]})[0].tolist() == expected
+    with pytest.raises(ArgumentError, match=r"maximum is a number of turns, got 1\.5"):
+        while_loop(lambda s: s.sum() < 20, lambda s: s * 2, x, maximum=1.5)  # type: ignore[arg-type]
 
 
 def test_a_shared_variable_in_a_loop() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,15 +13,19 @@ import symgraph as sg
 from symgraph.errors import SymgraphError, VerifyError
 from symgraph.ir.graph import Constant, Graph, Input
 from symgraph.ir.interpret import interpret
+from symgraph.ir.op import OPS
 from symgraph.ir.types import TensorType, tensor_type
 from symgraph.ops.nn import InRange
-from symgraph.passes import pipeline
+from symgraph.passes import before_derivatives, pipeline
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.passes.fold_constants import FOLD_CONSTANTS
+from symgraph.passes.loading import PLAIN
 from symgraph.passes.pipeline import PIPELINE, Pass, optimize
+from symgraph.passes.views import AFTER_DERIVATIVES
 from symgraph.rewrite.engine import Record, rewrite
-from symgraph.rewrite.rules import EXACT
+from symgraph.rewrite.pattern import OpPattern
+from symgraph.rewrite.rules import EXACT, RuleSet
 
 
 def tensor(name, *shape, dtype="float64"):
@@ -363,3 +369,46 @@ def test_the_same_new_axis_of_operands_of_other_rank_is_another_axis() -> None:
     function = sg.compile([rows, line], sg.equal(sg.expand_dims(rows, 1), sg.expand_dims(line, 1)))
     a, b = np.arange(6.0).reshape(2, 3) % 3, np.arange(3.0)
     assert np.array_equal(function(a, b), a[:, None, :] == b[:, None])
+
+
+def _ops(pattern):
+    """The ops of a pattern."""
+    found, waiting = set(), [pattern]
+    while waiting:
+        p = waiting.pop()
+        if isinstance(p, OpPattern):
+            found.add(p.op)
+            waiting.extend(p.inputs)
+    return found
+
+
+def test_no_rule_of_stabilize_is_made_of_plain_ops_alone():
+    """Graphs of such ops do not even import the rules."""
+    (stabilize,) = {p.work for p in PIPELINE if p.name == "stabilize"}
+    for rule in stabilize:
+        among = rule.among or {"nothing"}
+        assert _ops(rule.pattern) - PLAIN or not set(among) & PLAIN, rule.name
+    assert set(OPS) >= PLAIN
+
+
+def test_rules_that_wait_for_derivatives_are_left_out_before():
+    steps = before_derivatives._steps()
+    assert [p.name for p in steps] == [
+        "canonicalize", "fold_constants", "stabilize", "ranges", "roots"
+    ]  # fmt: skip
+    assert not {r for p in steps for r in p.work} & set(AFTER_DERIVATIVES)
+    whole = {r for p in PIPELINE if isinstance(p.work, RuleSet) for r in p.work}
+    assert set(AFTER_DERIVATIVES) <= whole
+
+
+def test_plain_graphs_do_not_import_rules_about_logarithms():
+    code = """
+import sys
+import symgraph as sg
+x = sg.vector("x")
+sg.compile([x], (x * 2 + 1).sum())
+assert not {m for m in sys.modules if m.endswith((".stabilize", ".scan_after", ".lapack"))}
+sg.compile([x], sg.log(1 + sg.exp(x)))
+assert "symgraph.passes.stabilize" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -6,68 +6,13 @@ equal numbers of vectors, so that no tile is much smaller than the registers all
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
-from symgraph.codegen.gemm.microkernel import ATTRIBUTES, microkernel, parameters
+from symgraph.codegen.gemm.leaves import DRIVER, Leaves
+from symgraph.codegen.gemm.microkernel import parameters
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
-
-
-def tiles(module: ModuleWriter, tile: Tile) -> str:
-    """tiles(rows, columns, microkernel's arguments): the microkernel for the strip's width. The
-    widest strip of whole vectors has kernels without masks where masks are dear."""
-    own = parameters(tile)
-    params = [("i64", "rows", ""), ("i64", "columns", ""), *own[:10], own[11]]
-    heights = tile.heights or tuple(range(1, tile.rows + 1))
-    widths = tile.widths or tuple(range(1, tile.vectors + 1))
-
-    def build(fn: FunctionWriter) -> None:
-        ints = Ints(fn)
-        vectors = ints.ceil("%columns", tile.lanes)
-        last = ints.sub("%columns", ints.mul(ints.sub(vectors, 1), tile.lanes))
-        args = [f"{t} %{name}" for t, name, _ in own[:10]]
-        args += [f"i64 {last}", "i64 %flags"]
-
-        def call(row: int, column: int, whole: bool) -> None:
-            name = microkernel(module, tile, row, column, whole)
-            fn.raw(f"call void @{name}({', '.join(args)})")
-
-        def by_rows(column: int, whole: bool = False) -> None:
-            choose_from(fn, "%rows", heights, lambda row: call(row, column, whole))
-
-        def masked() -> None:
-            choose_from(fn, str(vectors), widths, by_rows)
-
-        if tile.masks or tile.vectors not in widths:
-            masked()
-            return
-        full = ints.is_("eq", "%columns", tile.columns)
-        fn.if_(full, lambda: by_rows(tile.vectors, True), masked)
-
-    return module.once("tiles", params, "void", build, ATTRIBUTES)
-
-
-def choose(
-    fn: FunctionWriter, value: Value, low: int, high: int, do: Callable[[int], None]
-) -> None:
-    """``do`` for the literal that equals the value, by halving."""
-    choose_from(fn, value, range(low, high + 1), do)
-
-
-def choose_from(
-    fn: FunctionWriter, value: Value, options: Sequence[int], do: Callable[[int], None]
-) -> None:
-    """``do`` for that one of ascending literals which equals the value, by halving."""
-    if len(options) == 1:
-        do(options[0])
-        return
-    half = len(options) // 2
-    fn.if_(
-        fn.val(f"icmp slt i64 {value}, {options[half]}"),
-        lambda: choose_from(fn, value, options[:half], do),
-        lambda: choose_from(fn, value, options[half:], do),
-    )
 
 
 def strips(
@@ -103,7 +48,7 @@ _BLOCK = [
     ("ptr", "a", ""), ("i64", "a_row", ""), ("i64", "a_col", ""), ("i64", "a_panel", ""),
     ("ptr", "b", ""), ("i64", "b_row", ""), ("i64", "b_packed", ""),
     ("ptr", "c", ""), ("i64", "c_row", ""), ("i64", "n", ""), ("i64", "flags", ""),
-    ("i64", "begin", ""), ("i64", "end", ""),
+    ("i64", "begin", ""), ("i64", "end", ""), ("ptr", "parts", ""),
 ]  # fmt: skip
 
 
@@ -131,7 +76,7 @@ def block(module: ModuleWriter, tile: Tile) -> str:
             second_a = v.at("%a", ahead)
         second_c = ints.mul(ints.mul("%tall", taller), "%c_row")
         in_strips = ints.is_("ne", "%b_packed", 0)
-        each = tiles(module, tile)
+        leaves = Leaves(fn, tile, "%parts")
 
         def strip(j: Value, width: Value) -> None:
             padded = ints.up(width, tile.lanes)
@@ -146,16 +91,14 @@ def block(module: ModuleWriter, tile: Tile) -> str:
                 if in_image:
                     of_a = f"ptr %a, ptr {a}, ptr %a_col"
                 args = [
-                    f"i64 {rows}", f"i64 {width}", f"i64 {count}", "i64 %k", of_a,
-                    f"i64 {step}", f"ptr {b}", f"i64 {b_row}", f"ptr {where}", "i64 %c_row",
-                    "i64 %flags",
+                    f"i64 {count}", "i64 %k", of_a, f"i64 {step}", f"ptr {b}", f"i64 {b_row}",
+                    f"ptr {where}", "i64 %c_row", "i64 %flags",
                 ]  # fmt: skip
-                call = f"call void @{each}({', '.join(args)})"
-                fn.if_(ints.is_("sgt", count, 0), lambda: fn.raw(call))
+                fn.if_(ints.is_("sgt", count, 0), lambda: leaves.call_tile(rows, width, args))
 
             some(*first)
             some(*second)
 
         strips(fn, tile, "%n", strip)
 
-    return module.once("block", params, "void", build, ATTRIBUTES)
+    return module.once("block", params, "void", build, DRIVER)

@@ -1,6 +1,8 @@
 """The entry of a module of products: what is packed, how the work is cut, who does it.
 
-    kernel(ptr job)      one product or a batch of them; `record.JOB` says what the words are
+    i32 kernel(ptr job)      one product or a batch of them; `record.JOB` says what the words are
+
+It returns 0, or 1 where parts of it (`leaves.py`) could not be made; nothing has been done then.
 
 The summed axis is cut into blocks whose number depends on its length alone; the sums of later
 blocks are added to those of earlier ones in order. So an element does not depend on where its tile
@@ -10,15 +12,17 @@ begins, on what is packed, or on the number of threads, which share rows and col
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 
-from symgraph.codegen.gemm.blocks import tiles
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
-from symgraph.codegen.gemm.narrow import ALONE, FEW, LONG, SHORT, columns_apart, lines
+from symgraph.codegen.gemm.leaves import Leaves
+from symgraph.codegen.gemm.narrow import ALONE, FEW, LONG, SHORT
 from symgraph.codegen.gemm.record import JOB
-from symgraph.codegen.gemm.skinny import dots, sweep
-from symgraph.codegen.gemm.slabs import BODY, SUMS, matrices
-from symgraph.codegen.gemm.tiles import Tile
+from symgraph.codegen.gemm.skinny import layout
+from symgraph.codegen.gemm.slabs import SUMS, matrices
+from symgraph.codegen.gemm.tiles import WRITTEN_OUT, Tile, straight_name, turned_name
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.loops.cost import AWAKE
 
 SMALL = 256**3  # multiplications up to which contiguous operands are read where they lie
 SLAB_OF_A = 4 << 20  # bytes of A that every strip of B may read again where they lie
@@ -26,6 +30,7 @@ FOLLOWED = 1 << 18  # bytes of complete rows at which their epilogue is run,
 FEWEST = 4  # and how many tiles that are at least
 TURNED = 1 << 19  # the same for elements of a transposed A, each in a cache line of its own
 ALIASED = 4096  # rows of A so many bytes apart compete for the same places of a small cache
+FAR = 4 << 20  # bytes of B that are packed for many tiles, as its strips come from far away
 NEAR = 1 << 18  # bytes of packed parts of an image that are used before more are packed
 OFTEN = 8  # tiles of A that are enough to pack B for
 STACK = 32768  # bytes of packed operands that need no allocation
@@ -35,23 +40,34 @@ COLUMNS = 64  # threads share a row's columns in multiples of this
 
 def gemm_module(module: ModuleWriter, tile: Tile) -> None:
     """Write everything for one dtype into a module; its entry is ``kernel``."""
-    fn = module.function("kernel", [("ptr", "job", "")], "void", "", "nounwind")
+    fn = module.function("kernel", [("ptr", "job", "")], "i32", "", "nounwind")
     _Entry(module, tile, fn).write()
+    fn.ret("i32", "0")
 
 
 class _Entry:
     def __init__(self, module: ModuleWriter, tile: Tile, fn: FunctionWriter) -> None:
         self.module, self.tile, self.fn = module, tile, fn
         self.ints, self.v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        self.leaves = Leaves(fn, tile, self.word("parts"))
 
     def word(self, name: str) -> Value:
         return JOB.get(self.fn, "%job", name)
+
+    def _with(self, bits: Integer, do: Callable[[], None], give_up: Callable[[], None]) -> None:
+        """Do what needs these parts."""
+
+        def missing() -> None:
+            give_up()
+            self.fn.ret("i32", "1")
+
+        self.fn.if_(self.leaves.there(bits), do, missing, likely=True)
 
     def write(self) -> None:
         fn, ints, word = self.fn, self.ints, self.word
         m, n, k = word("m"), word("n"), word("k")
         empty = fn.val(f"or i1 {ints.is_('sle', m, 0)}, {ints.is_('sle', n, 0)}")
-        fn.if_(empty, lambda: fn.ret())
+        fn.if_(empty, lambda: fn.ret("i32", "0"))
         row, column = ints.is_("eq", m, 1), ints.is_("eq", n, 1)
         some = ints.is_("sgt", k, 0)
         if self.tile.images:
@@ -65,9 +81,17 @@ class _Entry:
         fn, ints, word = self.fn, self.ints, self.word
         volume = ints.mul(ints.mul(word("m"), word("n")), word("k"))
         self.volume = ints.mul(volume, word("batch"))
-        large = ints.is_("sge", self.volume, word("least"))
-        threads = f"call i64 {word('threads')}(ptr {word('team')})"
-        (limit,) = fn.if_(large, lambda: [fn.fresh(threads)], lambda: ["1"], ["i64"])
+        least = word("least")
+
+        def how_many(who: str) -> list[Value]:
+            return [fn.fresh(f"call i64 {word(who)}(ptr {word('team')})")]
+
+        def fewer() -> list[Value]:
+            enough = ints.is_("sge", self.volume, ints.div(least, AWAKE))
+            return fn.if_(enough, lambda: how_many("awake"), lambda: ["1"], ["i64"])
+
+        large = ints.is_("sge", self.volume, least)
+        (limit,) = fn.if_(large, lambda: how_many("threads"), fewer, ["i64"])
         return limit
 
     def _run(self, body: str, count: Integer, multiple: int, limit: Value, ranges: int = 2) -> None:
@@ -77,11 +101,11 @@ class _Entry:
         def team() -> None:
             pieces = ints.mul(limit, ranges)
             grain = ints.up(ints.ceil(count, pieces), multiple)
-            words = f"ptr {word('team')}, ptr @{body}, ptr %job, i64 {count}, i64 {grain}"
+            words = f"ptr {word('team')}, ptr {body}, ptr %job, i64 {count}, i64 {grain}"
             fn.raw(f"call void {word('run')}({words}, i64 {limit})")
 
         def alone() -> None:
-            fn.raw(f"call void @{body}(ptr %job, i64 0, i64 {count}, i64 0)")
+            fn.raw(f"call void {body}(ptr %job, i64 0, i64 {count}, i64 0)")
 
         fn.if_(ints.is_("sgt", limit, 1), team, alone)
 
@@ -116,14 +140,31 @@ class _Entry:
         fn, ints, word = self.fn, self.ints, self.word
         lies = ints.pick(tall, word("b_col"), word("a_row"))
         short = fn.val(f"select i1 {tall}, ptr {word('b')}, ptr {word('a')}")
+        m, n = word("m"), word("n")
         JOB.put(fn, "%job", packs_a=fn.val(f"zext i1 {tall} to i64"),
                 tiles=ints.pick(tall, word("n"), word("m")), place=short, room_b=lies)  # fmt: skip
-        fn.if_(apart, lambda: self._lines(tall), lambda: self._lines_of_copy(tall))
+        count, few = ints.pick(tall, m, n), ints.pick(tall, n, m)
+        fours, ones = ints.is_("sge", few, FEW), ints.is_("ne", ints.rest(few, FEW), 0)
+        single = ints.is_("ne", ints.rest(count, LONG), 0)
+        bit = self.leaves.bit
+        bits = ints.union(
+            (bit(f"inner_{LONG}x{FEW}"), fours), (bit(f"inner_{LONG}x1"), ones),
+            (bit(f"inner_1x{FEW}"), fn.val(f"and i1 {single}, {fours}")),
+            (bit("inner_1x1"), fn.val(f"and i1 {single}, {ones}")),
+            (bit("lines"), "true"),
+            (self.leaves.bits("columns_apart", turned_name(self.tile, self.tile.lanes)),
+             fn.val(f"xor i1 {apart}, true")),
+        )  # fmt: skip
+
+        def run() -> None:
+            fn.if_(apart, lambda: self._lines(tall), lambda: self._lines_of_copy(tall))
+
+        self._with(bits, run, lambda: None)
 
     def _lines(self, tall: Value) -> None:
         fn, ints, word = self.fn, self.ints, self.word
         count = ints.pick(tall, word("m"), word("n"))
-        self._run(lines(self.module, self.tile), count, LONG * FEW, self._limit())
+        self._run(self.leaves.address("lines"), count, LONG * FEW, self._limit())
         rows = fn.val(f"and i1 {tall}, {ints.is_('ne', word('scale'), 0)}")  # followed up by ranges
         fn.if_(rows, lambda: None, self._follow)
 
@@ -136,8 +177,8 @@ class _Entry:
 
         def copy() -> None:
             words = f"ptr {block}, i64 {stride}, ptr {word('b')}, i64 {word('b_row')}"
-            words += f", i64 {word('n')}, i64 {word('k')}"
-            fn.raw(f"call void @{columns_apart(self.module, tile)}({words})")
+            words += f", i64 {word('n')}, i64 {word('k')}, ptr {word('parts')}"
+            self.leaves.call("columns_apart", words)
             JOB.put(fn, "%job", place=block, room_b=stride)
             self._lines(tall)
             fn.raw(f"call void {word('free')}(ptr {word('pool')}, ptr {block}, i64 0)")
@@ -156,6 +197,7 @@ class _Entry:
         count = ints.ceil(word("m"), tile.rows)
         height = ints.div(word("m"), count)
         taller = ints.sub(word("m"), ints.mul(height, count))
+        self.height, self.taller = height, taller
         JOB.put(self.fn, "%job", tiles=count, height=height, taller=taller)
         blocks = ints.ceil(word("k"), tile.depth)
         depth = ints.ceil(word("k"), ints.max(blocks, 1))
@@ -172,8 +214,8 @@ class _Entry:
         self._memory(depth, width, high, limit)
 
     def _what_to_pack(self) -> None:
-        """B where its rows are not contiguous; both where A is too large, or lies too badly, to be
-        read again for each strip of B."""
+        """B where its rows are not contiguous, or it is large and much used; both where A is too
+        large, or lies too badly, to be read again for each strip of B."""
         fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
         size = self.v.size
         volume = ints.mul(ints.mul(word("m"), word("n")), word("k"))
@@ -191,7 +233,11 @@ class _Entry:
             large = fn.val(f"and i1 {large}, {ints.is_('sgt', left, right)}")
         scattered = ints.is_("ne", word("b_col"), 1)
         some = ints.is_("sgt", word("k"), 0)
-        self.packs_b = fn.val(f"and i1 {some}, {fn.val(f'or i1 {large}, {scattered}')}")
+        size_of_b = ints.mul(ints.mul(word("k"), word("n")), size)
+        often = ints.is_("sge", word("m"), OFTEN * tile.rows)
+        far = fn.val(f"and i1 {often}, {ints.is_('sgt', size_of_b, FAR)}")
+        b_only = fn.val(f"or i1 {far}, {scattered}")
+        self.packs_b = fn.val(f"and i1 {some}, {fn.val(f'or i1 {large}, {b_only}')}")
         self.packs_a = fn.val(f"and i1 {some}, {large}")
         flags = [fn.val(f"zext i1 {x} to i64") for x in (self.packs_a, self.packs_b)]
         JOB.put(fn, "%job", packs_a=flags[0], packs_b=flags[1])
@@ -248,19 +294,76 @@ class _Entry:
         start = fn.val(f"getelementptr i8, ptr {place}, i64 {gap}")
         JOB.put(fn, "%job", depth=depth, width=width, high=high, place=start, room_a=room_a,
                 room_b=room_b, limit=inner)  # fmt: skip
-        if tile.images:
-            self._run_images(summed, outer)
-        else:
-            self._run(matrices(self.module, tile), word("batch"), 1, outer)
-        own = fn.val(f"icmp ne ptr {place}, {stack}")
         give = f"call void {word('free')}(ptr {word('pool')}, ptr {block}, i64 0)"
-        fn.if_(own, lambda: fn.raw(give))
+
+        def give_back() -> None:
+            fn.if_(fn.val(f"icmp ne ptr {place}, {stack}"), lambda: fn.raw(give))
+
+        def run() -> None:
+            if tile.images:
+                self._run_images(summed, outer)
+            else:
+                self._run(f"@{matrices(self.module, tile)}", word("batch"), 1, outer)
+
+        self._with(self._bits(width), run, give_back)
+        give_back()
+
+    def _bits(self, width: Integer) -> Integer:
+        """The parts for tiles of the job's heights, in blocks of so many columns."""
+        ints, tile, word = self.ints, self.tile, self.word
+        n, height = word("n"), self.height
+        rest = ints.rest(ints.sub(n, 1), width)  # the last block's columns, less one
+        vectors = ints.add(ints.div(rest, tile.lanes), 1)
+        strips = ints.ceil(vectors, tile.vectors)
+        narrow, wide = ints.div(vectors, strips), ints.ceil(vectors, strips)
+        more = ints.is_("sgt", n, width)
+        widths = ints.union(
+            (1 << (tile.vectors - 1), more), (ints.two_to(ints.sub(narrow, 1)), "true"),
+            (ints.two_to(ints.sub(wide, 1)), "true"),
+        )  # fmt: skip
+        tall = ints.is_("sgt", self.taller, 0)
+        found = [(self.leaves.tile_bits(height, widths), "true"),
+                 (self.leaves.tile_bits(ints.add(height, 1), widths), tall)]  # fmt: skip
+        if not tile.images:
+            most = ints.pick(tall, ints.add(height, 1), height)
+            found += [(self._bits_of_a(most), self.packs_a),
+                      (self.leaves.bit("pack_a"), self.packs_a)]  # fmt: skip
+        strips = self.leaves.bits("pack_strips", "pack_image" if tile.images == "b" else "pack_b")
+        found += [(self._bits_of_b(narrow, widths), self.packs_b), (strips, self.packs_b)]
+        return ints.union(*found)
+
+    def _bits_of_a(self, rows: Integer) -> Integer:
+        """The parts that pack panels of A of at most so many rows."""
+        ints, tile, bit = self.ints, self.tile, self.leaves.bit
+        side = min(tile.lanes, tile.panel)
+        straight = [bit(straight_name(side, q + 1)) for q in range(tile.panel // side)]
+        used = ints.ceil(rows, side)
+        one = straight[0] if len(straight) == 1 else ints.pick(
+            ints.is_("eq", used, 1), straight[0], sum(straight))  # fmt: skip
+        return ints.pick(ints.is_("eq", self.word("a_row"), 1), one, bit(turned_name(tile, side)))
+
+    def _bits_of_b(self, narrow: Integer, widths: Integer) -> Integer:
+        """The parts that pack strips of B of these widths."""
+        fn, ints, tile, leaves, word = self.fn, self.ints, self.tile, self.leaves, self.word
+        if tile.images == "b":
+            # a strip is pieces of runs: at least its vectors, at most two more for each run in it
+            runs = ints.add(ints.div(tile.columns - 1, word("run_length")), 2)
+            most = ints.add(ints.mul(runs, 2), tile.vectors)
+            least = ints.min(narrow, WRITTEN_OUT)
+            upper = ints.two_to(ints.add(ints.min(most, WRITTEN_OUT), 1))
+            some = ints.sub(upper, ints.two_to(least))
+            any_ = ints.pick(ints.is_("sgt", most, WRITTEN_OUT), 1, 0)
+            either = fn.val(f"or i64 {some}, {any_}")
+            return fn.val(f"shl i64 {either}, {leaves.numbers['gathered_0']}")
+        copies = fn.val(f"shl i64 {widths}, {leaves.numbers[straight_name(tile.lanes, 1)]}")
+        across = ints.is_("eq", word("b_col"), 1)
+        return ints.pick(across, copies, leaves.bit(turned_name(tile, tile.lanes)))
 
     def _run_images(self, summed: Value, limit: Value) -> None:
         """Threads share images, or for a sum over the batch its tiles: in few ranges then, as each
         packs all of B."""
         word = self.word
-        body = matrices(self.module, self.tile)
+        body = f"@{matrices(self.module, self.tile)}"
         each = lambda: self._run(body, word("batch"), 1, limit)  # noqa: E731
         tiles = lambda: self._run(body, word("tiles"), 1, limit, 1)  # noqa: E731
         self.fn.if_(summed, tiles, each)
@@ -278,12 +381,18 @@ class _Entry:
     # a row times a matrix, a matrix times a column
 
     def _thin(self) -> None:
-        word = self.word
-        limit = self._limit()
-        count = self.ints.mul(word("m"), word("n"))  # one of them is 1
-        body = _thin(self.module, self.tile)
-        self._run(body, count, COLUMNS, limit)
-        self._follow()
+        fn, ints, word, leaves = self.fn, self.ints, self.word, self.leaves
+        count = ints.mul(word("m"), word("n"))  # one of them is 1
+        contiguous, few, _ = layout(fn, self.tile, "%job")
+        tile = leaves.tile_bits(1, ints.two_to(ints.div(ints.sub(count, 1), self.tile.lanes)))
+        rows = ints.pick(few, tile, leaves.bit("sweep"))
+
+        def run() -> None:
+            self._run(leaves.address("thin"), count, COLUMNS, self._limit())
+            self._follow()
+
+        bits = ints.pick(contiguous, rows, leaves.bit("dots"))
+        self._with(ints.union((bits, "true"), (leaves.bit("thin"), "true")), run, lambda: None)
 
     def _follow(self) -> None:
         """The epilogue of everything at once."""
@@ -298,57 +407,3 @@ class _Entry:
             fn.raw(f"call void {word('after')}({words})")
 
         fn.if_(follows, after)
-
-
-def _thin(module: ModuleWriter, tile: Tile) -> str:
-    """The name of the function for elements ``begin`` to ``end`` of a row or column of results,
-    for each matrix of the batch. A column is the row of the transposed product."""
-
-    def build(fn: FunctionWriter) -> None:
-        ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
-
-        def word(name: str) -> Value:
-            return JOB.get(fn, "%context", name)
-
-        row = ints.is_("eq", word("m"), 1)
-
-        def either(kind: str, a: str, b: str) -> Value:
-            return fn.val(f"select i1 {row}, {kind} {word(a)}, {kind} {word(b)}")
-
-        x, matrix = either("ptr", "a", "b"), either("ptr", "b", "a")
-        x_next, next_ = either("i64", "a_next", "b_next"), either("i64", "b_next", "a_next")
-        x_step = either("i64", "a_col", "b_row")
-        along, across = either("i64", "b_row", "a_col"), either("i64", "b_col", "a_row")
-        n = ints.sub("%end", "%begin")
-        # an inner product of two vectors is contiguous both ways
-        one = ints.is_("eq", across, 1)
-        contiguous = fn.val(f"and i1 {one}, {ints.is_('ne', along, 1)}")
-        few = ints.is_("sle", n, tile.columns)
-
-        def turn(i: Value, _: list[Value]) -> list[Value]:
-            at = v.at(x, ints.mul(i, x_next))
-            of = v.at(v.at(matrix, ints.mul(i, next_)), ints.mul("%begin", across))
-            to = v.at(v.at(word("c"), ints.mul(i, word("c_next"))), "%begin")
-            head = f"i64 {n}, i64 {word('k')}, ptr {at}, i64 {x_step}, ptr {of}"
-            tail = f"ptr {to}, i64 {word('adds')}"
-            narrow = f"ptr {at}, i64 0, i64 {x_step}, i64 0, ptr {of}, i64 {along}, ptr {to}"
-            narrow = f"i64 1, i64 {n}, i64 1, i64 {word('k')}, {narrow}, i64 0, i64 {word('adds')}"
-
-            def rows() -> None:
-                fn.if_(
-                    few,
-                    lambda: fn.raw(f"call void @{tiles(module, tile)}({narrow})"),
-                    lambda: fn.raw(
-                        f"call void @{sweep(module, tile)}({head}, i64 {along}, {tail})"
-                    ),
-                )
-
-            def columns() -> None:
-                fn.raw(f"call void @{dots(module, tile)}({head}, i64 {across}, {tail})")
-
-            fn.if_(contiguous, rows, columns)
-            return []
-
-        fn.loop(0, word("batch"), 1, [], turn)
-
-    return module.once("thin", BODY, "void", build, "nounwind")

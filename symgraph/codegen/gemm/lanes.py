@@ -47,6 +47,22 @@ class Ints:
             return a // b
         return a if b == 1 else self._two("udiv", a, b)
 
+    def rest(self, a: Integer, b: Integer) -> Integer:
+        """What is left of a number that is not negative."""
+        return a % b if isinstance(a, int) and isinstance(b, int) else self._two("urem", a, b)
+
+    def two_to(self, n: Integer) -> Integer:
+        """The number whose bit n is set."""
+        return 1 << n if isinstance(n, int) else self._two("shl", 1, n)
+
+    def union(self, *bits: tuple[Integer, Value]) -> Integer:
+        """The bits of those numbers whose flag is set."""
+        found: Integer = 0
+        for some, flag in bits:
+            held = some if flag == "true" else self.pick(flag, some, 0)
+            found = held if found == 0 else self._two("or", found, held)
+        return found
+
     def ceil(self, a: Integer, b: Integer) -> Integer:
         """a / b rounded up."""
         return self.div(self.add(a, self.sub(b, 1)), b)

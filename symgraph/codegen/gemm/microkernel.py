@@ -10,10 +10,9 @@ number in whichever tile, on whichever thread it is made.
 from __future__ import annotations
 
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
+from symgraph.codegen.gemm.leaves import Leaf
 from symgraph.codegen.gemm.tiles import Tile
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
-
-ATTRIBUTES = 'noinline nounwind "prefer-vector-width"="512"'
+from symgraph.codegen.writer import FunctionWriter, Value
 
 # a_row, a_col: how far A's rows and columns lie apart; a_step: from tile to tile; b_row likewise.
 # last: how many lanes of the last vector exist; flags: 1 adds to what C holds
@@ -42,17 +41,14 @@ def parameters(tile: Tile) -> list[tuple[str, str, str]]:
     return IN_IMAGE if tile.images == "a" else PARAMETERS
 
 
-def microkernel(
-    module: ModuleWriter, tile: Tile, rows: int, vectors: int, whole: bool = False
-) -> str:
-    """The name of the microkernel for so many rows and vectors; ``whole`` says that the last
-    vector is never cut short, which spares masks where they are dear."""
+def microkernel(tile: Tile, rows: int, vectors: int, whole: bool = False) -> Leaf:
+    """The microkernel for so many rows and vectors; ``whole`` says that the last vector is never
+    cut short, which spares masks where they are dear."""
 
     def build(fn: FunctionWriter) -> None:
         _Microkernel(fn, tile, rows, vectors, whole).write()
 
-    name = f"tile_{rows}x{vectors}" + "_whole" * whole
-    return module.once(name, parameters(tile), "void", build, ATTRIBUTES)
+    return Leaf(parameters(tile), build)
 
 
 class _Microkernel:

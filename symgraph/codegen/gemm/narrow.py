@@ -12,11 +12,10 @@ whichever group of lines, on whichever thread it is made.
 from __future__ import annotations
 
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
-from symgraph.codegen.gemm.microkernel import ATTRIBUTES
-from symgraph.codegen.gemm.packing import turned
+from symgraph.codegen.gemm.leaves import Leaf, Leaves
 from symgraph.codegen.gemm.record import JOB
-from symgraph.codegen.gemm.tiles import Tile
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.codegen.gemm.tiles import Tile, turned_name
+from symgraph.codegen.writer import FunctionWriter, Value
 
 LONG, FEW = 6, 4  # lines of either operand at once: 24 sums in registers
 ALONE = 2 * LONG  # lines of the long operand that are worth it
@@ -32,13 +31,13 @@ PARAMETERS = [
 ]  # fmt: skip
 
 
-def inner_products(module: ModuleWriter, tile: Tile, long: int, few: int) -> str:
-    """The name of the function for so many lines of either operand."""
+def inner_products(tile: Tile, long: int, few: int) -> Leaf:
+    """For so many lines of either operand."""
 
     def build(fn: FunctionWriter) -> None:
         _Inner(fn, tile, long, few).write()
 
-    return module.once(f"inner_{long}x{few}", PARAMETERS, "void", build, ATTRIBUTES)
+    return Leaf(PARAMETERS, build)
 
 
 class _Inner:
@@ -86,46 +85,47 @@ class _Inner:
         fn.raw(f"store {v.element} {value}, ptr {place}, align {v.size}")
 
 
-def columns_apart(module: ModuleWriter, tile: Tile) -> str:
-    """columns_apart(target, stride, b, b_row, n, k): at most a vector's lanes of columns, each made
-    contiguous, ``stride`` apart; there is room for as many columns as lanes."""
+def columns_apart(tile: Tile) -> Leaf:
+    """columns_apart(target, stride, b, b_row, n, k, parts): at most a vector's lanes of columns,
+    each made contiguous, ``stride`` apart; there is room for as many columns as lanes."""
     params = [
         ("ptr", "target", ""), ("i64", "stride", ""), ("ptr", "b", ""), ("i64", "b_row", ""),
-        ("i64", "n", ""), ("i64", "k", ""),
+        ("i64", "n", ""), ("i64", "k", ""), ("ptr", "parts", ""),
     ]  # fmt: skip
 
     def build(fn: FunctionWriter) -> None:
         ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
-        flip = turned(module, tile, tile.lanes)
+        leaves = Leaves(fn, tile, "%parts")
 
         def block(p: Value, _: list[Value]) -> list[Value]:
             valid = ints.min(ints.sub("%k", p), tile.lanes)
             source = v.at("%b", ints.mul(p, "%b_row"))
             words = f"ptr {v.at('%target', p)}, i64 %stride, ptr {source}, i64 %b_row"
-            fn.raw(f"call void @{flip}({words}, i64 {valid}, i64 %n)")
+            leaves.call(turned_name(tile, tile.lanes), f"{words}, i64 {valid}, i64 %n")
             return []
 
         fn.loop(0, "%k", tile.lanes, [], block)
 
-    return module.once("columns_apart", params, "void", build, ATTRIBUTES)
+    return Leaf(params, build)
 
 
-def lines(module: ModuleWriter, tile: Tile) -> str:
-    """The function that computes lines begin to end of the long operand, for the thread team: rows
+def lines(tile: Tile) -> Leaf:
+    """What computes lines begin to end of the long operand, for the thread team: rows
     of the result where ``packs_a`` is 1, else its columns. ``place`` holds the short operand,
     ``room_b`` is how far its lines lie apart, ``tiles`` their number."""
     body = [("ptr", "context", ""), ("i64", "begin", ""), ("i64", "end", ""), ("i64", "worker", "")]
 
     def build(fn: FunctionWriter) -> None:
-        _Lines(module, tile, fn).write()
+        _Lines(tile, fn).write()
 
-    return module.once("lines", body, "void", build, ATTRIBUTES)
+    return Leaf(body, build)
 
 
 class _Lines:
-    def __init__(self, module: ModuleWriter, tile: Tile, fn: FunctionWriter) -> None:
-        self.module, self.tile, self.fn = module, tile, fn
+    def __init__(self, tile: Tile, fn: FunctionWriter) -> None:
+        self.tile, self.fn = tile, fn
         self.ints, self.v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        self.leaves = Leaves(fn, tile, self.word("parts"))
 
     def word(self, name: str) -> Value:
         return JOB.get(self.fn, "%context", name)
@@ -170,7 +170,7 @@ class _Lines:
         of_x: tuple[Integer, Integer, int], of_y: tuple[Integer, Integer, int],
     ) -> None:  # fmt: skip
         fn, ints, v, word = self.fn, self.ints, self.v, self.word
-        name = inner_products(self.module, self.tile, of_x[2], of_y[2])
+        name = f"inner_{of_x[2]}x{of_y[2]}"
 
         def line(i: Value, _: list[Value]) -> list[Value]:
             x = v.at(self.x, ints.add(ints.mul(i, self.x_step), p))
@@ -180,7 +180,7 @@ class _Lines:
                 c = v.at(word("c"), ints.add(ints.mul(i, self.c_x), ints.mul(j, self.c_y)))
                 words = f"ptr {x}, i64 {self.x_step}, ptr {y}, i64 {word('room_b')}, ptr {c}"
                 words = f"i64 {k}, {words}, i64 {self.c_x}, i64 {self.c_y}, i64 {flags}"
-                fn.raw(f"call void @{name}({words})")
+                self.leaves.call(name, words)
                 return []
 
             fn.loop(*of_y, [], some)

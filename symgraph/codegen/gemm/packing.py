@@ -9,11 +9,12 @@ the last one, B's strips have room behind each.
 
 from __future__ import annotations
 
-from symgraph.codegen.gemm.blocks import choose, strip_offset, strips
+from symgraph.codegen.gemm.blocks import strip_offset, strips
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
-from symgraph.codegen.gemm.microkernel import ATTRIBUTES, place_at
-from symgraph.codegen.gemm.tiles import Tile
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.codegen.gemm.leaves import Leaf, Leaves
+from symgraph.codegen.gemm.microkernel import place_at
+from symgraph.codegen.gemm.tiles import WRITTEN_OUT, Tile, straight_name, turned_name
+from symgraph.codegen.writer import FunctionWriter, Value
 
 _PARAMETERS = [
     ("ptr", "target", "noalias"), ("i64", "stride", ""), ("ptr", "source", "noalias readonly"),
@@ -21,9 +22,9 @@ _PARAMETERS = [
 ]  # fmt: skip
 
 
-def straight(module: ModuleWriter, tile: Tile, lanes: int, vectors: int) -> str:
-    """The name of a function that copies so many vectors for each p; ``step`` is the distance from
-    one p to the next, ``valid`` counts the lanes of the last vector that exist."""
+def straight(tile: Tile, lanes: int, vectors: int) -> Leaf:
+    """What copies so many vectors for each p; ``step`` is the distance from one p to the next,
+    ``valid`` counts the lanes of the last vector that exist."""
 
     def build(fn: FunctionWriter) -> None:
         v = Lanes(fn, tile.dtype, lanes)
@@ -47,14 +48,13 @@ def straight(module: ModuleWriter, tile: Tile, lanes: int, vectors: int) -> str:
         full = fn.val(f"icmp eq i64 %valid, {lanes}")
         fn.if_(full, lambda: copy(None), lambda: copy(v.first("%valid")))
 
-    name = f"straight_{lanes}x{vectors}"
-    return module.once(name, _PARAMETERS, "void", build, ATTRIBUTES)
+    return Leaf(_PARAMETERS, build)
 
 
-def turned(module: ModuleWriter, tile: Tile, rows: int) -> str:
-    """The name of a function that turns blocks of ``rows`` (a power of two, at most a vector's
-    lanes) times one vector; ``step`` is the distance from row to row, ``valid`` how many rows
-    exist. With fewer rows than lanes the panel must be just that wide (stride = rows)."""
+def turned(tile: Tile, rows: int) -> Leaf:
+    """What turns blocks of ``rows`` (a power of two, at most a vector's lanes) times one vector;
+    ``step`` is the distance from row to row, ``valid`` how many rows exist. With fewer rows than
+    lanes the panel must be just that wide (stride = rows)."""
     lanes = tile.lanes
 
     def build(fn: FunctionWriter) -> None:
@@ -82,8 +82,7 @@ def turned(module: ModuleWriter, tile: Tile, rows: int) -> str:
         if not tile.masks:
             fn.if_(ints.is_("slt", whole, "%k"), rest)
 
-    name = f"turned_{lanes}x{rows}"
-    return module.once(name, _PARAMETERS, "void", build, ATTRIBUTES)
+    return Leaf(_PARAMETERS, build)
 
 
 def turn(v: Lanes, rows: list[Value]) -> list[Value]:
@@ -100,14 +99,13 @@ def turn(v: Lanes, rows: list[Value]) -> list[Value]:
     return rows
 
 
-WRITTEN_OUT = 6  # copies for each p up to which they are written out, with places in registers
 COPY = 3  # words of a copy: its place in the image, in the line, and its length
 
 
-def gathered(module: ModuleWriter, tile: Tile, copies: int) -> str:
-    """The name of a function that copies pieces of an image side by side for each p: p's place is
-    in the table ``taps``, the pieces (each at most a vector) are listed in ``list``. A store may
-    write beyond its piece, where the next one is written later. 0 copies: any number, ``count``."""
+def gathered(tile: Tile, copies: int) -> Leaf:
+    """What copies pieces of an image side by side for each p: p's place is in the table ``taps``,
+    the pieces (each at most a vector) are listed in ``list``. A store may write beyond its piece,
+    where the next one is written later. 0 copies: any number, ``count``."""
     params = [
         ("ptr", "target", "noalias"), ("i64", "stride", ""), ("ptr", "source", "noalias readonly"),
         ("ptr", "taps", "noalias readonly"), ("i64", "k", ""), ("ptr", "list", "readonly"),
@@ -146,25 +144,26 @@ def gathered(module: ModuleWriter, tile: Tile, copies: int) -> str:
 
         fn.loop(0, "%k", 1, [("ptr", "%target")], line)
 
-    return module.once(f"gathered_{copies}", params, "void", build, ATTRIBUTES)
+    return Leaf(params, build)
 
 
 # whole parts of an operand ------------------------------------------------------------------------
 
 
-def pack_a(module: ModuleWriter, tile: Tile) -> str:
-    """pack_a(target, a, a_row, a_col, tall, low, height, k): the tiles as panels."""
+def pack_a(tile: Tile) -> Leaf:
+    """pack_a(target, a, a_row, a_col, tall, low, height, k, parts): the tiles as panels."""
     lanes = min(tile.lanes, tile.panel)
     vectors = tile.panel // lanes
-    copy = [straight(module, tile, lanes, q) for q in range(1, vectors + 1)]
-    flip = turned(module, tile, lanes)
+    flip = turned_name(tile, lanes)
     params = [
         ("ptr", "target", ""), ("ptr", "a", ""), ("i64", "a_row", ""), ("i64", "a_col", ""),
         ("i64", "tall", ""), ("i64", "low", ""), ("i64", "height", ""), ("i64", "k", ""),
+        ("ptr", "parts", ""),
     ]  # fmt: skip
 
     def build(fn: FunctionWriter) -> None:
         ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        leaves = Leaves(fn, tile, "%parts")
         across = ints.is_("eq", "%a_row", 1)
         size = ints.mul("%k", tile.panel)
 
@@ -177,8 +176,7 @@ def pack_a(module: ModuleWriter, tile: Tile) -> str:
                 used = ints.ceil(rows, lanes)
                 valid = ints.sub(rows, ints.mul(ints.sub(used, 1), lanes))
                 args = f"ptr {target}, i64 {tile.panel}, ptr {source}, i64 %a_col, i64 {valid}"
-                choose(fn, str(used), 1, vectors,
-                        lambda q: fn.raw(f"call void @{copy[q - 1]}({args}, i64 %k)"))  # fmt: skip
+                leaves.call_nth(straight_name(lanes, 1), used, f"{args}, i64 %k")
 
             def turned_() -> None:
                 for q in range(vectors):
@@ -187,7 +185,7 @@ def pack_a(module: ModuleWriter, tile: Tile) -> str:
                     first = ints.min(q * lanes, ints.sub(rows, 1))
                     start = v.at(source, ints.mul(first, "%a_row"))
                     args = f"ptr {at}, i64 {tile.panel}, ptr {start}, i64 %a_row, i64 {valid}"
-                    fn.raw(f"call void @{flip}({args}, i64 %k)")
+                    leaves.call(flip, f"{args}, i64 %k")
 
             fn.if_(across, straight_, turned_)
             return [v.at(source, ints.mul(rows, "%a_row")), v.at(target, size)]
@@ -195,21 +193,22 @@ def pack_a(module: ModuleWriter, tile: Tile) -> str:
         count = ints.add("%tall", "%low")
         fn.loop(0, count, 1, [("ptr", "%a"), ("ptr", "%target")], panel)
 
-    return module.once("pack_a", params, "void", build, ATTRIBUTES)
+    return Leaf(params, build)
 
 
-def pack_b(module: ModuleWriter, tile: Tile) -> str:
-    """pack_b(target, b, b_row, b_col, n, k, begin, end): n columns as strips, of which those that
-    begin at a column from ``begin`` to ``end``."""
-    copy = [straight(module, tile, tile.lanes, q + 1) for q in range(tile.vectors)]
-    flip = turned(module, tile, tile.lanes)
+def pack_b(tile: Tile) -> Leaf:
+    """pack_b(target, b, b_row, b_col, n, k, begin, end, parts): n columns as strips, of which those
+    that begin at a column from ``begin`` to ``end``."""
+    flip = turned_name(tile, tile.lanes)
     params = [
         ("ptr", "target", ""), ("ptr", "b", ""), ("i64", "b_row", ""), ("i64", "b_col", ""),
         ("i64", "n", ""), ("i64", "k", ""), ("i64", "begin", ""), ("i64", "end", ""),
+        ("ptr", "parts", ""),
     ]  # fmt: skip
 
     def build(fn: FunctionWriter) -> None:
         ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        leaves = Leaves(fn, tile, "%parts")
         across = ints.is_("eq", "%b_col", 1)
 
         def strip(j: Value, width: Value) -> None:
@@ -221,15 +220,14 @@ def pack_b(module: ModuleWriter, tile: Tile) -> str:
 
             def straight_() -> None:
                 args = f"ptr {target}, i64 {padded}, ptr {source}, i64 %b_row, i64 {valid}"
-                choose(fn, str(vectors), 1, tile.vectors,
-                        lambda q: fn.raw(f"call void @{copy[q - 1]}({args}, i64 %k)"))  # fmt: skip
+                leaves.call_nth(straight_name(tile.lanes, 1), vectors, f"{args}, i64 %k")
 
             def turned_() -> None:
                 def group(w: Value, _: list[Value]) -> list[Value]:
                     there = ints.min(ints.sub(width, w), tile.lanes)
                     start = v.at(source, ints.mul(w, "%b_col"))
                     args = f"ptr {v.at(target, w)}, i64 {padded}, ptr {start}, i64 %b_col"
-                    fn.raw(f"call void @{flip}({args}, i64 {there}, i64 %k)")
+                    leaves.call(flip, f"{args}, i64 {there}, i64 %k")
                     return []
 
                 fn.loop(0, width, tile.lanes, [], group)
@@ -238,21 +236,22 @@ def pack_b(module: ModuleWriter, tile: Tile) -> str:
 
         strips(fn, tile, "%n", strip)
 
-    return module.once("pack_b", params, "void", build, ATTRIBUTES)
+    return Leaf(params, build)
 
 
-def pack_image(module: ModuleWriter, tile: Tile) -> str:
-    """pack_image(target, b, taps, runs, run, first, n, k, begin, end): n columns from the first on
-    as strips, as `pack_b` does. Column j of line p lies in b at taps[p] + runs[j / run] + j % run,
-    where a run is a row of places side by side."""
+def pack_image(tile: Tile) -> Leaf:
+    """pack_image(target, b, taps, runs, run, first, n, k, begin, end, parts): n columns from the
+    first on as strips, as `pack_b` does. Column j of line p lies in b at
+    taps[p] + runs[j / run] + j % run, where a run is a row of places side by side."""
     params = [
         ("ptr", "target", ""), ("ptr", "b", ""), ("ptr", "taps", ""), ("ptr", "runs", ""),
         ("i64", "run", ""), ("i64", "first", ""), ("i64", "n", ""), ("i64", "k", ""),
-        ("i64", "begin", ""), ("i64", "end", ""),
+        ("i64", "begin", ""), ("i64", "end", ""), ("ptr", "parts", ""),
     ]  # fmt: skip
 
     def build(fn: FunctionWriter) -> None:
         ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        leaves = Leaves(fn, tile, "%parts")
         pieces = fn.slot("i64", COPY * (tile.columns + tile.vectors))
 
         def strip(j: Value, width: Value) -> None:
@@ -286,13 +285,10 @@ def pack_image(module: ModuleWriter, tile: Tile) -> str:
             count = fn.while_(carry, more, segment)[3]
             words = f"ptr {target}, i64 {padded}, ptr %b, ptr %taps, i64 %k, ptr {pieces}"
 
-            def copy(copies: int) -> None:
-                name = gathered(module, tile, copies)
-                fn.raw(f"call void @{name}({words}, i64 {count})")
-
             few = ints.is_("sle", count, WRITTEN_OUT)
-            fn.if_(few, lambda: choose(fn, count, 1, WRITTEN_OUT, copy), lambda: copy(0))
+            copies = ints.pick(few, count, 0)
+            leaves.call_nth("gathered_1", copies, f"{words}, i64 {count}")
 
         strips(fn, tile, "%n", strip)
 
-    return module.once("pack_image", params, "void", build, ATTRIBUTES)
+    return Leaf(params, build)

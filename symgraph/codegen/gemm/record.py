@@ -43,15 +43,16 @@ class Record:
 #: what the caller of ``kernel`` hands over: sizes, then for each operand its address and how far
 #: apart its rows, columns and matrices lie (elements); whether C is added to; what is done with
 #: rows of the result as soon as they are complete, a row being so many turns; memory;
-#: the thread team, and from how many multiplications on it takes part. The rest is the
-#: kernel's own
+#: the thread team, and from how many multiplications on it is woken; the record of parts
+#: (`leaves.py`). The rest is the kernel's own
 JOB = Record([
     "batch", "m", "n", "k",
     "a*", "a_row", "a_col", "a_next", "b*", "b_row", "b_col", "b_next",
     "c*", "c_row", "c_next", "adds",
     "after*", "context*", "scale",
     "malloc*", "free*", "pool*",
-    "run*", "threads*", "team*", "least",
+    "run*", "threads*", "awake*", "team*", "least",
+    "parts*",
     # which parts are packed; how the summed axis, the columns, the tiles are cut; tile heights;
     # where packed parts lie, how much room they take; threads inside a matrix
     "packs_a", "packs_b", "depth", "width", "high", "height", "taller", "tiles",

@@ -7,10 +7,14 @@ each cache line should be read once, in order.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from symgraph.codegen.gemm.lanes import Ints, Lanes
-from symgraph.codegen.gemm.microkernel import ATTRIBUTES
+from symgraph.codegen.gemm.leaves import Leaf, Leaves
+from symgraph.codegen.gemm.record import JOB
+from symgraph.codegen.gemm.slabs import BODY
 from symgraph.codegen.gemm.tiles import Tile
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.codegen.writer import FunctionWriter, Value
 
 SWEPT = 8  # rows of B added at once
 CHAINS = 8  # sums that run side by side: an addition takes four cycles and two start in each
@@ -23,13 +27,13 @@ PARAMETERS = [
 ]  # fmt: skip
 
 
-def sweep(module: ModuleWriter, tile: Tile) -> str:
-    """The name of the function for contiguous rows; ``k`` is at least 1."""
+def sweep(tile: Tile) -> Leaf:
+    """For contiguous rows; ``k`` is at least 1."""
 
     def build(fn: FunctionWriter) -> None:
         _Sweep(fn, tile).write()
 
-    return module.once("sweep", PARAMETERS, "void", build, ATTRIBUTES)
+    return Leaf(PARAMETERS, build)
 
 
 class _Sweep:
@@ -82,13 +86,13 @@ class _Sweep:
         fn.if_(rest, lambda: piece(str(whole), v.first(ints.sub("%n", whole))))
 
 
-def dots(module: ModuleWriter, tile: Tile) -> str:
-    """The name of the function for contiguous columns; A is contiguous too."""
+def dots(tile: Tile) -> Leaf:
+    """For contiguous columns; A is contiguous too."""
 
     def build(fn: FunctionWriter) -> None:
         _Dots(fn, tile).write()
 
-    return module.once("dots", PARAMETERS, "void", build, ATTRIBUTES)
+    return Leaf(PARAMETERS, build)
 
 
 class _Dots:
@@ -165,3 +169,68 @@ class _Dots:
 
         (total,) = fn.if_(adds, added, lambda: [total], [v.element])
         fn.raw(f"store {v.element} {total}, ptr {place}, align {v.size}")
+
+
+def layout(fn: FunctionWriter, tile: Tile, job: Value) -> tuple[Value, Value, Callable[..., Value]]:
+    """Of a row or column of results: whether the matrix's elements for neighbouring results are
+    contiguous, whether a tile holds all results, what picks the word of a row or of a column."""
+    ints = Ints(fn)
+
+    def word(name: str) -> Value:
+        return JOB.get(fn, job, name)
+
+    row = ints.is_("eq", word("m"), 1)
+
+    def either(kind: str, a: str, b: str) -> Value:
+        return fn.val(f"select i1 {row}, {kind} {word(a)}, {kind} {word(b)}")
+
+    # an inner product of two vectors is contiguous both ways
+    one = ints.is_("eq", either("i64", "b_col", "a_row"), 1)
+    apart = ints.is_("ne", either("i64", "b_row", "a_col"), 1)
+    few = ints.is_("sle", ints.mul(word("m"), word("n")), tile.columns)
+    return fn.val(f"and i1 {one}, {apart}"), few, either
+
+
+def thin(tile: Tile) -> Leaf:
+    """What computes elements ``begin`` to ``end`` of a row or column of results, for each matrix of
+    the batch, for the team. A column is the row of the transposed product."""
+
+    def build(fn: FunctionWriter) -> None:
+        ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+
+        def word(name: str) -> Value:
+            return JOB.get(fn, "%context", name)
+
+        contiguous, few, either = layout(fn, tile, "%context")
+        leaves = Leaves(fn, tile, word("parts"))
+        x, matrix = either("ptr", "a", "b"), either("ptr", "b", "a")
+        x_next, next_ = either("i64", "a_next", "b_next"), either("i64", "b_next", "a_next")
+        x_step = either("i64", "a_col", "b_row")
+        along, across = either("i64", "b_row", "a_col"), either("i64", "b_col", "a_row")
+        n = ints.sub("%end", "%begin")
+
+        def turn(i: Value, _: list[Value]) -> list[Value]:
+            at = v.at(x, ints.mul(i, x_next))
+            of = v.at(v.at(matrix, ints.mul(i, next_)), ints.mul("%begin", across))
+            to = v.at(v.at(word("c"), ints.mul(i, word("c_next"))), "%begin")
+            head = f"i64 {n}, i64 {word('k')}, ptr {at}, i64 {x_step}, ptr {of}"
+            tail = f"ptr {to}, i64 {word('adds')}"
+            narrow = f"ptr {at}, i64 0, i64 {x_step}, i64 0, ptr {of}, i64 {along}, ptr {to}"
+            words = ["i64 1", f"i64 {word('k')}", narrow, "i64 0", f"i64 {word('adds')}"]
+
+            def rows() -> None:
+                fn.if_(
+                    few,
+                    lambda: leaves.call_tile(1, str(n), words),
+                    lambda: leaves.call("sweep", f"{head}, i64 {along}, {tail}"),
+                )
+
+            def columns() -> None:
+                leaves.call("dots", f"{head}, i64 {across}, {tail}")
+
+            fn.if_(contiguous, rows, columns)
+            return []
+
+        fn.loop(0, word("batch"), 1, [], turn)
+
+    return Leaf(BODY, build)

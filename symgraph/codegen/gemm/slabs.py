@@ -13,8 +13,7 @@ from __future__ import annotations
 
 from symgraph.codegen.gemm.blocks import block
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
-from symgraph.codegen.gemm.microkernel import ATTRIBUTES
-from symgraph.codegen.gemm.packing import pack_a, pack_b, pack_image
+from symgraph.codegen.gemm.leaves import DRIVER, Leaf, Leaves
 from symgraph.codegen.gemm.record import JOB, SLAB
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
@@ -31,7 +30,7 @@ def matrices(module: ModuleWriter, tile: Tile) -> str:
     def build(fn: FunctionWriter) -> None:
         _Matrices(module, tile, fn).write()
 
-    return module.once("matrices", BODY, "void", build, ATTRIBUTES)
+    return module.once("matrices", BODY, "void", build, DRIVER)
 
 
 class _Part:
@@ -165,8 +164,10 @@ class _Matrices(_Part):
         last = fn.val(f"zext i1 {fn.val(f'and i1 {whole}, {ends}')} to i64")
         SLAB.put(fn, self.slab, a=a_from, b=b_at, b_from=b_from, c=v.at(c, j), n=n, k=k,
                  flags=flags, last=last)  # fmt: skip
-        strips, rows = _pack(self.module, self.tile), _rows(self.module, self.tile)
-        fn.if_(packs, lambda: self._run(strips, n, self.tile.columns))
+        leaves = Leaves(fn, self.tile, word("parts"))
+        strips = lambda: leaves.address("pack_strips")  # noqa: E731
+        fn.if_(packs, lambda: self._run(strips(), n, self.tile.columns))
+        rows = f"@{_rows(self.module, self.tile)}"
         count = ints.mul(word("tiles"), self.groups)
         self._run(rows, count, 1, self.tiles if self.tile.images else (0, count))
 
@@ -179,35 +180,36 @@ class _Matrices(_Part):
 
         def team() -> None:
             grain = ints.up(ints.ceil(count, ints.mul(limit, 2)), multiple)
-            words = f"ptr {word('team')}, ptr @{body}, ptr {self.slab}, i64 {count}, i64 {grain}"
+            words = f"ptr {word('team')}, ptr {body}, ptr {self.slab}, i64 {count}, i64 {grain}"
             fn.raw(f"call void {word('run')}({words}, i64 {limit})")
 
         def alone() -> None:
-            fn.raw(f"call void @{body}(ptr {self.slab}, i64 {begin}, i64 {end}, i64 %worker)")
+            fn.raw(f"call void {body}(ptr {self.slab}, i64 {begin}, i64 {end}, i64 %worker)")
 
         fn.if_(ints.is_("sgt", limit, 1), team, alone)
 
 
-def _pack(module: ModuleWriter, tile: Tile) -> str:
-    """The function that packs the strips of a slab's B that begin at columns begin to end."""
+def pack_strips(tile: Tile) -> Leaf:
+    """What packs the strips of a slab's B that begin at columns begin to end, for the team."""
 
     def build(fn: FunctionWriter) -> None:
         def word(name: str) -> Value:
             return SLAB.get(fn, "%context", name)
 
-        job = word("job")
-        if tile.images == "b":
-            words = f"ptr {word('b')}, ptr {word('b_from')}, ptr {word('table')}"
-            words += f", ptr {JOB.get(fn, job, 'col_table')}, i64 {JOB.get(fn, job, 'run_length')}"
-            words += f", i64 {word('first')}, i64 {word('n')}, i64 {word('k')}"
-            pack = pack_image(module, tile)
-            fn.raw(f"call void @{pack}({words}, i64 %begin, i64 %end)")
-            return
-        steps = f"i64 {JOB.get(fn, job, 'b_row')}, i64 {JOB.get(fn, job, 'b_col')}"
-        words = f"ptr {word('b')}, ptr {word('b_from')}, {steps}, i64 {word('n')}, i64 {word('k')}"
-        fn.raw(f"call void @{pack_b(module, tile)}({words}, i64 %begin, i64 %end)")
+        def given(name: str) -> Value:
+            return JOB.get(fn, word("job"), name)
 
-    return module.once("pack_strips", BODY, "void", build, ATTRIBUTES)
+        leaves = Leaves(fn, tile, given("parts"))
+        ends = f"i64 {word('n')}, i64 {word('k')}, i64 %begin, i64 %end, ptr {leaves.record}"
+        words = f"ptr {word('b')}, ptr {word('b_from')}"
+        if tile.images == "b":
+            words += f", ptr {word('table')}, ptr {given('col_table')}, i64 {given('run_length')}"
+            leaves.call("pack_image", f"{words}, i64 {word('first')}, {ends}")
+        else:
+            words += f", i64 {given('b_row')}, i64 {given('b_col')}"
+            leaves.call("pack_b", f"{words}, {ends}")
+
+    return Leaf(BODY, build)
 
 
 def _rows(module: ModuleWriter, tile: Tile) -> str:
@@ -217,7 +219,7 @@ def _rows(module: ModuleWriter, tile: Tile) -> str:
     def build(fn: FunctionWriter) -> None:
         _Rows(module, tile, fn).write()
 
-    return module.once("rows", BODY, "void", build, ATTRIBUTES)
+    return module.once("rows", BODY, "void", build, DRIVER)
 
 
 class _Rows(_Part):
@@ -268,7 +270,7 @@ class _Rows(_Part):
             f"i64 {tall}", f"i64 {low}", f"i64 {word('height')}", f"i64 {slab('k')}", of_a,
             f"ptr {slab('b')}", f"i64 {word('b_row')}", f"i64 {word('packs_b')}", f"ptr {c_at}",
             f"i64 {word('c_row')}", f"i64 {slab('n')}", f"i64 {slab('flags')}", f"i64 {left}",
-            f"i64 {right}",
+            f"i64 {right}", f"ptr {word('parts')}",
         ]  # fmt: skip
         fn.raw(f"call void @{block(self.module, self.tile)}({', '.join(args)})")
         base = slab("first_row")
@@ -292,8 +294,9 @@ class _Rows(_Part):
         packs = self.flag("packs_a")
         words = f"ptr {self.place}, ptr {a_from}, i64 {word('a_row')}, i64 {word('a_col')}"
         words += f", i64 {tall}, i64 {low}, i64 {word('height')}, i64 {slab('k')}"
-        pack = pack_a(self.module, self.tile)
-        fn.if_(packs, lambda: fn.raw(f"call void @{pack}({words})"))
+        words += f", ptr {word('parts')}"
+        leaves = Leaves(fn, self.tile, word("parts"))
+        fn.if_(packs, lambda: leaves.call("pack_a", words))
         panel = self.tile.panel
         a_at = fn.val(f"select i1 {packs}, ptr {self.place}, ptr {a_from}")
         a_row = ints.pick(packs, 1, word("a_row"))

@@ -14,6 +14,12 @@ from typing import NamedTuple
 from symgraph import dtypes
 
 STRIP = 28 << 10  # bytes of a packed strip of an image, below the first level of cache
+WRITTEN_OUT = 6  # copies for each p up to which they are written out, with places in registers
+# those that mostly call others
+CALLING = frozenset(
+    ["thin", "lines", "columns_apart", "pack_a", "pack_b", "pack_image", "pack_strips"]
+)
+HEAD = 2  # words of a record of parts before their addresses
 
 
 class Tile(NamedTuple):
@@ -22,8 +28,7 @@ class Tile(NamedTuple):
     at a time. ``masks``: whether a masked load costs no more than a plain one.
 
     ``images`` names the operand (a or b) whose elements are found in an image, through tables of
-    places; empty where both are matrices. ``heights`` and ``widths`` are the rows and vectors of
-    the tiles that occur, where sizes are known; empty where any may."""
+    places; empty where both are matrices."""
 
     dtype: str
     lanes: int
@@ -34,8 +39,6 @@ class Tile(NamedTuple):
     height: int
     width: int
     images: str = ""
-    heights: tuple[int, ...] = ()
-    widths: tuple[int, ...] = ()
 
     @property
     def columns(self) -> int:
@@ -48,29 +51,70 @@ class Tile(NamedTuple):
         whole vectors."""
         return 1 << (self.rows - 1).bit_length()
 
-    def cut(self, m: int, n: int, images: str = "") -> Tile:
-        """The same for results of m rows and n columns only.
+    def of_images(self, images: str) -> Tile:
+        """The same for products one operand of which lies in images.
 
-        >>> Tile("float32", 16, 8, 3, True, 512, 192, 2016).cut(9, 100)[-2:]
-        ((4, 5), (1, 2, 3))
+        >>> Tile("float32", 16, 8, 3, True, 512, 192, 2016).of_images("b").depth
+        149
         """
         depth = self.depth
         if images == "b":  # a strip of an image stays next to the registers
             depth = min(depth, STRIP // (self.columns * dtypes.itemsize(self.dtype)))
-        count = -(-m // self.rows)
-        heights = {m // count, -(-m // count)} if count else {1}
-        whole, rest = divmod(-(-n // self.lanes), self.vectors)
-        widths = {self.vectors} if whole else set()
-        if rest:  # the last block of columns may have any number of whole strips before the rest
-            for strips in range(min(whole, self.vectors) + 1):
-                vectors = strips * self.vectors + rest
-                widths |= {vectors // (strips + 1), -(-vectors // (strips + 1))}
-        return self._replace(
-            images=images,
-            depth=depth,
-            heights=tuple(sorted(heights)),
-            widths=tuple(sorted(widths or {1})),
-        )
+        return self._replace(images=images, depth=depth)
+
+    @property
+    def key(self) -> str:
+        """What the parts of products depend on, as text; `tile_of` reads it.
+
+        >>> Tile("float32", 16, 8, 3, True, 512, 192, 2016).key
+        'float32 16 8 3 1'
+        """
+        words = self.dtype, self.lanes, self.rows, self.vectors, int(self.masks), self.images
+        return " ".join(map(str, words)).rstrip()
+
+
+def tile_of(key: str) -> Tile:
+    """The tile of a key, for which alone parts are written.
+
+    >>> tile_of("float64 8 8 3 1 b").key
+    'float64 8 8 3 1 b'
+    """
+    dtype, *words = key.split()
+    lanes, rows, vectors, masks = map(int, words[:4])
+    return Tile(dtype, lanes, rows, vectors, bool(masks), 0, 0, 0, "".join(words[4:]))
+
+
+def parts(tile: Tile) -> list[str]:
+    """The parts of a tile's products (`leaves.py`), in the order of their record."""
+    side = min(tile.lanes, tile.panel)
+    found = [tile_name(i, j) for i in range(1, tile.rows + 1) for j in range(1, tile.vectors + 1)]
+    if not tile.masks:
+        found += [tile_name(i, tile.vectors, True) for i in range(1, tile.rows + 1)]
+    if not tile.images:
+        found += ["sweep", "dots", *(f"inner_{i}x{j}" for i in (6, 1) for j in (4, 1))]
+        found += ["thin", "lines", "columns_apart", "pack_a"]
+    found += ["pack_strips", "pack_image" if tile.images == "b" else "pack_b"]
+    copies = [straight_name(side, q) for q in range(1, tile.panel // side + 1)]
+    copies += [straight_name(tile.lanes, q) for q in range(1, tile.vectors + 1)]
+    copies += [turned_name(tile, side), turned_name(tile, tile.lanes)]
+    if tile.images == "b":
+        copies += [f"gathered_{k}" for k in range(WRITTEN_OUT + 1)]
+    return list(dict.fromkeys(found + copies))
+
+
+def tile_name(rows: int, vectors: int, whole: bool = False) -> str:
+    """The microkernel for so many rows and vectors; ``whole``: its last vector is never cut."""
+    return f"tile_{rows}x{vectors}" + "_whole" * whole
+
+
+def straight_name(lanes: int, vectors: int) -> str:
+    """The copy of so many vectors for each p."""
+    return f"straight_{lanes}x{vectors}"
+
+
+def turned_name(tile: Tile, rows: int) -> str:
+    """The copy that turns blocks of so many rows."""
+    return f"turned_{tile.lanes}x{rows}"
 
 
 # (bits of a vector, registers) -> rows, vectors, depth in bytes, height, width

@@ -36,6 +36,7 @@ INTRINSICS: dict[str, int] = {
     r"llvm\.nvvm\.bar\.warp\.sync": 70,
     r"llvm\.nvvm\.shfl\.sync\.(down|up|bfly|idx)\.i32": 70,
     r"llvm\.nvvm\.mma\.m16n8k16\.row\.col\.(bf16|f32\.f32)": 80,
+    r"llvm\.nvvm\.mma\.m16n8k8\.row\.col\.tf32": 80,
 }  # fmt: skip
 
 

@@ -10,22 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, cast
 
 from symgraph import dtypes
+from symgraph.codegen.folds_llvm import Folds
 from symgraph.codegen.kernel_llvm import Loops
 from symgraph.codegen.literals import memory_type
-from symgraph.codegen.ptx import collectives
+from symgraph.codegen.ptx import collectives, tensor
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import Builder, ModuleWriter, Value
 from symgraph.loops.compute import elements
-from symgraph.loops.launch import Launch, launch
-from symgraph.loops.statements import Alloc, Barrier, Fold, For, Kernel, Stmt, Store, walk
-from symgraph.scalar import Expr, postorder, var
+from symgraph.loops.launch import WARP, Launch, launch
+from symgraph.loops.statements import Alloc, Barrier, Fold, For, Kernel, Let, Stmt, Store, walk
+from symgraph.scalar import Expr, depends, postorder, var
 
 TRIPLE = "nvptx64-nvidia-cuda"
 ALIGNMENT = 16  # bytes to which every buffer's address is a multiple, where the program says so
 _VECTOR_BITS = 128
+_UNROLLED = 32  # turns of a recurrence
+_HELD = 16  # turns of another loop
+_SHARED = "addrspace(3) "
 _ANNOTATIONS = 90  # the number of the module's first metadata node; the writer's own are smaller
 
 
@@ -41,11 +45,15 @@ class DeviceModule(ModuleWriter):
         return super().once(name, params, ret, build, " ".join(["alwaysinline", *words]))
 
 
-def kernel_text(kernel: Kernel, apart: bool = False, aligned: bool = False) -> str:
+def kernel_text(
+    kernel: Kernel, apart: bool = False, aligned: bool = False, number: int = tensor.OLDEST
+) -> str:
     """The module of a kernel: ``ptx_kernel void name(ptr params..., i64 sizes...)``.
 
     ``apart``: what is written never lies in the memory of another parameter; ``aligned``: all
-    addresses are multiples of ALIGNMENT. Raises ValueError for a kernel without blocks and threads.
+    addresses are multiples of ALIGNMENT; ``number`` is that of the architecture: those before
+    tensor cores with float32 sums add turn by turn. Raises ValueError for a kernel without blocks
+    and threads.
     """
     found = launch(kernel)
     if found is None:
@@ -61,7 +69,7 @@ def kernel_text(kernel: Kernel, apart: bool = False, aligned: bool = False) -> s
                            written)  # fmt: skip
     for k, name in enumerate(kernel.sizes):
         values.bind(var(name), (f"%n{k}", 1))
-    _DeviceLoops(values, kernel, found).body(kernel.body)
+    _DeviceLoops(values, kernel, found, number >= tensor.OLDEST).body(kernel.body)
     head = f'target triple = "{TRIPLE}"\n'
     note = f'!{{ptr @{kernel.name}, !"maxntidx", i32 {found.threads}}}'
     tail = f"\n!nvvm.annotations = !{{!{_ANNOTATIONS}}}\n!{_ANNOTATIONS} = {note}\n"
@@ -91,6 +99,20 @@ class _DeviceValues(Values):
             return
         kind, align = memory_type(dtype, lanes), dtypes.itemsize(dtype) * lanes
         self.fn.raw(f"store {kind} {held}, ptr {where}, align {align}")
+
+    def address(self, buffer: str, position: Expr, dtype: str) -> Value:
+        """Shared memory keeps its address space, from which LLVM knows its alignment."""
+        base, kind = self.pointers[buffer], memory_type(dtype)
+        if not base.startswith(_SHARED):
+            return super().address(buffer, position, dtype)
+        first = self.linear_at_first_lane(position) if self._moves(position) else None
+        offset = self.uniform(position) if first is None else first
+        if offset == "0":
+            return base
+        return _SHARED + self.fn.val(f"getelementptr {kind}, ptr {base}, i64 {offset}")
+
+    def _moves(self, position: Expr) -> bool:
+        return self.lane is not None and depends(position, self.lane)
 
     meetings = 0  # how often memory was forgotten
 
@@ -129,8 +151,11 @@ class _DeviceLoops(Loops):
 
     values: _DeviceValues
 
-    def __init__(self, values: _DeviceValues, kernel: Kernel, found: Launch) -> None:
+    def __init__(
+        self, values: _DeviceValues, kernel: Kernel, found: Launch, tensor_cores: bool
+    ) -> None:
         super().__init__(values, kernel, _VECTOR_BITS)
+        self.tensor_cores = tensor_cores
         self.kernel, self.launch = kernel, found
         self.folds = 0
 
@@ -174,25 +199,82 @@ class _DeviceLoops(Loops):
             f"shared_{a.buffer}", f"internal addrspace(3) global {kind} undef, align {ALIGNMENT}"
         )
         self.values.shapes[a.buffer] = a.shape
-        self.values.pointers[a.buffer] = f"addrspacecast (ptr addrspace(3) {name} to ptr)"
+        self.values.pointers[a.buffer] = _SHARED + name
 
     def _fold_of_threads(self, s: Fold) -> None:
         given = [self.values.uniform(v) for v in s.values]
         room = f"shared_fold{self.folds}"
         self.folds += 1
-        results = collectives.fold(self, s, given, self.launch.threads, room)
+        threads = self.launch.threads if s.kind == "block" else WARP
+        results = collectives.fold(self, s, given, threads, room)
         self.values.forget_memory()
         for name, value in zip(s.names, results, strict=True):
             self.values.bind(name, (value, 1))
 
     def _for(self, s: For) -> None:
         self._forget_before(s)
-        super()._for(s)
+        if not self._is_short(s):
+            super()._for(s)
+            return
+        self._hoist(s)
+        assert isinstance(s.extent, int)
+        for k in range(s.extent):
+            with self.values.inside():
+                self.values.bind(s.index, (str(k), 1))
+                self.body(s.body)
+
+    def _is_short(self, s: For | Fold) -> bool:
+        """Whether a loop is written turn by turn, so that its loads are on their way together, and
+        what one loop has read or computed of a row stays in registers for the next."""
+        short = isinstance(s.extent, int) and s.extent <= _HELD and s.kind == "serial"
+        nested = [x for x in walk(s.body) if isinstance(x, For | Fold)]
+        alone = self.values.lanes == 1
+        return short and alone and all(x.kind == "vector" for x in nested)
 
     def _folds(self, folds: list[Fold]) -> None:
         for s in folds:
             self._forget_before(s)
-        super()._folds(folds)
+        if not all(s.combiner != "next" and self._is_short(s) for s in folds):
+            super()._folds(folds)
+            return
+        for s in folds:
+            self._short_fold(s)
+
+    def _short_fold(self, s: Fold) -> None:
+        """The turns of a fold one after another."""
+        assert isinstance(s.extent, int)
+        self._hoist(s)
+        writer = Folds(cast(Any, self), [s], str(s.extent))
+        total = [neutral for _, neutral in writer.start(s)]
+        for k in range(s.extent):
+            with self.values.inside():
+                self.values.bind(s.index, (str(k), 1))
+                self.body(s.body)
+                part = [self.values.uniform(v) for v in s.values]
+                total = writer.combined(s, total, part)
+        for name, value in zip(s.names, total, strict=True):
+            self.values.bind(name, (value, 1))
+
+    def _recurrence(self, s: Fold, extent: Value) -> None:
+        """Short ones without loops inside are written turn by turn, so that what a turn reads is on
+        its way while the one before computes."""
+        if s.kind == "tensor" and self.tensor_cores:
+            tensor.emit(self, s)
+            return
+        plain = all(isinstance(x, Let) for x in s.body)
+        if not (extent.isdigit() and int(extent) <= _UNROLLED and plain and s.body):
+            super()._recurrence(s, extent)
+            return
+        carried = [self.values.uniform(v) for v in s.starts]
+        for k in range(int(extent)):
+            with self.values.inside():
+                self.values.bind(s.index, (str(k), 1))
+                for name, value in zip(s.names, carried, strict=True):
+                    self.values.bind(name, (value, 1))
+                self.body(s.body)
+                carried = [self.values.uniform(v) for v in s.values]
+        for name, value in zip(s.names, carried, strict=True):
+            self.values.bind(name, (value, 1))
 
     def _forget_before(self, s: For | Fold) -> None:
         """A turn must not use what was read before the loop and is written in the turn before."""
@@ -206,5 +288,5 @@ class _DeviceLoops(Loops):
 
 def _is_own(s: Stmt) -> bool:
     if isinstance(s, For | Fold):
-        return s.kind in ("grid", "block")
+        return s.kind in ("grid", "block", "warp")
     return isinstance(s, Barrier)

@@ -1,21 +1,25 @@
 """The Bessel functions j0 j1, i0 i1 (and i0e i1e), k0 k1 (and k0e k1e).
 
-Method: quotients of polynomials near 0, with two zeros of j0 and j1 taken out in two parts; far
-away Hankel's expansions in 1/x, fitted. M. Abramowitz, I. A. Stegun, Handbook, 1964, chapter 9.
+Method: polynomials and quotients of them near 0, the zeros of j0 and j1 taken out in two parts; far
+away Hankel's expansions in 1/x, fitted, of j0 and j1 as modulus and phase (bessel_phase.py).
+M. Abramowitz, I. A. Stegun, Handbook, 1964, chapter 9.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
+from symgraph.codegen.vmath import bessel_coefficients as waves
 from symgraph.codegen.vmath import special_coefficients as table
+from symgraph.codegen.vmath.bessel_phase import wave
 from symgraph.codegen.vmath.lanes import Lanes
 from symgraph.codegen.vmath.logarithm import INFINITY, NAN, log
-from symgraph.codegen.vmath.pieces import Table, fitted, times_exp
-from symgraph.codegen.vmath.trigonometric import sin_cos
+from symgraph.codegen.vmath.pieces import Table, fitted, over_root, times_exp
 from symgraph.codegen.writer import Value
 
-_LOW_I, _LOW_J = 15.0, 8.0
+_LOW_I = 15.0
+_ROOT_HALF_PI, _ROOT_HALF_OVER_PI = math.sqrt(math.pi / 2), math.sqrt(0.5 / math.pi)
 
 
 # i0, i1 -------------------------------------------------------------------------------------------
@@ -29,16 +33,21 @@ def _i(b: Lanes, x: Value, order: int, scaled: bool) -> Value:
     inside = b.sel(small, a, _LOW_I)
     square, lost = b.two_product(inside, inside)
     near = fitted(b, low, square)
-    if b.kind == "d":  # the slope magnifies what the square lacks, by x/2; it is about 1/(2x + 1)
-        near = b.fma(near, b.div(b.mul(lost, 0.5), b.add(inside, 1.5 if order else 0.5)), near)
+    if b.kind == "d":
+        # the slope magnifies what the square lacks, by x/2, and what the square's square lacks in
+        # the evaluation; it is about 1/(2x + 1)
+        _, more = b.two_product(square, square)
+        step = b.mul(b.add(inside, 1.5 if order else 0.5), b.fma(square, 4.0, 2.0**-100))
+        lost = b.div(b.fma(b.mul(lost, 2.0), square, more), step)
+        near = b.fma(near, lost, near)
     near = b.mul(near, inside) if order else near
     outside = b.sel(small, _LOW_I, a)
-    far = b.div(fitted(b, high, b.div(1.0, outside)), b.sqrt(outside))
+    far, far_low = over_root(b, high, b.div(1.0, outside), outside, _ROOT_HALF_OVER_PI)
     if scaled:
-        y = b.sel(small, times_exp(b, near, b.neg(inside)), far)
+        y = b.sel(small, times_exp(b, near, b.neg(inside)), b.add(far, far_low))
     else:
-        y = b.sel(small, near, times_exp(b, far, outside))
-        y = b.sel(b.cmp("oeq", a, INFINITY), a, y)
+        y = b.sel(small, near, times_exp(b, far, outside, c_low=far_low))
+    y = b.sel(b.cmp("oeq", a, INFINITY), 0.0 if scaled else a, y)
     y = b.copysign(y, x) if order else y
     return b.sel(b.cmp("uno", x, x), x, y)
 
@@ -78,11 +87,11 @@ def _k(b: Lanes, x: Value, order: int, scaled: bool) -> Value:
         near = b.nfma(logarithm, fitted(b, table.K0_LOG, z), fitted(b, table.K0_LOW, z))
     outside = b.sel(small, 1.0, x)
     rows: Table = table.K1_HIGH if order else table.K0_HIGH
-    far = b.div(fitted(b, rows, b.div(1.0, outside)), b.sqrt(outside))
+    far, far_low = over_root(b, rows, b.div(1.0, outside), outside, _ROOT_HALF_PI)
     if scaled:
-        y = b.sel(small, times_exp(b, near, inside), far)
+        y = b.sel(small, times_exp(b, near, inside), b.add(far, far_low))
     else:
-        y = b.sel(small, near, times_exp(b, far, b.neg(outside)))
+        y = b.sel(small, near, times_exp(b, far, b.neg(outside), c_low=far_low))
     y = b.sel(b.cmp("oeq", x, 0.0), INFINITY, y)
     y = b.sel(b.cmp("oeq", x, INFINITY), 0.0, y)
     return b.sel(b.cmp("ult", x, 0.0), NAN, y)
@@ -112,38 +121,41 @@ def k1e(b: Lanes, x: Value) -> Value:
 
 
 def _j(b: Lanes, x: Value, order: int) -> Value:
-    a = b.abs(x)
-    rows: list[Table] = (
-        [table.J1_LOW, table.J1_P, table.J1_Q] if order else [table.J0_LOW, table.J0_P, table.J0_Q]
-    )
-    small = b.cmp("ole", a, _LOW_J)
-    inside = b.sel(small, a, _LOW_J)
-    near = fitted(b, rows[0], b.nfma(inside, inside, _LOW_J * _LOW_J))
-    for high, low in table.J1_ROOTS if order else table.J0_ROOTS:
-        gap = b.sub(b.sub(inside, high), low)
-        near = b.mul(near, b.mul(gap, b.add(inside, high)))
-    near = b.mul(near, inside) if order else near
+    a, end = b.abs(x), waves.ENDS[order][2]
+    small = b.cmp("ole", a, end)
 
-    def far() -> list[Value]:
-        outside = b.sel(small, _LOW_J, a)
-        sine, cosine = sin_cos(b, outside)
-        total, gap = b.add(sine, cosine), b.sub(sine, cosine)
-        w = b.div(1.0, outside)
-        z = b.mul(w, w)
-        even, odd = fitted(b, rows[1], z), b.mul(fitted(b, rows[2], z), w)
-        wave = b.fma(even, gap, b.mul(odd, total)) if order else b.nfma(
-            odd, gap, b.mul(even, total)
-        )  # fmt: skip
-        y = b.div(wave, b.sqrt(b.mul(outside, math.pi)))
-        y = b.sel(b.cmp("ogt", a, 1e300), b.mul(b.div(wave, b.sqrt(outside)), _ROOT), y)
-        y = b.sel(b.cmp("oeq", a, INFINITY), 0.0, y)
-        return [b.sel(small, near, y)]
+    def near() -> list[Value]:
+        return [_j_near(b, b.sel(small, a, end), order)]
 
-    y = b.fn.if_(b.any(b.invert(small)), far, lambda: [near], [b.F])[0]
+    def far(y: Value) -> list[Value]:
+        inside = b.both(b.cmp("ogt", a, end), b.cmp("olt", a, INFINITY))
+        found = b.sel(inside, wave(b, b.sel(inside, a, end), order), b.mul(b.div(1.0, a), 0.0))
+        return [b.sel(small, y, found)]  # 0 at infinity, and NaN
+
+    y = b.fn.if_(b.any(small), near, lambda: [b.c(0.0)], [b.F])[0]
+    y = b.fn.if_(b.any(b.invert(small)), lambda: far(y), lambda: [y], [b.F])[0]
     return b.mul(y, b.copysign(1.0, x)) if order else y
 
 
-_ROOT = 1 / math.sqrt(math.pi)
+def _j_near(b: Lanes, a: Value, order: int) -> Value:
+    """On three pieces, whose zeros are factors in two parts."""
+    starts, firsts, seconds = _J_PIECES[order]
+    z = b.mul(a, a)
+    y = b.mul(z, b.poly(starts[b.kind], z))
+    y = b.fma(a, y, b.mul(a, 0.5)) if order else b.add(y, 1.0)
+    for rows, k in ((firsts, 0), (seconds, 1)):
+        high, low = _J_ZEROS[order][k]
+        h = b.sub(b.sub(a, high), low)
+        piece = b.mul(h, b.poly(rows[b.kind], h))
+        y = b.sel(b.cmp("ogt", a, waves.ENDS[order][k]), piece, y)
+    return y
+
+
+_J_ZEROS = (waves.J0_ZEROS, waves.J1_ZEROS)
+_J_PIECES: tuple[tuple[Mapping[str, tuple[float, ...]], ...], ...] = (
+    (waves.J0_START, waves.J0_FIRST, waves.J0_SECOND),
+    (waves.J1_START, waves.J1_FIRST, waves.J1_SECOND),
+)
 
 
 def j0(b: Lanes, x: Value) -> Value:

@@ -18,12 +18,17 @@ HIGHEST = {"d": 710.0, "f": 89.0, "m": 89.0}
 
 def exp_parts(b: Lanes, x: Value) -> tuple[Value, Value, Value]:
     """Integer lanes n, and r and t with e^x = 2^n (1 + r + t); t also holds what r lacks."""
+    count, r, rest = _reduced(b, x)
+    return count, r, _tail(b, r, rest)
+
+
+def _reduced(b: Lanes, x: Value) -> tuple[Value, Value, Value | None]:
+    """(n, r, rest) with x = n ln 2 + r + rest; the rest is None in kind "m"."""
     n, count = b.round_scaled(x, table.INV_LN2["d"][0])
     high, low = table.LN2["f" if b.kind == "f" else "d"]
     r0 = b.fma(n, -high, x)  # exact: the first part of ln 2 is short
     r = b.fma(n, -low, r0)
-    rest = None if b.kind == "m" else b.fma(n, -low, b.sub(r0, r))
-    return count, r, _tail(b, r, rest)
+    return count, r, None if b.kind == "m" else b.fma(n, -low, b.sub(r0, r))
 
 
 def _tail(b: Lanes, r: Value, rest: Value | None) -> Value:
@@ -62,10 +67,20 @@ def exp2(b: Lanes, x: Value) -> Value:
 def expm1_parts(b: Lanes, x: Value) -> tuple[Value, Value, Value, Value]:
     """(n, high, low, u) with e^x - 1 = 2^n (high + low) and u = 2^-n (or the like, where n is so
     great that 1 does not matter)."""
-    n, r, t = exp_parts(b, x)
+    n, r, rest = _reduced(b, x)
     u = b.pow2(b.int_op("sub", 0, b.int_min(n, b.bias - 23)))
-    high, low = b.two_sum(b.sub(1.0, u), r)
-    return n, high, b.add(low, t), u
+    one = b.sub(1.0, u)
+    high, low = b.two_sum(one, r)
+    if rest is None:
+        return n, high, b.add(low, _tail(b, r, None)), u
+    # where 1 - u and r cancel, r^2/2 has to be exact; what 1 loses by u counts from n = 54
+    half = b.mul(r, 0.5)
+    square = b.mul(half, r)
+    high, e = b.fast_two_sum(high, square)
+    lost = b.add(b.sub(b.sub(1.0, one), u), b.fma(half, r, b.neg(square)))
+    first, *others = table.EXP[b.kind]
+    tail = b.fma(b.mul(r, r), b.poly((first - 0.5, *others), r), rest)
+    return n, high, b.add(b.add(low, e), b.add(lost, tail)), u
 
 
 def expm1(b: Lanes, x: Value) -> Value:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import math
 
+from symgraph.codegen.vmath import coefficients as elementary
 from symgraph.codegen.vmath import special_coefficients as table
 from symgraph.codegen.vmath.exponential import exp_parts
-from symgraph.codegen.vmath.lanes import Lanes
+from symgraph.codegen.vmath.lanes import Lanes, Pair
 from symgraph.codegen.vmath.logarithm import INFINITY, NAN, log, split_exponent
-from symgraph.codegen.vmath.pieces import fitted, is_odd, log_in_parts, sin_pi
+from symgraph.codegen.vmath.pieces import fitted, is_odd, log_in_parts, sin_cos_pi
 from symgraph.codegen.vmath.power import log_double, pow, times
 from symgraph.codegen.writer import Value
 
 _LOW_END = 3.0
+_ROOT_2_PI = math.sqrt(2 * math.pi)
 _SHIFT = 0.5 * math.log(2 * math.pi) - 0.5
-_ALL_WHOLE = 2.0**52
+PI = 2 * elementary.PI_2["d"][0], 2 * elementary.PI_2["d"][1]
+_TINY = 2.0**-520  # here 1/x^2 overflows, and what is beside 1/x is lost
 
 
 def _reduced(b: Lanes, a: Value) -> tuple[Value, Value]:
@@ -44,7 +47,7 @@ def lgamma(b: Lanes, x: Value) -> Value:
     a = b.abs(x)
     s, below = _reduced(b, a)
     zeros = b.mul(s, b.sel(below, b.sub(a, 1.0), b.sub(a, 2.0)))
-    whole = b.add(b.mul(zeros, fitted(b, table.LGAMMA_LOW, s)), 0.0)  # -0 at 1
+    whole = b.add(b.mul(zeros, fitted(b, table.LGAMMA_LOW, s, 0.45)), 0.0)  # -0 at 1
     high, low = log_in_parts(b, a)
     logarithm = b.add(high, low)
     y = b.sel(below, b.sub(b.sub(whole, high), low), whole)
@@ -57,52 +60,65 @@ def lgamma(b: Lanes, x: Value) -> Value:
     y = b.sel(b.cmp("oeq", a, 0.0), INFINITY, y)
 
     def mirror() -> Value:
-        sine = b.mul(b.abs(sin_pi(b, a)[0]), 1 / math.pi)
-        return b.neg(b.add(log(b, sine), b.add(logarithm, y)))
+        sine = b.mul(b.abs(b.total(sin_cos_pi(b, a)[0])), 1 / math.pi)
+        value = b.neg(b.add(log(b, sine), b.add(logarithm, y)))
+        return b.sel(b.cmp("oeq", b.rint(a), a), INFINITY, value)  # where y is infinite, too
 
     y = _reflected(b, x, y, mirror)
     y = b.sel(b.cmp("oeq", a, INFINITY), x, y)
     return b.sel(b.cmp("uno", x, x), x, y)
 
 
-def _stirling(b: Lanes, a: Value) -> Value:
-    """gamma(a) for a >= 3: a^(a - 1/2) e^-a times a fitted factor."""
+def _stirling(b: Lanes, a: Value) -> tuple[Value, Value]:
+    """gamma(a) for a >= 3: a^(a - 1/2) e^-a times a fitted factor, without its power of two."""
     a = b.clamp(a, 1.0, 180.0 if b.kind == "d" else 100.0)  # beyond it overflows
     n, m = split_exponent(b, a, subnormal=False)
     count, f = b.to_float(n), b.sub(m, 1.0)
-    factor, correction = b.sub(a, 0.5), fitted(b, table.GAMMA_HIGH, b.div(1.0, a))
+    factor, correction = b.sub(a, 0.5), fitted(b, table.GAMMA_HIGH, b.div(1.0, a), _ROOT_2_PI)
     if b.kind == "m":
         high, low = log_in_parts(b, a)
         k, r, t = exp_parts(b, b.fma(factor, high, b.neg(a)))
-        return b.mul(b.mul(b.add(b.add(r, t), 1.0), correction), b.pow2(k))
+        return b.mul(b.add(b.add(r, t), 1.0), correction), k
     high, low = times(b, log_double(b, count, f), factor)
     high, e = b.two_sum(high, b.neg(a))
     high, low = b.fast_two_sum(high, b.add(e, low))
     k, r, t = exp_parts(b, high)
     t = b.fma(b.add(r, t), low, b.add(t, low))
-    # t first and the 1 last: the sum is rounded once
-    v = b.add(b.add(r, t), 1.0)
-    return b.scale(b.mul(v, correction), k)
+    return b.fma(b.add(r, t), correction, correction), k
 
 
 def gamma(b: Lanes, x: Value) -> Value:
     """The gamma function; NaN at negative integers, infinity with the sign of x at 0."""
     a = b.abs(x)
     s, below = _reduced(b, a)
-    one_up = fitted(b, table.GAMMA_LOW, s)  # gamma(a + 1) below 1
-    y = b.sel(below, b.div(one_up, a), one_up)
-    y = b.sel(b.cmp("olt", a, _LOW_END), y, _stirling(b, a))
+    one_up = fitted(b, table.GAMMA_LOW, s, 1.0)  # gamma(a + 1) below 1
+    low, (high, k) = b.cmp("olt", a, _LOW_END), _stirling(b, a)
+    y = b.sel(low, b.sel(below, b.div(one_up, a), one_up), b.scale(high, k))
     whole = b.rint(a)
 
     def mirror() -> Value:
-        first = b.div(-math.pi, sin_pi(b, a)[0])
-        value = b.sel(below, b.div(first, one_up), b.div(b.div(first, a), y))
-        value = b.sel(is_odd(b, whole), b.neg(value), value)
-        return b.sel(b.cmp("oeq", whole, a), NAN, value)
+        y = _mirrored(b, a, b.sel(below, 1.0, a), b.sel(low, one_up, high))
+        y = b.scale(y, b.int_sel(low, 0, b.int_op("sub", 0, k)))
+        y = b.sel(b.cmp("olt", a, 2.0**-60), b.div(-1.0, a), y)
+        y = b.sel(is_odd(b, whole), b.neg(y), y)
+        return b.sel(b.cmp("oeq", whole, a), NAN, y)
 
     y = _reflected(b, x, y, mirror)
     y = b.sel(b.cmp("oeq", x, 0.0), b.copysign(INFINITY, x), y)
     return b.sel(b.cmp("uno", x, x), x, y)
+
+
+def _mirrored(b: Lanes, a: Value, factor: Value, value: Value) -> Value:
+    """-pi / (sin(pi r) factor value), r as in sin_cos_pi; only `value` brings an error."""
+    sine = sin_cos_pi(b, a)[0]
+    if b.kind == "m":
+        return b.div(-math.pi, b.mul(b.mul(b.total(sine), factor), value))
+    s, s_low = b.fast_two_sum(*sine)
+    d, d_low = b.two_product(s, factor)
+    d_low = b.fma(s_low, factor, d_low)
+    under, under_low = b.two_product(d, value)
+    high, low = PI
+    return b.total(b.ratio((b.c(-high), b.c(-low)), (under, b.fma(d_low, value, under_low))))
 
 
 def _less_root(b: Lanes, a: Value, below: Value) -> Value:
@@ -111,11 +127,24 @@ def _less_root(b: Lanes, a: Value, below: Value) -> Value:
     return b.sel(below, b.sub(b.sub(a, high1), low1), b.sub(b.sub(a, high), low))
 
 
+def _over_sine(b: Lanes, a: Value, cosine: bool) -> Pair:
+    """pi cot(pi r) or pi / sin(pi r), r as in sin_cos_pi, in two parts."""
+    s, c = sin_cos_pi(b, a)
+    if b.kind == "m":
+        return b.div(b.mul(b.total(c), PI[0]) if cosine else PI[0], b.total(s)), b.c(0.0)
+    top = b.c(PI[0]), b.c(PI[1])
+    if cosine:
+        high, low = b.fast_two_sum(*c)
+        p, e = b.two_product(high, PI[0])
+        top = p, b.add(e, b.fma(high, PI[1], b.mul(low, PI[0])))
+    return b.ratio(top, b.fast_two_sum(*s))
+
+
 def digamma(b: Lanes, x: Value) -> Value:
     """The derivative of log(gamma(x)); NaN at negative integers."""
     a = b.abs(x)
     s, below = _reduced(b, a)
-    near = b.mul(_less_root(b, a, below), fitted(b, table.DIGAMMA_LOW, s))
+    near = b.mul(_less_root(b, a, below), fitted(b, table.DIGAMMA_LOW, s, 0.75))
     w = b.div(1.0, a)
     z = b.mul(w, w)
     far = b.nfma(z, fitted(b, table.DIGAMMA_HIGH, z), b.fma(w, -0.5, log(b, a)))
@@ -124,9 +153,10 @@ def digamma(b: Lanes, x: Value) -> Value:
     y = b.sel(below, b.sub(y, w), y)
 
     def mirror() -> Value:
-        sine, cosine = sin_pi(b, a)
-        value = b.add(one_up, b.div(b.mul(cosine, math.pi), sine))
-        return b.sel(b.cmp("oeq", sine, 0.0), NAN, value)
+        high, low = _over_sine(b, a, cosine=True)
+        value, e = b.two_sum(one_up, high)
+        value = b.sel(b.cmp("olt", a, _TINY), w, b.add(value, b.add(e, low)))
+        return b.sel(b.cmp("oeq", b.rint(a), a), NAN, value)
 
     y = _reflected(b, x, y, mirror)
     y = b.sel(b.cmp("oeq", a, INFINITY), b.sel(b.cmp("ogt", x, 0.0), INFINITY, NAN), y)
@@ -144,10 +174,10 @@ def trigamma(b: Lanes, x: Value) -> Value:
     y = b.sel(up, b.fma(inverse, inverse, one_up), one_up)
 
     def mirror() -> Value:
-        sine = sin_pi(b, a)[0]
-        quotient = b.div(math.pi, sine)
-        value = b.sub(b.mul(quotient, quotient), one_up)
-        return b.sel(b.cmp("oge", a, _ALL_WHOLE), INFINITY, value)
+        high, low = _over_sine(b, a, cosine=False)
+        value = b.fma(high, high, b.fma(b.mul(high, 2.0), low, b.neg(one_up)))
+        pole = b.either(b.cmp("oeq", b.rint(a), a), b.cmp("olt", a, _TINY))
+        return b.sel(pole, INFINITY, value)
 
     y = _reflected(b, x, y, mirror)
     return b.sel(b.cmp("uno", x, x), x, y)

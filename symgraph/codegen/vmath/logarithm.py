@@ -54,24 +54,37 @@ def _log_short(b: Lanes, f: Value) -> Value:
     return b.sub(f, b.sub(square, b.mul(s, b.add(square, rest))))
 
 
-def log_of(b: Lanes, n: Value, f: Value, f_low: Value | None = None) -> Value:
-    """log(2^n (1 + f + f_low)), n as float lanes."""
+def log_parts(b: Lanes, n: Value, f: Value, f_low: Value | None = None) -> Pair:
+    """log(2^n (1 + f + f_low)), n as float lanes, in two parts of which the first is not rounded
+    last; the second is 0 in kind "m"."""
     if b.kind == "m":
         f = f if f_low is None else b.add(f, f_low)
-        return b.fma(n, table.LN2_DD["d"][0], _log_short(b, f))
+        return b.fma(n, table.LN2_DD["d"][0], _log_short(b, f)), b.c(0.0)
     high, low = table.LN2[b.kind]
     fraction, rest = log_fraction(b, f, f_low)
     total, e = b.fast_two_sum(b.mul(n, high), fraction)  # n is 0 or |n ln 2| > |fraction|
-    return b.add(total, b.fma(n, low, b.add(e, rest)))
+    return total, b.fma(n, low, b.add(e, rest))
+
+
+def log_of(b: Lanes, n: Value, f: Value, f_low: Value | None = None) -> Value:
+    """log(2^n (1 + f + f_low)), n as float lanes."""
+    high, low = log_parts(b, n, f, f_low)
+    return high if b.kind == "m" else b.add(high, low)
 
 
 def log_pair(b: Lanes, high: Value, low: Value, doublings: Value | int = 0) -> Value:
     """log((high + low) 2^doublings) for positive normal `high`; exact where the sum is near 1."""
+    return log_of(b, *_pair_split(b, high, low, doublings))
+
+
+def _pair_split(
+    b: Lanes, high: Value, low: Value, doublings: Value | int = 0
+) -> tuple[Value, Value, Value]:
     n, m = split_exponent(b, high, subnormal=False)
     low = b.mul(low, b.pow2(b.int_op("sub", 0, b.int_min(n, b.bias - 2))))
     f, rest = b.two_sum(b.sub(m, 1.0), low)
     n = n if doublings == 0 else b.int_op("add", n, doublings)
-    return log_of(b, b.to_float(n), f, rest)
+    return b.to_float(n), f, rest
 
 
 def _ends(b: Lanes, x: Value, y: Value, zero: float) -> Value:
@@ -123,5 +136,8 @@ def softplus(b: Lanes, x: Value) -> Value:
     high, low = b.fast_two_sum(*one_plus(b, r, t))
     e, e_low = b.scale(high, n), b.scale(low, n)
     one, rest = b.fast_two_sum(1.0, e)
-    y = log_pair(b, one, b.add(rest, e_low))
-    return b.add(y, b.sel(b.cmp("olt", x, 0.0), 0.0, x))
+    log, log_low = log_parts(b, *_pair_split(b, one, b.add(rest, e_low)))
+    top = b.sel(b.cmp("olt", x, 0.0), 0.0, x)
+    y, e = b.two_sum(top, log)
+    y = b.add(y, b.add(e, log_low))
+    return b.sel(b.cmp("oeq", top, INFINITY), top, y)

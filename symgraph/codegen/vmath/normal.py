@@ -13,11 +13,12 @@ import math
 from symgraph.codegen.vmath import coefficients as elementary
 from symgraph.codegen.vmath import special_coefficients as table
 from symgraph.codegen.vmath.error import shifted_ratio
-from symgraph.codegen.vmath.lanes import Lanes
-from symgraph.codegen.vmath.logarithm import INFINITY, log
-from symgraph.codegen.vmath.pieces import fitted, parts, times_exp
+from symgraph.codegen.vmath.lanes import Lanes, Pair
+from symgraph.codegen.vmath.logarithm import INFINITY, NAN
+from symgraph.codegen.vmath.pieces import fitted, log_in_parts, parts, times_exp
 from symgraph.codegen.writer import Value
 
+_ROOT_2 = math.sqrt(2.0), -9.667293313452913e-17  # the second part is what the first lacks
 _ROOT_PI = 1 / math.sqrt(math.pi)
 # 1 - w/2 + 3w^2/4 - ..., (2k-1)!! / (-2)^k
 _ASYMPTOTIC = tuple(
@@ -29,7 +30,7 @@ _FAR = {"d": 28.0, "m": 12.0}
 def _scaled(b: Lanes, a: Value) -> Value:
     """erfcx(a) for a >= 0."""
     far = _FAR[b.kind]
-    near = fitted(b, table.ERFCX_LOW, a)
+    near = fitted(b, table.ERFCX_LOW, a, 0.5)
     inside = b.sel(b.cmp("ogt", a, far), far, a)
     middle = b.poly(elementary.ERFC[b.kind], shifted_ratio(b, inside))
     middle = b.div(middle, b.fma(inside, 2.0, 1.0))
@@ -58,43 +59,73 @@ def ndtr(b: Lanes, x: Value) -> Value:
     a, limit = b.abs(x), 40.0 if b.kind == "d" else 16.0
     a = b.sel(b.cmp("ogt", a, limit), limit, a)
     square, low = b.two_product(a, a)
-    scaled = b.mul(_scaled(b, b.mul(a, math.sqrt(0.5))), 0.5)
-    y = times_exp(b, scaled, b.mul(square, -0.5), b.mul(low, -0.5))
+    high, rest = _ROOT_2[0] / 2, _ROOT_2[1] / 2
+    h = b.mul(a, high)
+    scaled = b.mul(_scaled(b, h), 0.5)
+    lost = None
+    if b.kind == "d":  # the slope of erfcx is about -erfcx/(x + sqrt(pi)/2)
+        step = b.fma(a, rest, b.fma(a, high, b.neg(h)))
+        lost = b.div(b.mul(b.neg(scaled), step), b.add(h, 0.5 / _ROOT_PI))
+    y = times_exp(b, scaled, b.mul(square, -0.5), b.mul(low, -0.5), lost)
     y = b.sel(b.cmp("ogt", x, 0.0), b.sub(1.0, y), y)
     return b.sel(b.cmp("uno", x, x), x, y)
 
 
-def _inverse(b: Lanes, x: Value, tail: Value) -> Value:
-    """erfinv(x) for x >= 0, where tail = 1 - x is exact where it is small."""
+def _inverse(b: Lanes, x: Value, tail: Value, x_low: Value | None = None) -> Pair:
+    """erfinv(x) for x >= 0 as an unrounded sum, where tail = 1 - x is exact where it is small;
+    x_low is what x lacks."""
     middle = b.cmp("ogt", tail, 0.2)
     v = b.nfma(x, x, 0.64)
-    r = b.sqrt(b.neg(log(b, b.sel(middle, 0.2, tail))))
+    log, log_low = log_in_parts(b, b.sel(middle, 0.2, tail))
+    square = b.neg(log)
+    r = b.sqrt(square)
     top, under = parts(b, table.ERFINV_LOW, v)
     top2, under2 = parts(b, table.ERFINV_MID, r)
     top3, under3 = parts(b, table.ERFINV_HIGH, r)
     distant = b.cmp("ogt", r, 6.05)
     top = b.sel(middle, top, b.sel(distant, top3, top2))
     under = b.sel(middle, under, b.sel(distant, under3, under2))
-    y = b.mul(b.sel(middle, x, r), b.div(top, under))
-    return b.sel(b.cmp("oeq", tail, 0.0), INFINITY, y)
+    start = b.sel(middle, x, r)
+    if b.kind == "m":
+        return start, b.mul(start, b.div(top, under))
+    # the slope in r is about 1, that in x rises from 1.11 to 2.01 where x is not exact
+    lost = b.mul(b.sub(b.nfma(r, r, square), log_low), b.div(0.5, r))
+    if x_low is not None:
+        lost = b.sel(middle, b.mul(x_low, b.fma(x, 3.0, -0.39)), lost)
+    else:
+        lost = b.sel(middle, 0.0, lost)
+    return start, b.fma(start, b.div(top, under), lost)
+
+
+def _ended(b: Lanes, y: Value, tail: Value) -> Value:
+    y = b.sel(b.cmp("oeq", tail, 0.0), INFINITY, y)
+    return b.sel(b.cmp("ult", tail, 0.0), NAN, y)
 
 
 def erfinv(b: Lanes, x: Value) -> Value:
     """The inverse of erf on [-1, 1]; NaN outside."""
     a = b.abs(x)
-    return b.copysign(_inverse(b, a, b.sub(1.0, a)), x)
+    tail = b.sub(1.0, a)
+    return b.copysign(_ended(b, b.total(_inverse(b, a, tail)), tail), x)
 
 
 def erfcinv(b: Lanes, y: Value) -> Value:
     """The inverse of erfc on [0, 2]; NaN outside."""
-    x, above = b.sub(1.0, y), b.cmp("ogt", y, 1.0)
-    found = _inverse(b, b.abs(x), b.sel(above, b.sub(2.0, y), y))
+    above = b.cmp("ogt", y, 1.0)
+    x, low = b.fast_two_sum(1.0, b.neg(y))
+    tail = b.sel(above, b.sub(2.0, y), y)
+    found = _ended(b, b.total(_inverse(b, b.abs(x), tail, low)), tail)
     return b.sel(above, b.neg(found), found)
 
 
 def ndtri(b: Lanes, p: Value) -> Value:
     """The inverse of ndtr on [0, 1]; NaN outside."""
-    x, above = b.fma(p, 2.0, -1.0), b.cmp("ogt", p, 0.5)
+    above = b.cmp("ogt", p, 0.5)
+    x, low = b.fast_two_sum(1.0, b.mul(p, -2.0))
     tail = b.mul(b.sel(above, b.sub(1.0, p), p), 2.0)
-    found = b.mul(_inverse(b, b.abs(x), tail), math.sqrt(2.0))
+    high, rest = _inverse(b, b.abs(x), tail, low)
+    high, rest = b.fast_two_sum(high, rest)
+    root, root_low = _ROOT_2
+    found = b.fma(high, root, b.fma(high, root_low, b.mul(rest, root)))
+    found = _ended(b, found, tail)
     return b.sel(above, found, b.sub(0.0, found))

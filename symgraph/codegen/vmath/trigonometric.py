@@ -15,8 +15,8 @@ from symgraph.codegen.writer import Value
 INFINITY, NAN = float("inf"), float("nan")
 
 
-def _sine(b: Lanes, r: Value, low: Value | None) -> Pair:
-    """sin(r + low), |r| <= pi/4."""
+def sine_near(b: Lanes, r: Value, low: Value | None) -> Pair:
+    """sin(r + low), |r| <= pi/4, as an unrounded sum."""
     z = b.mul(r, r)
     s = b.poly(table.SIN[b.kind], z)
     cube = b.mul(r, z)
@@ -25,7 +25,7 @@ def _sine(b: Lanes, r: Value, low: Value | None) -> Pair:
     return r, b.fma(cube, s, b.mul(low, b.fma(z, -0.5, 1.0)))
 
 
-def _cosine(b: Lanes, r: Value, low: Value | None) -> Pair:
+def cosine_near(b: Lanes, r: Value, low: Value | None) -> Pair:
     """cos(r + low), |r| <= pi/4: 1 - z/2 is summed without error."""
     z = b.mul(r, r)
     half = b.mul(z, 0.5)
@@ -50,14 +50,14 @@ def _wave(b: Lanes, x: Value, phase: int) -> Value:
     """sin(x + phase pi/2)."""
     r, low, q = reduce_quadrant(b, x)
     q = b.int_op("add", q, phase)
-    s, c = b.total(_sine(b, r, low)), b.total(_cosine(b, r, low))
+    s, c = b.total(sine_near(b, r, low)), b.total(cosine_near(b, r, low))
     return _flip(b, b.sel(_odd(b, q), c, s), b.int_op("and", q, 2))
 
 
 def sin_cos(b: Lanes, x: Value) -> Pair:
     """The sine and the cosine, by one reduction."""
     r, low, q = reduce_quadrant(b, x)
-    s, c, odd = b.total(_sine(b, r, low)), b.total(_cosine(b, r, low)), _odd(b, q)
+    s, c, odd = b.total(sine_near(b, r, low)), b.total(cosine_near(b, r, low)), _odd(b, q)
     sine = _flip(b, b.sel(odd, c, s), b.int_op("and", q, 2))
     return sine, _flip(b, b.sel(odd, s, c), b.int_op("and", b.int_op("add", q, 1), 2))
 
@@ -75,7 +75,7 @@ def cos(b: Lanes, x: Value) -> Value:
 def tan(b: Lanes, x: Value) -> Value:
     """The tangent: sin/cos, or -cos/sin in odd quadrants."""
     r, low, q = reduce_quadrant(b, x)
-    s, c = _sine(b, r, low), _cosine(b, r, low)
+    s, c = sine_near(b, r, low), cosine_near(b, r, low)
     odd = _odd(b, q)
     if b.kind == "m":
         sine, cosine = b.total(s), b.total(c)

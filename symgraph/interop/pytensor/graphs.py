@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from symgraph import api as sg
-from symgraph.interop.pytensor.perform import is_tensor
+from symgraph.interop.pytensor.performers import is_tensor
 from symgraph.interop.pytensor.table import Untranslatable, translates
 from symgraph.interop.pytensor.translation import Translation
 
@@ -14,7 +14,7 @@ from symgraph.interop.pytensor.translation import Translation
 def op_from_graph(op: Any, node: Any, t: Any) -> Any:
     """The inner graph in the op's place."""
     inner = Translation(t.objects, t.outer)
-    inner.performed, inner.raises = t.performed, t.raises
+    inner.performed, inner.raises, inner.performers = t.performed, t.raises, t.performers
     for v, outer in zip(op.fgraph.inputs, node.inputs, strict=True):
         known = t.known(outer)
         if known is not None and is_tensor(v):

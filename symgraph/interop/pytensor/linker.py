@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import time
 import warnings
 from typing import Any
 
+import numpy as np
 from pytensor.compile.mode import Mode, register_linker, register_mode
 from pytensor.graph.rewriting.db import RewriteDatabaseQuery
 from pytensor.link.basic import Container, JITLinker
+from pytensor.link.jax.linker import JAXLinker
 from pytensor.link.utils import map_storage
 
 from symgraph import api as sg
 from symgraph.errors import AssertionFailed
-from symgraph.interop.pytensor import (  # noqa: F401  (they fill the table)
+from symgraph.interop.pytensor import (  # noqa: F401  (most fill the table)
+    early,
     elementwise,
     graphs,
     loops,
     matrices,
+    performers,
     reductions,
     scalars,
     shapes,
     subtensors,
 )
 from symgraph.interop.pytensor.machine import machine
-from symgraph.interop.pytensor.perform import is_tensor
-from symgraph.interop.pytensor.translation import Objects, Translation, input_for
+from symgraph.interop.pytensor.perform import alone
+from symgraph.interop.pytensor.performers import Objects, is_tensor
+from symgraph.interop.pytensor.translation import Translation, input_for
+from symgraph.ir.graph import SMALL_CONSTANT
 
 NAME = "SYMGRAPH"
 
@@ -33,7 +41,8 @@ NAME = "SYMGRAPH"
 class SymgraphLinker(JITLinker):
     """Compiles a graph of PyTensor by symgraph, as one native function."""
 
-    required_rewrites = ("minimum_compile", "lazy_ifelse")
+    takes_early = True
+    required_rewrites = ("minimum_compile", "lazy_ifelse", early.TAG)
     incompatible_rewrites = (
         "cxx_only", "BlasOpt", "inplace", "fusion", "local_careduce_fusion",
         "scan_reduce_trace_prealloc", "scan_save_mem_prealloc", "numba", "jax",
@@ -78,53 +87,125 @@ class Program:
 
     def __init__(self, fgraph: Any) -> None:
         begin = time.perf_counter()
-        self.objects = Objects()
-        t = Translation(self.objects)
+        record = early.kept(fgraph)
+        if record is None:
+            record = self._translated(_to_translate(fgraph))
+            early.keep(fgraph, record)
+        for digest, performer in record["performers"].items():
+            performers.register(digest, performer)
+        self.performers = record["performers"]
+        self.performed: list[tuple[Any, str]] = record["performed"]
+        self.constants: dict[int, Any] = record["constants"]
+        self.raises: dict[str, tuple[type[BaseException], str]] = record["raises"]
+        self.function = record["function"]
+        self._wrap(fgraph)
+        self.seconds = time.perf_counter() - begin
+
+    def _translated(self, fgraph: Any) -> dict[str, Any]:
+        """Everything that a call needs, as it is kept on the disk."""
+        objects = Objects()
+        t = Translation(objects)
         inputs = [input_for(v) for v in fgraph.inputs]
         t.values.update(zip(fgraph.inputs, inputs, strict=True))
+        t.values.update((v, sg.shared(v.data)) for v in _data(fgraph))
         outputs = t.graph(fgraph)
-        self.performed = t.performed
-        self.raises = t.raises
-        self.function = sg.compile(inputs, outputs, on_unused_input="ignore", name="pytensor")
+        self.performers = t.performers  # compiling may run callbacks
+        function = sg.compile(inputs, outputs, on_unused_input="ignore", name="pytensor")
+        return {
+            "function": function,
+            "performers": t.performers,
+            "performed": [(alone(node), reason) for node, reason in t.performed],
+            "constants": objects.constants,
+            "raises": t.raises,
+        }
+
+    def _wrap(self, fgraph: Any) -> None:
         self.in_objects = [k for k, v in enumerate(fgraph.inputs) if not is_tensor(v)]
         self.out_objects = [k for k, v in enumerate(fgraph.outputs) if not is_tensor(v)]
         kinds = [type(v.type).__name__ for v in fgraph.outputs]
         self.out_numbers = [k for k, kind in enumerate(kinds) if kind == "ScalarType"]
-        special = self.objects.constants or self.in_objects or self.out_objects
-        plain = not (special or self.performed or self.out_numbers)
-        self.call = self.function if plain and not self.raises else self._call
-        self.seconds = time.perf_counter() - begin
+        special = self.constants or self.in_objects or self.out_objects
+        plain = not (special or self.performed or self.out_numbers or self.raises)
+        self.call = self.function if plain else self._call
 
     def _call(self, *values: Any) -> list[Any]:
         """A call with values that are no tensors, or with errors of PyTensor's."""
         given = list(values)
-        for k in self.in_objects:
-            given[k] = self.objects.put(given[k])
-        try:
-            found = list(self.function(*given))
+        with performers.call_of(self.constants) as objects:
+            for k in self.in_objects:
+                given[k] = objects.put(given[k])
+            try:
+                found = list(self.function(*given))
+            except AssertionFailed as error:
+                kind, message = self.raises.get(error.what, (None, ""))
+                if kind is None or issubclass(kind, AssertionError):
+                    raise
+                raise kind(message) from error
             for k in self.out_objects:
-                found[k] = self.objects.get(found[k])
+                found[k] = objects.get(found[k])
             for k in self.out_numbers:
                 found[k] = found[k][()]
             return found
-        except AssertionFailed as error:
-            kind, message = self.raises.get(error.what, (None, ""))
-            if kind is None or issubclass(kind, AssertionError):
-                raise
-            raise kind(message) from error
-        finally:
-            self.objects.values.clear()
 
 
-def mode(*tags: str, exclude: tuple[str, ...] = ()) -> Mode:
-    """The mode as an object, for ``pytensor.config.mode``; more rewrites to include or exclude."""
-    query = RewriteDatabaseQuery(include=["fast_run", *tags], exclude=list(exclude))
+def _data(fgraph: Any) -> list[Any]:
+    """Small constants that look like a user's data: not part of the code, so that a model with
+    other data finds it. Symgraph itself takes larger ones so. What all elements have in common, and
+    integers that may be indices or sizes, stay constants."""
+    found = []
+    for v, clients in fgraph.clients.items():
+        array = getattr(v, "data", None)
+        if not isinstance(array, np.ndarray) or not 0 < array.nbytes <= SMALL_CONSTANT:
+            continue
+        kind = array.dtype.kind
+        arithmetic = kind == "f" or (
+            kind in "iu"
+            and all(type(getattr(n, "op", None)).__name__ == "Elemwise" for n, _ in clients)
+        )
+        if arithmetic and array.ndim and (array != array.flat[0]).any():
+            found.append(v)
+    return found
+
+
+def _to_translate(fgraph: Any) -> Any:
+    """The graph itself, or, where only a node stands for it whose record is gone, what that stands
+    for, rewritten."""
+    node = early.captured(fgraph)
+    if node is None:
+        return fgraph
+    graph = early.source_graph(node)
+    mode(exclude=(early.TAG,)).optimizer.rewrite(graph)
+    return graph
+
+
+def mode(*tags: str, exclude: tuple[str, ...] = (), rewrites: str = "fast_run") -> Mode:
+    """The mode as an object, for ``pytensor.config.mode``; more rewrites to include or exclude.
+
+    ``rewrites="minimum_compile"`` leaves the rewriting to symgraph but for what must be: models
+    compile in less time and are called more slowly (docs/pytensor.md).
+    """
+    query = RewriteDatabaseQuery(include=[rewrites, *tags], exclude=list(exclude))
     return Mode(SymgraphLinker(), query)
 
 
 def install() -> None:
     """Register the linker and the mode under their names."""
+    early.install()
+    _inner_graphs()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         register_linker(NAME.lower(), SymgraphLinker())
         register_mode(NAME, mode())
+
+
+def _inner_graphs() -> None:
+    """Since version 3 the linker tells how graphs inside ops are rewritten: without overwriting
+    anything, as for JAX."""
+    for module, name in (
+        ("pytensor.scan.rewriting.inner_graph", "rewrite_scan_inner_graph"),
+        ("pytensor.compile.rewriting", "rewrite_ofg_inner_graph"),
+        ("pytensor.tensor.optimize", "rewrite_optimize_inner_graph"),
+    ):
+        with contextlib.suppress(ImportError, AttributeError):
+            choice = getattr(importlib.import_module(module), name)
+            choice.register(SymgraphLinker, choice.dispatch(JAXLinker))

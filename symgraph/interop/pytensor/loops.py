@@ -206,7 +206,9 @@ class _Loop:
         for size in self.kept:
             results.append(self._last(found[at], size))
             at += 1
-        for rows in found[at:]:
+        for first, rows in zip(self.untraced, found[at:], strict=True):
+            if not (isinstance(self.steps, int) and self.steps > 0):  # perhaps no step at all
+                rows = sg.concatenate([sg.expand_dims(first, 0), rows])
             results.append(rows[-1])
         return results
 

@@ -10,7 +10,6 @@ in the graph an int64 stands for each, which only callbacks look at.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +18,8 @@ import numpy as np
 from symgraph import api as sg
 from symgraph import config
 from symgraph.errors import SymgraphError
-from symgraph.interop.pytensor.perform import is_tensor, perform_node
+from symgraph.interop.pytensor.perform import perform_node
+from symgraph.interop.pytensor.performers import Objects, Performer, is_tensor
 from symgraph.interop.pytensor.table import OPS, Untranslatable, row_of
 from symgraph.ir.types import Size, TensorType
 from symgraph.ops.operands import as_variable
@@ -27,39 +27,6 @@ from symgraph.scalar import Expr
 
 Sizes = tuple[Size, ...]
 EXPECTED = (Untranslatable, SymgraphError, NotImplementedError)
-
-
-class Objects:
-    """The values of a program that are no tensors, by number. Constants stay; what a call puts
-    here lives until the end of the call."""
-
-    def __init__(self) -> None:
-        self.constants: dict[int, Any] = {}
-        self.values: dict[int, Any] = {}
-        self._next = itertools.count(1)
-
-    def keep(self, value: Any) -> int:
-        """The number of a constant."""
-        number = next(self._next)
-        self.constants[number] = value
-        return number
-
-    def put(self, value: Any) -> np.ndarray:
-        """The number of a value of this call, as an array."""
-        number = next(self._next)
-        self.values[number] = value
-        return np.asarray(number)
-
-    def get(self, number: Any) -> Any:
-        """The value of a number."""
-        number = int(number)
-        return self.values[number] if number in self.values else self.constants[number]
-
-    def pop(self, number: Any) -> Any:
-        """The value of a number, forgotten."""
-        number = int(number)
-        found = self.values.pop(number, None)
-        return self.constants[number] if found is None and number in self.constants else found
 
 
 def static_shape(variable: Any) -> tuple[int | None, ...]:
@@ -77,6 +44,7 @@ class Translation:
         self.sizes: dict[Any, Size | Sizes] = {}
         self.busy: set[Any] = set()  # nodes whose shapes are being asked for
         self.performed: list[tuple[Any, str]] = outer.performed if outer is not None else []
+        self.performers: dict[str, Performer] = outer.performers if outer is not None else {}
         self.raises: dict[str, tuple[type[BaseException], str]] = (
             outer.raises if outer is not None else {}
         )

@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from symgraph.loops.launch import WARP
+from symgraph.loops.running import running
 from symgraph.loops.statements import Fold, For, Stmt, Store
-from symgraph.lower.cuda import chunks
+from symgraph.lower.cuda import chunks, scans
 from symgraph.lower.cuda.frame import LOADS, Frame, free_names, names_of
 from symgraph.lower.cuda.nest import Nest, few
 from symgraph.lower.cuda.spread import spread
@@ -35,6 +36,11 @@ def cut(frame: Frame) -> None:
                 _flush(frame, waiting, [s, *body])
                 waiting = []
                 _nest(frame, nest)
+                continue
+        if isinstance(s, Fold) and running(s) is not None and not few(s.extent, scans.FEW):
+            _flush(frame, waiting, [s, *body])
+            waiting = []
+            if scans.scanned(frame, (), s, free_names(body)):
                 continue
         if isinstance(s, Fold):
             found = chunks.whole_fold(frame, s)
@@ -68,6 +74,11 @@ def _nest(frame: Frame, nest: Nest) -> None:
     """The launches of a nest with independent turns."""
     if transposed(frame, nest):
         return
+    inner_fold = nest.body[0] if len(nest.body) == 1 else None
+    plain = not nest.others and not nest.private
+    if isinstance(inner_fold, Fold) and plain:
+        if scans.scanned(frame, nest.path, inner_fold, set()):
+            return
     inner = [s for s in nest.body if isinstance(s, For | Fold)]
     long = [s for s in inner if not few(s.extent, FEW_TURNS)]
     if not long or nest.others:

@@ -1,156 +1,109 @@
-"""Matrix products in tiles: the fallback where no library of NVIDIA's makes them.
+"""Matrix products: which tiles a product gets, and what is done with its sums.
 
-A block makes a square of the result, each of its threads some rows of one column group. The summed
-axis goes by in strips: all threads bring a strip of both operands into shared memory, meet, add
-what they find there to their sums in registers, and meet again before the next one.
+    128 x 128    each thread 8 x 8 sums: large products
+    64 x 64      4 x 4 sums: when large tiles would leave a GPU without enough blocks
+    16 x 128, 128 x 16     for few rows, or few columns
+
+Where sizes are not known, there is a launch for large and one for small products, and the sizes of
+a call make the number of blocks of one of them 0. Tensor cores are used when ``config.products``
+asks for them, or operands are casts of narrow floats: operands are rounded to tf32, bfloat16 or
+float16, sums are float32. Without that, float32 products are sums of fused multiply-adds in the
+order of the summed axis.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from symgraph.loops.program import Buffer
-from symgraph.loops.statements import (
-    Alloc,
-    Barrier,
-    Fold,
-    For,
-    If,
-    Kernel,
-    Let,
-    Param,
-    Size,
-    Stmt,
-    Store,
-)
+from symgraph import config
+from symgraph.loops.program import Buffer, Call
+from symgraph.loops.statements import Kernel, Param, Size, Stmt, Store
+from symgraph.lower.cuda.product_tiles import Finish, Operand, Tile, TiledProduct
 from symgraph.lower.cuda.spread import divided_up
 from symgraph.lower.nests import sizes_of
-from symgraph.scalar import Expr, as_expr, const, load, node, product, var
-from symgraph.scalar import functions as F
+from symgraph.runtime.cuda import cublaslt
+from symgraph.scalar import Expr, as_expr, call, const, load, product
 
-SIDE, DEPTH, EACH = 64, 16, 4  # of a block's square, of a strip, rows and columns of a thread
-THREADS = (SIDE // EACH) ** 2
-
-
-class _Operand(NamedTuple):
-    """An operand of a batch of products: the parameter, whether it is turned round, its shape."""
-
-    name: str
-    turned: bool
-    shape: tuple[Size, ...]
+LARGE, SMALL = Tile(128, 128, 8, 8, 8), Tile(64, 64, 16, 4, 4)
+LOW, NARROW = Tile(16, 128, 16, 2, 4), Tile(128, 16, 16, 4, 2)
+FEW = 16  # rows or columns
+LEAST = 128  # rows, columns and summed elements from which a library is asked
+ENOUGH = 64  # large tiles that keep a GPU busy: half of its processors
+HELD = {"tf32": "float32", "bfloat16": "bfloat16", "float16": "float16"}
 
 
-def product_kernel(name: str, operands: Sequence[Buffer], flags: tuple[bool, bool, bool]) -> Kernel:
-    """The kernel of c = a b or, with the third flag, c += a b; the others say that a and b are
-    turned round. Leading axes of size 1 are repeated along those of c."""
-    dtype = operands[2].dtype
-    modes = ("in", "in", "out")
-    params = [
-        Param(f"p{k}", dtype, b.shape, m)
-        for k, (b, m) in enumerate(zip(operands, modes, strict=True))
-    ]
-    a, b = (_Operand(f"p{k}", flags[k], operands[k].shape) for k in (0, 1))
-    body = _Product(a, b, operands[2].shape, dtype, flags[2]).body()
-    return Kernel(name, tuple(params), sizes_of(body, params), body)
+def product_kernels(
+    operands: Sequence[Buffer], flags: tuple[bool, bool, bool], aligned: bool,
+    more: Sequence[Param] = (), finish: Finish | None = None, exact: str = "",
+) -> list[Kernel]:  # fmt: skip
+    """The kernels of c = a b or, with the third flag, c += a b, of which the sizes of a call choose
+    one; the other flags say that a and b are turned round. Leading axes of size 1 are repeated
+    along those of c. With ``finish``, which knows the parameters ``more``, that is done with each
+    sum instead of storing it. ``exact`` is a dtype of tensor cores that holds the operands."""
+    a, b, c = operands
+    params = [Param(f"p{k}", x.dtype, x.shape, "in") for k, x in enumerate((a, b))]
+    if finish is None:
+        params.append(Param("p2", c.dtype, c.shape, "out"))
+        finish = _stored("p2", c.dtype, flags[2])
+    params += more
+    left, right = Operand("p0", flags[0], a.shape), Operand("p1", flags[1], b.shape)
+    made: list[Kernel] = []
+    for tile, times in tiles_for(c.shape, c.dtype, exact):
+        writer = TiledProduct(tile, left, right, c.shape, c.dtype, finish, aligned, times)
+        body = writer.body()
+        made.append(Kernel("product", tuple(params), sizes_of(body, params), body))
+    return made
 
 
-class _Product:
-    def __init__(
-        self, a: _Operand, b: _Operand, shape: tuple[Size, ...], dtype: str, adds: bool
-    ) -> None:
-        self.a, self.b, self.shape, self.dtype, self.adds = a, b, shape, dtype, adds
-        self.m, self.n = (as_expr(s) for s in shape[-2:])
-        self.k = as_expr(a.shape[-2 if a.turned else -1])
-        self.block, self.thread = var("_block"), var("_thread")
-        self.batch = [var(f"_batch{j}") for j in range(len(shape) - 2)]
-        self.row, self.column = var("_row"), var("_column")
-        self.sums = tuple(var(f"_sum{i}_{j}", dtype) for i in range(EACH) for j in range(EACH))
+def mode(exact: str = "") -> str:
+    """How products of float32 are to be made, of operands that a narrow dtype holds."""
+    wanted = str(config.get("products"))
+    return exact if wanted == "ieee" and exact else wanted
 
-    def body(self) -> tuple[Stmt, ...]:
-        down, along = (as_expr(divided_up(s, SIDE)) for s in self.shape[-2:])
-        grid = product((*self.shape[:-2], down, along))
-        tiles = [Alloc(t, self.dtype, (DEPTH, SIDE + 1)) for t in ("tile_a", "tile_b")]
-        inside = (*self._place(down, along), self._strips(), *self._results())
-        inner = For(self.thread, THREADS, "block", inside)
-        return (For(self.block, grid, "grid", (*tiles, inner)),)
 
-    def _place(self, down: Expr, along: Expr) -> list[Stmt]:
-        """Where the block's square lies, and which matrices it is a square of."""
-        rest: Expr = var("_rest")
-        lets: list[Stmt] = []
-        lets.append(Let(self.column, self.block % along * SIDE))
-        lets.append(Let(rest, self.block // along))
-        lets.append(Let(self.row, rest % down * SIDE))
-        rest = rest // down
-        for index, size in zip(reversed(self.batch), reversed(self.shape[:-2]), strict=True):
-            lets.append(Let(index, rest % as_expr(size)))
-            rest = rest // as_expr(size)
-        return lets
+def by_library(step: Call, operands: Sequence[Buffer]) -> bool:
+    """Whether a product is left to cuBLASLt: where that is installed, nothing has joined the
+    product, and it is not known to be small."""
+    if cublaslt.path() is None or any(n == "follower" for n, _ in step.params):
+        return False
+    a, b, c = operands[:3]
+    if any(x.shape[:-2] != c.shape[:-2] and product(x.shape[:-2]) != 1 for x in (a, b)):
+        return False
+    sizes = (*c.shape[-2:], a.shape[-2 if dict(step.params)["ta"] else -1])
+    return not any(isinstance(n, int) and n < LEAST for n in sizes)
 
-    def _strips(self) -> Fold:
-        strip = var("_strip")
-        depth = strip * DEPTH
-        body = (
-            self._bring("tile_a", self.a, self.row, self.m, depth, not self.a.turned),
-            self._bring("tile_b", self.b, self.column, self.n, depth, self.b.turned),
-            Barrier(), self._sum(), Barrier(),
-        )  # fmt: skip
-        after = tuple(var(f"{s.attr}_after", self.dtype) for s in self.sums)
-        zero = (const(0.0, self.dtype),) * len(self.sums)
-        count = divided_up(self.k if not self.k.is_const else int(self.k.value), DEPTH)
-        return Fold(self.sums, "next", strip, count, "serial", body, after, zero)
 
-    def _bring(
-        self, tile: str, x: _Operand, first: Expr, size: Expr, depth: Expr, depth_fast: bool
-    ) -> For:
-        """A strip of an operand into shared memory, read along its rows."""
-        word = tile[-1]
-        turn, q, d, at = (var(f"_{w}_{word}") for w in ("turn", "q", "depth", "at"))
-        fast, slow = (DEPTH, SIDE) if depth_fast else (SIDE, DEPTH)
-        inner, outer = q % fast, q // fast
-        lets = (
-            Let(q, self.thread + turn * THREADS),
-            Let(d, inner if depth_fast else outer),
-            Let(at, outer if depth_fast else inner),
-        )
-        there = F.and_(F.lt(depth + d, self.k), F.lt(first + at, size))
-        left = x.name == "p0"
-        pair = (first + at, depth + d) if left else (depth + d, first + at)
-        value = self._load_if(x, there, pair)
-        store = Store(tile, (d, at), value)
-        return For(turn, fast * slow // THREADS, "serial", (*lets, store))
+def _stored(name: str, dtype: str, adds: bool) -> Finish:
+    def finish(at: tuple[Expr, ...], total: Expr) -> tuple[Stmt, ...]:
+        return (Store(name, at, load(name, at, dtype) + total if adds else total),)
 
-    def _load_if(self, x: _Operand, there: Expr, pair: tuple[Expr, Expr]) -> Expr:
-        places = pair[::-1] if x.turned else pair
-        lead = self.batch[len(self.batch) - (len(x.shape) - 2) :]
-        batch = [const(0) if s == 1 else i for s, i in zip(x.shape[:-2], lead, strict=True)]
-        return node("load_if", (there, *batch, *places), self.dtype, x.name)
+    return finish
 
-    def _sum(self) -> Fold:
-        """The products of a strip added to the sums of a thread."""
-        d = var("_d")
-        after = tuple(var(f"{s.attr}_after", self.dtype) for s in self.sums)
-        down, along = self.thread // (SIDE // EACH), self.thread % (SIDE // EACH)
-        lets, values = [], []
-        for i in range(EACH):
-            for t, place in (("a", down), ("b", along)):
-                name = var(f"_{t}{i}", self.dtype)
-                at = place * EACH + i if t == "a" else place + i * (SIDE // EACH)
-                lets.append(Let(name, load(f"tile_{t}", (d, at), self.dtype)))
-        for k, s in enumerate(after):
-            a, b = (var(f"_{t}{n}", self.dtype) for t, n in (("a", k // EACH), ("b", k % EACH)))
-            values.append(F.fma(a, b, s))
-        return Fold(after, "next", d, DEPTH, "serial", tuple(lets), tuple(values), self.sums)
 
-    def _results(self) -> list[Stmt]:
-        """Each thread's sums to where they belong."""
-        down, along = self.thread // (SIDE // EACH), self.thread % (SIDE // EACH)
-        out: list[Stmt] = []
-        for k, s in enumerate(self.sums):
-            i = self.row + down * EACH + k // EACH
-            j = self.column + along + k % EACH * (SIDE // EACH)
-            at = (*self.batch, i, j)
-            value = load("p2", at, self.dtype) + s if self.adds else s
-            out.append(If(F.and_(F.lt(i, self.m), F.lt(j, self.n)), (Store("p2", at, value),)))
-        return out
+def tiles_for(shape: Sequence[Size], dtype: str, exact: str = "") -> list[tuple[Tile, Expr | None]]:
+    """The tiles of products with results of this shape, each with the number, 0 or 1, that its
+    blocks are multiplied by.
+
+    >>> [t[:2] for t, _ in tiles_for((4096, 4096), "float32")]
+    [(128, 128)]
+    """
+    held = HELD.get(mode(exact), "")
+    if dtype == "float64":
+        return [(SMALL._replace(depth=8), None)]
+    if held:
+        large, small = Tile(128, 128, 16, 8, 8, held), Tile(64, 64, 16, 4, 4, held)
+    else:
+        large, small = LARGE, SMALL
+        for size, tile in zip(shape[-2:], (LOW, NARROW), strict=True):
+            if isinstance(size, int) and size <= FEW:
+                return [(tile, None)]
+    blocks = _tiles(shape, large)
+    if isinstance(blocks, int):
+        return [(large if blocks >= ENOUGH else small, None)]
+    some = call("minimum", as_expr(blocks) // ENOUGH, const(1))
+    return [(large, some), (small, const(1) - some)]
+
+
+def _tiles(shape: Sequence[Size], tile: Tile) -> Size:
+    down, along = (divided_up(s, w) for s, w in zip(shape[-2:], tile[:2], strict=True))
+    return product((*shape[:-2], down, along))

@@ -25,9 +25,10 @@ from symgraph.loops.statements import (
     Store,
     walk,
 )
+from symgraph.lower.cuda.forwarding import forwarded
 from symgraph.lower.cuda.frame import Frame, names_of, renamed, rewritten, serial, split_index
 from symgraph.lower.cuda.nest import Nest, count_of, few, has_loops, independent
-from symgraph.lower.cuda.spread import lanes_of
+from symgraph.lower.cuda.spread import divided_up, lanes_of
 from symgraph.lower.turns import accesses
 from symgraph.scalar import (
     Expr,
@@ -43,7 +44,11 @@ from symgraph.scalar import (
 )
 from symgraph.scalar import functions as F
 
+MOST = 512  # threads of a team
+UNKNOWN = 2048  # turns of a loop about whose length nothing is known
 SMALL = 4  # turns of a fold that every thread rather does by itself
+PER_BLOCK = 4  # rows that are done by a warp each
+MOST_HELD = 16  # vectors of a row that a thread keeps in registers
 BLOCKS = 1024  # blocks that keep memory of their own between statements
 _ONE: Hashable = "one"  # the key of what thread 0 does
 _VALUE = var("_value")
@@ -62,15 +67,16 @@ def team(frame: Frame, nest: Nest, threads: int = 0) -> None:
     or what suits its longest loop."""
     block, thread, row = (frame.name(w) for w in ("block", "thread", "row"))
     threads = threads or threads_for(nest.statement)
-    body = around_others(nest)
+    body, gone = forwarded(around_others(nest), nest.private)
     rows = nest.turns
-    shared = _shared(frame, nest.private)
+    private = nest.private - gone
+    shared = _shared(frame, private)
     blocks = rows
     if shared is None:
         shared = []
         if not few(rows, BLOCKS):
             blocks = as_size(call("minimum", as_expr(rows), const(BLOCKS)))
-        for name in sorted(nest.private):
+        for name in sorted(private):
             body = frame.private(body, name, blocks, block)
     for a in shared:
         body = renamed(body, frame_name(a), a.buffer)
@@ -78,10 +84,10 @@ def team(frame: Frame, nest: Nest, threads: int = 0) -> None:
     if blocks is rows:
         inside = (*split_index(frame, block, nest.parallel), *writer.block(body))
     else:
-        again = as_size((as_expr(rows) - block + (as_expr(blocks) - 1)) // as_expr(blocks))
+        turns = as_size((as_expr(rows) - block + (as_expr(blocks) - 1)) // as_expr(blocks))
         k = frame.name("k")
         first = (Let(row, block + k * as_expr(blocks)), *split_index(frame, row, nest.parallel))
-        inside = tuple(writer.loop(For(k, again, "serial", body), first))
+        inside = tuple(writer.loop(For(k, turns, "serial", body), first))
     _launch(frame, writer, block, thread, blocks, inside, [a for a in shared])
 
 
@@ -107,8 +113,36 @@ def _launch(
     frame: Frame, writer: _Team, block: Expr, thread: Expr, blocks: Size,
     inside: tuple[Stmt, ...], shared: Sequence[Alloc],
 ) -> None:  # fmt: skip
+    memory = (*shared, *writer.shared)
+    if (
+        writer.threads == WARP
+        and not memory
+        and not any(isinstance(s, Barrier) for s in walk(inside))
+    ):
+        if not few(blocks, PER_BLOCK):
+            frame.launch(_by_warps(frame, block, thread, blocks, inside))
+            return
     inner = For(thread, writer.threads, "block", inside)
-    frame.launch((For(block, blocks, "grid", (*shared, *writer.shared, inner)),))
+    frame.launch((For(block, blocks, "grid", (*memory, inner)),))
+
+
+def _by_warps(
+    frame: Frame, block: Expr, thread: Expr, rows: Size, inside: tuple[Stmt, ...]
+) -> tuple[Stmt, ...]:
+    """Several rows in a block, a warp for each: they never wait for each other."""
+    whole, number = frame.name("block"), frame.name("thread")
+
+    def folded(s: Stmt) -> Stmt:
+        if isinstance(s, Fold) and s.kind == "block":
+            return s._replace(kind="warp")
+        return s._replace(body=tuple(map(folded, s.body))) if isinstance(s, For | Fold | If) else s
+
+    body = (Let(thread, number % WARP), *map(folded, inside))
+    row = Let(block, whole * PER_BLOCK + number // WARP)
+    if not (isinstance(rows, int) and rows % PER_BLOCK == 0):
+        body = (If(F.lt(block, as_expr(rows)), body),)
+    inner = For(number, PER_BLOCK * WARP, "block", (row, *body))
+    return (For(whole, divided_up(rows, PER_BLOCK), "grid", (inner,)),)
 
 
 def around_others(nest: Nest) -> tuple[Stmt, ...]:
@@ -120,16 +154,25 @@ def around_others(nest: Nest) -> tuple[Stmt, ...]:
 
 
 def threads_for(s: Stmt) -> int:
-    """How many threads share a statement: a quarter of its longest loop's turns."""
+    """How many threads share a statement: so many that each has a few turns of its longest loop; a
+    warp, which need not wait for others, for up to 512."""
     extents = [x.extent for x in walk((s,)) if isinstance(x, For | Fold)]
     inner = extents[1:] if isinstance(s, For) else extents
     if not inner:
         return WARP
-    most = max((e if isinstance(e, int) else 512 for e in inner), default=0)
+    most = max(map(_likely, inner))
     threads = WARP
-    while threads < 256 and threads * 4 < most:
+    while threads < MOST and threads * MOST_HELD < most:
         threads *= 2
     return threads
+
+
+def _likely(extent: Size) -> int:
+    """The number of turns, at most or as a guess."""
+    if isinstance(extent, int):
+        return extent
+    limits = [int(a.value) for a in extent.args if extent.op == "minimum" and a.is_const]
+    return min(limits, default=UNKNOWN)
 
 
 def _shared(frame: Frame, private: Iterable[str]) -> list[Alloc] | None:
@@ -265,6 +308,9 @@ class _Team:
         return 1 if few_turns or int(s.extent) % lanes else lanes  # type: ignore[call-overload]
 
     def _share(self, extent: Size) -> Size:
+        """How many turns of so many a thread has: a number where all have the same."""
+        if isinstance(extent, int) and extent % self.threads == 0:
+            return extent // self.threads
         return as_size((as_expr(extent) - self.thread + (self.threads - 1)) // self.threads)
 
     def turns(self, s: For) -> list[Stmt]:

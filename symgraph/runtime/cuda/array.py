@@ -15,20 +15,25 @@ import numpy as np
 from symgraph.errors import InputValueError
 from symgraph.runtime.cuda import dlpack
 from symgraph.runtime.cuda.device import Device
+from symgraph.runtime.cuda.reports import Outcome
+from symgraph.runtime.cuda.with_pycuda import gpu_array
+
+DEFAULT_STREAM = 1  # CU_STREAM_LEGACY: what other libraries use when nothing is said
 
 
 class Array:
     """A dense array of ``shape`` and NumPy ``dtype`` at an ``address`` of a device; ``owner`` keeps
-    the memory alive."""
+    the memory alive, ``outcome`` knows whether the call that makes it has failed."""
 
-    __slots__ = ("__weakref__", "address", "device", "dtype", "owner", "shape")
+    __slots__ = ("__weakref__", "address", "device", "dtype", "outcome", "owner", "shape")
     __array_priority__ = 1000
 
     def __init__(
-        self, device: Device, shape: Sequence[int], dtype: np.dtype[Any], address: int, owner: Any
-    ) -> None:
+        self, device: Device, shape: Sequence[int], dtype: np.dtype[Any], address: int, owner: Any,
+        outcome: Outcome | None = None,
+    ) -> None:  # fmt: skip
         self.device, self.shape, self.dtype = device, tuple(shape), dtype
-        self.address, self.owner = address, owner
+        self.address, self.owner, self.outcome = address, owner, outcome
 
     @property
     def ndim(self) -> int:
@@ -49,14 +54,24 @@ class Array:
         return self.size * self.dtype.itemsize
 
     def block_until_ready(self) -> Array:
-        """Wait until the array has been computed; returns it."""
+        """Wait until the array has been computed; returns it. Raises the error of its call, if
+        that could only be found on the device."""
         self.device.synchronize()
+        self._check()
         return self
 
+    def _check(self) -> None:
+        if self.outcome is not None:
+            self.device.reports.look()
+            self.outcome.check()
+
     def numpy(self) -> np.ndarray:
-        """A copy in the host's memory."""
+        """A copy in the host's memory. Raises as ``block_until_ready``."""
         made = np.empty(self.shape, self.dtype)
         download(self.device, made, self.address)
+        if not made.nbytes and self.outcome is not None:
+            self.device.synchronize()
+        self._check()
         return made
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
@@ -84,20 +99,24 @@ class Array:
         return dlpack.CUDA, 0
 
     def __dlpack__(self, *, stream: int | None = None, **options: Any) -> Any:
-        """A DLPack capsule; ``stream`` is the consumer's, which is made to wait for this one.
-        ``options`` (max_version, dl_device, copy) need nothing here: what is given is the plain
-        form, on the same device, without a copy.
+        """A DLPack capsule; ``stream`` is the consumer's, which is made to wait for this array
+        (None: the default stream; -1: no stream). ``options`` (max_version, dl_device, copy) need
+        nothing here: what is given is the plain form, on the same device, without a copy.
 
         Raises BufferError where a copy or another device is asked for.
         """
         elsewhere = options.get("dl_device") not in (None, self.__dlpack_device__())
         if options.get("copy") or elsewhere:
             raise BufferError("only this memory itself can be handed out: copy it there")
-        if stream is None or stream in (0, 1, 2):
-            self.device.synchronize()
-        elif stream != -1:
-            _order(self.device, self.device.stream, stream)
+        if stream != -1:
+            with self.device.lock:
+                self.device.driver.enter()
+                self.device.order(self.device.stream, stream or DEFAULT_STREAM)
         return dlpack.capsule(self, self.address, self.shape, self.dtype)
+
+    def to_pycuda(self) -> Any:
+        """The same memory as a ``pycuda.gpuarray.GPUArray``. Raises ImportError without pycuda."""
+        return gpu_array(self)
 
     def __repr__(self) -> str:
         axes = ", ".join(map(str, self.shape))
@@ -105,24 +124,26 @@ class Array:
 
 
 def upload(device: Device, array: np.ndarray) -> Array:
-    """A copy of a NumPy array on the device."""
+    """A copy of a NumPy array on the device; the array may be changed on return."""
     dense = np.asarray(array, order="C")
+    device.driver.enter()
     block = device.pool.take(dense.nbytes)
-    if dense.nbytes:
-        device.driver.to_device(block.address, dense.ctypes.data, dense.nbytes, device.stream)
+    device.staging.upload([(block.address, dense)])
     return Array(device, dense.shape, dense.dtype, block.address, block)
 
 
 def download(device: Device, into: np.ndarray, address: int) -> None:
     """Copy memory of the device into a dense NumPy array."""
     if into.nbytes:
-        device.driver.to_host(into.ctypes.data, address, into.nbytes, device.stream)
+        with device.lock:
+            device.driver.enter()
+            device.staging.download([(into, address)])
 
 
 def on_device(device: Device, value: Any) -> Array | None:
     """The array that a value of any library is on the device, None for one of the host's.
 
-    Raises InputValueError for one that is not dense in C order.
+    Raises InputValueError for one that is not dense in C order, or on another GPU.
     """
     if isinstance(value, Array):
         return value
@@ -133,18 +154,24 @@ def on_device(device: Device, value: Any) -> Array | None:
         where = getattr(value, "__dlpack_device__", None)
         if where is None or where()[0] != dlpack.CUDA:
             return None
-        return _from_dlpack(device, value)
+        return _from_dlpack(device, value, where()[1])
+    if said.get("mask") is not None:
+        raise InputValueError("an array on the GPU with a mask cannot be taken")
     dtype, shape = np.dtype(said["typestr"]), tuple(said["shape"])
     _check_dense(shape, said.get("strides"), dtype.itemsize)
-    stream = said.get("stream")
-    if stream in (1, 2):  # the default streams
-        device.driver.synchronize(0)
-    elif stream is not None and stream != device.stream:
-        _order(device, stream, device.stream)
+    # before version 3 nothing was said of streams: work was expected on the default one
+    stream = said.get("stream") if said.get("version", 0) >= 3 else DEFAULT_STREAM
+    if stream is not None and stream != device.stream:
+        device.order(stream, device.stream)
     return Array(device, shape, dtype, said["data"][0], value)
 
 
-def _from_dlpack(device: Device, value: Any) -> Array:
+def _from_dlpack(device: Device, value: Any, number: int) -> Array:
+    if number != 0:
+        raise InputValueError(
+            f"the array is on GPU {number}, functions run on GPU 0",
+            hint="copy it there, or choose the GPU with CUDA_VISIBLE_DEVICES",
+        )
     capsule = value.__dlpack__(stream=device.stream)
     address, shape, strides, dtype = dlpack.read(capsule)
     scaled = None if strides is None else [s * dtype.itemsize for s in strides]
@@ -161,14 +188,6 @@ def from_dlpack(device: Device, value: Any) -> Array:
     if found is None:
         raise InputValueError(f"{type(value).__name__} is no array on this GPU")
     return found
-
-
-def _order(device: Device, first: int, then: int) -> None:
-    """Let one stream wait for what another has been given up to here."""
-    event = device.driver.event()
-    device.driver.record(event, first)
-    device.driver.wait(then, event)
-    device.driver.destroy_event(event)
 
 
 def _check_dense(shape: Sequence[int], strides: Sequence[int] | None, itemsize: int) -> None:

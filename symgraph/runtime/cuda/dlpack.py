@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from symgraph import dtypes
+
 CUDA = 2  # kDLCUDA
 _NAME = b"dltensor"
 _CODES = {"i": 0, "u": 1, "f": 2, "c": 5, "b": 6}
@@ -83,11 +85,14 @@ def read(given: Any) -> tuple[int, tuple[int, ...], list[int] | None, np.dtype[A
     """
     found = _Managed.from_address(_pointer(given, _NAME)).tensor
     kinds = {code: kind for kind, code in _CODES.items()}
-    if found.device_type != CUDA or found.lanes != 1 or found.code not in kinds:
+    bfloat = found.code == _BFLOAT and found.bits == 16
+    if found.device_type != CUDA or found.lanes != 1 or not (bfloat or found.code in kinds):
         raise BufferError(
             f"DLPack: device {found.device_type}, type {found.code} of {found.bits} bits"
         )
-    kind = "?" if kinds[found.code] == "b" else f"{kinds[found.code]}{found.bits // 8}"
+    letter = "" if bfloat else kinds[found.code]
+    kind = "?" if letter == "b" else f"{letter}{found.bits // 8}"
+    dtype = dtypes.numpy_dtype("bfloat16") if bfloat else np.dtype(kind)
     shape = tuple(found.shape[k] for k in range(found.ndim))
     strides = [found.strides[k] for k in range(found.ndim)] if found.strides else None
-    return (found.data or 0) + found.byte_offset, shape, strides, np.dtype(kind)
+    return (found.data or 0) + found.byte_offset, shape, strides, dtype

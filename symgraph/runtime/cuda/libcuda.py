@@ -8,17 +8,38 @@ from __future__ import annotations
 import ctypes
 import functools
 import weakref
-from ctypes import byref, c_char_p, c_float, c_int, c_size_t, c_ubyte, c_uint, c_uint64, c_void_p
+from ctypes import (
+    byref,
+    c_char_p,
+    c_float,
+    c_int,
+    c_size_t,
+    c_ubyte,
+    c_uint,
+    c_uint64,
+    c_ulonglong,
+    c_void_p,
+)
 from typing import Any
 
 from symgraph.errors import TargetError
-from symgraph.runtime.cuda.protocol import DeviceError, Launcher, OutOfDeviceMemory, Properties
+from symgraph.runtime.cuda.protocol import ENTRIES, DeviceError, OutOfDeviceMemory, Properties
 
 LIBRARY = "libcuda.so.1"
 OUT_OF_MEMORY = 2
 NOT_SYNCHRONIZED = 1  # CU_STREAM_NON_BLOCKING
+_PORTABLE = 1  # CU_MEMHOSTALLOC_PORTABLE
+_THIS_THREAD = 1  # CU_STREAM_CAPTURE_MODE_THREAD_LOCAL: other threads may do as they like
 _MAJOR, _MINOR, _PROCESSORS = 75, 76, 16  # CUdevice_attribute
 _LOG, _LOG_SIZE = 5, 6  # CUjit_option: the translator's error log
+_HINTS = {
+    46: "another process has the GPU for itself, or it is in a state that only a reset ends",
+    209: 'the machine code is not for this GPU: compile with target="cuda", which asks the GPU',
+    218: "the driver cannot read the PTX: it may be older than the code; update it, or install "
+         "nvidia-cuda-nvcc, which makes machine code",
+    222: "the driver is older than the PTX: update it, or install nvidia-cuda-nvcc of its version",
+    803: "driver and libcuda.so.1 do not fit: restart the machine after updating the driver",
+}  # fmt: skip
 _P = c_void_p
 _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuInit": (c_uint,), "cuDeviceGetCount": (_P,), "cuDeviceGet": (_P, c_int),
@@ -36,7 +57,10 @@ _SIGNATURES: dict[str, tuple[Any, ...]] = {
     "cuStreamCreate": (_P, c_uint), "cuStreamDestroy_v2": (_P,), "cuStreamSynchronize": (_P,),
     "cuStreamWaitEvent": (_P, _P, c_uint), "cuEventCreate": (_P, c_uint),
     "cuEventDestroy_v2": (_P,), "cuEventRecord": (_P, _P), "cuEventSynchronize": (_P,),
-    "cuEventElapsedTime": (_P, _P, _P),
+    "cuEventElapsedTime": (_P, _P, _P), "cuMemHostAlloc": (_P, c_size_t, c_uint),
+    "cuMemFreeHost": (_P,), "cuStreamBeginCapture_v2": (_P, c_int),
+    "cuStreamEndCapture": (_P, _P), "cuGraphInstantiateWithFlags": (_P, _P, c_ulonglong),
+    "cuGraphLaunch": (_P, _P), "cuGraphDestroy": (_P,), "cuGraphExecDestroy": (_P,),
     "cuGetErrorName": (c_int, _P), "cuGetErrorString": (c_int, _P),
 }  # fmt: skip
 
@@ -56,7 +80,12 @@ def library(name: str = LIBRARY) -> ctypes.CDLL:
             "`symgraph dump --target cuda:sm_90` shows the code without one",
         ) from None
     for function, signature in _SIGNATURES.items():
-        entry = getattr(found, function)
+        entry = getattr(found, function, None)
+        if entry is None:
+            raise TargetError(
+                f"the driver of NVIDIA is too old: {name} has no {function}",
+                hint="install a driver of version 470 (CUDA 11.4) or newer",
+            )
         entry.argtypes, entry.restype = signature, c_int
     status = found.cuInit(0)
     count = c_int(0)
@@ -121,6 +150,8 @@ class CtypesDriver:
         """The error of a status."""
         name = _name(self.lib, status)
         what = f"{function} failed: {name}, {_text(self.lib, status)}"
+        if status in _HINTS:
+            return DeviceError(what, name, _HINTS[status])
         if status == OUT_OF_MEMORY:
             return OutOfDeviceMemory(what, name)
         lost = status in (700, 702, 714, 715, 716, 717, 718, 719)
@@ -148,13 +179,17 @@ class CtypesDriver:
     def free(self, address: int) -> None:
         self("cuMemFree_v2", address)
 
+    def host_alloc(self, size: int) -> int:
+        return int(self._out(c_void_p, "cuMemHostAlloc", size, _PORTABLE))
+
+    def host_free(self, address: int) -> None:
+        self("cuMemFreeHost", address)
+
     def to_device(self, address: int, host: int, size: int, stream: int) -> None:
         self("cuMemcpyHtoDAsync_v2", address, host, size, stream)
-        self("cuStreamSynchronize", stream)  # only then may the caller change its array
 
     def to_host(self, host: int, address: int, size: int, stream: int) -> None:
         self("cuMemcpyDtoHAsync_v2", host, address, size, stream)
-        self("cuStreamSynchronize", stream)
 
     def copy(self, target: int, source: int, size: int, stream: int) -> None:
         self("cuMemcpyDtoDAsync_v2", target, source, size, stream)
@@ -183,19 +218,9 @@ class CtypesDriver:
     def function(self, module: int, name: str) -> int:
         return int(self._out(c_void_p, "cuModuleGetFunction", module, name.encode()))
 
-    def launcher(self, function: int, blocks: int, threads: int, count: int) -> Launcher:
-        values: Any = (c_uint64 * count)()
-        start = ctypes.addressof(values)
-        pointers = (c_void_p * count)(*(start + 8 * k for k in range(count)))
-        launch = self.lib.cuLaunchKernel
-
-        def run(words: list[int], stream: int) -> None:
-            values[:] = words
-            status = launch(function, blocks, 1, 1, threads, 1, 1, 0, stream, pointers, None)
-            if status:
-                raise self.failure("cuLaunchKernel", status)
-
-        return run
+    def entries(self) -> dict[str, int]:
+        found = {n: ctypes.cast(getattr(self.lib, n), c_void_p).value for n in ENTRIES}
+        return {n: address or 0 for n, address in found.items()}
 
     # streams and events ---------------------------------------------------------------------------
 
@@ -220,9 +245,34 @@ class CtypesDriver:
     def wait(self, stream: int, event: int) -> None:
         self("cuStreamWaitEvent", stream, event, 0)
 
+    def finish(self, event: int) -> None:
+        self("cuEventSynchronize", event)
+
     def elapsed(self, start: int, end: int) -> float:
         self("cuEventSynchronize", end)
         return float(self._out(c_float, "cuEventElapsedTime", start, end))
+
+    # graphs ---------------------------------------------------------------------------------------
+
+    def capture(self, stream: int) -> None:
+        self("cuStreamBeginCapture_v2", stream, _THIS_THREAD)
+
+    def end_capture(self, stream: int) -> int:
+        graph = c_void_p()
+        self("cuStreamEndCapture", stream, byref(graph))
+        return graph.value or 0
+
+    def instantiate(self, graph: int) -> int:
+        try:
+            return int(self._out(c_void_p, "cuGraphInstantiateWithFlags", graph, 0))
+        finally:
+            self("cuGraphDestroy", graph)
+
+    def launch_graph(self, executable: int, stream: int) -> None:
+        self("cuGraphLaunch", executable, stream)
+
+    def destroy_executable(self, executable: int) -> None:
+        self("cuGraphExecDestroy", executable)
 
 
 def _release(lib: ctypes.CDLL, device: int) -> None:

@@ -10,7 +10,7 @@ to the driver, and only if that does not help the error is raised.
 from __future__ import annotations
 
 import threading
-import weakref
+from collections.abc import Callable
 from typing import NamedTuple
 
 from symgraph.runtime.cuda.protocol import Driver, OutOfDeviceMemory
@@ -46,6 +46,7 @@ class Pool:
     def __init__(self, driver: Driver, stream: int) -> None:
         self.driver, self.stream = driver, stream
         self.lock = threading.RLock()  # a block's end may come while one is taken
+        self.relief: Callable[[], bool] = lambda: False  # gives up blocks that can be had again
         self.free: dict[int, list[int]] = {}
         self.used = self.held = self.most = self.blocks = self.allocations = self.frees = 0
 
@@ -73,6 +74,11 @@ class Pool:
             return self.driver.alloc(room)
         except OutOfDeviceMemory:
             self.release()
+        try:
+            return self.driver.alloc(room)
+        except OutOfDeviceMemory:
+            if self.relief():
+                self.release()
         try:
             return self.driver.alloc(room)
         except OutOfDeviceMemory as error:
@@ -116,11 +122,13 @@ class Pool:
 class Block:
     """Memory of a pool, which goes back there when nobody holds this object."""
 
-    __slots__ = ("__weakref__", "address", "size")
+    __slots__ = ("address", "pool", "size")
 
     def __init__(self, pool: Pool, address: int, size: int) -> None:
-        self.address, self.size = address, size
-        weakref.finalize(self, pool.give, address, size).atexit = False
+        self.address, self.size, self.pool = address, size, pool
+
+    def __del__(self) -> None:
+        self.pool.give(self.address, self.size)
 
 
 def _bytes(n: int) -> str:

@@ -1,18 +1,22 @@
 """What the CUDA target asks of a driver, and how it fails.
 
-Contexts, modules, functions, streams, events and addresses are plain integers, as CUDA has them, so
-those of several libraries mix in the device's primary context. Every call is made with that context
-current; copies are ordered by their stream, and return when the host's side of them may be used.
+Contexts, modules, functions, streams, events, graphs and addresses are plain integers, as CUDA has
+them, so those of several libraries mix in the device's primary context. Every call is made with
+that context current. Copies enter their stream and return at once where the host's side of them is
+pinned memory (``host_alloc``); such memory must stay as it is until they have been done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
 from symgraph.errors import TargetError
 
-Launcher = Callable[[list[int], int], None]
+#: the driver's functions that native code calls (symgraph/cuda/walker.py)
+ENTRIES = (
+    "cuLaunchKernel", "cuMemcpyDtoDAsync_v2", "cuMemcpyDtoHAsync_v2", "cuStreamSynchronize",
+)  # fmt: skip
 
 
 class DeviceError(TargetError, RuntimeError):
@@ -55,11 +59,17 @@ class Driver(Protocol):
     def free(self, address: int) -> None:
         """Give memory back; waits for what runs."""
 
+    def host_alloc(self, size: int) -> int:
+        """The address of new pinned memory of the host."""
+
+    def host_free(self, address: int) -> None:
+        """Give pinned memory back."""
+
     def to_device(self, address: int, host: int, size: int, stream: int) -> None:
-        """Copy from the host's memory."""
+        """Copy from pinned memory; from other memory too, which may be changed on return."""
 
     def to_host(self, host: int, address: int, size: int, stream: int) -> None:
-        """Copy to the host's memory; returns when it is there."""
+        """Copy to pinned memory."""
 
     def copy(self, target: int, source: int, size: int, stream: int) -> None:
         """Copy on the device."""
@@ -76,8 +86,11 @@ class Driver(Protocol):
     def function(self, module: int, name: str) -> int:
         """A kernel of a module."""
 
-    def launcher(self, function: int, blocks: int, threads: int, count: int) -> Launcher:
-        """What launches a kernel with ``count`` arguments of 64 bits on a stream."""
+    def entries(self) -> Mapping[str, int]:
+        """The addresses of the C functions in ENTRIES, which return 0 or the number of an error."""
+
+    def failure(self, function: str, status: int) -> DeviceError:
+        """The error of such a number."""
 
     def stream(self) -> int:
         """A new stream that does not wait for the default one."""
@@ -100,5 +113,25 @@ class Driver(Protocol):
     def wait(self, stream: int, event: int) -> None:
         """Let a stream wait for an event."""
 
+    def finish(self, event: int) -> None:
+        """Wait until an event has happened."""
+
     def elapsed(self, start: int, end: int) -> float:
         """Milliseconds between two events; waits for the second."""
+
+    # graphs ---------------------------------------------------------------------------------------
+
+    def capture(self, stream: int) -> None:
+        """What enters the stream from now on is not done but becomes a graph; nothing may wait."""
+
+    def end_capture(self, stream: int) -> int:
+        """The graph. Raises DeviceError when something could not become a part of it."""
+
+    def instantiate(self, graph: int) -> int:
+        """An executable form of a graph, which is given up."""
+
+    def launch_graph(self, executable: int, stream: int) -> None:
+        """Let all of a graph enter a stream."""
+
+    def destroy_executable(self, executable: int) -> None:
+        """Forget an executable graph when its work is done."""

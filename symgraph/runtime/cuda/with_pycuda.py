@@ -57,3 +57,10 @@ class PycudaDriver(CtypesDriver):
     def destroy_stream(self, stream: int) -> None:
         self.enter()
         del self.objects[stream]
+
+
+def gpu_array(array: Any) -> Any:
+    """An array of ours as pycuda's, of the same memory."""
+    import pycuda.gpuarray
+
+    return pycuda.gpuarray.GPUArray(array.shape, array.dtype, gpudata=array.address, base=array)

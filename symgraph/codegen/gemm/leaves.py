@@ -1,0 +1,114 @@
+"""The parts of products that not all need: microkernels, copies, inner products, and what calls
+some of these.
+
+There are dozens, each a few milliseconds of LLVM's time, and a product needs one or two. So each is
+a module of its own, reached through a record in memory; the function that decides what is to be
+done asks for those that are missing before threads take part (`codegen/products.py` makes them).
+
+A record: a word whose bits say which parts are there, the address of the function to ask,
+``ask(record, bits)``, and the parts' own addresses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from symgraph.codegen.gemm.lanes import Integer, Ints
+from symgraph.codegen.gemm.tiles import HEAD, Tile, parts
+from symgraph.codegen.writer import FunctionWriter, Value
+
+#: what their vectors are made for
+ATTRIBUTES = 'noinline nounwind "prefer-vector-width"="512"'
+DRIVER = "noinline nounwind"  # of functions that call parts
+
+
+class Leaf(NamedTuple):
+    """A part: its parameters, and what writes it."""
+
+    params: list[tuple[str, str, str]]
+    build: Callable[[FunctionWriter], None]
+
+
+class Leaves:
+    """Calls of the parts from one function; ``record`` is the address of the record."""
+
+    def __init__(self, fn: FunctionWriter, tile: Tile, record: Value) -> None:
+        self.fn, self.tile, self.record, self.ints = fn, tile, record, Ints(fn)
+        self.numbers = {name: k for k, name in enumerate(parts(tile))}
+
+    def bit(self, name: str) -> int:
+        """The bit of a part."""
+        return 1 << self.numbers[name]
+
+    def bits(self, *parts: str) -> int:
+        """The bits of several."""
+        return sum(map(self.bit, parts))
+
+    def call(self, name: str, args: str) -> None:
+        """Call a part."""
+        self._call(self.numbers[name], args)
+
+    def call_nth(self, first: str, n: Integer, args: str) -> None:
+        """Call the n-th part, counted from 1, of those that begin with a part."""
+        self._call(self.ints.add(n, self.numbers[first] - 1), args)
+
+    def address(self, name: str) -> Value:
+        """The address of a part."""
+        return self._at(self.numbers[name])
+
+    def _at(self, number: Integer) -> Value:
+        place = self.ints.mul(self.ints.add(number, HEAD), 8)
+        at = self.fn.val(f"getelementptr i8, ptr {self.record}, i64 {place}")
+        return self.fn.val(f"load ptr, ptr {at}")
+
+    def _call(self, number: Integer, args: str) -> None:
+        self.fn.raw(f"call void {self._at(number)}({args})")
+
+    def call_tile(self, rows: Integer, columns: Value, args: list[str]) -> None:
+        """Call the microkernel for so many rows and columns; ``args`` are its arguments but the one
+        before the last, the lanes of the last vector. The widest strip of whole vectors has kernels
+        without masks where masks are dear."""
+        ints, tile = self.ints, self.tile
+        vectors = ints.ceil(columns, tile.lanes)
+        last = ints.sub(columns, ints.mul(ints.sub(vectors, 1), tile.lanes))
+        above = ints.sub(rows, 1)
+        number = ints.sub(ints.add(ints.mul(above, tile.vectors), vectors), 1)
+        if not tile.masks:
+            full = ints.is_("eq", columns, tile.columns)
+            number = ints.pick(full, ints.add(above, tile.rows * tile.vectors), number)
+        self._call(number, ", ".join([*args[:-1], f"i64 {last}", args[-1]]))
+
+    # asking for parts -----------------------------------------------------------------------------
+
+    def tile_bits(self, rows: Integer, widths: Integer) -> Integer:
+        """The bits of the microkernels of so many rows; bit w - 1 of ``widths`` stands for w
+        vectors."""
+        fn, ints, tile = self.fn, self.ints, self.tile
+        above = ints.sub(rows, 1)
+        found = fn.val(f"shl i64 {widths}, {ints.mul(above, tile.vectors)}")
+        if tile.masks:
+            return found
+        widest = fn.val(f"lshr i64 {widths}, {tile.vectors - 1}")
+        whole = fn.val(f"shl i64 {widest}, {ints.add(above, tile.rows * tile.vectors)}")
+        return fn.val(f"or i64 {found}, {whole}")
+
+    def there(self, bits: Integer) -> Value:
+        """Ask for those of the parts that are missing; whether all are there then. Only for the
+        thread that called: who is asked may wait for the interpreter."""
+        fn = self.fn
+
+        def missing() -> Value:
+            held = fn.fresh(f"load atomic i64, ptr {self.record} acquire, align 8")
+            return fn.fresh(f"and i64 {bits}, {fn.fresh(f'xor i64 {held}, -1')}")
+
+        wanted = missing()
+
+        def ask() -> list[Value]:
+            at = fn.val(f"getelementptr i8, ptr {self.record}, i64 8")
+            fn.raw(f"call void {fn.val(f'load ptr, ptr {at}')}(ptr {self.record}, i64 {wanted})")
+            return [fn.fresh(f"icmp eq i64 {missing()}, 0")]
+
+        none = fn.fresh(f"icmp eq i64 {wanted}, 0")
+        (found,) = fn.if_(none, lambda: ["true"], ask, ["i1"], likely=True)
+        return found

@@ -1,0 +1,54 @@
+"""Passes that are imported when a graph holds something for them: the first function of a process
+does not wait for rules about logarithms to add two numbers."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+
+from symgraph.ir.graph import Graph
+from symgraph.rewrite.rules import Rule, RuleSet
+
+#: ops of which alone no rule of stabilize is made (a test looks at all of them)
+PLAIN = frozenset(
+    "absolute add all any argmax argmin argsort broadcast_to cast clip concatenate cumsum equal"
+    " expand_dims flip gather iota less less_equal logical_and logical_not logical_or matmul max"
+    " maximum min minimum multiply negative not_equal pad reshape scatter slice slice_update sort"
+    " squeeze sum top_positions transpose where".split()
+)
+
+
+class LaterRules(RuleSet):
+    """The set of that name in the module of that name, ``module.NAME``. ``plain`` are ops of
+    graphs in which none of its rules fires."""
+
+    def __init__(self, name: str, plain: frozenset[str]) -> None:
+        self.name, self.plain = name, plain
+        self._tables = {}
+
+    def __getattr__(self, name: str) -> tuple[Rule, ...]:
+        """``rules``, imported by the first who asks."""
+        if name != "rules":
+            raise AttributeError(name)
+        module = importlib.import_module(f"symgraph.passes.{self.name}")
+        self.rules = getattr(module, self.name.upper()).rules
+        return self.rules
+
+    def concerns(self, graph: Graph) -> bool:
+        """Whether a rule may fire."""
+        return any(node.op.name not in self.plain for node in graph.toposort())
+
+
+def over_loops(name: str) -> Callable[[Graph], Graph]:
+    """The pass of that name in the module of that name, which changes graphs with loops and choices
+    only."""
+
+    def work(graph: Graph) -> Graph:
+        if not any(hasattr(node.op, "inner") for node in graph.toposort()):
+            return graph
+        module = importlib.import_module(f"symgraph.passes.{name}")
+        after: Graph = getattr(module, name)(graph)
+        return after
+
+    work.__name__ = name
+    return work
