@@ -33,9 +33,11 @@ def cell(row: dict[str, Any], name: str) -> str:
 
 
 def fresh_pair(row: dict[str, Any], name: str) -> tuple[str, str, str]:
-    """First call cold and cached, and peak megabytes, of a contender; "-" where not measured."""
+    """First call cold and cached, and peak megabytes of both, of a contender; "-" where not
+    measured."""
     found = row["fresh"].get(name) or {}
-    return seconds(found.get("cold")), seconds(found.get("cached")), megabytes(found.get("peak"))
+    most = [megabytes(found.get(k)) for k in ("peak", "cached_peak")]
+    return seconds(found.get("cold")), seconds(found.get("cached")), " / ".join(most)
 
 
 def share(row: dict[str, Any]) -> str:
@@ -49,12 +51,12 @@ def text_row(row: dict[str, Any], header: bool = False) -> str:
     lines = []
     if header:
         lines.append(f"{'workload':33s}" + "".join(f"{n:>14s}" for n in ORDER)
-                     + f"{'ratio':>8s}{'limit':>7s} |{'cold':>9s}{'cached':>9s}{'MB':>6s} |"
-                     f"{'jax cold':>9s}{'cached':>9s}{'MB':>6s}")  # fmt: skip
+                     + f"{'ratio':>8s}{'limit':>7s} |{'cold':>9s}{'cached':>9s}{'MB':>11s} |"
+                     f"{'jax cold':>9s}{'cached':>9s}{'MB':>11s}")  # fmt: skip
     cells = "".join(f"{cell(row, n):>14s}" for n in ORDER)
     ratio = f"{row['ratio']:.2f}" if row["ratio"] else "-"
     ours, jax = fresh_pair(row, "symgraph"), fresh_pair(row, "jax")
-    ends = " |".join(f"{a:>9s}{b:>9s}{c:>6s}" for a, b, c in (ours, jax))
+    ends = " |".join(f"{a:>9s}{b:>9s}{c:>11s}" for a, b, c in (ours, jax))
     lines.append(f"{row['name']:33s}{cells}{ratio:>8s}{share(row):>7s} |{ends}")
     lines += [f"    {name}: {why}" for name, why in row["failed"].items()]
     lines += [f"    {n} in a fresh process: {f['failed']}" for n, f in row["fresh"].items()
