@@ -67,6 +67,7 @@ def run(modules: list[str], log: Path, backend: str, share: float, only: Path | 
         "OPENBLAS_NUM_THREADS": "1",
         "JAX_DISABLE_MOST_OPTIMIZATIONS": "1",  # the oracle compiles much and runs it once
     }
+    env.pop("PYTEST_CURRENT_TEST", None)  # of a test that runs this, not of the one that will run
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "--rootdir", folder,
                    "-p", "no:cacheprovider", "-p", "tests.keras.conformance_plugin",
@@ -144,11 +145,11 @@ def main() -> None:
         for name in (args.log, LOGS / "jax.jsonl"):
             name.unlink(missing_ok=True)
     whole = run_all(asked, log, "symgraph", args.sample / COUNT if args.sample else 1.0, None)
-    everything, _ = read(log)
+    everything, done = read(log)
     modules = {m for _, ms in asked for m in ms}
     outcomes = {k: r for k, r in everything.items() if k[0] in modules}
     if args.jax:
-        text = tally(outcomes, _with_jax(asked, outcomes))
+        text = tally(outcomes, _with_jax(asked, outcomes), done)
         if not args.folders and not args.sample:
             TALLY.write_text(text, encoding="utf-8")
         print(text)

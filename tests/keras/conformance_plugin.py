@@ -17,6 +17,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import re
 import sys
 import zlib
 from importlib.machinery import ModuleSpec
@@ -171,7 +172,16 @@ def _module(item: Any) -> str:
 
 
 def _place(item: Any) -> str:
-    return f"{_module(item)}::{item.nodeid.partition('::')[2]}"
+    return f"{_module(item)}::{steady(item.nodeid).partition('::')[2]}"
+
+
+def steady(name: str) -> str:
+    """A test's name without the addresses of objects in it, which another process has elsewhere.
+
+    >>> steady("test[<f at 0x7f5c>]")
+    'test[<f at 0x>]'
+    """
+    return re.sub(r"0x[0-9a-f]+", "0x", name)
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -209,7 +219,7 @@ def _know_device(module: Any) -> None:
 
 def pytest_runtest_logreport(report: Any) -> None:
     if report.when == "call" or report.outcome != "passed":
-        _log(report, report.when, report.nodeid)
+        _log(report, report.when, steady(report.nodeid))
 
 
 def _log(report: Any, when: str, name: str) -> None:

@@ -34,6 +34,7 @@ _KINDS = (  # the reasons of skipped tests, by words in what they say; in the or
     ("litert", "needs LiteRT"),
     ("tf", "needs TensorFlow"),
     ("not supported", "what no backend does"),
+    ("does not support channels first", "what no backend does"),
 )
 
 
@@ -77,8 +78,9 @@ def kind(row: dict[str, Any]) -> str:
     return next((name for word, name in _KINDS if word in text), "other")
 
 
-def tally(here: Outcomes, jax: Outcomes) -> str:
-    """The tally as Markdown. ``jax`` has the outcomes of those that did not pass here."""
+def tally(here: Outcomes, jax: Outcomes, done: set[str]) -> str:
+    """The tally as Markdown. ``jax`` has the outcomes of those that did not pass here; ``done``
+    names the modules that ran to their end."""
     versions = ", ".join(f"{n} {importlib.metadata.version(n)}" for n in ("keras", "jax", "numpy"))
     passes = {k for k in left(here) if jax.get(k, {}).get("outcome") == "passed"}
     passed = sum(row["outcome"] == "passed" for row in here.values())
@@ -99,9 +101,12 @@ def tally(here: Outcomes, jax: Outcomes) -> str:
     for name, counts in [*sorted(rows.items()), ("**all**", total)]:
         cells = [str(counts[k]) for k in ("passed", "failed", "skipped", "jax")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
-    unknown = sum(k not in jax and k[1] != "collection" for k in judged(here))
+    unrun = [k for k in left(here) if k not in jax and k[1] != "collection"]
     own = sum(_own(here[k]) for k in passes)
-    lines += ["", _verdict(passed, len(passes), own, unknown), ""]
+    unknown = sum(_own(here[k]) for k in unrun)
+    lines += ["", _verdict(passed, len(passes), own, unknown, len(unrun)), ""]
+    if cut := sorted({module for module, _ in here} - done):
+        lines += [f"Not run to the end: {', '.join(cut)}.", ""]
     lines += [
         *_reasons(here, passes),
         *_listed(here, passes),
@@ -109,9 +114,9 @@ def tally(here: Outcomes, jax: Outcomes) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _verdict(passed: int, only_jax: int, own: int, unknown: int) -> str:
+def _verdict(passed: int, only_jax: int, own: int, unknown: int, unrun: int) -> str:
     """The share of the tests that pass with one of the backends; ``own`` of those that pass with
-    JAX only say something about this one."""
+    JAX only say something about this one, ``unknown`` of those that were not run with it may."""
 
     def share(others: int) -> str:
         return f"{100 * passed / max(passed + others, 1):.2f} %"
@@ -121,7 +126,8 @@ def _verdict(passed: int, only_jax: int, own: int, unknown: int) -> str:
             f"Of the {passed + only_jax} tests that pass with one of the two backends, {passed} "
             f"({share(only_jax)}) pass with symgraph. {only_jax - own} of the others make tensors "
             "of JAX or another library, test the JAX backend itself or ask for it by name; of the "
-            f"{passed + own} without these {share(own)} pass."
+            f"{passed + own} without these {share(own)} pass. {unrun} more need another package or "
+            "backend, or a file of the network, and were not run with JAX."
         )
     return (
         f"{passed} tests pass. {unknown} of the others have not been run with JAX (`--jax`): the "
