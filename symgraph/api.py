@@ -77,6 +77,7 @@ from symgraph.ops.stable_forms import *
 from symgraph.ops.statistics import *
 from symgraph.ops.trigonometric import *
 from symgraph.ops.windows import *
+from symgraph.runtime.collecting import *
 from symgraph.runtime.later import LaterFunctions as _LaterFunctions
 from symgraph.structure import Structure as _Structure
 

@@ -8,9 +8,7 @@ change the same storage.
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -30,18 +28,6 @@ from keras_symgraph.src.tensor import (
 )
 from keras_symgraph.src.variable import detach_all
 from symgraph import Input, Variable
-
-
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """No garbage collection while a model is traced: nearly all that is made stays."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 class Structure:
@@ -96,7 +82,7 @@ class Program:
 
     def __init__(self, step: Callable[[Any], Any], data: Any, inputs: list[Any], name: str) -> None:
         scope = Collecting()
-        with _uncollected(), scope:
+        with sg.uncollected(), scope:
             with tracing():
                 outputs = step(replaced(data, iter([wrap(v) for v in inputs])))
                 self.outputs = Nest(outputs, numbers=False)

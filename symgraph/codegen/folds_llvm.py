@@ -22,7 +22,6 @@ from symgraph.scalar import Expr, depends, postorder, substitute
 from symgraph.scalar.special import SPECIAL
 
 BLOCK = 16  # vectors added one after another before they join the compensated total: NumPy's too
-PREFETCH = "llvm.prefetch.p0"
 SLOW = frozenset(
     "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
     " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
@@ -104,16 +103,14 @@ class Folds:
         rows = most_of(first.extent)
         if self.width == 1 or rows is None or not any(e.op in SLOW for e in order):
             return
-        values, fn = self.values, self.fn
+        values = self.values
         for e in order:
             if e.op != "load" or not depends(e, first.index):
                 continue
             place = values.linear(e.attr, e.args)
             if values.step_of(place) == 1:
                 place = substitute(place, {first.index: first.index + rows})
-                where = values.address(e.attr, place, e.dtype)
-                fn.declare("void", PREFETCH, ["ptr", "i32", "i32", "i32"])
-                fn.raw(f"call void @{PREFETCH}(ptr {where}, i32 0, i32 2, i32 1)")
+                self.fn.prefetch(values.address(e.attr, place, e.dtype), False, 2)
 
     def start(self, s: Fold) -> Carried:
         """The type and the neutral value of each name."""

@@ -105,6 +105,12 @@ class FunctionWriter:
         """Note an external declaration; the module prints each once."""
         self.declarations[function] = f"declare {ret} @{function}({', '.join(arg_types)})"
 
+    def prefetch(self, place: Value, writes: bool, locality: int) -> None:
+        """Ask for the cache line of an address: to write to it or not, 3 for the nearest cache."""
+        name = "llvm.prefetch.p0"
+        self.declare("void", name, ["ptr", "i32", "i32", "i32"])
+        self.raw(f"call void @{name}(ptr {place}, i32 {int(writes)}, i32 {locality}, i32 1)")
+
     def slot(self, element: str, count: int = 1, align: int = 64) -> Value:
         """The address of `count` elements on the stack. Slots are made in the entry block: one made
         in a loop would grow the stack each turn."""

@@ -6,6 +6,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+__all__ = ["uncollected"]
+
 
 @contextmanager
 def uncollected() -> Iterator[None]:
@@ -14,7 +16,10 @@ def uncollected() -> Iterator[None]:
     count as old, or it would go over all of them at the next object: 6 ms after the first function
     of a process. (What the user has frozen is left alone, hence the question.)
 
-    >>> with uncollected():
+    For who builds large graphs, as embedders do.
+
+    >>> import symgraph as sg
+    >>> with sg.uncollected():
     ...     gc.isenabled()
     False
     """

@@ -90,12 +90,9 @@ class _Microkernel:
                 else v.at(a, "%a_step"), end]  # fmt: skip
 
     def _prefetch(self, lines: list[Value]) -> None:
-        name = "llvm.prefetch.p0"
-        self.fn.declare("void", name, ["ptr", "i32", "i32", "i32"])
         for line in lines:
             for j in range(self.vectors):
-                place = self.v.at(line, j * self.v.lanes)
-                self.fn.raw(f"call void @{name}(ptr {place}, i32 1, i32 3, i32 1)")
+                self.fn.prefetch(self.v.at(line, j * self.v.lanes), True, 3)
 
     def _step(self, _: Value, carried: list[Value]) -> list[Value]:
         """One element of the summed axis: a column of A times a row of B."""
