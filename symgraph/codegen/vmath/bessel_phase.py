@@ -4,7 +4,8 @@ Method: J(x) = sqrt(2/pi) M/sqrt(x) cos(x - c - phase) with modulus and phase fi
 (J. Harrison, Fast and accurate Bessel function computation, ARITH 2009). x is reduced by multiples
 of pi/2 and the rest of the angle is kept in two parts, the phase's leading term too. Where the
 angle is so close to a zero that this is not enough, which is rare, the phase is evaluated again in
-double-double, in a function of its own.
+double-double, in a function of its own. Floats are computed in doubles without second parts, and
+as doubles are where the angle is close to a zero.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _PRECISE = (table.J0_PRECISE, table.J1_PRECISE)
 # from these x so many terms of the precise phase are left
 _TERMS = ((20.0, 40), (32.0, 26), (64.0, 14), (256.0, 7), (4096.0, 4))
 _CLOSE = 2.0**-11  # nearer to a zero the phase is needed in double-double
+_NARROW = 2.0**-25  # nearer to a zero doubles without a second part are not enough for a float
 
 
 def wave(b: Lanes, x: Value, order: int) -> Value:
@@ -52,7 +54,23 @@ def wave(b: Lanes, x: Value, order: int) -> Value:
     s, c = b.total(sine_near(b, u, u_low)), b.total(cosine_near(b, u, u_low))
     sign = b.int_op("shl", b.int_op("and", b.int_op("add", k, 1), 2), b.bits - 2)
     value = b.from_bits(b.int_op("xor", b.to_bits(b.sel(odd, s, c)), sign))
-    return b.div(b.mul(b.long_poly(_MODULI[order][b.kind], z), value), b.sqrt(x))
+    y = b.div(b.mul(b.long_poly(_MODULI[order][b.kind], z), value), b.sqrt(x))
+    return y if low is not None else _as_doubles(b, order, x, y, b.cmp("olt", b.abs(u), _NARROW))
+
+
+def _as_doubles(b: Lanes, order: int, x: Value, y: Value, close: Value) -> Value:
+    """y, that of doubles in those lanes where the angle is close to 0: of all floats beyond 30
+    that is so for a few."""
+
+    def build(fn: FunctionWriter) -> None:
+        fn.ret(b.F, wave(Lanes(fn, b.module, "d", b.lanes), "%x", order))
+
+    def slow() -> list[Value]:
+        name = f"sg_j{order}_wave_{b.lanes}"
+        name = b.module.once(name, [(b.F, "x", "")], b.F, build, "noinline nounwind cold")
+        return [b.sel(close, b.fn.call(b.F, name, [(b.F, x)]), y)]
+
+    return b.fn.if_(b.any(close), slow, lambda: [y], [b.F], likely=False)[0]
 
 
 def _angle(b: Lanes, up: Value, r: Pair, phase: Pair) -> Pair:
