@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import collections
 import datetime
+import fcntl
 import fnmatch
 import json
 import os
@@ -159,6 +160,17 @@ def tag_of(checkout: Path) -> str:
     return told.removeprefix("rel-") or checkout.name
 
 
+def keep(record: dict[str, Any], kept: Path, file: str, entry: dict[str, Any]) -> None:
+    """Put a file's outcomes beside the others, among them those of a run at the same time."""
+    with kept.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if kept.exists():
+            record["files"] |= json.loads(kept.read_text())["files"]
+        record["files"][file] = entry
+        record["date"] = datetime.date.today().isoformat()
+        kept.write_text(json.dumps(record, indent=1))
+
+
 def run_all(args: argparse.Namespace, record: dict[str, Any], kept: Path) -> None:
     """Run the files that are named, or all, and keep what became of them."""
     suites = files_of(args.checkout)
@@ -167,9 +179,7 @@ def run_all(args: argparse.Namespace, record: dict[str, Any], kept: Path) -> Non
         prepared(args.checkout, folder)
         for file in args.files or suites:
             found = run(file, folder)
-            record["files"][file] = {"suite": suites[file], "tests": found}
-            record["date"] = datetime.date.today().isoformat()
-            kept.write_text(json.dumps(record, indent=1))
+            keep(record, kept, file, {"suite": suites[file], "tests": found})
             print(line(file, collections.Counter(o for o, _ in found.values())), flush=True)
             for test, (outcome, error) in found.items():
                 if outcome == "failed":
