@@ -22,12 +22,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from symgraph import integrate, optim, optimize  # noqa: F401
+    from symgraph import integrate, optim, optimize, rewrite  # noqa: F401
     from symgraph.api import *  # noqa: F403
 
 __version__ = "0.1.0"
 # namespaces that are not among the names of api.py: loaded when asked for
-_LATER = ("integrate", "optim", "optimize")
+_LATER = ("integrate", "optim", "optimize", "rewrite")
 # doors to other libraries, which they import
 _DOORS = {"pymc": "symgraph.interop.pymc", "pytensor": "symgraph.interop.pytensor"}
 

@@ -111,6 +111,18 @@ def view(subject: Any, path: Any = None, **options: Any) -> Any:
     return _drawing().view(subject, path, **options)
 
 
+def latex(*outputs: Any) -> str:
+    r"""The formulas of expressions in LaTeX, without dollar signs; values that are used more than
+    once get names and lines of their own. Raises ArgumentError for what is no expression.
+
+    >>> import symgraph as sg
+    >>> x = sg.vector("x")
+    >>> print(sg.latex(sg.sqrt(x ** 2 + 1) / 2))
+    \frac{\sqrt{ x^{2} + 1 }}{2}
+    """
+    return str(_importlib.import_module("symgraph.drawing.latex").latex(*outputs))
+
+
 def _drawing() -> Any:
     """The pictures, which stand above the public names and are loaded when one is asked for."""
     return _importlib.import_module("symgraph.drawing.notebook")

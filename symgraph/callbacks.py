@@ -9,16 +9,21 @@ from __future__ import annotations
 import ctypes
 import threading
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from symgraph import dtypes
 from symgraph.ir.graph import Graph, Variable
 from symgraph.ir.interpret import interpret
-from symgraph.ir.parse import parse_graph
 from symgraph.ir.text import graph_text
+from symgraph.runtime.later import Later
 from symgraph.scalar import as_expr, evaluate_size, variables
+
+if TYPE_CHECKING:
+    from symgraph.ir import parse as _parse
+else:
+    _parse = Later("symgraph.ir.parse")
 
 _SIGNATURE = ctypes.CFUNCTYPE(
     ctypes.c_int32, ctypes.POINTER(ctypes.c_void_p), ctypes.POINTER(ctypes.c_int64)
@@ -45,7 +50,7 @@ def to_text(graph: Graph, sizes: Sequence[str]) -> dict[str, Any]:
 
 def from_text(record: dict[str, Any]) -> tuple[Graph, tuple[str, ...]]:
     """The callback of a record. Sizes without a name get new ones when a graph is read."""
-    graph = parse_graph(record["graph"])
+    graph = _parse.parse_graph(record["graph"])
     new = dict(zip(record["names"], _names(graph), strict=True))
     return graph, tuple(new.get(name, name) for name in record["sizes"])
 

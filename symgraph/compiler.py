@@ -11,15 +11,13 @@ link       object + table -> Function
 
 from __future__ import annotations
 
-import contextvars
 import importlib
 import itertools
 import json
-import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgraph import callbacks, config
 from symgraph.codegen import llvm
@@ -29,7 +27,7 @@ from symgraph.errors import (
     TargetError,
     VerifyError,
 )
-from symgraph.executor import Loaded, compiled_objects, link, prepare
+from symgraph.executor import KernelObjects, Loaded, link, prepare
 from symgraph.function import (
     Compiled,
     Definition,
@@ -38,7 +36,7 @@ from symgraph.function import (
     StructuredFunction,
 )
 from symgraph.ir import made_sizes
-from symgraph.ir.graph import Graph, Input, Variable
+from symgraph.ir.graph import Apply, Graph, Input, Variable
 from symgraph.ir.hashing import inner_graphs, large_constants, structural_hash
 from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
@@ -47,9 +45,13 @@ from symgraph.ops.nests import container_class
 from symgraph.profiling.progress import telling
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.collecting import uncollected
+from symgraph.runtime.crew import Crew, processors
 from symgraph.runtime.later import Later
 from symgraph.runtime.sources import compiler_digest
 from symgraph.structure import Structure
+
+if TYPE_CHECKING:
+    from symgraph.rewrite.rules import Rule
 
 _products = Later("symgraph.products")
 
@@ -67,6 +69,8 @@ def compile(
     name: str = "function",
     on_unused_input: str = "raise",
     exclude: Sequence[str] = (),
+    rules: Sequence[Rule] = (),
+    monitor: Callable[[Apply, Sequence[Any], Sequence[Any]], None] | None = None,
     profile: bool | None = None,
 ) -> Any:
     """Compile expressions into a function of ``inputs``.
@@ -79,7 +83,10 @@ def compile(
     "nan" (native code; a result with NaN or infinities raises NonFiniteError, which names where
     they began), "interpret" (NumPy); ``target``: "cpu", or "cuda" or "cuda:sm_90" for an NVIDIA GPU
     (docs/cuda.md); ``exclude``: passes and rules to leave out, by name: a rule's
-    name is its equation (`symgraph explain --rules` lists all); ``profile``: count in the attribute
+    name is its equation (`symgraph explain --rules` lists all); ``rules``: the caller's own
+    (``sg.rewrite``), of whatever class; functions with such rules are not kept in the disk cache;
+    ``monitor``: called with each node, the arrays that it read and those that it made (mode
+    "interpret" only; nodes inside loops at every turn); ``profile``: count in the attribute
     ``profile`` where the time of calls goes (mode "run" only; default: the setting of that name).
 
     Raises ArgumentError, UnboundVariableError and UpdateError for what cannot be a function.
@@ -102,9 +109,16 @@ def compile(
         )
     if profile and mode != "run":
         raise ArgumentError(f'only mode="run" has a profile, not mode={mode!r}')
+    if monitor is not None and mode != "interpret":
+        raise ArgumentError(
+            'only mode="interpret" calls a monitor',
+            hint="sg.print_value and sg.python_op look at one value of a native function",
+        )
     counted = mode == "run" and (config.get("profile") if profile is None else profile)
     options = {
         "mode": mode, **({"exclude": _excluded(exclude)} if exclude else {}),
+        **({"rules": _own_rules(rules)} if rules else {}),
+        **({"monitor": monitor} if monitor is not None else {}),
         **({"target": target} if target != "cpu" else {"profile": True} if counted else {}),
     }  # fmt: skip
     d = define(inputs, outputs, updates, givens, name, on_unused_input, options)
@@ -125,6 +139,17 @@ def _excluded(names: Sequence[str]) -> tuple[str, ...]:
     """The names, sorted. Raises ArgumentError for one that is no pass and no rule."""
     found = tuple(sorted([names] if isinstance(names, str) else names))
     importlib.import_module("symgraph.passes.pipeline").steps_without(found)
+    return found
+
+
+def _own_rules(rules: Any) -> tuple[Rule, ...]:
+    """The rules. Raises ArgumentError for what is none."""
+    kind = importlib.import_module("symgraph.rewrite.rules").Rule
+    found = (rules,) if isinstance(rules, kind) else tuple(rules)
+    for r in found:
+        if not isinstance(r, kind):
+            hint = 'from symgraph.rewrite import rule, wild; rule(sg.log(1 + wild("x")), ...)'
+            raise ArgumentError(f"rules: {r!r:.60} is no rule", hint=hint)
     return found
 
 
@@ -149,7 +174,12 @@ def build_function(d: Definition) -> Any:
     return importlib.import_module("symgraph.checking.debug").DebugFunction(d, function)
 
 
+def _rewriting(d: Definition) -> Any:
+    return importlib.import_module("symgraph.stages").rewrites(d)
+
+
 Compiled.rebuild = staticmethod(build_function)
+Compiled.rewriting = staticmethod(_rewriting)
 
 
 def _native(d: Definition) -> Any:
@@ -226,7 +256,7 @@ def _compiled(
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The cold way, loaded when it is first needed: half of the package's import time is in it."""
     check_told(d)
-    with _getting_ready(), uncollected():
+    with _getting_ready() as crew, uncollected():
         stages = importlib.import_module("symgraph.stages")
         loaded = time.perf_counter()
         record = _profiling().CompileRecord() if d.options.get("profile") else None
@@ -236,10 +266,11 @@ def _compiled(
         program = stages.lower(d, optimized)
         clock.append(time.perf_counter())
         tell("emit")
-        low = stages.emit(d, optimized, program)
+        kernels = KernelObjects(crew)
+        low = stages.emit(d, optimized, program, kernels.add)
         clock.append(time.perf_counter())
         tell("llvm")
-        objects = compiled_objects(low.main, low.kernels)
+        objects = kernels.finish(low.main, low.kernels)
     meta = {"name": d.name, "layout": low.layout, "failures": low.failures}
     if record is not None:
         moments = [clock[0], loaded, *clock[1:], time.perf_counter()]
@@ -248,21 +279,15 @@ def _compiled(
 
 
 @contextmanager
-def _getting_ready() -> Iterator[None]:
-    """Meanwhile a thread loads LLVM and what every function calls, once in a process: both are
-    another library's work, beside which Python runs. What fails there fails again, and is told,
-    where it is needed."""
+def _getting_ready() -> Iterator[Crew]:
+    """Threads for LLVM, whose work Python runs beside. The first ones in a process load it and
+    compile what every function calls."""
     global _ready
-    thread = None
-    if not _ready:
-        run = contextvars.copy_context().run  # with the settings of a block
-        thread = llvm.started(threading.Thread(target=run, args=(prepare,), name="symgraph-llvm"))
-    try:
-        yield
-    finally:
-        if thread is not None:
-            thread.join()
-        _ready = True
+    with Crew(max(1, processors() - 1)) as crew:
+        if not _ready:
+            _ready = True
+            prepare(crew)
+        yield crew
 
 
 _ready = False
@@ -314,12 +339,13 @@ def _is_foreign(op: Op) -> bool:
 
 def cache_key(d: Definition) -> Key | None:
     """Everything that the finished artefact depends on, by name; None when an op holds something
-    without a form outside this process, such as a Python function, or is the user's own: its code
-    is not part of the key, so an edit of it would find the old artefact."""
-    if any(_is_foreign(op) for op in _all_ops(d.graph)):
+    without a form outside this process, such as a Python function, or is the user's own, and
+    where rules are: code is not part of the key, so an edit of it would find the old artefact."""
+    if d.options.get("rules") or any(_is_foreign(op) for op in _all_ops(d.graph)):
         return None
+    checks = d.checks if "whole" in d.options else ()  # a part has some of other parts' nodes
     try:
-        graph = structural_hash(d.graph)
+        graph = structural_hash(d.graph, checks)
     except VerifyError:
         return None
     positions = {s: k for k, s in enumerate(d.shared)}

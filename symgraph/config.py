@@ -14,6 +14,7 @@ default. Nothing is read while importing.
 | cache | SYMGRAPH_CACHE | 0 turns the disk cache off |
 | cache_dir | SYMGRAPH_CACHE_DIR | where the disk cache lives; None: the user's cache directory |
 | cache_size | SYMGRAPH_CACHE_SIZE | size cap of the disk cache in bytes (`512M`, `2G`) |
+| libraries | SYMGRAPH_LIBRARIES | 0: no libraries of NVIDIA's on GPUs (cuBLAS, cuDNN ...) |
 | matmul | SYMGRAPH_MATMUL | who multiplies real matrices: `own` kernels (default) or `blas` |
 | num_threads | SYMGRAPH_NUM_THREADS | threads of a compiled function; default: usable CPUs |
 | parallel_from | SYMGRAPH_PARALLEL_FROM | nanoseconds of work from which a loop is shared out |
@@ -32,13 +33,15 @@ import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar, Token
 from types import MappingProxyType, ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.errors import SymgraphError
+from symgraph.records import NamedTuple
 
 cache: bool
 cache_dir: str | None
 cache_size: int
+libraries: bool
 matmul: str
 num_threads: int
 parallel_from: int
@@ -164,6 +167,7 @@ SETTINGS: dict[str, Setting] = {
     "cache_size": Setting(
         "SYMGRAPH_CACHE_SIZE", _bytes, lambda: 1 << 30, "a number of bytes, as 1000000, 512M or 2G"
     ),
+    "libraries": Setting("SYMGRAPH_LIBRARIES", _flag, lambda: True, "0 or 1"),
     "matmul": Setting("SYMGRAPH_MATMUL", _multiplier, lambda: "own", "'own' or 'blas'"),
     "num_threads": Setting("SYMGRAPH_NUM_THREADS", _count, usable_cpus, "an integer above 0"),
     "parallel_from": Setting(

@@ -11,7 +11,6 @@ What comes out is a :class:`DeviceProgram`. Nothing here needs a GPU.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from symgraph import config
 from symgraph.codegen.ptx.architecture import Architecture
@@ -28,6 +27,7 @@ from symgraph.loops.statements import Kernel, Param, Size
 from symgraph.loops.text import kernels
 from symgraph.loops.verify import verify_program
 from symgraph.lower.cuda.program import schedule_for_gpu
+from symgraph.records import NamedTuple
 from symgraph.runtime.collecting import uncollected
 from symgraph.stages import lower
 

@@ -19,11 +19,12 @@ and a mask, a count or a label must not widen a network without notice.
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from symgraph.errors import DTypeError, OutOfRangeError
+from symgraph.records import NamedTuple
 
 DTypeLike = Any  # a name, a NumPy dtype or scalar type, or Python's bool, int, float, complex
 

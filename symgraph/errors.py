@@ -268,6 +268,10 @@ class InputValueError(SymgraphError, ValueError):
     code = "SG202"
 
 
+class SpecifiedShapeError(InputValueError, AssertionError):
+    """A size is not what ``sg.specify_shape`` asserts."""
+
+
 class UnboundVariableError(SymgraphError, ValueError):
     """An output depends on a variable that is not among the inputs, so that nobody would give it a
     value.

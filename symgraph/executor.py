@@ -9,17 +9,20 @@ from __future__ import annotations
 import ctypes
 import functools
 import importlib
+import math
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from symgraph import dtypes
 from symgraph.codegen import llvm
 from symgraph.errors import TargetError
+from symgraph.records import NamedTuple
 from symgraph.runtime import abi, blas, c_entry, elf, pool, special_functions, threads
 from symgraph.runtime.cache import Key, open_cache
+from symgraph.runtime.crew import Crew, processors
 from symgraph.runtime.digest import digest, hexdigest
 from symgraph.runtime.sources import compiler_digest
 from symgraph.scalar.special import LIBRARY
@@ -115,33 +118,67 @@ def cached_objects(
     return objects
 
 
-def prepare() -> None:
-    """Load LLVM and compile what all functions call; for a thread, so errors are left to those who
-    come later."""
+def prepare(crew: Crew) -> None:
+    """Have a crew load LLVM and make what all functions call; errors are left to those who need
+    it."""
+    for cost, function in ((math.inf, llvm.warm_up), (0, output_pool), (0, thread_team)):
+        crew.add(cost, functools.partial(_tried, function))
+
+
+def _tried(function: Callable[[], Any]) -> None:
     try:
-        llvm.warm_up()
-        for name in ("pool", "team"):
-            _runtime_object(name)
+        function()
     except Exception:  # told where it is needed
         return
 
 
+class KernelObjects:
+    """The object files of a function's kernels, which a crew compiles from the moment that their
+    text is known; those of equal text once, and kept in the cache, as functions share them."""
+
+    def __init__(self, crew: Crew) -> None:
+        self._crew, self._cache = crew, open_cache()
+        self._host = llvm.host_fingerprint()
+        self._found: dict[str, bytes] = {}
+        self._asked: set[str] = set()
+
+    def add(self, text: str) -> None:
+        """A kernel of the function."""
+        if text in self._asked:
+            return
+        self._asked.add(text)
+        key = Key("kernel", {"text": hexdigest(text.encode()), "host": self._host})
+        found = self._cache.get(key) if self._cache is not None else None
+        if found is not None:
+            self._found[text] = bytes(found.sections["object"])
+            return
+        level = llvm.level(text)
+
+        def task() -> None:
+            made = self._found[text] = llvm.compile_object(text, level)
+            if self._cache is not None:
+                self._cache.put(key, {}, {"object": made})
+
+        self._crew.add(llvm.cost(text, level), task)
+
+    def finish(self, function: str, kernels: Mapping[str, str]) -> dict[str, bytes]:
+        """The objects of the function and of its kernels by name, when all are there. Raises
+        compile_object's errors."""
+        made: list[bytes] = []
+        for text in kernels.values():
+            self.add(text)
+        self._crew.add(
+            llvm.cost(function, llvm.CALLS),
+            lambda: made.append(llvm.compile_object(function, llvm.CALLS)),
+        )
+        self._crew.finish()
+        return {"function": made[0], **{n: self._found[text] for n, text in kernels.items()}}
+
+
 def compiled_objects(function: str, kernels: Mapping[str, str]) -> dict[str, bytes]:
-    """The object files of a function and of its kernels, those of equal text compiled once and
-    kept in the cache, as functions share them."""
-    cache, host = open_cache(), llvm.host_fingerprint()
-    keys = {text: Key("kernel", {"text": hexdigest(text.encode()), "host": host})
-            for text in kernels.values()}  # fmt: skip
-    objects: dict[str, bytes] = {}
-    if cache is not None:
-        found = {text: cache.get(key) for text, key in keys.items()}
-        objects = {t: bytes(f.sections["object"]) for t, f in found.items() if f is not None}
-    new = {text: (text, llvm.level(text)) for text in keys if text not in objects}
-    objects.update(llvm.compile_objects({**new, "": (function, llvm.CALLS)}))
-    if cache is not None:
-        for text in new:
-            cache.put(keys[text], {}, {"object": objects[text]})
-    return {"function": objects[""], **{name: objects[text] for name, text in kernels.items()}}
+    """The object files of a function and of its kernels, whose texts are all there."""
+    with Crew(processors() - 1) as crew:
+        return KernelObjects(crew).finish(function, kernels)
 
 
 def link(

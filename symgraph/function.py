@@ -11,7 +11,7 @@ import ctypes
 import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from symgraph.errors import (
     IndexOutOfRange,
     InputValueError,
     ShapeError,
+    SpecifiedShapeError,
     SymgraphError,
     VerifyError,
 )
@@ -33,6 +34,7 @@ from symgraph.ir.interpret import bind_op, interpret, made_with, operands_of
 from symgraph.ir.retrace import error_of
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, SizeCheck
+from symgraph.records import NamedTuple
 from symgraph.runtime.c_entry import NAME as C_ENTRY
 from symgraph.runtime.c_entry import CEntry
 from symgraph.runtime.callable import NativeBase, bind, enable_vectorcall
@@ -266,6 +268,7 @@ def _failed_check(
     computed = any(n in made for n in made_sizes.names((check.left, check.right)))
     kind: Any = ShapeError if computed else InputValueError
     kind = IndexOutOfRange if below and what.startswith("index") else kind
+    kind = SpecifiedShapeError if what.startswith("specify_shape") else kind
     return kind(
         what,
         origin=node.origins[0] if node is not None and node.origins else None,
@@ -294,6 +297,7 @@ class Compiled:
 
     definition: Definition
     rebuild: Callable[..., Any]
+    rewriting: Callable[..., Any]
     statistics: dict[str, Any]
     packs = False  # whether a call takes and returns nests by itself
     _profile: Any = None
@@ -321,6 +325,20 @@ class Compiled:
     def set_profile(self, profile: Any, book_slow: Any = None) -> None:
         """For symgraph/profiling: the profile, and what times the conversion of arguments."""
         self._profile, self._book_slow = profile, book_slow
+
+    def rewrites(self) -> list[Any]:
+        """The rules that fired on the way from the graph to what was compiled, in their order:
+        each with ``rule``, the value ``before`` and ``after``, and ``pass_name``.
+
+        The graph is rewritten anew for it, whether or not the function came from the disk cache.
+
+        >>> import symgraph as sg
+        >>> x = sg.scalar("x")
+        >>> for step in sg.compile([x], sg.log(x + 1)).rewrites():
+        ...     print(step.pass_name, "|", step.rule)
+        stabilize | log(1 + x) -> log1p(x)  [stable]
+        """
+        return type(self).rewriting(self.definition)  # type: ignore[no-any-return]
 
     def __reduce__(self) -> Any:
         return type(self).rebuild, (self.definition,)
@@ -481,7 +499,7 @@ class InterpretedFunction(Compiled):
         env = bind_sizes(d, arrays)
         check_sizes(d, env)
         state = {s: s.get_value(borrow=True) for s in d.shared}
-        results = interpret(d.graph, arrays, state)
+        results = interpret(d.graph, arrays, state, monitor=d.options.get("monitor"))
         count = len(results) - len(d.updates)
         for s, value in zip(d.updates, [np.array(r) for r in results[count:]], strict=True):
             s.set_value(value)

@@ -17,7 +17,9 @@ import os
 import sys
 from itertools import islice
 from types import CodeType, FrameType
-from typing import Any, NamedTuple
+from typing import Any
+
+from symgraph.records import NamedTuple
 
 WIDTH = 100  # columns of a printed source line; longer lines are cut around the caret
 MAX_INTERNED = 1 << 16  # bounds what a process that makes new code objects for ever keeps alive

@@ -13,7 +13,7 @@ their new values in the last part, so a call that fails leaves them as they were
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from symgraph.ir.shared import Shared
 from symgraph.ir.types import SizeCheck, TensorType
 from symgraph.ops.data_sizes import Below
 from symgraph.passes.selections import without_selections
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, fresh_size, substitute
 from symgraph.structure import Structure
 

@@ -9,14 +9,13 @@ A warm start finds its artefact in the disk cache and never loads this module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from symgraph import config
 from symgraph.codegen import llvm
 from symgraph.codegen.c_entry_llvm import emit_c_entry
 from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
-from symgraph.codegen.profile_llvm import Profiler
 from symgraph.codegen.program_llvm import ProgramModule
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.function import Definition
@@ -31,8 +30,13 @@ from symgraph.lower.epilogues import join_epilogues
 from symgraph.lower.parallel import share_out
 from symgraph.lower.routines import realise
 from symgraph.lower.widening import widen_routines
-from symgraph.passes.pipeline import optimize
+from symgraph.passes.pipeline import PassRecord, optimize
+from symgraph.records import NamedTuple
+from symgraph.rewrite.engine import Firing
 from symgraph.runtime.collecting import uncollected
+from symgraph.runtime.later import Later
+
+profile_llvm = Later("symgraph.codegen.profile_llvm")  # for functions with a profile
 
 
 class Lowered(NamedTuple):
@@ -66,8 +70,16 @@ class Lowered(NamedTuple):
 @uncollected()
 def optimized_graph(d: Definition, record: Any = None) -> Graph:
     """The graph after the passes of passes/pipeline.py."""
-    mode, exclude = d.options.get("mode", "run"), d.options.get("exclude", ())
-    return optimize(d.graph, mode, record, exclude)
+    options = d.options
+    own = options.get("exclude", ()), options.get("rules", ())
+    return optimize(d.graph, options.get("mode", "run"), record, *own)
+
+
+def rewrites(d: Definition) -> list[Firing]:
+    """The rules that fired on a definition's graph, in their order."""
+    record = PassRecord()
+    optimized_graph(d, record)
+    return record.firings
 
 
 def lower(d: Definition, optimized: Graph, scheduled: bool = True, device: bool = False) -> Program:
@@ -92,14 +104,17 @@ def planned(
 
 
 @uncollected()
-def emit(d: Definition, optimized: Graph, program: Program) -> Lowered:
-    """The LLVM module of a program with its entry."""
+def emit(
+    d: Definition, optimized: Graph, program: Program, made: Callable[[str], None] | None = None
+) -> Lowered:
+    """The LLVM module of a program with its entry; ``made`` is told the text of each kernel as soon
+    as it is there."""
     host = llvm.host()
     module = ModuleWriter(host.features)
     least = config.get("parallel_from")
     legal = legalize(share_out(program))
-    profile = Profiler(_kernel_origins(legal)) if d.options.get("profile") else None
-    programs = ProgramModule(module, host.vector_bits, host.features, least, profile)
+    profile = profile_llvm.Profiler(_kernel_origins(legal)) if d.options.get("profile") else None
+    programs = ProgramModule(module, host.vector_bits, host.features, least, profile, made)
     if config.get("matmul") == "own":
         legal = join_epilogues(legal)
     main = programs.emit(legal)

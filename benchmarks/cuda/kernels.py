@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import symgraph as sg
+from benchmarks.cuda import words as places
 
 
 class Work(NamedTuple):
@@ -100,6 +101,8 @@ Peer = Callable[[Work, list[np.ndarray]], Callable[[], Any]]
 
 def with_cupy(work: Work, arrays: list[np.ndarray]) -> Callable[[], Any]:
     cupy: Any = importlib.import_module("cupy")
+    if work.products != "ieee":
+        raise LookupError("CuPy has no such arithmetic for arrays of float32")
     words, given = Numpy(cupy), [cupy.asarray(a) for a in arrays]
     return lambda: work.formula(words, *given)
 
@@ -108,12 +111,13 @@ def with_torch(work: Work, arrays: list[np.ndarray], compiled: bool = False) -> 
     torch: Any = importlib.import_module("torch")
     torch.backends.cuda.matmul.allow_tf32 = work.products == "tf32"
     kind = torch.bfloat16 if work.products == "bfloat16" else torch.float32
-    given = [torch.tensor(a, device="cuda", dtype=kind) for a in arrays]
+    given = [torch.tensor(a, device=places.DEVICE, dtype=kind) for a in arrays]
     words = Torch(torch)
 
     def formula(*xs: Any) -> Any:
         return work.formula(words, *xs)
 
+    torch.compiler.reset()  # after a few versions of a function it would no longer be compiled
     made = torch.compile(formula) if compiled else formula
     return lambda: made(*given)
 

@@ -12,6 +12,7 @@ import symgraph as sg
 from benchmarks.cuda.models import Model
 
 RATE = 0.01
+DEVICE = "cuda"  # of PyTorch's tensors; a dry run has its peers on the CPU
 Step = Callable[[], Any]  # one step; what it returns has to be waited for
 
 
@@ -48,7 +49,7 @@ class Torch:
         self.max_pool = lambda x: f.max_pool2d(x, 2)
 
     def zeros(self, shape: tuple[int, ...]) -> Any:
-        return self.torch.zeros(shape, device="cuda")
+        return self.torch.zeros(shape, device=DEVICE)
 
     def scan(self, step: Callable[..., Any], xs: Any, start: list[Any]) -> Any:
         states, out = start, []
@@ -102,14 +103,15 @@ def in_torch(model: Model, compiled: bool) -> Step:
     torch: Any = importlib.import_module("torch")
     words = Torch(torch)
     arrays = model.arrays()
-    params, batch = ([torch.tensor(a, device="cuda") for a in side] for side in arrays)
+    params, batch = ([torch.tensor(a, device=DEVICE) for a in side] for side in arrays)
     for p in params:
         p.requires_grad_(True)
 
     def loss(*given: Any) -> Any:
         return model.loss(words, params, *given)
 
-    forward = torch.compile(loss, mode="max-autotune-no-cudagraphs") if compiled else loss
+    torch.compiler.reset()  # after a few versions of a function it would no longer be compiled
+    forward = torch.compile(loss) if compiled else loss
 
     def step() -> Any:
         value = forward(*batch)

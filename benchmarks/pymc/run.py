@@ -1,11 +1,12 @@
 """All models in all modes: cold (empty caches), warm (a second process), time per call, memory.
 
     python -m benchmarks.pymc.run [--quick] [--modes SYMGRAPH,JAX] [--models radon,linear]
-                                  [--json FILE] [--write] [--realtime]
+                                  [--json FILE] [--from FILES] [--write] [--realtime]
 
 Each figure comes from a process of its own with one thread for BLAS. The table ends with ratios:
 the cold compilation against JAX's, the calls against the best of PyTensor's other modes. --quick
 measures JAX cold only, NUMBA only for the models whose figures it is known by, and C not at all;
+--json writes the rows after each, and --from takes those of such files and measures the others;
 --write puts the table into docs/pymc.md; --realtime runs the processes at real-time priority
 (`chrt -f 40`), for machines that have other work.
 """
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -128,14 +130,16 @@ def disagreements(rows: list[dict[str, Any]]) -> list[str]:
     return found
 
 
-def plan(args: argparse.Namespace) -> list[tuple[str, str]]:
-    """What to measure, the contenders of one model after one another."""
+def plan(args: argparse.Namespace, known: Mapping[tuple[str, str], Any]) -> list[tuple[str, str]]:
+    """The rows of the table, the contenders of one model after one another."""
     modes = args.modes.split(",") if args.modes else [*MODES]
-    if args.quick and not args.modes:
-        modes.remove("FAST_RUN")
     pairs = [(model, mode) for model in args.models.split(",") for mode in modes]
-    slow = [p for p in pairs if args.quick and p[1] == "NUMBA" and p[0] not in BASELINE]
-    return [p for p in pairs if p not in slow]
+    left_out = [
+        (model, mode)
+        for model, mode in pairs
+        if args.quick and (mode == "FAST_RUN" or (mode == "NUMBA" and model not in BASELINE))
+    ]
+    return [p for p in pairs if p not in left_out or p in known]
 
 
 def write(text: str) -> None:
@@ -152,13 +156,19 @@ def main() -> None:
     parser.add_argument("--modes", default="", help=f"default: {','.join(MODES)}")
     parser.add_argument("--models", default=",".join(MODELS))
     parser.add_argument("--json", help="a file for the rows as JSON")
+    parser.add_argument("--from", nargs="*", default=[], dest="known", help="files of --json")
     parser.add_argument("--write", action="store_true", help="the table into docs/pymc.md")
     parser.add_argument("--quick", action="store_true", help="about five minutes")
     parser.add_argument("--realtime", action="store_true", help="at real-time priority")
     args = parser.parse_args()
+    files = [json.loads(Path(name).read_text(encoding="utf-8")) for name in args.known]
+    known = {(row["model"], row["mode"]): row for rows in files for row in rows}
     rows: list[dict[str, Any]] = []
     begin = time.perf_counter()
-    for model, mode in plan(args):
+    for model, mode in plan(args, known):
+        if (model, mode) in known:
+            rows.append(known[model, mode])
+            continue
         rows.append(measured(model, mode, args))
         print(f"{time.perf_counter() - begin:5.0f} s  {model} {mode}: {cell(rows[-1])}",
               file=sys.stderr, flush=True)  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from symgraph.ir.types import TensorType
 from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.operands import as_variable
+from symgraph.records import NamedTuple
 
 __all__ = ["GradientCheck", "verify_grad"]
 

@@ -7,13 +7,14 @@ everything can be batched.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.errors import ShapeError
 from symgraph.ir.graph import Apply, Graph, Input, Variable, apply, creating_with, toposort
 from symgraph.ir.types import Size, TensorType
 from symgraph.ops.control import Scan, results
 from symgraph.ops.shape import BroadcastTo
+from symgraph.records import NamedTuple
 
 
 class Value(NamedTuple):

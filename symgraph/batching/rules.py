@@ -21,7 +21,7 @@ from symgraph.scalar import as_expr, as_size
 LEADING = frozenset(
     "diagonal diagonal_embed in_range print cholesky lu_factor permutation permute_rows qr qr_r svd"
     " svdvals eigh eigvalsh eig eigvals schur qz det cofactors log_abs_det pinv expm solution"
-    " triangular_solve".split()
+    " triangular_solve assume checked_diagonal det_sign".split()
 )
 # Ops with a parameter ``axis`` or ``axes`` that counts from the first axis.
 SHIFTED = frozenset(

@@ -58,7 +58,9 @@ class CheckedFunction(Compiled):
         """Raises DebugError where a rewrite or a kernel is wrong."""
         if not self.checks:
             d = self.definition
-            rewrites = RewriteCheck(d.graph, d.options.get("exclude", ()))
+            rewrites = RewriteCheck(
+                d.graph, d.options.get("exclude", ()), d.options.get("rules", ())
+            )
             kernels = KernelCheck(self.definition, rewrites.optimized, self.native)
             self.checks = [rewrites, kernels]
         for one in self.checks:

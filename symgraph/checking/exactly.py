@@ -8,7 +8,7 @@ double where it has one. Elements that noise of the longer format still moves ha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from symgraph.checking.noise import FACTOR, MOVES, Memory, Noisy, Piece
 from symgraph.ir.graph import Apply
 from symgraph.ir.interpret import Env, bind_op, holds_size
 from symgraph.ir.shared import Shared
+from symgraph.records import NamedTuple
 
 DOUBT = 0.01  # relative, above which a value is not known
 TRIALS = 4  # evaluations with noise

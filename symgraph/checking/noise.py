@@ -10,7 +10,7 @@ turns over (a comparison of equal numbers, an overflow) is not determined at all
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from symgraph.ir.graph import Apply, Constant, Variable
 from symgraph.ir.interpret import Env, Machine, bind_op, holds_size
 from symgraph.ir.op import Op
 from symgraph.ir.shared import Shared
+from symgraph.records import NamedTuple
 
 Memory = dict[Variable, np.ndarray]
 

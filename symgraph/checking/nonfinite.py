@@ -10,7 +10,7 @@ variables are outputs of the native code here, and are stored when all results a
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +30,7 @@ from symgraph.ir.graph import Apply, Constant, Graph, Variable
 from symgraph.ir.interpret import Env, bind_sizes
 from symgraph.ir.op import Op
 from symgraph.ir.shared import Shared
+from symgraph.records import NamedTuple
 from symgraph.structure import Structure
 
 Index = tuple[int, ...]

@@ -15,7 +15,7 @@ Passes that are no rules are checked like a STABLE rule from outputs to outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +41,8 @@ from symgraph.ir.graph import Apply, Constant, Graph, Variable, toposort
 from symgraph.ir.interpret import Env, bind_sizes
 from symgraph.ir.shared import Shared
 from symgraph.passes.pipeline import PassRecord, optimize
-from symgraph.rewrite.rules import EXACT, STABLE
+from symgraph.records import NamedTuple
+from symgraph.rewrite.rules import EXACT, STABLE, Rule
 
 
 class Change(NamedTuple):
@@ -67,10 +68,12 @@ class _Plan(NamedTuple):
 class RewriteCheck:
     """The rewrites of one graph, found once, checked for any arrays."""
 
-    def __init__(self, graph: Graph, exclude: Sequence[str] = ()) -> None:
+    def __init__(
+        self, graph: Graph, exclude: Sequence[str] = (), rules: Sequence[Rule] = ()
+    ) -> None:
         self.graph = graph
         record = PassRecord()
-        self.optimized = optimize(graph, "debug", record, exclude)
+        self.optimized = optimize(graph, "debug", record, exclude, rules)
         self.plans = {g: _planned(g, c, g is graph) for g, c in _changes(record).items()}
 
     def __call__(self, arrays: Sequence[np.ndarray], state: Mapping[Shared, np.ndarray]) -> None:

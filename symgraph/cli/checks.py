@@ -18,11 +18,11 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
 from symgraph import config
 from symgraph.cli.console import bytes_text
 from symgraph.codegen import llvm
+from symgraph.records import NamedTuple
 from symgraph.runtime import abi, blas, elf, pool
 from symgraph.runtime.cache import Cache, open_cache
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from symgraph.cli.console import write, write_json
 from symgraph.cli.main import parser
+from symgraph.records import NamedTuple
 
 
 class Option(NamedTuple):

@@ -6,7 +6,7 @@ import argparse
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import segments, stages
 from symgraph.cli import dump_device, dump_diff, dump_filters
@@ -30,6 +30,7 @@ from symgraph.ir.graph import Graph
 from symgraph.ir.text import graph_text, tree_text
 from symgraph.loops.program import Program
 from symgraph.loops.text import kernel_text, kernels, program_text
+from symgraph.records import NamedTuple
 
 _SUFFIXES = {".txt": "text", ".json": "json", ".dot": "dot", ".gv": "dot", ".svg": "svg",
              ".html": "html", ".htm": "html", ".py": "python"}  # fmt: skip

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import difflib
 from collections import Counter
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.ir.graph import Apply, Constant, Graph, Variable
 from symgraph.ir.shared import Shared
 from symgraph.ir.text import GraphPrinter, constant_text, digest
+from symgraph.records import NamedTuple
 from symgraph.rewrite.pattern import COMMUTATIVE
 
 

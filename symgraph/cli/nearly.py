@@ -14,11 +14,12 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.ir.graph import Constant, Variable
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.pipeline import ADMITTED, PIPELINE, PassRecord
+from symgraph.records import NamedTuple
 from symgraph.rewrite.match import match, matched_nodes
 from symgraph.rewrite.pattern import OpPattern, parts
 from symgraph.rewrite.rules import Rule, RuleSet, call_with, described

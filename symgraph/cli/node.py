@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import segments, stages
 from symgraph.cli.console import fold, write, write_json
@@ -25,6 +25,7 @@ from symgraph.ir.text import GraphPrinter
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.pipeline import PassRecord
 from symgraph.provenance import Origin
+from symgraph.records import NamedTuple
 from symgraph.rewrite.engine import Firing
 from symgraph.rewrite.match import match, matched_nodes
 

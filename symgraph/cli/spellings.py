@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import api
 from symgraph.ir.op import Op
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, postorder
 
 _INFIX: dict[str, tuple[str, Callable[..., Any]]] = {

@@ -11,18 +11,24 @@ the program goes to the Python function ``fail`` by its number.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING
 
 from symgraph import dtypes
-from symgraph.codegen.profile_llvm import ENTRY_ROWS, Profiler
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import INTERRUPTED
 from symgraph.loops.statements import Size
+from symgraph.records import NamedTuple
 from symgraph.runtime import abi
+from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, as_size, var
+
+if TYPE_CHECKING:
+    from symgraph.codegen import profile_llvm
+else:
+    profile_llvm = Later("symgraph.codegen.profile_llvm")
 
 POOL_FROM = 1 << 18  # bytes; NumPy's own allocation is quicker for smaller outputs
 RELEASE_FROM = 10_000_000  # picoseconds; below, releasing the GIL costs more than it gives
@@ -52,7 +58,7 @@ class Signature(NamedTuple):
 
 def emit_entry(
     module: ModuleWriter, table: Table, signature: Signature, program: str,
-    profile: Profiler | None = None,
+    profile: profile_llvm.Profiler | None = None,
 ) -> str:  # fmt: skip
     """Write the function ``entry``; ``program`` is the function it runs."""
     Entry(module, table, signature, program, profile).write()
@@ -64,7 +70,7 @@ class Entry:
 
     def __init__(
         self, module: ModuleWriter, table: Table, signature: Signature, program: str,
-        profile: Profiler | None,
+        profile: profile_llvm.Profiler | None,
     ) -> None:  # fmt: skip
         self.module, self.profile, self.frame = module, profile, ""
         self.fn = self.head(module)
@@ -117,7 +123,7 @@ class Entry:
     def _mark(self, row: str, moved: Size = 0) -> None:
         if self.profile:
             self.profile.mark(
-                self.fn, self.module, self.table, ENTRY_ROWS.index(row),
+                self.fn, self.module, self.table, profile_llvm.ENTRY_ROWS.index(row),
                 moved=self.values.uniform(moved), frame=self.frame, at=self.context,
             )  # fmt: skip
 

@@ -22,6 +22,7 @@ from symgraph.scalar import Expr, depends, postorder, substitute
 from symgraph.scalar.special import SPECIAL
 
 BLOCK = 16  # vectors added one after another before they join the compensated total: NumPy's too
+FEW_NODES = 24  # of the terms of sums that are written twice, for few terms and for many
 SLOW = frozenset(
     "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
     " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
@@ -167,6 +168,8 @@ class Folds:
         fn, extent = self.fn, self.extent
         step = BLOCK * lanes
         whole = extent if lanes == 1 else fn.val(f"and i64 {extent}, {-lanes}")
+        if lanes > 1 and self._may_be_short():
+            return self._perhaps_short(lanes, whole, turn)
         start: Carried = []
         for s, long in zip(self.folds, self.long, strict=True):
             start += [(t, z) for t, z in self.start(s) for _ in range(2 if long else 1)]
@@ -213,6 +216,60 @@ class Folds:
             self._finished(s, held) if long else held
             for s, long, held in zip(self.folds, self.long, split, strict=True)
         ]
+
+    def _may_be_short(self) -> bool:
+        """Whether the error of a sum is dear beside its terms where there are few of them."""
+        light = all(s.combiner == "add" and not s.body for s in self.folds) and all(self.long)
+        nodes = postorder([v for s in self.folds for v in s.values])
+        return light and len(nodes) <= FEW_NODES and not self.extent.isdigit()
+
+    def _perhaps_short(self, lanes: int, whole: Value, turn: Block) -> list[list[Value]]:
+        """The same for terms that may be one block and a rest: two additions have no error that
+        would change their sum. How many there are is looked at when the kernel runs."""
+        fn, extent, step = self.fn, self.extent, BLOCK * lanes
+        start = [pair for s in self.folds for pair in self.start(s)]
+        kinds, zeros = [t for t, _ in start], [z for _, z in start]
+
+        def rest() -> list[Value]:
+            left = fn.val(f"sub i64 {extent}, {whole}")
+            limit = scalars.splat(fn, left, "int64", lanes)
+            wide = llvm_type("int64", lanes)
+            mask = fn.val(f"icmp slt {wide} {lane_numbers(lanes)}, {limit}")
+            return turn(whole, mask, zeros)
+
+        def smaller(a: Value, b: Value) -> Value:
+            fn.declare("i64", "llvm.smin.i64", ["i64", "i64"])
+            return fn.val(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
+
+        def plain(i: Value, carried: list[Value]) -> list[Value]:
+            return turn(i, None, carried)
+
+        more = fn.val(f"icmp slt i64 {whole}, {extent}")
+        last = fn.if_(more, rest, lambda: zeros, kinds)
+        first = fn.loop(0, smaller(whole, str(step)), lanes, start, plain)
+
+        def added(carried: list[Value], parts: list[Value]) -> list[Value]:
+            out: list[Value] = []
+            for k, (kind, x) in enumerate(zip(kinds, parts, strict=True)):
+                out += two_sum(fn, kind, carried[2 * k], carried[2 * k + 1], x)
+            return out
+
+        def block(i: Value, carried: list[Value]) -> list[Value]:
+            end = smaller(fn.val(f"add i64 {i}, {step}"), whole)
+            return added(carried, fn.loop(i, end, lanes, start, plain))
+
+        def long() -> list[Value]:
+            pairs = [(t, v) for k, t in enumerate(kinds) for v in (first[k], zeros[k])]
+            sums = added(fn.loop(step, whole, step, pairs, block), last)
+            found = zip(self.folds, self._split(sums, 2), strict=True)
+            return [v for s, held in found for v in self._finished(s, held)]
+
+        def short() -> list[Value]:
+            triples = zip(kinds, first, last, strict=True)
+            return [fn.val(f"fadd {kind} {a}, {b}") for kind, a, b in triples]
+
+        many = fn.val(f"icmp sgt i64 {whole}, {step}")
+        return self._split(fn.if_(many, long, short, kinds), 1)
 
     def _finished(self, s: Fold, sums: list[Value]) -> list[Value]:
         """Totals with their errors. An infinite total has a NaN error: it is the answer alone."""

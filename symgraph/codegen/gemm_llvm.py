@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.codegen import llvm
 from symgraph.codegen.gemm.driver import gemm_module
@@ -19,6 +19,7 @@ from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
+from symgraph.records import NamedTuple
 
 DTYPES = ("float32", "float64")
 RATE = 64  # multiplications of one thread in a nanosecond, roughly
@@ -87,8 +88,7 @@ def emit_convolution(
     words: dict[str, Value | int] = {"a": a, "b": b, "c": c}
     for x in "abc":
         for step, value in zip(("row", "col", "next", "group"), params[x], strict=True):
-            if (x, step) != ("c", "col"):
-                words[f"{x}_{step}"] = value
+            words[f"{x}_{step}"] = value
     JOB.put(
         fn, job, batch=values.uniform(params["batch"]), m=params["m"], n=params["n"],
         k=params["k"], groups=params["groups"], adds=params["adds"], row_table=rows,

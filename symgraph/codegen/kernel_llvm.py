@@ -8,18 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import zip_longest
+from typing import TYPE_CHECKING
 
 from symgraph import dtypes
-from symgraph.codegen import positions_llvm, running_llvm
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.folds_llvm import SLOW, Folds, join, most_of
 from symgraph.codegen.library_llvm import library_functions, parameter
 from symgraph.codegen.literals import lane_numbers, llvm_type, memory_type
-from symgraph.codegen.squares_llvm import emit_turned
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
-from symgraph.loops.running import running
 from symgraph.loops.statements import (
     Alloc,
     Fold,
@@ -32,10 +30,21 @@ from symgraph.loops.statements import (
     expressions,
     walk,
 )
+from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, postorder, var
 from symgraph.scalar.table import SCALAR_OPS
 
+if TYPE_CHECKING:
+    from symgraph.codegen import positions_llvm, running_llvm, squares_llvm
+    from symgraph.loops import running
+else:
+    positions_llvm = Later("symgraph.codegen.positions_llvm")
+    running_llvm = Later("symgraph.codegen.running_llvm")
+    squares_llvm = Later("symgraph.codegen.squares_llvm")
+    running = Later("symgraph.loops.running")
+
 LOADS = ("load", "load_if")
+POSITIONS = ("argmax", "argmin")
 LIGHT = 14  # expression nodes up to which a fold is light enough to run four accumulators
 INTERLEAVED = 4  # registers that a chain of operations runs on at once
 CHAIN, LONG = 5, 48  # the number of operations for which that is worth its code
@@ -121,7 +130,7 @@ class Loops:
         lanes = self._lanes(s) if s.kind == "vector" else 1
         extent = self.values.uniform(s.extent)
         self._hoist(s)
-        if emit_turned(self.values, s, self.vector_bits):
+        if _may_be_square(s) and squares_llvm.emit_turned(self.values, s, self.vector_bits):
             return
 
         def turn(i: Value, _: list[Value]) -> list[Value]:
@@ -147,7 +156,7 @@ class Loops:
         if self._interleaves(s, lanes):
             self._interleaved(s, extent, lanes)
             return
-        self.vectors(extent, lanes, [], block)
+        self.vectors(extent, lanes, [], block, _is_short(s, lanes))
 
     def _interleaved(self, s: For, extent: Value, lanes: int) -> None:
         """Several registers at a time, then single ones under a mask."""
@@ -173,15 +182,16 @@ class Loops:
 
     def vectors(
         self, extent: Value, lanes: int, carried: list[tuple[str, Value]],
-        block: Callable[[Value, Value | None, list[Value]], list[Value]],
+        block: Callable[[Value, Value | None, list[Value]], list[Value]], short: bool = False,
     ) -> list[Value]:  # fmt: skip
-        """``block(base, mask, values)`` for whole vectors, then under a mask for what is left."""
+        """``block(base, mask, values)`` for whole vectors, then under a mask for what is left;
+        ``short``: it is one vector at most, and written once."""
         fn = self.fn
         if extent.isdigit():
             whole = str(int(extent) // lanes * lanes)
             some = int(whole) < int(extent)
         else:
-            whole, some = fn.val(f"and i64 {extent}, {-lanes}"), True
+            whole, some = "0" if short else fn.val(f"and i64 {extent}, {-lanes}"), True
         if whole != "0":
             finals = fn.loop(0, whole, lanes, carried, lambda i, c: block(i, None, c))
         else:
@@ -190,7 +200,7 @@ class Loops:
             return finals
 
         def tail() -> list[Value]:
-            left = fn.val(f"sub i64 {extent}, {whole}")
+            left = extent if short else fn.val(f"sub i64 {extent}, {whole}")
             limit = scalars.splat(fn, left, "int64", lanes)
             wide = llvm_type("int64", lanes)
             mask = fn.val(f"icmp slt {wide} {lane_numbers(lanes)}, {limit}")
@@ -217,8 +227,10 @@ class Loops:
         for f in folds:
             self._hoist(f)
         hoisted = [e for e in self.values.known if e not in before and self._may_change(e)]
-        rest = positions_llvm.offset(s)
-        found = running(s) if s.combiner == "next" and s.kind == "vector" else None
+        rest = positions_llvm.offset(s) if s.combiner in POSITIONS else None
+        found = None
+        if s.combiner == "next" and s.kind == "vector":
+            found = running.running(s)
         if found is not None and self.values.lanes == 1:
             running_llvm.emit(self, s, extent, found, self.vector_bits)
         elif s.combiner == "next":
@@ -263,7 +275,8 @@ class Loops:
             return 1
         exprs = _all_expressions(s)
         floats = [n.dtype for n in exprs if dtypes.is_float(n.dtype)]
-        data = floats or [n.dtype for n in exprs if n.op in ("load", "load_if")] or ["int64"]
+        data = floats or [n.dtype for n in exprs if n.op in ("load", "load_if")]
+        data = data or [x.value.dtype for x in walk((s,)) if isinstance(x, Store)] or ["int64"]
         lanes = self.vector_bits // (8 * max(dtypes.itemsize(d) for d in data))
         folds = isinstance(s, Fold) or any(isinstance(x, Fold) for x in walk(s.body))
         light = len(exprs) <= LIGHT * (1 if isinstance(s, Fold) else 3)
@@ -363,3 +376,18 @@ def _all_expressions(s: Stmt) -> list[Expr]:
             if e.op not in ("load", "load_if"):
                 stack.extend(e.args)
     return [e for e in order if e.op not in ("const", "var")]
+
+
+def _is_short(s: For, lanes: int) -> bool:
+    """Whether a loop never has more turns than lanes and is not the rest of a longer one, where
+    whole vectors are usual."""
+    most = most_of(s.extent)
+    if most is None or most > lanes or not isinstance(s.extent, Expr):
+        return False
+    return all(a.is_const or a.op == "var" for a in s.extent.args)
+
+
+def _may_be_square(s: For) -> bool:
+    """Whether a loop may be the outer one of what codegen/squares_llvm.py writes."""
+    inner = s.body[0] if len(s.body) == 1 else None
+    return isinstance(s.extent, int) and isinstance(inner, For) and inner.kind == "vector"

@@ -46,8 +46,8 @@ FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
 }  # fmt: skip
 
 
-# During these other threads run. To get the interpreter back from a busy thread takes up to 5 ms,
-# so the others, of a few microseconds, keep it.
+# During these other threads run. To get the interpreter back from a busy thread takes a while
+# (`runtime/crew.py`), so the others, of a few microseconds, keep it.
 _LONG = frozenset(["ParseAssembly", "VerifyModule", "TargetMachineEmitToMemory"])
 
 

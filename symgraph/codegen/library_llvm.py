@@ -6,6 +6,8 @@ the order of `library_functions`; the program reads them from the function's tab
 
 from __future__ import annotations
 
+import functools
+
 from symgraph.codegen.literals import llvm_type
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.statements import Kernel, expressions, walk
@@ -13,10 +15,11 @@ from symgraph.scalar import postorder
 from symgraph.scalar.special import LIBRARY
 
 
-def library_functions(kernel: Kernel) -> list[str]:
+@functools.lru_cache(maxsize=64)  # asked by the kernel and by those that call it
+def library_functions(kernel: Kernel) -> tuple[str, ...]:
     """The names of the library functions that a kernel calls, sorted."""
     roots = [e for s in walk(kernel.body) for e in expressions(s)]
-    return sorted({n.op for n in postorder(roots) if n.op in LIBRARY})
+    return tuple(sorted({n.op for n in postorder(roots) if n.op in LIBRARY}))
 
 
 def parameter(name: str) -> str:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from symgraph import dtypes
+from symgraph.records import NamedTuple
 
 
 class Element(NamedTuple):

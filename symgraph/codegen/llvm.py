@@ -15,10 +15,12 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from symgraph.errors import TargetError, VerifyError
+from symgraph.records import NamedTuple
+from symgraph.runtime.crew import Crew, processors
 from symgraph.runtime.digest import hexdigest
 
 
@@ -36,6 +38,8 @@ class HostTarget(NamedTuple):
 CALLS = 0  # the code generator's level for a function that mostly calls others: a tenth of the time
 KERNELS = 2  # and for one with loops over elements
 MOSTLY_CALLS = "; mostly calls\n"  # the first line of a kernel that is compiled like those
+# and of one that loads, shuffles and stores in one block, of which other levels make the same
+ONE_BLOCK = "; one block\n"
 SHARED_FROM = 5_000  # characters of text from which a second thread is worth it
 
 # what LLVM sets up for its first loop over vectors, which takes as long as the loop itself
@@ -168,7 +172,7 @@ def _installed_llvmlite() -> list[str]:
 
 def level(text: str) -> int:
     """The code generator's level for a kernel."""
-    return CALLS if text.startswith(MOSTLY_CALLS) else KERNELS
+    return CALLS if text.startswith((MOSTLY_CALLS, ONE_BLOCK)) else KERNELS
 
 
 def compile_object(text: str, opt: int = KERNELS) -> bytes:
@@ -190,47 +194,25 @@ def compile_objects(texts: Mapping[str, tuple[str, int]]) -> dict[str, bytes]:
     >>> compile_objects({"f": ("define i32 @f() {\\n  ret i32 7\\n}", 0)})["f"][1:4]
     b'ELF'
     """
-    large = sum(len(text) for text, _ in texts.values()) >= SHARED_FROM
-    # the one that takes longest goes first; a level below that of kernels takes an eighth
-    waiting = sorted(texts, key=lambda n: len(texts[n][0]) << 3 * (texts[n][1] >= KERNELS))
     done: dict[str, bytes] = {}
-    failed: list[BaseException] = []
 
-    def work() -> None:
-        while waiting and not failed:
-            try:
-                name = waiting.pop()
-            except IndexError:  # taken by another thread just now
-                return
-            try:
-                done[name] = compile_object(*texts[name])
-            except BaseException as error:
-                failed.append(error)
+    def task(name: str) -> Callable[[], None]:
+        def compile_one() -> None:
+            done[name] = compile_object(*texts[name])
 
-    count = min(len(texts), processors()) if large else 1
-    others = [threading.Thread(target=work, name="symgraph-llvm") for _ in range(count - 1)]
-    running = [thread for thread in map(started, others) if thread is not None]
-    work()
-    for thread in running:
-        thread.join()
-    if failed:
-        raise failed[0]
+        return compile_one
+
+    large = sum(len(text) for text, _ in texts.values()) >= SHARED_FROM
+    with Crew(min(len(texts), processors()) - 1 if large else 0) as crew:
+        for name in sorted(texts, key=lambda n: -cost(*texts[n])):
+            crew.add(cost(*texts[name]), task(name))
+        crew.finish()
     return {name: done[name] for name in texts}
 
 
-def started(thread: threading.Thread) -> threading.Thread | None:
-    """The thread, running; None where there can be no other, as while Python ends."""
-    try:
-        thread.start()
-    except RuntimeError:
-        return None
-    return thread
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+def cost(text: str, opt: int) -> float:
+    """How long a module takes, beside others; a level below that of kernels takes an eighth."""
+    return len(text) * (1.0 if opt >= KERNELS else 0.125)
 
 
 def assembly(text: str, opt: int = KERNELS) -> str:

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.codegen.tables import Table
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.records import NamedTuple
 
 HEADER, WIDTH, EVENT = 8, 4, 16  # words, words, bytes
 MOST_ROWS = 1 << 13  # further steps are booked under the last row: the frame lies on the stack

@@ -13,11 +13,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from symgraph import config, dtypes
-from symgraph.codegen import blas_llvm, team_llvm
+from symgraph.codegen import team_llvm
 from symgraph.codegen.kernel_llvm import emit_kernel
 from symgraph.codegen.library_llvm import library_functions
-from symgraph.codegen.profile_llvm import Profiler
-from symgraph.codegen.profile_llvm import Row as ProfileRow
 from symgraph.codegen.share_llvm import Sharing, context_of, memcpy, typed
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
@@ -42,16 +40,19 @@ from symgraph.loops.program import (
     Step,
 )
 from symgraph.loops.statements import Kernel
-from symgraph.loops.work import Work, phase_work, step_work
 from symgraph.runtime.later import Later
 from symgraph.scalar import as_expr, as_size, var
 
 if TYPE_CHECKING:
-    from symgraph.codegen import gemm_llvm, lapack_llvm, sort_llvm
+    from symgraph.codegen import blas_llvm, gemm_llvm, lapack_llvm, profile_llvm, sort_llvm
+    from symgraph.loops import work
 else:
+    blas_llvm = Later("symgraph.codegen.blas_llvm")
     gemm_llvm = Later("symgraph.codegen.gemm_llvm")
     lapack_llvm = Later("symgraph.codegen.lapack_llvm")
+    profile_llvm = Later("symgraph.codegen.profile_llvm")
     sort_llvm = Later("symgraph.codegen.sort_llvm")
+    work = Later("symgraph.loops.work")
 
 POLL = 1_000_000_000  # picoseconds of a loop's work between two polls for signals
 
@@ -67,9 +68,9 @@ class ProgramModule:
 
     def __init__(
         self, module: ModuleWriter, vector_bits: int, features: str = "", parallel_from: int = 0,
-        profile: Profiler | None = None,
+        profile: profile_llvm.Profiler | None = None, made: Callable[[str], None] | None = None,
     ) -> None:  # fmt: skip
-        self.profile = profile
+        self.profile, self.told = profile, made
         self.module, self.vector_bits, self.features = module, vector_bits, features
         self.parallel_from = parallel_from  # nanoseconds
         self.table = Table()
@@ -85,8 +86,14 @@ class ProgramModule:
         if kernel.name not in self.kernels:
             module = ModuleWriter(self.features)
             emit_kernel(module, kernel, self.vector_bits)
-            self.kernels[kernel.name] = module.text()
+            self._keep(kernel.name, module.text())
         return kernel.name
+
+    def _keep(self, name: str, text: str) -> None:
+        """A kernel is written; who wants to know is told."""
+        self.kernels[name] = text
+        if self.told is not None:
+            self.told(text)
 
     def phases(self, step: Run) -> list[str]:
         """The names of a kernel's phases in the table; they share a module and its functions."""
@@ -96,7 +103,7 @@ class ProgramModule:
             module = ModuleWriter(self.features)
             for symbol, phase in zip(symbols, step.phases, strict=True):
                 emit_kernel(module, phase.kernel, self.vector_bits, symbol)
-            self.kernels[name] = module.text()
+            self._keep(name, module.text())
         return [f"{name}/{symbol}" for symbol in symbols]
 
     def gemm(self, fn: FunctionWriter, dtype: str, images: str = "") -> gemm_llvm.Product | None:
@@ -107,7 +114,7 @@ class ProgramModule:
         name = f"convolution_{images}_{dtype}" if images else f"matmul_{dtype}"
         features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
         text, parts = gemm_llvm.module_text(dtype, self.vector_bits, features, images)
-        self.kernels[name] = text
+        self._keep(name, text)
         address = self.table.load(fn, "kernel", name)
         return gemm_llvm.Product(address, self.table.load(fn, "parts", parts))
 
@@ -116,9 +123,8 @@ class ProgramModule:
         name = f"{'argsort' if positions else 'sort'}{'_down' * descending}_{dtype}"
         if name not in self.kernels:
             features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
-            self.kernels[name] = sort_llvm.module_text(
-                dtype, positions, descending, self.vector_bits, features
-            )
+            bits = self.vector_bits
+            self._keep(name, sort_llvm.module_text(dtype, positions, descending, bits, features))
         return name
 
     def emit(self, program: Program, stops: bool = True, parent: int = -1) -> str:
@@ -169,7 +175,7 @@ class _Function:
             self.stops = stops and k < safe
             self._step(k, step)
             if self.rows[k] >= 0 and not (isinstance(step, Run) and len(step.phases) > 1):
-                self._mark(self.rows[k], step_work(self.program, step))
+                self._mark(self.rows[k], work.step_work(self.program, step))
         self.fn.ret("i32", "0")
 
     # profile --------------------------------------------------------------------------------------
@@ -198,13 +204,13 @@ class _Function:
             case Loop():
                 origins = tuple(dict.fromkeys(o for s in step.body.steps
                                               for o in getattr(s, "origins", ())))  # fmt: skip
-        dtype = step_work(self.program, step).dtype
-        return profile.row(ProfileRow(kind, name, self.parent, origins, dtype, shared))
+        dtype = work.step_work(self.program, step).dtype
+        return profile.row(profile_llvm.Row(kind, name, self.parent, origins, dtype, shared))
 
-    def _mark(self, row: int, work: Work | None = None, count: int = 1) -> None:
+    def _mark(self, row: int, done: work.Work | None = None, count: int = 1) -> None:
         if self.profile is None:
             return
-        moved, flops = (self.values.uniform(x) for x in (work.bytes, work.flops)) if work else "00"
+        moved, flops = (self.values.uniform(x) for x in (done.bytes, done.flops)) if done else "00"
         self.profile.mark(
             self.fn, self.shared.module, self.shared.table, row,
             count=count, moved=moved, flops=flops,
@@ -295,11 +301,11 @@ class _Function:
     def _mark_phase(self, k: int, step: Run, phase: Phase) -> None:
         """A phase has a row of its own; the last one counts a call of its kernel."""
         assert self.profile is not None
-        work = phase_work(phase)
+        done = work.phase_work(phase)
         name = f"{step.kernel.name} phase {step.phases.index(phase) + 1}"
         shared = phase.turns is not None
-        row = ProfileRow("phase", name, self.rows[k], step.origins, work.dtype, shared)
-        self._mark(self.profile.row(row), work)
+        row = profile_llvm.Row("phase", name, self.rows[k], step.origins, done.dtype, shared)
+        self._mark(self.profile.row(row), done)
         if phase is step.phases[-1]:
             self._mark(self.rows[k])
 

@@ -8,6 +8,7 @@ shifting out every bit gives, casts from float saturate or wrap, never more.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from symgraph import dtypes
 from symgraph.codegen import library_llvm, vmath
@@ -22,9 +23,14 @@ from symgraph.codegen.literals import (
     suffix,
     vector,
 )
-from symgraph.codegen.narrow_llvm import rounded, widened
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.runtime.later import Later
 from symgraph.scalar.special import LIBRARY
+
+if TYPE_CHECKING:
+    from symgraph.codegen import narrow_llvm
+else:
+    narrow_llvm = Later("symgraph.codegen.narrow_llvm")
 
 __all__ = [
     "constant",
@@ -414,14 +420,14 @@ def _narrow_cast(o: _Operation, x: Value) -> Value:
     """To and from float16 and bfloat16: through float32, but for a float64 (see narrow_llvm)."""
     source = o.dtype
     if dtypes.is_narrow(source):
-        x, source = widened(o.fn, o.module, x, source, o.lanes), "float32"
+        x, source = narrow_llvm.widened(o.fn, o.module, x, source, o.lanes), "float32"
     through = o.result
     if dtypes.is_narrow(through):
         through = source if source == "float64" else "float32"
     x = emit(o.fn, o.module, "cast", through, o.lanes, [x], [source])
     if through == o.result:
         return x
-    return rounded(o.fn, o.module, x, through, o.result, o.lanes)
+    return narrow_llvm.rounded(o.fn, o.module, x, through, o.result, o.lanes)
 
 
 def _float_to_int(o: _Operation, x: Value, kind: str, bits: int) -> Value:

@@ -1,84 +1,31 @@
 """Rows sorted by vectors: networks for what fits into registers, quicksort above.
 
 Quicksort (Hoare, 1961) writes a segment of one room to the same places of the other one, the lesser
-words from the left and the others from the right, whole registers at a time, their words brought
-together by the compress instruction (Bramas, 2017). The pivot is taken from a sorted sample. Where
-nothing is less than the pivot, the words equal to it are set apart, and are in place. A segment
-whose ancestors were too many fails: the row is then sorted by radix. Of a row of which only the
-first words are wanted, segments behind those are left alone. A long row is divided by one thread
-until its segments are parts enough for all threads.
+words from the left and the others from the right, whole registers at a time
+(codegen/sort_partition_llvm.py). The pivot is taken from a sorted sample. Where nothing is less
+than the pivot, the words equal to it are set apart, and are in place. A segment whose ancestors
+were too many fails: the row is then sorted by radix. Of a row of which only the first words are
+wanted, segments behind those are left alone. A long row is divided by one thread until its segments
+are parts enough for all threads.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 from symgraph.codegen.literals import lane_numbers
 from symgraph.codegen.sort_keys_llvm import Keys
 from symgraph.codegen.sort_networks_llvm import Network
+from symgraph.codegen.sort_partition_llvm import Partition, Vectors
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
 PARTS = 64  # segments that wait for threads
 EACH = 8  # a segment that waits is at most this part of its row
 HEAD = ("a", "b", "out", "count", "failed", "parts")  # words that threads share, before segments
 DEPTH = 100  # divisions of divisions up to which quicksort goes on
+MANY = 2048  # words of which four registers of samples are taken for a pivot
 _SIZES = (2, 4, 8, 16)  # registers of the networks
-
-
-class Vectors:
-    """Loads and stores of words, so many lanes at a time, in one function."""
-
-    def __init__(self, fn: FunctionWriter, bits: int, lanes: int) -> None:
-        self.fn, self.bits, self.lanes = fn, bits, lanes
-        self.kind, self.flags = f"<{lanes} x i{bits}>", f"<{lanes} x i1>"
-
-    def at(self, base: Value, index: Value, bits: int = 0) -> Value:
-        return self.fn.fresh(f"getelementptr i{bits or self.bits}, ptr {base}, i64 {index}")
-
-    def splat(self, value: Value, bits: int = 0) -> Value:
-        kind = f"<{self.lanes} x i{bits or self.bits}>"
-        first = self.fn.fresh(f"insertelement {kind} poison, i{bits or self.bits} {value}, i64 0")
-        zeros = f"<{self.lanes} x i32> zeroinitializer"
-        return self.fn.fresh(f"shufflevector {kind} {first}, {kind} poison, {zeros}")
-
-    def below(self, count: Value) -> Value:
-        """The first lanes."""
-        numbers = lane_numbers(self.lanes)
-        return self.fn.fresh(f"icmp ult <{self.lanes} x i64> {numbers}, {self.splat(count, 64)}")
-
-    def load(self, where: Value, mask: Value = "", other: int = -1, bits: int = 0) -> Value:
-        bits = bits or self.bits
-        kind = f"<{self.lanes} x i{bits}>"
-        if not mask:
-            return self.fn.fresh(f"load {kind}, ptr {where}, align {bits // 8}")
-        name = f"llvm.masked.load.v{self.lanes}i{bits}.p0"
-        self.fn.declare(kind, name, ["ptr", "i32", self.flags, kind])
-        words = f"ptr {where}, i32 {bits // 8}, {self.flags} {mask}, {kind} splat (i{bits} {other})"
-        return self.fn.fresh(f"call {kind} @{name}({words})")
-
-    def store(self, where: Value, value: Value, mask: Value = "") -> None:
-        if not mask:
-            self.fn.raw(f"store {self.kind} {value}, ptr {where}, align {self.bits // 8}")
-            return
-        name = f"llvm.masked.store.v{self.lanes}i{self.bits}.p0"
-        self.fn.declare("void", name, [self.kind, "ptr", "i32", self.flags])
-        words = f"{self.kind} {value}, ptr {where}, i32 {self.bits // 8}, {self.flags} {mask}"
-        self.fn.raw(f"call void @{name}({words})")
-
-    def each(self, start: Value, stop: Value, body: Callable[[Value, Value], None]) -> None:
-        """``body(index, mask)`` for whole registers, then under a mask for what is left."""
-        fn = self.fn
-        count = fn.fresh(f"sub i64 {stop}, {start}")
-        whole = fn.fresh(f"add i64 {start}, {fn.fresh(f'and i64 {count}, {-self.lanes}')}")
-
-        def turn(i: Value, _: list[Value]) -> list[Value]:
-            body(i, "")
-            return []
-
-        fn.loop(start, whole, self.lanes, [], turn)
-        left = fn.fresh(f"sub i64 {stop}, {whole}")
-        more = fn.fresh(f"icmp sgt i64 {left}, 0")
-        fn.if_(more, lambda: body(whole, self.below(left)))
 
 
 def _word(fn: FunctionWriter, base: Value, k: int | Value) -> Value:
@@ -93,6 +40,7 @@ class VectorSort:
         self.bits, self.lanes = keys.word, vector_bits // keys.word
         most = 16 if vector_bits == 512 else 8  # half of the registers there are
         self.sizes = [n for n in _SIZES if n <= most]
+        self.partition = Partition(module, self.bits, self.lanes)
         self.base = self.lanes * self.sizes[-1]  # words that the largest network sorts
 
     def encode(self, fn: FunctionWriter, x: Value, room: Value) -> None:
@@ -288,7 +236,7 @@ class VectorSort:
         def go() -> list[Value]:
             t = f"i{self.bits}"
             pivot = self._pivot(v, source, lo, size, wanted)
-            middle = self._partition(fn, source, target, lo, hi, pivot)
+            middle = self.partition.call(fn, source, target, lo, hi, pivot)
 
             def both() -> list[Value]:
                 return [put(put(top, middle, hi, after), lo, middle, after)]
@@ -296,8 +244,7 @@ class VectorSort:
             def equal() -> list[Value]:
                 following = fn.fresh(f"add {t} {pivot}, 1")
                 last = fn.fresh(f"icmp eq {t} {following}, 0")
-                end = fn.fresh(f"call i64 @partition(ptr {source}, ptr {target}, i64 {lo}, "
-                               f"i64 {hi}, {t} {following})")  # fmt: skip
+                end = self.partition.call(fn, source, target, lo, hi, following)
                 end = fn.fresh(f"select i1 {last}, i64 {hi}, i64 {end}")
                 held = v.splat(pivot)
                 with fn.scope():
@@ -317,76 +264,42 @@ class VectorSort:
         return go()
 
     def _pivot(self, v: Vectors, source: Value, lo: Value, size: Value, wanted: Value) -> Value:
-        """From a sorted sample, one for each lane: the middle one, or such that what is wanted will
-        lie below it."""
-        fn, lanes, wide = v.fn, self.lanes, f"<{self.lanes} x i64>"
-        step = fn.fresh(f"lshr i64 {size}, {lanes.bit_length() - 1}")
+        """From a sorted sample, one for each lane of some registers: the middle one, or such that
+        what is wanted will lie below it."""
+        t = f"i{self.bits}"
+        params = [("ptr", "source", ""), *(("i64", n, "") for n in ("lo", "size", "wanted"))]
+        words = f"(ptr {source}, i64 {lo}, i64 {size}, i64 {wanted})"
+
+        def of(name: str, registers: int) -> Callable[[], list[Value]]:
+            build = functools.partial(self._sample, registers=registers)
+            self.module.once(name, params, t, build, "noinline nounwind")
+            return lambda: [v.fn.fresh(f"call {t} @{name}{words}")]
+
+        many = v.fn.fresh(f"icmp sge i64 {size}, {MANY}")
+        return v.fn.if_(many, of("pivot_of_many", 4), of("pivot", 1), [t])[0]
+
+    def _sample(self, fn: FunctionWriter, registers: int) -> None:
+        v, lanes, wide = Vectors(fn, self.bits, self.lanes), self.lanes, f"<{self.lanes} x i64>"
+        total = lanes * registers
+        step = fn.fresh(f"lshr i64 %size, {total.bit_length() - 1}")
         places = fn.fresh(f"mul {wide} {v.splat(step, 64)}, {lane_numbers(lanes)}")
-        first = fn.fresh(f"add i64 {lo}, {fn.fresh(f'lshr i64 {step}, 1')}")
-        places = fn.fresh(f"add {wide} {places}, {v.splat(first, 64)}")
-        where = fn.fresh(f"getelementptr i{self.bits}, ptr {source}, {wide} {places}")
+        first = fn.fresh(f"add i64 %lo, {fn.fresh(f'lshr i64 {step}, 1')}")
         name = f"llvm.masked.gather.v{lanes}i{self.bits}.v{lanes}p0"
         fn.declare(v.kind, name, [f"<{lanes} x ptr>", "i32", v.flags, v.kind])
-        words = f"<{lanes} x ptr> {where}, i32 {self.bits // 8}, {v.flags} splat (i1 true)"
-        held = fn.fresh(f"call {v.kind} @{name}({words}, {v.kind} poison)")
-        with fn.scope():
-            (held,) = Network(fn, [held], self.bits, lanes).sorted()
-        rank = fn.fresh(f"udiv i64 {fn.fresh(f'mul i64 {wanted}, {lanes}')}, {size}")
-        rank = fn.fresh(f"add i64 {rank}, 2")
-        rank = fn.call("i64", "llvm.smin.i64", [("i64", rank), ("i64", str(lanes - 1))])
-        all_ = fn.fresh(f"icmp sge i64 {wanted}, {size}")
-        rank = fn.fresh(f"select i1 {all_}, i64 {lanes // 2}, i64 {rank}")
-        return fn.fresh(f"extractelement {v.kind} {held}, i64 {rank}")
-
-    def _partition(
-        self, fn: FunctionWriter, source: Value, target: Value, lo: Value, hi: Value, pivot: Value
-    ) -> Value:
-        t = f"i{self.bits}"
-        params = [("ptr", n, "") for n in ("source", "target")]
-        params += [("i64", "lo", ""), ("i64", "hi", ""), (t, "pivot", "")]
-        self.module.once("partition", params, "i64", self._partition_body, "noinline nounwind")
-        words = f"(ptr {source}, ptr {target}, i64 {lo}, i64 {hi}, {t} {pivot})"
-        return fn.fresh(f"call i64 @partition{words}")
-
-    def _partition_body(self, fn: FunctionWriter) -> None:
-        """Where the words that are not less than the pivot begin. While a register's words are
-        still to come there is room for a whole register between both sides."""
-        v, lanes = Vectors(fn, self.bits, self.lanes), self.lanes
-        pivot = v.splat("%pivot")
-        name = f"llvm.experimental.vector.compress.v{lanes}i{self.bits}"
-        fn.declare(v.kind, name, [v.kind, v.flags, v.kind])
-        true = "splat (i1 true)"
-
-        def compressed(held: Value, mask: Value) -> Value:
-            words = f"{v.kind} {held}, {v.flags} {mask}, {v.kind} poison"
-            return fn.fresh(f"call {v.kind} @{name}({words})")
-
-        def count(mask: Value) -> Value:
-            bits = fn.fresh(f"bitcast {v.flags} {mask} to i{lanes}")
-            number = fn.call(f"i{lanes}", f"llvm.ctpop.i{lanes}", [(f"i{lanes}", bits)])
-            return fn.fresh(f"zext i{lanes} {number} to i64")
-
-        def turn(i: Value, left: Value, right: Value, some: Value) -> list[Value]:
-            held = v.load(v.at("%source", i), some)
-            less = fn.fresh(f"icmp ult {v.kind} {held}, {pivot}")
-            other = fn.fresh(f"xor {v.flags} {less}, {some or true}")
-            if some:
-                less = fn.fresh(f"and {v.flags} {less}, {some}")
-                other = fn.fresh(f"xor {v.flags} {less}, {some}")
-            lesser = count(less)
-            rest = count(other) if some else fn.fresh(f"sub i64 {lanes}, {lesser}")
-            v.store(v.at("%target", left), compressed(held, less), v.below(lesser) if some else "")
-            right = fn.fresh(f"sub i64 {right}, {rest}")
-            v.store(v.at("%target", right), compressed(held, other), v.below(rest))
-            return [fn.fresh(f"add i64 {left}, {lesser}"), right]
-
-        size = fn.fresh("sub i64 %hi, %lo")
-        whole = fn.fresh(f"add i64 %lo, {fn.fresh(f'and i64 {size}, {-lanes}')}")
-        start = [("i64", "%lo"), ("i64", "%hi")]
-        ends = fn.loop("%lo", whole, lanes, start, lambda i, c: turn(i, c[0], c[1], ""))
-
-        def last(i: Value, c: list[Value]) -> list[Value]:
-            return turn(i, c[0], c[1], v.below(fn.fresh(f"sub i64 %hi, {i}")))
-
-        left, _ = fn.loop(whole, "%hi", lanes, list(zip(["i64"] * 2, ends, strict=True)), last)
-        fn.ret("i64", left)
+        rows = []
+        for k in range(registers):
+            begin = fn.fresh(f"add i64 {first}, {fn.fresh(f'mul i64 {step}, {k * lanes}')}")
+            at = fn.fresh(f"add {wide} {places}, {v.splat(begin, 64)}")
+            where = fn.fresh(f"getelementptr i{self.bits}, ptr %source, {wide} {at}")
+            words = f"<{lanes} x ptr> {where}, i32 {self.bits // 8}, {v.flags} splat (i1 true)"
+            rows.append(fn.fresh(f"call {v.kind} @{name}({words}, {v.kind} poison)"))
+        rows = Network(fn, rows, self.bits, lanes).sorted()
+        held = fn.slot(f"i{self.bits}", total)
+        for k, row in enumerate(rows):
+            v.store(v.at(held, str(k * lanes)), row)
+        rank = fn.fresh(f"udiv i64 {fn.fresh(f'mul i64 %wanted, {total}')}, %size")
+        rank = fn.fresh(f"add i64 {rank}, {1 + registers}")
+        rank = fn.call("i64", "llvm.smin.i64", [("i64", rank), ("i64", str(total - 1))])
+        all_ = fn.fresh("icmp sge i64 %wanted, %size")
+        rank = fn.fresh(f"select i1 {all_}, i64 {total // 2}, i64 {rank}")
+        fn.ret(f"i{self.bits}", fn.fresh(f"load i{self.bits}, ptr {v.at(held, rank)}"))

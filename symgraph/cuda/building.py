@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import callbacks, config, cuda_stages, stages
 from symgraph.codegen.ptx.architecture import Architecture
@@ -24,7 +24,9 @@ from symgraph.function import Definition
 from symgraph.loops.program import Call, Run
 from symgraph.loops.text import kernels
 from symgraph.loops.verify import verify_kernel
+from symgraph.records import NamedTuple
 from symgraph.runtime.cuda.protocol import Driver
+from symgraph.runtime.cuda.routines import ALONE, CHOOSE
 
 
 class Finished(NamedTuple):
@@ -77,6 +79,7 @@ def _host_code(made: DeviceProgram) -> tuple[HostCode, Mapping[int, HostStep]]:
     for program in programs(made.program):
         for step in program.steps:
             away = isinstance(step, Run) and step.kernel.name not in made.kernels
-            if isinstance(step, Call) or away:
+            own = isinstance(step, Call) and step.routine not in (*ALONE, CHOOSE)
+            if own or away:
                 steps[id(step)] = host.add(program, step)  # type: ignore[arg-type]
     return host, steps

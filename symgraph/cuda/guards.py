@@ -17,8 +17,7 @@ an arm, a kernel that sets it to 0 comes first.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
 
 from symgraph import dtypes
 from symgraph.loops.compute import elements
@@ -26,6 +25,7 @@ from symgraph.loops.launch import launch
 from symgraph.loops.program import (
     Branch,
     Buffer,
+    Call,
     Copy,
     Failure,
     Loop,
@@ -36,6 +36,8 @@ from symgraph.loops.program import (
     Step,
 )
 from symgraph.loops.statements import For, If, Kernel, Let, Param, Size, Store
+from symgraph.records import NamedTuple
+from symgraph.runtime.cuda.routines import CHOOSE
 from symgraph.scalar import Expr, as_expr, as_size, const, load, var, variables
 from symgraph.scalar import functions as F
 
@@ -69,6 +71,15 @@ def guarded(program: Program) -> Guarded:
 
 def _requires(program: Program) -> bool:
     return any(isinstance(s, Require) or any(map(_requires, _inner(s))) for s in program.steps)
+
+
+def _choice_fails(steps: Sequence[Step], k: int) -> bool:
+    """Whether a choice begins with this step, of which only some steps set the word."""
+    step = steps[k]
+    if not (isinstance(step, Call) and step.routine == CHOOSE):
+        return False
+    count = sum(n for _, n in step.params)
+    return any(isinstance(s, Require) for s in steps[k + 1 : k + 1 + count])
 
 
 def _inner(step: Step) -> tuple[Program, ...]:
@@ -136,7 +147,10 @@ class _Guards:
             buffers[name] = Buffer(name, "int32", (1,), "input", position)
         whole = _Whole(program, buffers, state)
         steps: list[Step] = []
-        for step in program.steps:
+        for k, step in enumerate(program.steps):
+            if not (guarded or more or self.set) and _choice_fails(program.steps, k):
+                steps.append(Run(_reset(), (STOP,)))
+                self.set = True
             steps += self._step(whole, step, guarded or (not more and self.set))
         return program._replace(
             inputs=(*program.inputs, *more), buffers=whole.buffers, steps=tuple(steps)

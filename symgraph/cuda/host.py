@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import callbacks, config
 from symgraph.codegen import llvm
@@ -17,6 +17,7 @@ from symgraph.codegen.writer import ModuleWriter
 from symgraph.executor import Loaded, compiled_objects, link
 from symgraph.loops.memory import touched
 from symgraph.loops.program import Call, Failure, Program, Run
+from symgraph.records import NamedTuple
 from symgraph.runtime.later import Later
 
 _products = Later("symgraph.products")

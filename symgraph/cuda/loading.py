@@ -10,11 +10,11 @@ import base64
 import importlib
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from symgraph import callbacks
+from symgraph import callbacks, config
 from symgraph.codegen.ptx.architecture import Architecture
 from symgraph.cuda.host import HostObjects, HostRunner
 from symgraph.cuda.images import assembler
@@ -22,8 +22,10 @@ from symgraph.cuda.sizes import renamed, size_names
 from symgraph.cuda.tape import Code
 from symgraph.function import Definition
 from symgraph.ir.hashing import large_constants
+from symgraph.records import NamedTuple
 from symgraph.runtime.artifact import Key
 from symgraph.runtime.cache import open_cache
+from symgraph.runtime.cuda import libraries
 from symgraph.runtime.cuda.array import Array, upload
 from symgraph.runtime.cuda.device import Device
 from symgraph.runtime.cuda.protocol import Driver
@@ -69,6 +71,7 @@ def _key(key: Key, arch: Architecture, driver: Driver) -> Key:
     more = {
         "arch": arch.name, "ptx": str(arch.ptx), "assembler": assembler(arch, driver) or "driver",
         "generation": str(driver.properties.capability[0]),
+        "libraries": libraries.names(), "products": str(config.get("products")),
     }  # fmt: skip
     return Key("cuda", {**key.ingredients, **more})
 

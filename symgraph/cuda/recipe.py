@@ -8,7 +8,8 @@ steps of it when the sizes of a call are known. Kernels' code and the host's are
     buffers   name -> [dtype, shape, role, position, home, data]
     steps     [launch, kernel, buffers] | [copy, target, source] | [host, number, homes, read,
               written] | [call, routine, buffers, params, number] | [branch, both, pred, then,
-              otherwise, inputs, outputs] | [loop, turns, flag, body, rows, finals]
+              otherwise, inputs, outputs] | [loop, turns, flag, body, rows, finals] |
+              [choose, first, second]
     kernels   name -> {blocks, threads, bytes, count, sizes}
 
 A size is an integer or the rows of an expression, each `[op, places of operands, dtype, attr]`.
@@ -39,6 +40,7 @@ from symgraph.loops.program import (
     Step,
 )
 from symgraph.loops.statements import Size
+from symgraph.runtime.cuda import routines
 from symgraph.scalar import Expr, postorder
 
 Recipe = dict[str, Any]
@@ -94,8 +96,10 @@ def _step(
     match step:
         case Run() if step.kernel.name in kernels:
             return ["launch", step.kernel.name, list(step.buffers)]
+        case Call(routine=routines.CHOOSE):
+            return [step.routine, *(count for _, count in step.params)]
         case Run() | Call():
-            return _on_host(step, host[id(step)])
+            return _on_host(step, host.get(id(step)))
         case Copy():
             return ["copy", step.target, step.source]
         case Loop():
@@ -112,12 +116,19 @@ def _step(
             raise ValueError("checks become kernels before: cuda/guards.py")
 
 
-def _on_host(step: Run | Call, found: HostStep) -> list[Any]:
-    words = ["host", found.number, list(found.homes), list(found.read), list(found.written)]
+def _on_host(step: Run | Call, found: HostStep | None) -> list[Any]:
+    words: list[Any] = []
+    if found is not None:
+        words = ["host", found.number, list(found.homes), list(found.read), list(found.written)]
     if isinstance(step, Run):
         return words
     params = {k: v for k, v in step.params if isinstance(v, bool | int | float | str)}
-    return ["call", step.routine, list(step.buffers), params, words]
+    sizes = {
+        k: {"sizes": [size_rows(n) for n in v]}
+        for k, v in step.params
+        if isinstance(v, tuple) and all(isinstance(n, int | Expr) for n in v)
+    }
+    return ["call", step.routine, list(step.buffers), {**params, **sizes}, words]
 
 
 def _row(p: Program, r: Row) -> list[Any]:

@@ -8,7 +8,7 @@ constants, and temporaries by their places in the arena.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,11 +17,13 @@ from symgraph.cuda.host import HostRunner
 from symgraph.cuda.sizes import number
 from symgraph.cuda.walker_ir import BRANCH, CALL, COPY, HOST, LAUNCH, LOOP, WORDS
 from symgraph.loops.memory import ALIGNMENT
+from symgraph.records import NamedTuple
 from symgraph.runtime.cuda.device import Device
 from symgraph.runtime.cuda.protocol import DeviceError
-from symgraph.runtime.cuda.routines import MOST_WORDS, ROUTINES, NativeCall, Operand
+from symgraph.runtime.cuda.routines import CHOOSE, MOST_WORDS, ROUTINES, NativeCall, Operand
 
 MOST_BLOCKS = 2**31 - 1
+_LIBRARIES = 256  # bytes of which the memory that libraries work in begins at a multiple
 assert MOST_WORDS == WORDS
 
 
@@ -67,12 +69,13 @@ class Tape:
         self.spare: list[int] = []  # slots of the workspace of libraries
         self.spare_room = 0
         self.waits = False
+        self.calls = 0  # of libraries
         program = code.recipe["program"]
         self.slots = {n: self._slot() for n in (*program["inputs"], *program["outputs"])}
         _Program(self, program, self.slots, 0)
-        top = self.room
+        top = -(-self.room // _LIBRARIES) * _LIBRARIES
         self.arena += [(s, top) for s in self.spare]
-        self.room += self.spare_room
+        self.room = top + self.spare_room if self.spare else self.room
 
     def _slot(self) -> int:
         self.count += 1
@@ -99,8 +102,33 @@ class _Program:
             offset += -(-self.size(rows) // ALIGNMENT) * ALIGNMENT
         tape.room = max(tape.room, offset)
         self.own: dict[str, int] = {}
-        for step in p["steps"]:
-            getattr(self, f"_{step[0]}")(*step[1:])
+        self._steps(p["steps"])
+
+    def _steps(self, steps: Sequence[Any]) -> None:
+        k = 0
+        while k < len(steps):
+            word, *rest = steps[k]
+            k += 1
+            if word == CHOOSE:
+                first, second = rest
+                middle, end = k + first, k + first + second
+                if not self._by_library(steps[k:middle]):
+                    self._steps(steps[middle:end])
+                k = end
+            else:
+                getattr(self, f"_{word}")(*rest)
+
+    def _by_library(self, steps: Sequence[Any]) -> bool:
+        """Write steps, if libraries know all their calls."""
+        found = [self._prepared(*s[1:4]) if s[0] == "call" else None for s in steps]
+        if any(f is None and s[0] == "call" for f, s in zip(found, steps, strict=True)):
+            return False
+        for made, step in zip(found, steps, strict=True):
+            if made is None:
+                self._steps([step])
+            else:
+                self._foreign(made, step[2])
+        return True
 
     def size(self, rows: Any) -> int:
         return number(rows, self.tape.sizes)
@@ -179,35 +207,51 @@ class _Program:
 
     def _call(self, routine: str, buffers: list[str], params: Any, host: list[Any]) -> None:
         """A routine of a library on the device, where there is one; else the host's."""
-        prepare, found = ROUTINES.get(routine), None
-        if prepare is not None:
-            rows = [self.p["buffers"][n] for n in buffers]
-            operands = [Operand(r[0], tuple(map(self.size, r[1]))) for r in rows]
-            found = prepare(self.tape.device, operands, params)
+        found = self._prepared(routine, buffers, params)
         if found is None:
             self._host(*host[1:])
         else:
-            self._foreign(found, [self.slot(n) for n in buffers])
+            self._foreign(found, buffers)
 
-    def _foreign(self, found: NativeCall, slots: list[int]) -> None:
-        tape, words, patches = self.tape, [0] * WORDS, []
-        for k, word in enumerate(found.words):
-            match word:
-                case int():
-                    words[k] = word
-                case ("buffer", j):
-                    patches += [k, slots[j]]
-                case ("stream",):
-                    words[k] = tape.device.stream
-                case _:
-                    slot = tape._slot()
-                    tape.spare.append(slot)
-                    tape.spare_room = max(tape.spare_room, found.workspace)
-                    patches += [k, slot]
-        length = 4 + len(patches) + WORDS
-        tape.out += [CALL, length, found.address, len(patches) // 2, *patches, *words]
-        tape.kept.append(found.kept)
-        tape.launches += 1
+    def _prepared(
+        self, routine: str, buffers: list[str], params: Mapping[str, Any]
+    ) -> Sequence[NativeCall] | None:
+        prepare = ROUTINES.get(routine)
+        if prepare is None:
+            return None
+        rows = [self.p["buffers"][n] for n in buffers]
+        operands = [Operand(r[0], tuple(map(self.size, r[1]))) for r in rows]
+        known = {k: [self.size(n) for n in v["sizes"]] if isinstance(v, dict) else v
+                 for k, v in params.items()}  # fmt: skip
+        return prepare(self.tape.device, operands, known)
+
+    def _foreign(self, calls: Sequence[NativeCall], buffers: list[str]) -> None:
+        tape, slots = self.tape, [self.slot(n) for n in buffers]
+        for found in calls:
+            words, patches = [0] * WORDS, []
+            for k, word in enumerate(found.words):
+                match word:
+                    case int():
+                        words[k] = word
+                    case ("buffer", j, offset):
+                        patches += [k, slots[j], offset]
+                    case ("workspace", offset):
+                        patches += [k, self._spare(found.workspace), offset]
+                    case _:
+                        words[k] = tape.device.stream
+            length = 4 + len(patches) + WORDS
+            tape.out += [CALL, length, found.address, len(patches) // 3, *patches, *words]
+            tape.kept.append(found.kept)
+            tape.launches += 1
+            tape.calls += 1
+            tape.waits |= not found.captured
+
+    def _spare(self, size: int) -> int:
+        """A slot of memory that libraries share."""
+        slot = self.tape._slot()
+        self.tape.spare.append(slot)
+        self.tape.spare_room = max(self.tape.spare_room, size)
+        return slot
 
     def _loop(
         self, turns: Any, flag: str, body: Any, rows: list[Any], finals: list[Any], key: str

@@ -9,7 +9,7 @@ The tape holds instructions one after another, each `code, length in words, ...`
     LOOP    turns flag rows finals | row* | final* | body ...
     BRANCH  pred words_of_then | then ... | otherwise ...
     HOST    number
-    CALL    function patches | (word slot)* | 16 words
+    CALL    function patches | (word slot offset)* | 16 words
 
 A slot is a place in the table of addresses. `value*` are a kernel's arguments, of which the first
 `addresses` are filled from the table at each launch, and `pointer*` the addresses of the values, as
@@ -18,7 +18,8 @@ cuLaunchKernel takes them; `bytes` of shared memory are asked for beside the ker
 `base + each * ((start + step * t) mod modulo)`, at t = 0 that of `first` unless this is -1. A
 final is `target bytes` and the last six of those, and is copied when the loop has ended. A flag
 (-1: none) and a pred are bytes on the device, which are read before each turn and before the arms.
-HOST calls Python; CALL any C function with words of which some are filled from the table.
+HOST calls Python; CALL any C function with words, of which some become addresses, each
+one of the table and an offset.
 
 With a `status` (a 32-bit word on the device) in the context, whatever waits reads that too, and
 stops the walk where it is not 0: flags have not been computed then.
@@ -297,7 +298,7 @@ start:
   %function = call ptr @pointer(ptr %p, i64 2)
   %patches = call i64 @number(ptr %p, i64 3)
   %first = getelementptr i64, ptr %p, i64 4
-  %far = mul i64 %patches, 2
+  %far = mul i64 %patches, 3
   %words = getelementptr i64, ptr %first, i64 %far
   br label %head
 head:
@@ -305,11 +306,14 @@ head:
   %more = icmp slt i64 %k, %patches
   br i1 %more, label %fill, label %go
 fill:
-  %at = mul i64 %k, 2
+  %at = mul i64 %k, 3
   %at2 = add i64 %at, 1
+  %at3 = add i64 %at, 2
   %word = call i64 @number(ptr %first, i64 %at)
   %slot = call i64 @number(ptr %first, i64 %at2)
-  %address = call i64 @number(ptr %where, i64 %slot)
+  %offset = call i64 @number(ptr %first, i64 %at3)
+  %base = call i64 @number(ptr %where, i64 %slot)
+  %address = add i64 %base, %offset
   %place = getelementptr i64, ptr %words, i64 %word
   store i64 %address, ptr %place
   %k2 = add i64 %k, 1

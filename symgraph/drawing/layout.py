@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 from operator import mul
-from typing import NamedTuple
+
+from symgraph.records import NamedTuple
 
 Point = tuple[float, float]
 

@@ -216,5 +216,6 @@ def writes(step: Step) -> Sequence[str]:
 
 def _outputs(call: Call) -> int:
     """How many of the last buffers a routine writes."""
-    graph = dict(call.params).get("graph")
-    return 1 if graph is None else len(graph.outputs)
+    params = dict(call.params)
+    graph = params.get("graph")
+    return int(params.get("results", 1)) if graph is None else len(graph.outputs)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.ir.graph import Apply, Graph, Variable, apply
 from symgraph.passes.pipeline import Pass, PassRecord
+from symgraph.records import NamedTuple
 from symgraph.rewrite.engine import Firing
 
 WORK = 150_000  # nodes that are looked at in all states together; more firings share a state

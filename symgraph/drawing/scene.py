@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Sequence
-from typing import NamedTuple
+
+from symgraph.records import NamedTuple
 
 
 class Box(NamedTuple):

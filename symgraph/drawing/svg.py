@@ -7,12 +7,12 @@ here; nothing that a user names can become markup.
 from __future__ import annotations
 
 from html import escape
-from typing import NamedTuple
 
 from symgraph.drawing.layout import Layout, Point, layered
 from symgraph.drawing.scene import FAMILIES, Box, Scene, columns
 from symgraph.drawing.theme import CHARACTER, LINE, STYLE, TITLE
 from symgraph.drawing.untangle import untangled
+from symgraph.records import NamedTuple
 
 PAD_X, PAD_Y = 10.0, 7.0
 MARGIN = 24.0

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from symgraph.ir.graph import Variable
+from symgraph.records import NamedTuple
 
 Slope = Callable[[Variable, Variable], Variable]  # y, t -> dy/dt
 

@@ -10,9 +10,9 @@ import ast
 import importlib
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
 
 from symgraph.interop.theano_words import KEYWORDS, METHODS, MODULES, PLACES, WORDS
+from symgraph.records import NamedTuple
 
 PACKAGES = ("theano", "pytensor", "aesara")
 _DTYPES = {

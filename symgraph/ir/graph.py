@@ -18,7 +18,7 @@ from symgraph.errors import ArgumentError, OutOfRangeError, SymgraphError
 from symgraph.ir import made_sizes
 from symgraph.ir import op as _op
 from symgraph.ir.op import Op
-from symgraph.ir.operators import Operators
+from symgraph.ir.operators import LANGUAGE, Operators
 from symgraph.ir.types import Shape, SizeCheck, TensorType, below_zero, collecting_checks
 from symgraph.scalar import fresh_size
 
@@ -230,7 +230,6 @@ def making(op: Op, inputs: Sequence[Variable]) -> Apply:
 
 
 _op._apply = apply
-_resized: Any = None  # ir.resizing fills this in
 
 
 class Graph:
@@ -290,7 +289,7 @@ def _graph_of_rows(
     made = list(leaves)
     sizes: dict[Any, Any] = {}  # a graph that is read has its own names of sizes that data tell
     for op, operands, origins, names in rows:
-        own = _resized(op, sizes)
+        own = LANGUAGE["resized"](op, sizes)
         given = [made[k] for k in operands]
         if op.makes:
             with creating_with(origins):

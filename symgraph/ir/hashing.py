@@ -16,7 +16,7 @@ from symgraph.errors import VerifyError
 from symgraph.ir.graph import SMALL_CONSTANT, Constant, Graph, Variable, toposort
 from symgraph.ir.op import OPS, Op
 from symgraph.ir.shared import Shared
-from symgraph.ir.types import Size, TensorType
+from symgraph.ir.types import Size, SizeCheck, TensorType
 from symgraph.runtime.digest import hexdigest
 from symgraph.scalar import Expr, polynomial, postorder
 
@@ -24,8 +24,9 @@ VERSION = "1"  # part of every hash: raise it when the encoding changes
 _LONG = 200  # characters of an encoded size above which its digest stands for it
 
 
-def structural_hash(graph: Graph) -> str:
-    """64 hexadecimal digits that name what the graph computes.
+def structural_hash(graph: Graph, checks: Sequence[SizeCheck] = ()) -> str:
+    """64 hexadecimal digits that name what the graph computes, and ``checks`` of its sizes beyond
+    those of its nodes.
 
     Raises VerifyError for an op with a parameter that has no form outside this process, such as a
     Python function.
@@ -35,7 +36,10 @@ def structural_hash(graph: Graph) -> str:
     >>> structural_hash(Graph((a,), (a,))) == structural_hash(Graph((b,), (b,)))
     True
     """
-    text = _Encoder(graph).graph(graph, whole=True)
+    encoder = _Encoder(graph)
+    lines = [encoder.graph(graph, whole=True)]
+    lines += [f"check {encoder.size(c.left)} {encoder.size(c.right)}" for c in checks]
+    text = "\n".join(lines)
     return hexdigest(f"{VERSION}\n{text}".encode("utf-8", "surrogatepass"))
 
 

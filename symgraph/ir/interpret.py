@@ -6,8 +6,8 @@ parameters that hold symbolic sizes are bound to numbers before the op's referen
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -27,9 +27,11 @@ from symgraph.ir.hashing import shared_variables
 from symgraph.ir.op import Op
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, TensorType
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, evaluate_size, polynomial, variables
 
 Env = dict[str, int]
+Monitor = Callable[[Apply, Sequence[np.ndarray], Sequence[np.ndarray]], None]
 
 
 def interpret(
@@ -37,11 +39,13 @@ def interpret(
     values: Sequence[Any],
     shared: Mapping[Shared, np.ndarray] | None = None,
     sizes: Mapping[str, int] | None = None,
+    monitor: Monitor | None = None,
 ) -> list[np.ndarray]:
     """The outputs of a graph for arrays given to its inputs, in their order.
 
     ``shared`` gives shared variables another value than their present one, ``sizes`` binds names
-    that no input tells. The results are new arrays.
+    that no input tells. ``monitor`` is called with each node, the arrays that it read and those
+    that it made, inside loops at every turn. The results are new arrays.
 
     Raises ArgumentError for the number of values, InputValueError for a wrong dtype or rank,
     ShapeError (at the user's line) where sizes do not fit, IndexOutOfRange, UnboundVariableError,
@@ -61,7 +65,7 @@ def interpret(
     env = dict(sizes or {})
     bind_sizes([*zip(graph.inputs, arrays, strict=True), *state.items()], env)
     with np.errstate(all="ignore"):
-        return [np.array(a) for a in Machine(state).run(graph, arrays, env)]
+        return [np.array(a) for a in Machine(state, monitor).run(graph, arrays, env)]
 
 
 def _input(v: Variable, value: Any) -> np.ndarray:
@@ -158,8 +162,8 @@ class _Step(NamedTuple):
 class Machine:
     """Runs graphs; the order of each (also of inner ones, run many times) is found once."""
 
-    def __init__(self, state: Mapping[Shared, np.ndarray]) -> None:
-        self.state = state
+    def __init__(self, state: Mapping[Shared, np.ndarray], monitor: Monitor | None = None) -> None:
+        self.state, self.monitor = state, monitor
         self.plans: dict[Graph, list[_Step]] = {}
 
     def run(self, graph: Graph, arrays: Sequence[np.ndarray], env: Env) -> list[np.ndarray]:
@@ -174,6 +178,8 @@ class Machine:
             op = bind_op(node.op, env) if symbolic else node.op
             results = self._apply(node, op, inputs, env)
             memory.update(zip(node.outputs, results, strict=True))
+            if self.monitor is not None:
+                self.monitor(node, inputs, results)
             for v in dead:
                 del memory[v]
         return [self._value(v, memory) for v in graph.outputs]

@@ -36,6 +36,7 @@ class Op:
     ``widens`` says that float16 and bfloat16 are computed in float32: ``reference`` and ``lower``
     are given float32 in their place, and what they make is rounded once. ``any_sign`` names, by
     output, the axis of vectors that are determined only up to a sign or phase each.
+    ``at_each_call`` says that even of constants nothing is computed before the program runs.
     """
 
     __slots__ = ("_hash", "_values")
@@ -46,6 +47,7 @@ class Op:
     elementwise: ClassVar[bool] = False
     widens: ClassVar[bool] = True
     any_sign: ClassVar[dict[int, int]] = {}
+    at_each_call: ClassVar[bool] = False
     makes: ClassVar[str] = ""  # the parameter that names the size of the result, where data say it
     abstract: ClassVar[bool] = True
 

@@ -6,10 +6,23 @@ name used here, so that this file needs to know nothing but words.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
-LANGUAGE: dict[str, Callable[..., Any]] = {}
+
+class _Language(dict[str, Callable[..., Any]]):
+    """The functions by name. What is unpickled before a public name was asked for finds none: then
+    the package loads them, whose modules register."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        importlib.import_module("symgraph").__all__  # noqa: B018
+        if name not in self:
+            raise KeyError(name)
+        return self[name]
+
+
+LANGUAGE = _Language()
 
 
 def in_language(name: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

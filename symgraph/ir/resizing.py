@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symgraph.ir import graph as _graphs
 from symgraph.ir.graph import Apply, Graph, Input, Variable, apply, creating_with, making
 from symgraph.ir.op import Op
+from symgraph.ir.operators import in_language
 from symgraph.ir.types import Size, TensorType
 from symgraph.scalar import Expr, as_size, substitute
 
@@ -41,6 +41,7 @@ def moved(
     return [new.get(v, v) for v in outputs]
 
 
+@in_language("resized")
 def resized(op: Op, sizes: Sizes) -> Op:
     """The op with the sizes in its parameters replaced; the same object when there are none."""
     if not sizes or not op._values:
@@ -82,6 +83,3 @@ def _size(size: Size, sizes: Sizes) -> Size:
         return size
     found = substitute(size, sizes)
     return size if found is size else as_size(found)
-
-
-_graphs._resized = resized

@@ -25,12 +25,16 @@ from numpy.lib import format as npy
 from symgraph import dtypes
 from symgraph.errors import ArgumentError, GraphFileError
 from symgraph.ir.graph import Graph, Input
-from symgraph.ir.parse import parse_graph
 from symgraph.ir.text import GraphPrinter
 from symgraph.ir.verify import verify
+from symgraph.runtime.later import Later
 
-if TYPE_CHECKING:  # it loads much that nothing else needs
+if TYPE_CHECKING:  # they load much that nothing else needs
     import zipfile
+
+    from symgraph.ir import parse as _parse
+else:
+    _parse = Later("symgraph.ir.parse")
 
 FORMAT, VERSION = "symgraph.graph", 1
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same graph gives the same bytes
@@ -59,7 +63,7 @@ def save(path: str | os.PathLike[str], graph: Graph) -> None:
     printer = GraphPrinter(graph)
     text = "\n".join(printer.lines) + "\n"
     values = {w: s.get_value(borrow=True) for w, s in printer.shared.items()}
-    parse_graph(text, printer.data, values)  # what cannot be read must not be written
+    _parse.parse_graph(text, printer.data, values)  # what cannot be read must not be written
     defaults = {
         str(k): np.asarray(v.default)
         for k, v in enumerate(graph.inputs)
@@ -138,7 +142,7 @@ def _read(file: IO[bytes]) -> Graph:
             )
         groups = {g: _arrays(members, header, g) for g in ("constants", "shared", "defaults")}
         text = members.read("graph.txt").decode()
-    graph = parse_graph(text, groups["constants"], groups["shared"])
+    graph = _parse.parse_graph(text, groups["constants"], groups["shared"])
     for k, value in groups["defaults"].items():
         graph.inputs[int(k)].default = value  # type: ignore[attr-defined]
     return graph

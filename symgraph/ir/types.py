@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.errors import AxisError, ShapeError
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_size, fresh_size, var
 from symgraph.scalar.sizes import nonnegative, smaller
 

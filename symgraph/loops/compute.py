@@ -7,9 +7,9 @@ substitution: the body of a producer replaces the loads of its buffer in the bod
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from symgraph import dtypes
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, const, load, product, var
 
 Size = Expr | int

@@ -10,6 +10,7 @@ Sizes may be symbolic: the cost is an expression then, which the program evaluat
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 
 from symgraph import dtypes
@@ -70,6 +71,7 @@ def body_cost(body: Sequence[Stmt], lane: Expr | None = None) -> Size:
     return as_size(total + known)
 
 
+@functools.lru_cache(maxsize=512)  # asked for a kernel, for each of its loops, for its phases
 def _statement(s: Stmt, lane: Expr | None) -> Size:
     if isinstance(s, For | Fold):
         inner = s.index if s.kind == "vector" and lane is None else lane

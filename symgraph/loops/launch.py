@@ -30,7 +30,6 @@ It means what the same fold of kind "serial" means, but for the order and roundi
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.loops.compute import elements
@@ -47,6 +46,7 @@ from symgraph.loops.statements import (
     expressions,
     walk,
 )
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, const, postorder, substitute, var
 
 WARP = 32  # threads that run in step

@@ -8,12 +8,12 @@ sizes, to one that wastes at most half of it. All slots lie in one arena, taken 
 from __future__ import annotations
 
 from collections import Counter
-from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Branch, Buffer, Call, Copy, Loop, Program, Require, Run, Step
 from symgraph.loops.statements import For, Let, Param, Size, Stmt, Store
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, const, postorder
 
 ALIGNMENT = 64

@@ -16,9 +16,10 @@ given memory by the step, so results are written where they belong.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.loops.statements import Kernel, Size
+from symgraph.records import NamedTuple
 
 
 class Buffer(NamedTuple):

@@ -12,10 +12,9 @@ error of an element does not grow with its place.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from symgraph import dtypes
 from symgraph.loops.statements import Fold, Let, Size, Stmt, Store
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, const, postorder, var
 from symgraph.scalar import functions as F
 

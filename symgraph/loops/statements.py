@@ -23,8 +23,8 @@ The kinds ``grid`` and ``block`` bind loops to the blocks and threads of a GPU: 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr
 
 Size = Expr | int

@@ -313,14 +313,15 @@ class _ProgramVerifier:
             case Run():
                 self._run(step)
             case Call():
-                if not step.buffers:
+                if not step.buffers and step.routine != "choose":
                     self.fail(f"call of {step.routine} without buffers")
-                made = 1  # results come last
+                made = int(dict(step.params).get("results", 1))  # they come last
                 if step.routine == "python":
                     made = len(step.buffers) - len(dict(step.params)["graph"].inputs)
-                for name in step.buffers[:-made]:
+                first = len(step.buffers) - made
+                for name in step.buffers[: max(0, first)]:
                     self.known(name)
-                for name in step.buffers[-made:]:
+                for name in step.buffers[max(0, first) :]:
                     self.writes(name)
             case Copy():
                 self.reads(step.source)

@@ -10,7 +10,6 @@ counts nothing. Sizes may be symbolic: the counts are expressions then.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.loops.compute import elements
@@ -18,6 +17,7 @@ from symgraph.loops.cost import UNKNOWN
 from symgraph.loops.memory import nbytes
 from symgraph.loops.program import BEGIN, END, Call, Copy, Phase, Program, Run, Step
 from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, Store, expressions
+from symgraph.records import NamedTuple
 from symgraph.scalar import (
     Expr,
     as_expr,

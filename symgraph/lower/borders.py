@@ -35,7 +35,7 @@ from symgraph.scalar import (
 from symgraph.scalar import functions as F
 
 LONGEST = 150  # nodes of a body that is written four times
-LEAST = 64  # elements of a known row from which it is cut
+LEAST = 32  # elements of a known row from which it is cut
 MOST = 8  # parts of a row
 
 

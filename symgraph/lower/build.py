@@ -10,7 +10,7 @@ otherwise it is copied there at the very end, so a failed call changes no state.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, creating_with, toposort
 from symgraph.ir.types import Size, TensorType
@@ -32,7 +32,8 @@ from symgraph.lower import nests
 from symgraph.lower.groups import Group, Grouping
 from symgraph.lower.partition import Inliner, Root
 from symgraph.lower.schedule import schedule
-from symgraph.scalar import Expr, as_expr, as_size, postorder, substitute, var
+from symgraph.records import NamedTuple
+from symgraph.scalar import Expr, as_expr, as_size, load, postorder, substitute, var
 
 INTERRUPTIBLE = 1000  # turns of a loop that a signal should be able to stop
 
@@ -82,6 +83,7 @@ class Builder:
         self.grouping = Grouping()
         self.copies_first: list[Step] = []
         self.uses: dict[Variable, int] = {}
+        self.inliner: Inliner | None = None
         for k, v in enumerate(graph.inputs):
             self._declare(v, f"in{k}", "input", k)
         for k, v in enumerate(shared):
@@ -128,6 +130,17 @@ class Builder:
         self.buffers[name] = held._replace(alias=target)
         return True
 
+    def element(self, v: Variable, indices: tuple[Expr, ...]) -> Expr:
+        """An element of a variable, from its buffer, or from the one that it is a view of."""
+        view = self.inliner.computes.get(v) if self.inliner is not None else None
+        if view is None:
+            return load(self.buffer(v), indices, v.dtype)
+        return substitute(view.body[0], dict(zip(view.axes, indices, strict=True)))
+
+    def needs_of(self, v: Variable) -> set[int]:
+        """The steps that a view waits for."""
+        return self.inliner.needs.get(v, set()) if self.inliner is not None else set()
+
     def scratch(self, type: TensorType) -> str:
         """A temporary of no variable."""
         name = f"t{len(self.buffers)}"
@@ -158,8 +171,8 @@ class Builder:
         values = [*self.graph.outputs, *(v for _, v in updates)]
         roots = [flag for flags in requires.values() for flag, _ in flags] + values
         whole = Graph(self.graph.inputs, roots)
-        inliner = Inliner(whole, self.buffer, self._root, self.ctx.simplify)
-        self.uses = inliner.uses
+        inliner = Inliner(whole, self.buffer, self._root, self.ctx.simplify, not self.ctx.device)
+        self.inliner, self.uses = inliner, inliner.uses
         self._outputs(values)
         numbers: dict[Variable, int] = {}
         for apply in whole.toposort():

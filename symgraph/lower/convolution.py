@@ -24,6 +24,7 @@ from symgraph.loops.program import Call
 from symgraph.lower.build import Builder
 from symgraph.lower.convolution_direct import (
     Direct,
+    by_windows,
     known,
     read_once,
     side_by_side,
@@ -39,9 +40,11 @@ from symgraph.scalar import load
 NARROW = 128  # output channels up to which BLAS is faster with the transposed sum of weights
 
 
-def _frame(b: Builder, x: str, w: str, y: str, params: dict[str, Any]) -> Frame:
+def _frame(
+    b: Builder, x: str, w: str, y: str, params: dict[str, Any], apart: bool = False
+) -> Frame:
     images, weights, results = (b.buffers[n] for n in (x, w, y))
-    return Frame(images.shape, weights.shape, results.shape, results.dtype, params)
+    return Frame(images.shape, weights.shape, results.shape, results.dtype, params, apart)
 
 
 def _on_device(
@@ -65,6 +68,8 @@ def convolution(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int
     s = Steps(b, _frame(b, x, w, y, params), apply.origins)
     if _on_device(b, apply, s.f, "y", params, needs):
         return
+    if known(s.f) and read_once(s.f) and by_windows(s.f) and not s.f.one_tap():
+        s.f = _frame(b, x, w, y, params, apart=True)
     _forward(s, x, w, y)
     b.add_steps([x, w], [y], s.steps, needs)
 
@@ -152,6 +157,7 @@ def convolution_weights(b: Builder, apply: Apply, params: dict[str, Any], needs:
     elif f.one_tap():
         s.one_tap_weights(x, w, y)
     elif known(f):
+        s.f = _frame(b, x, w, y, params, apart=not f.last)
         Direct(s).weights(s.laid(x), w, y)
     else:
         _summed(s, x, w, y)

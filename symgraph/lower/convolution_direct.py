@@ -9,6 +9,7 @@ as the right operand the image is copied into strips of vectors, just before the
 left operand, whose elements are used one by one, it is not copied at all.
 
     channels first   y = weights @ image          weights' = image @ results'   (summed over images)
+    many filters     y' = image' @ weights'       the same
     channels last    y = image @ weights          weights  = image @ results
 
 Gradients of images are convolutions of the results with the filters turned round, where windows
@@ -39,6 +40,8 @@ from symgraph.scalar import as_size, load
 LARGEST = 1 << 14  # entries of a table of places
 AGAIN = 1 << 22  # bytes of weights that may be read for every image,
 OFTEN = 512  # unless an image has so many windows
+WIDE, LANES = 32, 16  # filters that fill vectors: so many, in multiples of these
+WINDOWS = 256  # that are enough to copy the weights for
 FEWEST = 4  # rows of a product that are worth copying an image for
 SUMS = 2
 
@@ -84,7 +87,7 @@ class Direct:
         steps = self.strides[2 : 1 + len(self.kernel)]
         for k, d, step in zip(self.kernel, f.dilation, steps, strict=False):
             total = np.add.outer(total, np.arange(k) * d * step)
-        shift, s = np.arange(self.kernel[-1]) * f.dilation[-1], f.stride[-1]
+        shift, s = np.arange(self.kernel[-1]) * f.dilation[-1], 1 if f.apart else f.stride[-1]
         last = shift % s * self.strides[-2] + shift // s
         return self.table(np.add.outer(total, last))
 
@@ -93,7 +96,7 @@ class Direct:
         f = self.f
         total = np.zeros((), "int64")
         steps = self.strides[:-2] if f.last else [*self.strides[2:-2], 1]
-        strides = f.stride if f.last else (*f.stride[:-1], 1)
+        strides = f.stride if f.last or f.apart else (*f.stride[:-1], 1)
         sizes = (*self.out[:-1], 1) if runs else self.out
         for n, s, step in zip(sizes, strides, steps, strict=True):
             total = np.add.outer(total, np.arange(n) * s * step)
@@ -113,6 +116,16 @@ class Direct:
             shape = (f.n, self.plane, self.o) if f.groups == 1 else self.s.b.buffers[y].shape
             self.call("a", [*names, self.s.view(y, shape)], count, sizes, words)
             return
+        result = self.s.view(y, (count, self.made, self.plane))
+        if by_windows(f):
+            sizes = self.plane, self.made, self.taps
+            words = {
+                "a": (0, 0, self.image, self.group), "b": (1, self.taps, 0, self.made * self.taps),
+                "c": (1, self.plane, self.o * self.plane, self.made * self.plane), "run": 1,
+            }  # fmt: skip
+            names = [images, w, self.place_table(), self.tap_table(), result]
+            self.call("a", names, count, sizes, words)
+            return
         sizes = self.made, self.plane, self.taps
         words = {
             "a": (self.taps, 1, 0, self.made * self.taps), "b": (0, 1, self.image, self.group),
@@ -120,7 +133,6 @@ class Direct:
             "run": self.out[-1],
         }  # fmt: skip
         names = [w, images, self.tap_table(), self.place_table(runs=True)]
-        result = self.s.view(y, (count, self.made, self.plane))
         self.call("b", [*names, result], count, sizes, words)
 
     def weights(self, images: str, w: str, y: str) -> None:
@@ -187,6 +199,14 @@ def known(f: Frame) -> bool:
     places = math.prod(int(str(s)) for s in f.out)
     image = math.prod(int(str(s)) for s in f.image_shape()[1:])
     return max(taps, places) <= LARGEST and image < 1 << 31
+
+
+def by_windows(f: Frame) -> bool:
+    """Whether, with the channels first, there are so many filters that vectors hold elements of
+    results of one window: then nothing is copied but the weights, once for many windows."""
+    if f.last or not isinstance(f.made, int) or f.made < WIDE or f.made % LANES:
+        return False
+    return math.prod(int(str(s)) for s in f.out) >= WINDOWS
 
 
 def read_once(f: Frame) -> bool:

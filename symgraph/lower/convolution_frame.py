@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import dtypes
 from symgraph.ir.types import Size
 from symgraph.ops.convolution_ops import NATIVE, Layout
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, call, const, product, var
 from symgraph.scalar import functions as F
 
@@ -59,12 +60,15 @@ def is_one(size: Any) -> bool:
 
 class Frame:
     """The sizes of one convolution of a group of ``own`` input and ``made`` output channels, and
-    the places of its windows in images laid out with their padding."""
+    the places of its windows in images laid out with their padding. ``apart``: elements of images
+    are read one by one, so that it does not matter whether those of neighbouring windows are
+    neighbours."""
 
     def __init__(
         self, x: Sequence[Size], w: Sequence[Size], y: Sequence[Size], dtype: str,
-        params: dict[str, Any],
+        params: dict[str, Any], apart: bool = False,
     ) -> None:  # fmt: skip
+        self.apart = apart
         self.stride, self.before, self.after = (params[k] for k in ("stride", "before", "after"))
         self.dilation, self.last, self.groups = (params[k] for k in ("dilation", "last", "groups"))
         layout = self.layout = Layout(self.last, len(self.stride))
@@ -84,13 +88,13 @@ class Frame:
         self.padded = any(not _zero(p) for p in (*self.before, *self.after))
         s, d, k = self.stride[-1], self.dilation[-1], as_expr(self.kernel[-1])
         self.phases = 1
-        if not self.padded and (self.last or s == 1):
+        if not self.padded and (self.last or s == 1 or self.apart):
             seen = [as_expr(n) for n in self.sizes]
-        elif not self.last and s > 1:
+        elif not self.last and s > 1 and not self.apart:
             span = (k - 1) * d + 1
             self.phases = min(s, span.value) if span.is_const else s
             seen[-1] = as_expr(self.out[-1]) + ((k - 1) * d) // s
-        self.laid = self.padded or self.phases > 1 or (not self.last and s > 1)
+        self.laid = self.padded or self.phases > 1 or (not self.last and s > 1 and not self.apart)
         self.seen = tuple(map(as_size, seen))
 
     def image_shape(self) -> tuple[Size, ...]:
@@ -107,6 +111,8 @@ class Frame:
         places = [i * s + k * d for i, k, s, d in rows]
         if self.last:
             return (n, *places, g, c)
+        if self.apart:
+            return (n, g, c, *places[:-1], const(0), places[-1])
         shift = taps[-1] * self.dilation[-1]
         if not self.laid or self.stride[-1] == 1:
             return (n, g, c, *places[:-1], const(0), at[-1] + shift)
@@ -131,7 +137,7 @@ class Frame:
         return tuple(index), cond
 
     def _split(self) -> bool:
-        return self.laid and not self.last and self.stride[-1] > 1
+        return self.laid and not self.last and self.stride[-1] > 1 and not self.apart
 
     def target(self, indices: Sequence[Expr]) -> tuple[tuple[Expr, ...], Expr]:
         """From an index of plain images to that of the laid ones, and whether it is in there."""

@@ -62,7 +62,8 @@ def _follower(program: Program, steps: Sequence[Step | None], k: int) -> tuple[i
     params = dict(call.params)
     if call.routine == "convolution" and params["adds"] == SUMS:
         return None
-    if call.routine == "convolution" and params["images"] == "a" and params["groups"] > 1:
+    last = call.routine == "convolution" and params["images"] == "a" and params["c"][1] == 1
+    if last and params["groups"] > 1:
         return None  # a row is complete with the last group
     if program.buffers[made].dtype not in DTYPES:
         return None

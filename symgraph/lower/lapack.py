@@ -169,7 +169,7 @@ def lower_product(b: Builder, apply: Apply, params: dict[str, Any], needs: set[i
 def triangular_solve(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     a, right = (b.buffer(v) for v in apply.inputs)
     out = b.buffer(apply.output)
-    if not params["unit"]:
+    if params.pop("checked"):
         params = {**params, "graph": reference(b, apply)}
     steps: list[Step] = [
         Copy(out, right), _call("trsm", [a, right, out], apply.origins, **params)

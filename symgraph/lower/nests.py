@@ -7,11 +7,11 @@ are made, or in a scratch row when they are needed again inside the same row.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from symgraph.loops.statements import Alloc, Fold, For, If, Kernel, Let, Param, Size, Stmt, Store
 from symgraph.lower.groups import Group
 from symgraph.lower.partition import Root
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, const, load, node, postorder, rebuild, transform
 
 BufferShape = Callable[[str], tuple[str, tuple[Size, ...]]]

@@ -214,7 +214,7 @@ class _Cut:
             others = [o for o in self.kernel.body if o is not s]
             if any(a.buffer == name for a in accesses(others)):
                 return None
-            if name not in self.own or not is_scratch(s.body, name, index):
+            if name not in self.own or not is_scratch(s.body, name, index, self.shape[name]):
                 return None
             private.add(name)
         return private

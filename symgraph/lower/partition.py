@@ -99,7 +99,8 @@ class Inliner:
     """Walks a graph producers first and collects roots.
 
     ``simplify`` replaces sizes that a check makes equal by one of them. ``buffer_of`` names the
-    buffer of a variable; ``emit(root)`` receives each root when it is decided.
+    buffer of a variable; ``emit(root)`` receives each root when it is decided. ``views``: routines
+    that can read views of other memory leave them without their own.
     """
 
     def __init__(
@@ -108,6 +109,7 @@ class Inliner:
         buffer_of: Callable[[Variable], str],
         emit: Callable[[Root], None],
         simplify: Callable[[Any], Any],
+        views: bool = False,
     ) -> None:
         self.buffer_of, self.emit, self.simplify = buffer_of, emit, simplify
         self.computes: dict[Variable, Compute] = {}  # variables that have no memory (yet)
@@ -116,7 +118,7 @@ class Inliner:
         self.origins: dict[Variable, tuple[Any, ...]] = {}
         self.needs: dict[Variable, set[int]] = {}
         self.uses = _count_uses(graph)
-        self.forced = _forced(graph)
+        self.forced, self.seen_through = _forced(graph, views)
         self.by_buffer: dict[str, Variable] = {}
 
     def visit(self, apply: Apply, needs: Iterable[int] = ()) -> None:
@@ -143,7 +145,8 @@ class Inliner:
         self.by_buffer[self.buffer_of(out)] = out
         price, again = self.prices[out], self.uses.get(out, 0) - 1
         dear = price > CHEAP and again > 0 and price * again > AGAIN
-        if out in self.forced or raw.reduction is not None or dear:
+        hidden = out in self.seen_through and not _is_view(self.computes[out])
+        if out in self.forced or hidden or raw.reduction is not None or dear:
             self.materialize(out)
 
     def materialize(self, v: Variable) -> None:
@@ -229,10 +232,22 @@ def _count_uses(graph: Graph) -> dict[Variable, int]:
     return uses
 
 
-def _forced(graph: Graph) -> set[Variable]:
-    """Outputs, and whatever a routine or an inner graph reads, need memory."""
-    forced = set(graph.outputs)
+def _forced(graph: Graph, views: bool) -> tuple[set[Variable], set[Variable]]:
+    """Outputs, and whatever a routine or an inner graph reads, need memory; and apart from those
+    what does not where it is a view of other memory."""
+    forced, through = set(graph.outputs), set[Variable]()
     for apply in graph.toposort():
-        if not hasattr(apply.op, "lower"):
+        if views and apply.op.name == "scatter":
+            forced.add(apply.inputs[0])
+            through.update(apply.inputs[1:])
+        elif not hasattr(apply.op, "lower"):
             forced.update(apply.inputs)
-    return forced
+    return forced, through - forced
+
+
+def _is_view(compute: Compute) -> bool:
+    """Whether it is one element of other memory, as it is or converted."""
+    (body, *more) = compute.body
+    while body.op == "cast":
+        (body,) = body.args
+    return body.op == "load" and not more and compute.reduction is None

@@ -11,17 +11,13 @@ from typing import Any
 
 from symgraph.ir.graph import Apply, Graph, Variable, rebuild
 from symgraph.ir.types import Size, TensorType
-from symgraph.loops.compute import Operand, index_axes
 from symgraph.loops.program import ENDLESS, Branch, Call, Copy, Loop, Program, Row, Step
-from symgraph.loops.statements import Store
 from symgraph.lower.build import Builder
-from symgraph.lower.kernels import kernel, nest
 from symgraph.lower.widening import widen_routines
 from symgraph.runtime.later import Later, LaterFunctions
-from symgraph.scalar import Expr, as_expr, as_size, const, load
-from symgraph.scalar import functions as F
+from symgraph.scalar import as_expr, as_size
 
-sequences, lapack = Later("symgraph.lower.sequences"), Later("symgraph.lower.lapack")
+lapack = Later("symgraph.lower.lapack")
 recurrences = Later("symgraph.lower.recurrences")
 
 
@@ -45,41 +41,6 @@ def _reshape(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     name = b.buffer(apply.output)
     b.add_buffer(name, apply.output.type, "temp", 0, alias=source)
     b.add_steps([source], [name], [], needs)
-
-
-def _scatter(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
-    """out = x, in its memory where nothing else reads it; then for each place of the index arrays,
-    out[place] = v or combined with v, one after another so that duplicates add up; trailing axes
-    go as vectors."""
-    x, v, *index = apply.inputs
-    axes: tuple[int, ...] = params["axes"]
-    names = [b.buffer(i) for i in (v, *index)]
-    out = b.buffer(apply.output)
-    ndim = x.ndim
-    common = v.ndim - (ndim - len(axes))
-    places = list(index_axes(v.ndim))
-    rest = iter(places[common:])
-    target: list[Expr] = []
-    for k in range(ndim):
-        if k in axes:
-            slot = axes.index(k)
-            held = Operand(f"p{2 + slot}", index[slot].dtype, b.buffers[names[1 + slot]].shape)
-            i = F.cast(held.at_broadcast(places[:common]), "int64")
-            size = as_expr(b.buffers[out].shape[k])
-            target.append(F.select(F.lt(i, const(0)), i + size, i))
-        else:
-            target.append(next(rest))
-    value = load("p1", tuple(places), v.dtype)
-    if params["mode"] != "set":
-        value = sequences.COMBINE[params["mode"]](load("p0", tuple(target), x.dtype), value)
-    extents = list(b.buffers[names[0]].shape)
-    kind = "vector" if len(places) > common and (ndim - 1) not in axes else "serial"
-    body = nest(places, extents, (Store("p0", tuple(target), value),), kind)
-    made = kernel(b, [out, *names], "o" + "i" * len(names), body, apply.origins)
-    alone = all(i is not x for i in (v, *index))
-    in_place = alone and b.take_over(x, out)
-    steps: list[Step] = [made] if in_place else [Copy(out, b.buffer(x)), made]
-    b.add_steps([b.buffer(x), *names], [out], steps, needs)
 
 
 def _python(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
@@ -108,11 +69,11 @@ _ELSEWHERE = {
     "lapack": "cholesky triangular_solve lu_factor permutation qr svd eigh cholesky_pull"
     " cholesky_push lower_product lu_map",
     "convolution": "convolution convolution_input convolution_weights",
+    "scatter": "scatter",
     "sparse": "element_rows sparse_matmul sampled_dot sampled_product",
 }
 ROUTINES: dict[str, Callable[..., None]] = {
-    "python": _python, "matmul": _matmul, "reshape": _reshape, "scatter": _scatter,
-    "barrier": _barrier,
+    "python": _python, "matmul": _matmul, "reshape": _reshape, "barrier": _barrier,
     **{name: getattr(LaterFunctions(f"symgraph.lower.{module}"), name)
        for module, names in _ELSEWHERE.items() for name in names.split()},
 }  # fmt: skip

@@ -3,7 +3,7 @@
 ``collapse``: two neighbouring loops of a perfect nest that walk through memory as one become one,
 so that short rows do not waste vector lanes and loop ends. ``join_folds``: the same for a fold
 inside a fold. ``tile`` (lower/tiling.py): transposed
-reads in squares.
+reads in squares. ``row_order``, ``strip``, ``short_rows``, ``borders``: see their files.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from symgraph.loops.statements import (
 )
 from symgraph.lower.borders import borders
 from symgraph.lower.rewriting import accesses, around, perfect_nest
+from symgraph.lower.row_order import row_order
 from symgraph.lower.short_rows import short_rows
 from symgraph.lower.strips import strip
 from symgraph.lower.tiling import tile
@@ -33,7 +34,7 @@ LOADS = ("load", "load_if")
 
 def schedule(kernel: Kernel) -> Kernel:
     """The kernel as it will be emitted."""
-    return borders(short_rows(tile(strip(collapse(join_folds(kernel))))))
+    return borders(short_rows(row_order(tile(strip(collapse(join_folds(kernel)))))))
 
 
 def collapse(kernel: Kernel) -> Kernel:

@@ -10,13 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from symgraph import dtypes
 from symgraph.ir.graph import Apply
 from symgraph.ir.types import Size, TensorType
+from symgraph.loops.program import Buffer
 from symgraph.loops.statements import Fold, For, Let, Stmt, Store
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel
 from symgraph.scalar import Expr, as_expr, as_size, const, load, var
 from symgraph.scalar import functions as F
+
+STRIPE = 64  # bytes of a row of sums in one block of columns: a cache line
 
 
 class _Rows:
@@ -79,8 +83,19 @@ def element_rows(b: Builder, apply: Apply, params: dict[str, Any], needs: set[in
 def sparse_matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """out = A b or A^T b; operands: elements, indices, indptr, b."""
     names = _names(b, apply)
-    form = _transposed if params["transposed"] else _gathered
-    _add(b, apply, names, form(_Rows(b, names, 1, 2), b, names), needs)
+    rows, out = _Rows(b, names, 1, 2), b.buffers[names[4]]
+    more: tuple[str, ...] = ()
+    if not params["transposed"]:
+        body = _gathered(rows, b, names)
+    elif out.shape[1] == 1:
+        body = _scattered(rows, out, "p4", const(0), 1)
+    elif not b.ctx.scheduled:
+        body = _scattered(rows, out, "p4", const(0), out.shape[1])
+    else:
+        width = as_size(F.minimum(as_expr(out.shape[1]), const(_columns(out.dtype))))
+        more = (b.scratch(TensorType(out.dtype, (out.shape[0], width))),)
+        body = _in_blocks(rows, out)
+    _add(b, apply, names, body, needs, more)
 
 
 def _gathered(rows: _Rows, b: Builder, names: list[str]) -> tuple[Stmt, ...]:
@@ -110,28 +125,46 @@ def zero_of(dtype: str) -> Expr:
     return const(False, "bool") if dtype == "bool" else const(0, dtype)
 
 
-def _transposed(rows: _Rows, b: Builder, names: list[str]) -> tuple[Stmt, ...]:
-    """Each element adds a multiple of a row of b to a row of the result."""
-    out = b.buffers[names[4]]
-    i, j, k, c = var("_i"), var("_j"), var("_k"), var("_c")
-    zero = zero_of(out.dtype)
-    clear = For(j, out.shape[0], "serial",
-                (For(c, out.shape[1], "vector", (Store("p4", (j, c), zero),)),))  # fmt: skip
+def _scattered(rows: _Rows, out: Buffer, target: str, start: Expr, count: Size) -> tuple[Stmt, ...]:
+    """Each element adds a multiple of ``count`` columns of b, from ``start`` on, to a row."""
+    i, j, k = var("_i"), var("_j"), var("_k")
+
+    def across(body: Callable[[Expr], Stmt]) -> Stmt:
+        return body(const(0)) if count == 1 else For(k, count, "vector", (body(k),))
 
     def element(p: Expr) -> tuple[Stmt, ...]:
         column, factor = var("_column"), var("_factor", out.dtype)
 
         def move(at: Expr) -> Store:
-            more = F.mul(factor, load("p3", (i, at), out.dtype))
+            more = F.mul(factor, load("p3", (i, start + at), out.dtype))
             place = column, at
-            return Store("p4", place, F.add(load("p4", place, out.dtype), more))
+            return Store(target, place, F.add(load(target, place, out.dtype), more))
 
         read = (Let(column, rows.column(p)), Let(factor, load("p0", (p,), out.dtype)))
-        if out.shape[1] == 1:
-            return (*read, move(const(0)))
-        return (*read, For(k, out.shape[1], "vector", (move(k),)))
+        return (*read, across(move))
 
+    zero = zero_of(out.dtype)
+    clear = For(j, out.shape[0], "serial", (across(lambda at: Store(target, (j, at), zero)),))
     return (clear, For(i, rows.count, "serial", rows.each(i, "", element)))
+
+
+def _in_blocks(rows: _Rows, out: Buffer) -> tuple[Stmt, ...]:
+    """The same in blocks of columns, so narrow that rows of sums, which are met in any order, are
+    soon found again in the cache; for that they lie close together in memory of their own, p5.
+    Threads share the blocks: every sum is added up in the order of the rows."""
+    block, i, k = var("_block"), var("_i"), var("_k")
+    size, width = as_expr(out.shape[1]), _columns(out.dtype)
+    start = block * width
+    count = as_size(F.minimum(size - start, const(width)))
+    copy = Store("p4", (i, start + k), load("p5", (i, k), out.dtype))
+    back = For(i, out.shape[0], "serial", (For(k, count, "vector", (copy,)),))
+    body = (*_scattered(rows, out, "p5", start, count), back)
+    return (For(block, as_size((size + (width - 1)) // width), "serial", body),)
+
+
+def _columns(dtype: str) -> int:
+    """The columns of a block."""
+    return max(1, STRIPE // dtypes.itemsize(dtype))
 
 
 # sampled products ---------------------------------------------------------------------------------

@@ -20,8 +20,6 @@ Sums of floats carry the rounding errors of adding the blocks, as those of the c
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from symgraph import dtypes
 from symgraph.loops.compute import identity
 from symgraph.loops.statements import (
@@ -45,6 +43,7 @@ from symgraph.lower.rewriting import (
     position,
     reads,
 )
+from symgraph.records import NamedTuple
 from symgraph.scalar import (
     Expr,
     as_expr,
@@ -70,7 +69,7 @@ _COMBINE = {
 }  # fmt: skip
 
 
-class _Column(NamedTuple):
+class Column(NamedTuple):
     """A fold with the loops of the folds inside it."""
 
     names: tuple[Expr, ...]
@@ -86,17 +85,17 @@ def strip(kernel: Kernel) -> Kernel:
     if not path or path[-1].kind != "vector":
         return kernel
     body = path[-1].body
-    columns = [_column(s) for s in body if isinstance(s, Fold)]
+    columns = [fold_down(s) for s in body if isinstance(s, Fold)]
     shapes = {p.name: p.shape for p in kernel.params}
     found = [c for c in columns if c is not None]
     if len(found) < len(columns) or not any(_goes_down(c, path[-1], shapes) for c in found):
         return kernel
-    if not _in_order(body) or not independent(body):
+    if not stores_last(body) or not independent(body):
         return kernel
     return kernel._replace(body=around(path[:-1], _with_narrow(path[-1], found)))
 
 
-def _with_narrow(loop: For, columns: list[_Column]) -> tuple[Stmt, ...]:
+def _with_narrow(loop: For, columns: list[Column]) -> tuple[Stmt, ...]:
     """The strips of a loop, and beside them those of at most NARROW columns, which are not given
     more lanes than that; how many there are is looked at when the kernel runs."""
     wide = _Strips(loop, columns).build()
@@ -109,7 +108,8 @@ def _with_narrow(loop: For, columns: list[_Column]) -> tuple[Stmt, ...]:
     return (wide[0]._replace(body=(If(test, narrow[0].body), If(F.not_(test), wide[0].body))),)
 
 
-def _column(s: Fold) -> _Column | None:
+def fold_down(s: Fold) -> Column | None:
+    """A fold with those inside it; None where it is none of the known kinds, or holds more."""
     loops = [(s.index, s.extent)]
     inner = s
     while inner.body:
@@ -123,13 +123,13 @@ def _column(s: Fold) -> _Column | None:
     if s.combiner not in (*_COMBINE, "argmax", "argmin"):
         return None
     plain = all(dtypes.is_int(v.dtype) or v.dtype in _PLAIN for v in inner.values)
-    return _Column(s.names, s.combiner, tuple(loops), inner.values) if plain else None
+    return Column(s.names, s.combiner, tuple(loops), inner.values) if plain else None
 
 
 _PLAIN = ("bool", "float32", "float64")
 
 
-def _goes_down(column: _Column, loop: For, shapes: dict[str, tuple[Size, ...]]) -> bool:
+def _goes_down(column: Column, loop: For, shapes: dict[str, tuple[Size, ...]]) -> bool:
     """Whether it is long and reads neighbours along the loop."""
     extents = [n for _, n in column.loops]
     long = not all(isinstance(n, int) for n in extents)
@@ -145,7 +145,7 @@ def _goes_down(column: _Column, loop: For, shapes: dict[str, tuple[Size, ...]]) 
     return False
 
 
-def _in_order(body: tuple[Stmt, ...]) -> bool:
+def stores_last(body: tuple[Stmt, ...]) -> bool:
     """Whether stores come last."""
     stores = [isinstance(s, Store) for s in body]
     known = all(isinstance(s, Fold | Let | Store) for s in body)
@@ -153,7 +153,7 @@ def _in_order(body: tuple[Stmt, ...]) -> bool:
 
 
 class _Strips:
-    def __init__(self, loop: For, columns: list[_Column], width: Size | None = None) -> None:
+    def __init__(self, loop: For, columns: list[Column], width: Size | None = None) -> None:
         self.loop = loop
         self.columns = {c.names: c for c in columns}
         self.rooms: list[Stmt] = []
@@ -203,7 +203,7 @@ class _Strips:
         self.rooms.append(Alloc(name, dtype, (WIDTH,)))
         return name
 
-    def _pass(self, columns: list[_Column], body: list[Stmt]) -> list[Stmt]:
+    def _pass(self, columns: list[Column], body: list[Stmt]) -> list[Stmt]:
         """Adds the loops of some folds of equal extents; gives the Lets of their values."""
         first, rest = columns[0], columns[0].loops[:-1]
         extent = first.loops[-1][1]
@@ -223,8 +223,8 @@ class _Strips:
                 count = ROWS
             turns.append(Fold(names, c.combiner, K, count, "serial", (), values))
             held = [load(room, (J,), v.dtype) for room, v in rooms]
-            turns += _joined(c.combiner, k, rooms, held, names)
-            ends += [Let(n, v) for n, v in zip(c.names, _finished(c.combiner, held), strict=False)]
+            turns += joined(c.combiner, k, rooms, held, names)
+            ends += [Let(n, v) for n, v in zip(c.names, finished(c.combiner, held), strict=False)]
         blocks = as_size((as_expr(extent) + (ROWS - 1)) // ROWS)
         nest: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", (self._across(tuple(turns)),)),)
         for i, n in reversed(rest):
@@ -232,18 +232,18 @@ class _Strips:
         body += [self._across(tuple(starts)), *nest]
         return ends
 
-    def _rooms_of(self, c: _Column) -> list[tuple[str, Expr]]:
+    def _rooms_of(self, c: Column) -> list[tuple[str, Expr]]:
         """The buffers of what a fold carries, with the values that they start from."""
         dtype = c.values[0].dtype
         out = [(self._room(dtype), const(identity(c.combiner, dtype), dtype))]
         if len(c.values) == 2:
             out.append((self._room("int64"), const(dtypes.max_value("int64"))))
-        elif _compensated(c.combiner, dtype):
+        elif is_compensated(c.combiner, dtype):
             out.append((self._room(dtype), const(0.0, dtype)))
         return out
 
 
-def _extents(c: _Column) -> tuple[Size, ...]:
+def _extents(c: Column) -> tuple[Size, ...]:
     return tuple(n for _, n in c.loops)
 
 
@@ -271,18 +271,18 @@ def _levels(body: tuple[Stmt, ...]) -> dict[Stmt, int]:
     return {s: last if isinstance(s, Store) else level for s, level in out.items()}
 
 
-def _compensated(combiner: str, dtype: str) -> bool:
+def is_compensated(combiner: str, dtype: str) -> bool:
     return combiner == "add" and dtypes.is_float(dtype)
 
 
-def _joined(
+def joined(
     combiner: str, k: int, rooms: list[tuple[str, Expr]], held: list[Expr], new: tuple[Expr, ...]
 ) -> list[Stmt]:
     """What is carried, with one block more."""
     if len(new) == 2:
         return _better(combiner, k, rooms, held, new)
     x = new[0]
-    if not _compensated(combiner, x.dtype):
+    if not is_compensated(combiner, x.dtype):
         return [Store(rooms[0][0], (J,), _COMBINE[combiner](held[0], x))]
     total, error = (var(f"_{word}{k}", x.dtype) for word in ("total", "error"))
     part = F.sub(total, held[0])
@@ -315,9 +315,9 @@ def _better(
     ]
 
 
-def _finished(combiner: str, held: list[Expr]) -> list[Expr]:
+def finished(combiner: str, held: list[Expr]) -> list[Expr]:
     """The value of a fold; an infinite total has a NaN error and is the answer alone."""
-    if not _compensated(combiner, held[0].dtype):
+    if not is_compensated(combiner, held[0].dtype):
         return held
     total, error = held
     return [F.add(total, F.select(F.isnan(error), const(0.0, error.dtype), error))]

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from symgraph.loops.statements import Fold, For, If, Let, Stmt, Store, expressions, walk
+from symgraph.loops.statements import (
+    Fold,
+    For,
+    If,
+    Let,
+    Size,
+    Stmt,
+    Store,
+    expressions,
+    walk,
+)
 from symgraph.scalar import Expr, as_expr, coefficient, depends, postorder, substitute, var
 
 
@@ -123,9 +133,9 @@ class Turns:
         return float("inf")
 
 
-def is_scratch(body: Sequence[Stmt], name: str, index: Expr) -> bool:
+def is_scratch(body: Sequence[Stmt], name: str, index: Expr, shape: Sequence[Size]) -> bool:
     """Whether each turn writes the buffer before it reads it, without a condition, at places that
-    do not depend on the turn."""
+    do not depend on the turn; or on an axis wherever it likes, as all of it is written first."""
     order = accesses(body)
     same = [a for a in order if a.buffer == name]
     if any(index in postorder(a.indices) for a in same):
@@ -134,6 +144,8 @@ def is_scratch(body: Sequence[Stmt], name: str, index: Expr) -> bool:
     if any(a.buffer == name for s in guarded for a in accesses(s.body)):
         return False
     lets = {s.name for s in walk(tuple(body)) if isinstance(s, Let)}
-    if any(lets & set(postorder(a.indices)) for a in same):
+    whole = {x.index: as_expr(x.extent) for x in same[0].around}
+    left = [k for k, e in enumerate(same[0].indices) if whole.get(e) is not as_expr(shape[k])]
+    if any(lets & set(postorder([a.indices[k] for k in left])) for a in same):
         return False
     return same[0].written

@@ -192,7 +192,12 @@ def specify_shape(x: Any, shape: Any) -> Variable:
     wanted = as_shape(tuple(target), "specify_shape")
     for axis, (n, s) in enumerate(zip(x.shape, wanted, strict=True)):
         same_size(n, s, f"specify_shape: sizes differ on axis {axis}")
-    return broadcast_to(x, wanted)
+    out = broadcast_to(x, wanted)
+    if out.owner is not None and out is not x:
+        told = (c.what.replace("broadcast_to", "specify_shape") for c in out.owner.checks)
+        renamed = (c._replace(what=w) for c, w in zip(out.owner.checks, told, strict=True))
+        out.owner.checks = tuple(renamed)
+    return out
 
 
 def broadcast_shapes(*shapes: Any) -> tuple[Size, ...]:

@@ -7,7 +7,7 @@ batch, left, contracted and right ones), or a product and a sum when BLAS could 
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import dtypes
 from symgraph.errors import ArgumentError, AxisError, RankError
@@ -19,6 +19,7 @@ from symgraph.ops.cast import computed_in, to_dtype
 from symgraph.ops.matrix import diagonal, matmul, multiply_matrices, promoted
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import expand_dims, is_one, normalize_axes, reshape, squeeze, transpose
+from symgraph.records import NamedTuple
 from symgraph.scalar import product
 
 __all__ = ["dot", "einsum", "inner", "tensordot"]

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -28,6 +28,7 @@ from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import Shape, Size, TensorType, same_size
 from symgraph.loops.routine import Routine
+from symgraph.records import NamedTuple
 from symgraph.scalar import as_expr, as_size
 from symgraph.scalar.sizes import nonnegative, smaller
 

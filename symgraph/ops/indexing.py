@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -34,6 +34,7 @@ from symgraph.ops.shape import (
 )
 from symgraph.ops.slice_steps import has_tensor_step, places, plain
 from symgraph.ops.slicing import STEP_HINT, Slice, slice_of, valid_indices
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size
 from symgraph.scalar.sizes import at_least_zero, ceil_div, count_from_end
 

@@ -14,6 +14,7 @@ from typing import Any
 from symgraph.errors import ArgumentError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ops import (
+    assumptions,
     banded,
     decompositions,
     eigen,
@@ -24,6 +25,7 @@ from symgraph.ops import (
     spectral,
     triangular,
 )
+from symgraph.ops.assumptions import *  # noqa: F403
 from symgraph.ops.banded import *  # noqa: F403
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.contraction import tensordot  # noqa: F401  (offered here too)
@@ -46,9 +48,9 @@ from symgraph.ops.triangular import *  # noqa: F403
 from symgraph.scalar import as_expr, as_size
 
 __all__ = sorted([
-    *banded.__all__, *decompositions.__all__, *eigen.__all__, *matrix_functions.__all__,
-    *matrix_roots.__all__, *riccati.__all__, *solving.__all__, *spectral.__all__,
-    *triangular.__all__,
+    *assumptions.__all__, *banded.__all__, *decompositions.__all__, *eigen.__all__,
+    *matrix_functions.__all__, *matrix_roots.__all__, *riccati.__all__, *solving.__all__,
+    *spectral.__all__, *triangular.__all__,
     "block_diag", "cross", "diagonal", "kron", "matmul", "matrix_transpose", "multi_dot", "outer",
     "tensordot", "trace", "vander", "vecdot",
 ])  # fmt: skip

@@ -115,6 +115,25 @@ class LogAbsDet(Op):
         return pointwise(out.shape, lambda *i: value(*i))
 
 
+class DetSign(Op):
+    """The value, which is known to be the sign of det a: its derivative is 0."""
+
+    name = "det_sign"
+
+    def infer(self, a: TensorType, value: TensorType) -> TensorType:
+        square_size(a, "slogdet")
+        return value
+
+    def reference(self, a: Any, value: Any) -> Any:
+        return value
+
+    def vjp(self, g: Variable, y: Variable, a: Variable, value: Variable) -> tuple[Any, Any]:
+        return None, g
+
+    def lower(self, out: TensorType, a: Operand, value: Operand) -> Compute:
+        return pointwise(out.shape, lambda *i: value(*i))
+
+
 def _factored(a: Any, name: str) -> tuple[Variable, Variable, Variable]:
     """The matrix, the diagonal of its upper factor, and the sign of its row swaps."""
     a = matrix_operand(a, name)
@@ -148,7 +167,7 @@ def slogdet(a: Any) -> tuple[Variable, Variable]:
     """
     a, pivots, swaps = _factored(a, "slogdet")
     total = sum_of(log(absolute(pivots)), -1)
-    return prod(sign(pivots), -1) * swaps, LogAbsDet()(a, total)
+    return DetSign()(a, prod(sign(pivots), -1) * swaps), LogAbsDet()(a, total)
 
 
 # pseudo-inverses ----------------------------------------------------------------------------------

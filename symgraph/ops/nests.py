@@ -5,9 +5,10 @@ containers that users register.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import dtypes
+from symgraph.records import NamedTuple
 
 __all__ = ["register_container"]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from symgraph.ops.operands import as_variable
 from symgraph.ops.quantiles import median
 from symgraph.ops.shape import as_shape, broadcast_to
 from symgraph.ops.slicing import zeros
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, const
 from symgraph.scalar import functions as F
 from symgraph.scalar.sizes import larger, nonnegative, smaller

@@ -12,7 +12,7 @@ draw apart.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -29,6 +29,7 @@ from symgraph.ops.elementwise import Elementwise, elementwise
 from symgraph.ops.indexing import getitem
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import ExpandDims
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, functions
 
 __all__ = ["bits", "fold_in", "key", "split"]

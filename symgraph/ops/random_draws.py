@@ -8,7 +8,7 @@ never met, and all ways to run a draw accept the same candidates.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from symgraph.ops.reductions import any as any_of
 from symgraph.ops.reductions import sum as sum_of
 from symgraph.ops.shape import broadcast_to, reshape
 from symgraph.ops.slicing import zeros
+from symgraph.records import NamedTuple
 from symgraph.scalar import as_expr, as_size
 
 __all__: list[str] = []

@@ -14,7 +14,7 @@ The products with w are one matrix product for all steps, outside the loop.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import dtypes
 from symgraph.errors import ArgumentError, RankError, ShapeError
@@ -33,6 +33,7 @@ from symgraph.ops.random import Stream, fold_in
 from symgraph.ops.recurrent_loops import Loop
 from symgraph.ops.scanning import Looping, segment_of
 from symgraph.ops.shape import expand_dims, flip, reshape, swapaxes
+from symgraph.records import NamedTuple
 from symgraph.scalar import as_expr, as_size
 
 __all__ = ["gru", "gru_cell", "lstm", "lstm_cell", "rnn", "simple_rnn_cell"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.errors import ArgumentError, DTypeError, RankError, ShapeError
 from symgraph.ir.graph import Graph, Input, Variable, constant
@@ -16,6 +16,7 @@ from symgraph.ops.joining import concatenate, part_of
 from symgraph.ops.operands import as_variable, traced
 from symgraph.ops.shape import as_shape, reshape
 from symgraph.ops.slicing import zeros
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size
 from symgraph.scalar.sizes import smaller
 

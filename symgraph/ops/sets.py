@@ -7,7 +7,7 @@ runs are (one further part of a compiled function), unless ``size`` fixes it.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import dtypes
 from symgraph.errors import ShapeError
@@ -27,6 +27,7 @@ from symgraph.ops.operands import as_variable, promotable
 from symgraph.ops.shape import moveaxis, ravel, reshape
 from symgraph.ops.sorting import argsort, lexsort, searchsorted, sort
 from symgraph.ops.windows import roll
+from symgraph.records import NamedTuple
 
 __all__ = [
     "intersect1d", "setdiff1d", "setxor1d", "union1d", "unique", "unique_all", "unique_counts",

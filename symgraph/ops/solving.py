@@ -18,6 +18,7 @@ from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
 from symgraph.loops.routine import Routine
+from symgraph.ops.assumptions import CheckedDiagonal
 from symgraph.ops.banded import BandedMatrixSolve, tridiagonal_solution
 from symgraph.ops.complex_numbers import conj
 from symgraph.ops.creation import eye
@@ -30,6 +31,8 @@ from symgraph.ops.triangular import (
     adjoint,
     float_operand,
     matrix_operand,
+    nan_on_failure,
+    nan_where_singular,
     on_columns,
     solve_triangular,
     square_size,
@@ -99,28 +102,35 @@ def _thin(g: Variable) -> tuple[Variable, Variable] | None:
     return p, turned(q)
 
 
-def solved(a: Variable, b: Variable, factors: Sequence[Variable], trans: bool = False) -> Variable:
-    """The solution of op(a) x = b by the factors of a."""
+def solved(
+    a: Variable, b: Variable, factors: Sequence[Variable], trans: bool = False, nan: bool = False
+) -> Variable:
+    """The solution of op(a) x = b by the factors of a; ``nan`` in place of an error."""
     if len(factors) == 1:
-        x = _by_cholesky(conj(factors[0]) if trans else factors[0], b, True)
+        x = _by_cholesky(conj(factors[0]) if trans else factors[0], b, True, nan)
     else:
-        x = _by_lu(*factors, b, trans)
+        x = _by_lu(*factors, b, trans, nan)
     return Solution(trans)(a, b, x, *factors)  # type: ignore[no-any-return]
 
 
-def _by_cholesky(factor: Variable, b: Variable, low: bool) -> Variable:
+def _by_cholesky(factor: Variable, b: Variable, low: bool, nan: bool = False) -> Variable:
     """l l^H x = b, or u^H u x = b."""
     other = conj(factor)
-    half = TriangularSolve(low, not low, False, "cho_solve")(factor if low else other, b)
-    return TriangularSolve(low, low, False, "cho_solve")(other if low else factor, half)  # type: ignore[no-any-return]
+    back = TriangularSolve(low, low, False, "cho_solve", checked=not nan)
+    half = back.replace(trans=not low)(factor if low else other, b)
+    x: Variable = back(other if low else factor, half)
+    return nan_where_singular(factor, x) if nan else x
 
 
-def _by_lu(lu: Variable, pivots: Variable, b: Variable, trans: bool) -> Variable:
+def _by_lu(lu: Variable, pivots: Variable, b: Variable, trans: bool, nan: bool = False) -> Variable:
     low = TriangularSolve(True, trans, True, "solve")
-    up = TriangularSolve(False, trans, False, "solve")
+    up = TriangularSolve(False, trans, False, "solve", checked=not nan)
+    x: Variable
     if trans:
-        return swap_rows(low(lu, up(lu, b)), pivots, True)
-    return up(lu, low(lu, swap_rows(b, pivots)))  # type: ignore[no-any-return]
+        x = swap_rows(low(lu, up(lu, b)), pivots, True)
+    else:
+        x = up(lu, low(lu, swap_rows(b, pivots)))
+    return nan_where_singular(lu, x) if nan else x
 
 
 _KINDS = {
@@ -132,8 +142,9 @@ _KINDS = {
 
 
 def solve(
-    a: Any, b: Any, assume_a: str = "gen", lower: bool = False, transposed: bool = False
-) -> Variable:
+    a: Any, b: Any, assume_a: str = "gen", lower: bool = False, transposed: bool = False,
+    on_failure: str = "raise",
+) -> Variable:  # fmt: skip
     """x with a x = b for matrices a [..., n, n] and b [n] or [..., n, k]; batches broadcast.
 
     ``assume_a``: "gen" (LU), "sym" (LU too), "pos" (Cholesky; the symmetric part of a is taken),
@@ -141,7 +152,8 @@ def solve(
     the function runs), "lower triangular", "upper triangular". ``lower`` is SciPy's and changes
     nothing.
     ``transposed`` solves a^T x = b. Raises LinAlgError (SG302) when the function runs and a is
-    singular, or not positive definite where that is assumed.
+    singular, or not positive definite where that is assumed; with ``on_failure="nan"`` dense
+    systems ("gen", "sym", "pos" and the triangles) give NaN then.
 
     >>> import symgraph as sg
     >>> sg.linalg.solve([[2.0, 1.0], [1.0, 3.0]], [4.0, 7.0]).eval().round(12).tolist()
@@ -152,18 +164,19 @@ def solve(
         known = ", ".join(repr(k) for k in _KINDS)
         raise ArgumentError(f"solve: unknown assume_a {assume_a!r}", hint=f"known are {known}")
     if kind in ("lower", "upper"):
-        return solve_triangular(a, b, transposed, kind == "lower")
+        return solve_triangular(a, b, transposed, kind == "lower", on_failure=on_failure)
+    nan = nan_on_failure("solve", on_failure)
 
     def one(a: Variable, b: Variable) -> Variable:
         square_size(a.type, "solve")
         if kind == "diagonal":
-            return b / expand_dims(diagonal(a, 0, -2, -1), -1)
+            return b / expand_dims(CheckedDiagonal("solve")(diagonal(a, 0, -2, -1)), -1)
         if kind in ("tridiagonal", "banded"):
             a = turned(a) if transposed else a
             return BandedMatrixSolve()(a, b) if kind == "banded" else tridiagonal_solution(a, b)
         if kind == "cholesky":
-            return solved(a, b, (cholesky(a),), bool(transposed))
-        return solved(a, b, LUFactor()(a), bool(transposed))
+            return solved(a, b, (cholesky(a, on_failure=on_failure),), bool(transposed), nan)
+        return solved(a, b, LUFactor()(a), bool(transposed), nan)
 
     return on_columns("solve", a, b, one)
 
@@ -180,8 +193,11 @@ def cho_factor(a: Any, lower: bool = False) -> tuple[Variable, bool]:
     return cholesky(a, lower), bool(lower)
 
 
-def cho_solve(c_and_lower: tuple[Any, bool], b: Any) -> Variable:
+def cho_solve(c_and_lower: tuple[Any, bool], b: Any, on_failure: str = "raise") -> Variable:
     """x with a x = b, given (c, lower): the factor of a by :func:`cholesky` and which one it is.
+
+    A zero on the diagonal of c raises LinAlgError (SG302) when the function runs, or gives NaN with
+    ``on_failure="nan"``.
 
     >>> import symgraph as sg
     >>> l = sg.linalg.cholesky([[4.0, 2.0], [2.0, 5.0]])
@@ -189,7 +205,8 @@ def cho_solve(c_and_lower: tuple[Any, bool], b: Any) -> Variable:
     [1.0, 2.0]
     """
     c, low = c_and_lower
-    return on_columns("cho_solve", c, b, lambda c, b: _by_cholesky(c, b, bool(low)))
+    nan = nan_on_failure("cho_solve", on_failure)
+    return on_columns("cho_solve", c, b, lambda c, b: _by_cholesky(c, b, bool(low), nan))
 
 
 def lu_solve(lu_and_piv: tuple[Any, Any], b: Any, trans: int = 0) -> Variable:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from symgraph import dtypes
 from symgraph.errors import InputValueError, LinAlgError
 from symgraph.ir.types import Shape
+from symgraph.records import NamedTuple
 
 
 class Layout(NamedTuple):

@@ -152,6 +152,9 @@ def _pair(a: Any, b: Any, what: str) -> tuple[SparseVariable, SparseVariable]:
             raise ShapeError(f"{what}: sizes differ on axis {k}: {m} and {n}",
                              operands=[x.operand(), y.operand()])  # fmt: skip
     dtype = dtypes.promote(x.dtype, y.dtype)
+    shape = tuple(m if isinstance(m, int) else n if isinstance(n, int) else m
+                  for m, n in zip(x.shape, y.shape, strict=True))  # fmt: skip
+    x, y = x.sized(shape), y.sized(shape)
     return converted_dtype(x, dtype), converted_dtype(in_format_of(y, x), dtype)
 
 

@@ -182,8 +182,14 @@ def _stacked(matrices: Sequence[Any], axis: int, format: Any, dtype: Any) -> Spa
                 f"{'vstack' if axis == 0 else 'hstack'}: sizes differ on axis {1 - axis}: "
                 f"{width} and {m.minor}", operands=[p.operand() for p in found],
             ) from None  # fmt: skip
+    parts = [m.sized(_across(m, width)) for m in parts]
     out = _joined(parts, natural, width)
     return tocsr(out) if (format or found[0].format) == "csr" else tocsc(out)
+
+
+def _across(m: SparseVariable, minor: Size) -> tuple[Size, Size]:
+    """The shape of a matrix with another size along the axis that is not compressed."""
+    return (m.major, minor) if m.format == "csr" else (minor, m.major)
 
 
 def _joined(parts: list[SparseVariable], format: str, width: Size) -> SparseVariable:

@@ -23,6 +23,7 @@ from symgraph.ops.data_sizes import Below
 from symgraph.ops.functions import Barrier
 from symgraph.ops.nests import register_container
 from symgraph.ops.operands import as_variable
+from symgraph.ops.shape import broadcast_to
 from symgraph.ops.slicing import zeros
 from symgraph.ops.sparse_border import Layout
 from symgraph.scalar import as_expr, as_size
@@ -168,6 +169,16 @@ class SparseVariable:
             and self.indices is other.indices
             and self.indptr is other.indptr
         )
+
+    def sized(self, shape: Shape) -> SparseVariable:
+        """The matrix, of which it is tested when the function runs that it has this shape."""
+        if self.shape == shape:
+            return self
+        empty = zeros(TensorType("bool", (*self.shape, 0)))  # it costs nothing to compare
+        tested = broadcast_to(empty, (*shape, 0))
+        indices, indptr = (Barrier()(v, tested) for v in (self.indices, self.indptr))
+        return SparseVariable(self.format, shape, self.data, indices, indptr, self.name,
+                              sound=self.sound)  # fmt: skip
 
     @property
     def T(self) -> SparseVariable:

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 
 from symgraph.errors import ArgumentError, DTypeError, LinAlgError, RankError, ShapeError
-from symgraph.ir.graph import Variable
+from symgraph.ir.graph import Variable, constant
 from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType, broadcast_shapes, same_size
 from symgraph.loops.routine import Routine
 from symgraph.ops.cast import to_dtype
+from symgraph.ops.comparison import equal, where
 from symgraph.ops.complex_numbers import conj
 from symgraph.ops.creation import tril, triu
-from symgraph.ops.matrix import multiply_matrices, promoted
+from symgraph.ops.matrix import diagonal, multiply_matrices, promoted
 from symgraph.ops.operands import as_variable
+from symgraph.ops.reductions import any as any_of
 from symgraph.ops.shape import broadcast_to, expand_dims, moveaxis, reshape, swapaxes
 from symgraph.scalar import product
 
@@ -108,7 +110,8 @@ class TriangularSolve(Op):
     """x with op(a) x = b, for triangular a [..., n, n] and b [..., n, k]; ``trans``: op transposes.
 
     Only the triangle is read, with ``unit`` not even the diagonal, which then is all ones. ``what``
-    is the operation that a singular matrix is reported for.
+    is the operation that a singular matrix is reported for, unless it is not ``checked``: then the
+    solution has what dividing by 0 gives.
     """
 
     name = "triangular_solve"
@@ -116,6 +119,7 @@ class TriangularSolve(Op):
     trans: bool = False
     unit: bool = False
     what: str = "solve_triangular"
+    checked: bool = True
 
     def infer(self, a: TensorType, b: TensorType) -> TensorType:
         n = square_size(a, self.what)
@@ -127,7 +131,7 @@ class TriangularSolve(Op):
     def reference(self, a: Any, b: Any) -> Any:
         from scipy.linalg import blas
 
-        if not self.unit:
+        if self.checked and not self.unit:
             words, k = first_failure(a, _zero_on_diagonal)
             if k:
                 what = f"{self.what}: the matrix is singular (element {k - 1} of the diagonal is 0"
@@ -148,7 +152,7 @@ class TriangularSolve(Op):
 
     def extern(self, a: TensorType, b: TensorType) -> Routine:
         params = (("low", self.low), ("trans", self.trans), ("unit", self.unit))
-        return Routine("triangular_solve", params)
+        return Routine("triangular_solve", (*params, ("checked", self.checked and not self.unit)))
 
 
 def _zero_on_diagonal(a: Any) -> int:
@@ -160,13 +164,15 @@ _TRANS = {0: False, "N": False, 1: True, "T": True, 2: True, "C": True}
 
 
 def solve_triangular(
-    a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False
-) -> Variable:
+    a: Any, b: Any, trans: Any = 0, lower: bool = False, unit_diagonal: bool = False,
+    on_failure: str = "raise",
+) -> Variable:  # fmt: skip
     """x with a x = b for upper triangular a [..., n, n] (lower with ``lower``), and b [n] or
     [..., n, k]; ``trans`` 1 or "T" solves with the transposed a, 2 or "C" with its conjugate too.
 
     Only the named triangle is read; ``unit_diagonal`` takes the diagonal as ones. Raises
-    LinAlgError (SG302) when the function runs and an element of the diagonal is 0.
+    LinAlgError (SG302) when the function runs and an element of the diagonal is 0, or with
+    ``on_failure="nan"`` gives NaN.
 
     >>> import symgraph as sg
     >>> sg.linalg.solve_triangular([[2.0, 0.0], [1.0, 4.0]], [2.0, 9.0], lower=True).eval().tolist()
@@ -174,6 +180,24 @@ def solve_triangular(
     """
     if trans not in _TRANS:
         raise ArgumentError(f'solve_triangular: trans is 0, 1, 2, "N", "T" or "C", not {trans!r}')
-    op = TriangularSolve(bool(lower), _TRANS[trans], bool(unit_diagonal))
+    unit, nan = bool(unit_diagonal), nan_on_failure("solve_triangular", on_failure)
+    op = TriangularSolve(bool(lower), _TRANS[trans], unit, checked=not nan)
     a = conj(a) if trans in (2, "C") else a
-    return on_columns("solve_triangular", a, b, op)
+
+    def solve(a: Variable, b: Variable) -> Variable:
+        return nan_where_singular(a, op(a, b)) if nan and not unit else op(a, b)
+
+    return on_columns("solve_triangular", a, b, solve)
+
+
+def nan_on_failure(name: str, on_failure: str) -> bool:
+    """Whether NaN shall stand for a solution that does not exist, in place of an error."""
+    if on_failure not in ("raise", "nan"):
+        raise ArgumentError(f'{name}: on_failure is "raise" or "nan", not {on_failure!r}')
+    return on_failure == "nan"
+
+
+def nan_where_singular(factor: Variable, x: Variable) -> Variable:
+    """The solution x by a triangular factor; NaN where this has a zero on its diagonal."""
+    zero = expand_dims(any_of(equal(diagonal(factor, 0, -2, -1), 0), axis=-1), (-2, -1))
+    return where(zero, constant(np.nan, x.dtype), x)

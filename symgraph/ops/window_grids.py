@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.errors import ArgumentError, RankError, ShapeError
 from symgraph.ir.graph import Variable
@@ -10,6 +10,7 @@ from symgraph.ir.types import Shape, Size
 from symgraph.ops.convolution import channels_last, named, paddings, per_axis
 from symgraph.ops.convolution_ops import reach
 from symgraph.ops.shape import as_shape
+from symgraph.records import NamedTuple
 from symgraph.scalar import as_expr, as_size
 from symgraph.scalar import functions as F
 

@@ -8,7 +8,7 @@ found x is not differentiated, and how it works does not matter.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +26,7 @@ from symgraph.ops.special import stop_gradient
 from symgraph.optimize import krylov
 from symgraph.optimize.problem import Flat, Traced, traced
 from symgraph.optimize.tied import Pulled, Tied
+from symgraph.records import NamedTuple
 
 SOLVERS = ("auto", "dense", "cg", "bicgstab", "gmres", "normal_cg")
 DENSE = 400  # unknowns up to which "auto" builds the matrix

@@ -7,7 +7,7 @@ of the right side and the greatest number of steps.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from symgraph.ops.looping import fori_loop, while_loop
 from symgraph.ops.matrix import diag, diagonal, matmul
 from symgraph.ops.slicing import zeros
 from symgraph.ops.triangular import solve_triangular
+from symgraph.records import NamedTuple
 
 Product = Callable[[Variable], Variable]
 KRYLOV = 20  # vectors that gmres keeps before it begins anew

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from symgraph.optimize.krylov import dot, norm
 from symgraph.optimize.problem import Flat, Traced, of_expression, scalar_cost, traced
 from symgraph.optimize.searching import Point, line_search
 from symgraph.optimize.tied import frozen
+from symgraph.records import NamedTuple
 
 _NAMES = {"l-bfgs-b": "l-bfgs", "lbfgs": "l-bfgs", "gd": "gradient_descent"}
 

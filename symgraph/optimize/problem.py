@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import dtypes
 from symgraph.errors import ArgumentError, DTypeError, GradientError, ShapeError
@@ -17,6 +17,7 @@ from symgraph.ops.operands import as_variable
 from symgraph.ops.retyping import replaced
 from symgraph.ops.shape import reshape
 from symgraph.optimize.tied import frozen
+from symgraph.records import NamedTuple
 from symgraph.scalar import as_expr, as_size, product
 
 Vector = Callable[..., Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from symgraph.optimize.implicit import tied
 from symgraph.optimize.krylov import dot, gmres, least_squares_step, norm, ratio
 from symgraph.optimize.problem import Flat, Traced, of_expression, traced
 from symgraph.optimize.tied import frozen
+from symgraph.records import NamedTuple
 
 HALVINGS = 30
 PAIRS = 5  # that Anderson's method keeps

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from symgraph.optimize.implicit import tied
 from symgraph.optimize.problem import Flat, Traced, float_dtype, of_expression, scalar_cost, traced
 from symgraph.optimize.roots import Root, root
 from symgraph.optimize.tied import frozen
+from symgraph.records import NamedTuple
 
 Function = Callable[[Variable], Variable]
 GOLDEN = 0.3819660112501051  # (3 - sqrt 5) / 2

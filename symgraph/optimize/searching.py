@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from symgraph.ops.arithmetic import absolute
 from symgraph.ops.comparison import isfinite, logical_and, logical_not, logical_or, where
 from symgraph.ops.looping import while_loop
 from symgraph.optimize.krylov import dot
+from symgraph.records import NamedTuple
 
 ARMIJO, WOLFE = 1e-4, 0.9
 TRIALS = 40

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from symgraph.optimize.krylov import dot, least_squares_step, ratio
 from symgraph.optimize.problem import Flat, Traced, traced
 from symgraph.optimize.roots import default_tolerance, largest
 from symgraph.optimize.tied import frozen
+from symgraph.records import NamedTuple
 
 
 class LeastSquares(NamedTuple):

@@ -155,6 +155,7 @@ def evaluated(node: Apply) -> Constant | None:
         node.checks
         or hasattr(node.op, "inner")
         or node.op.name == "print"
+        or node.op.at_each_call
         or any(map(_symbolic, node.op._values))
     ):
         return None

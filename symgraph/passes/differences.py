@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.ir.graph import Variable
 from symgraph.ops import neighbours as near
@@ -22,6 +22,7 @@ from symgraph.ops.exponential import log
 from symgraph.ops.trigonometric import cos, sin
 from symgraph.passes.adapter import TENSORS, number
 from symgraph.passes.linear import Linear, gap, linear, written
+from symgraph.records import NamedTuple
 from symgraph.rewrite.pattern import wild
 from symgraph.rewrite.rules import STABLE, Rule, rule, rule_function
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
-from typing import NamedTuple
 
 from symgraph.ir.graph import Variable
 from symgraph.passes.adapter import TENSORS, number
+from symgraph.records import NamedTuple
 
 DEPTH = 5  # sums within sums that are opened
 LONGEST = 2  # terms of a difference that is written down

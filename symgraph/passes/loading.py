@@ -17,13 +17,21 @@ PLAIN = frozenset(
     " squeeze sum top_positions transpose where".split()
 )
 
+#: ops of which the rules about matrices with known properties need one
+MATRICES = frozenset(
+    "assume cholesky det det_sign diagonal diagonal_embed eigh log_abs_det qr solution"
+    " triangular_solve".split()
+)
+
 
 class LaterRules(RuleSet):
     """The set of that name in the module of that name, ``module.NAME``. ``plain`` are ops of
-    graphs in which none of its rules fires."""
+    graphs in which none of its rules fires, ``needs`` those of which one must be there."""
 
-    def __init__(self, name: str, plain: frozenset[str]) -> None:
-        self.name, self.plain = name, plain
+    def __init__(
+        self, name: str, plain: frozenset[str] = frozenset(), needs: frozenset[str] = frozenset()
+    ) -> None:
+        self.name, self.plain, self.needs = name, plain, needs
         self._tables = {}
 
     def __getattr__(self, name: str) -> tuple[Rule, ...]:
@@ -36,7 +44,8 @@ class LaterRules(RuleSet):
 
     def concerns(self, graph: Graph) -> bool:
         """Whether a rule may fire."""
-        return any(node.op.name not in self.plain for node in graph.toposort())
+        ops = {node.op.name for node in graph.toposort()}
+        return not ops <= self.plain and (not self.needs or not ops.isdisjoint(self.needs))
 
 
 def over_loops(name: str) -> Callable[[Graph], Graph]:

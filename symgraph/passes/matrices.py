@@ -9,48 +9,21 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from symgraph import dtypes
-from symgraph.ir.graph import Constant, Variable
+from symgraph.ir.graph import Variable
 from symgraph.ops.exponential import log, log1p
 from symgraph.ops.matrix import MatMul
 from symgraph.ops.matrix_functions import slogdet
 from symgraph.ops.reductions import Sum
 from symgraph.ops.shape import swapaxes
 from symgraph.ops.solving import solve
-from symgraph.passes.adapter import known
+from symgraph.passes.properties import is_identity
 from symgraph.rewrite.pattern import attr, match_op, wild
 from symgraph.rewrite.rules import STABLE, rule_function
 
 x, y, e, s = wild("x", "fc"), wild("y", "fc"), wild("e"), wild("s")
 lu, p, d = wild("lu"), wild("p"), wild("d", "f")
 a, b = attr("a"), attr("b")
-
-
-def _identity(v: Variable) -> bool:
-    """Whether a value is an identity matrix, as `eye` makes it, or a batch of them."""
-    if isinstance(v, Constant):
-        square = v.ndim >= 2 and v.shape[-1] == v.shape[-2]
-        return known(v) and square and bool((v.data == np.eye(v.data.shape[-1])).all())
-    while v.owner is not None and v.owner.op.name in ("cast", "broadcast_to"):
-        v = v.owner.inputs[0]
-    if v.owner is None or v.owner.op.name != "equal":
-        return False
-    rows, columns = v.owner.inputs
-    return _counter(rows, (1,)) and (_counter(columns, (0,)) or _named(columns, "iota"))
-
-
-def _counter(v: Variable, axes: tuple[int, ...]) -> bool:
-    """Whether v counts 0, 1, ... along its only long axis."""
-    if not _named(v, "expand_dims"):
-        return False
-    node: Any = v.owner
-    return bool(node.op.axes == axes) and _named(node.inputs[0], "iota")
-
-
-def _named(v: Variable, name: str) -> bool:
-    return v.owner is not None and v.owner.op.name == name
 
 
 def _transposed(v: Variable) -> Variable:
@@ -61,7 +34,7 @@ def _solved_left(
     x: Variable, e: Variable, y: Variable, a: Any, b: Any, root: Variable
 ) -> Variable | None:
     """the product of an inverse with a matrix is a solution"""
-    if not _identity(e):
+    if not is_identity(e):
         return None
     found = solve(x, _transposed(y) if b else y, transposed=a)
     return found if found.type == root.type else None
@@ -71,7 +44,7 @@ def _solved_right(
     x: Variable, e: Variable, y: Variable, a: Any, b: Any, root: Variable
 ) -> Variable | None:
     """the product of a matrix with an inverse is the transpose of a solution"""
-    if not _identity(e):
+    if not is_identity(e):
         return None
     found = _transposed(solve(x, y if a else _transposed(y), transposed=not b))
     return found if found.type == root.type else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import config
 from symgraph.errors import ArgumentError, VerifyError
@@ -19,13 +19,15 @@ from symgraph.passes.adapter import TENSORS
 from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.passes.fold_constants import FOLD_CONSTANTS
 from symgraph.passes.inline_functions import inline_functions
-from symgraph.passes.loading import PLAIN, LaterRules, over_loops
+from symgraph.passes.loading import MATRICES, PLAIN, LaterRules, over_loops
 from symgraph.passes.ranges import RANGES
 from symgraph.passes.specialize import SPECIALIZE
+from symgraph.records import NamedTuple
 from symgraph.rewrite.engine import Record, rewrite
-from symgraph.rewrite.rules import EXACT, STABLE, RuleSet
+from symgraph.rewrite.rules import EXACT, STABLE, OwnRules, Rule, RuleSet
 
 STABILIZE = LaterRules("stabilize", PLAIN)
+STRUCTURED = LaterRules("structured", needs=MATRICES)
 merge_scans, scan_ends = over_loops("merge_scans"), over_loops("scan_ends")
 scan_before, scan_after = over_loops("scan_before"), over_loops("scan_after")
 
@@ -49,6 +51,8 @@ PIPELINE: tuple[Pass, ...] = (
          FOLD_CONSTANTS, again=True),
     Pass("stabilize", "Cancellation and overflow in the usual spellings are repaired.",
          STABILIZE, again=True),
+    Pass("structured", "Diagonal, triangular, orthogonal and definite matrices go shorter ways.",
+         STRUCTURED, again=True),
     Pass("ranges", "Squares that are out of range on the way are scaled, differences kept.",
          RANGES),
     Pass("scan_ends", "The last row of a state is its carry after the loop.",
@@ -98,11 +102,16 @@ class PassRecord(Record):
 
 
 def optimize(
-    graph: Graph, mode: str = "run", record: Record | None = None, exclude: Sequence[str] = ()
+    graph: Graph,
+    mode: str = "run",
+    record: Record | None = None,
+    exclude: Sequence[str] = (),
+    rules: Sequence[Rule] = (),
 ) -> Graph:
     """The graph after all passes that the mode admits, with the graphs inside scan and cond.
 
-    ``record`` collects the firings; ``exclude`` names passes and rules to leave out. Raises
+    ``record`` collects the firings; ``exclude`` names passes and rules to leave out; ``rules`` are
+    tried on the graph as it was written and again with those of each round. Raises
     RewriteError for rules that never end; in mode "debug" and under SYMGRAPH_VERIFY=1 VerifyError
     when a pass breaks the grammar of graphs or a type.
     """
@@ -112,7 +121,12 @@ def optimize(
     check = mode == "debug" or config.get("verify")
     exclude = (*exclude, *LEFT_OUT.get(mode, ()))
     steps = steps_without(exclude) if exclude else PIPELINE
+    steps = (*steps[:1], _own(rules), *steps[1:]) if rules else steps
     return _Work(steps, admit, record, check).optimize(graph)
+
+
+def _own(rules: Sequence[Rule]) -> Pass:
+    return Pass("rules", "The caller's own rules.", OwnRules("rules", rules), again=True)
 
 
 def settled(graph: Graph, steps: Sequence[Pass]) -> Graph:

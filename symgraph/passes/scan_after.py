@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.ir.graph import Apply, Graph, Variable, creating_with, rebuild
 from symgraph.ops.matrix import MatMul
@@ -33,6 +33,7 @@ from symgraph.passes.scan_parts import (
     spread_from,
     tiny,
 )
+from symgraph.records import NamedTuple
 from symgraph.scalar import as_expr, as_size
 
 LINEAR = frozenset("expand_dims squeeze reshape transpose negative".split())

@@ -9,7 +9,7 @@ the mask leaves out are dropped. Values are equal; sums may be added up in anoth
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.ir.graph import (
     Apply,
@@ -33,6 +33,7 @@ from symgraph.ops.gathering import Gather, Scatter
 from symgraph.ops.operands import SizeValue
 from symgraph.ops.reductions import All, Any_, Prod, Reduce, Sum
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, polynomial
 
 _NEUTRAL: dict[type, Any] = {Sum: 0, Prod: 1, All: True, Any_: False}

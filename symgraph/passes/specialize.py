@@ -89,4 +89,6 @@ PRODUCTS = (
                   klass=STABLE),
 )  # fmt: skip
 
-SPECIALIZE = RuleSet("specialize", POWERS, PRODUCTS)
+ASSUMED = rule(match_op("assume", x), x, klass=EXACT)
+
+SPECIALIZE = RuleSet("specialize", POWERS, PRODUCTS, ASSUMED)

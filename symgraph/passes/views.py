@@ -93,6 +93,14 @@ def _leading_axes(x: Variable, s: Any, a: Any) -> Variable | None:
     return x if x.shape == s else BroadcastTo(s)(x)  # type: ignore[no-any-return]
 
 
+def _broadcast_twice(x: Variable, a: Any, b: Any) -> Variable | None:
+    """one broadcast, unless the first one tells that a size is 1, which alone lets it stretch"""
+    told = zip(x.shape, b[len(b) - x.ndim :], strict=True)
+    if any(is_one(wanted) and not is_one(size) for size, wanted in told):
+        return None
+    return x if x.shape == a else BroadcastTo(a)(x)  # type: ignore[no-any-return]
+
+
 def _undo(x: Variable, root: Variable) -> Variable | None:
     """the axes are taken out and put back, or put in and taken out"""
     node = root.owner
@@ -118,7 +126,7 @@ COMPOSED_VIEWS = (
     rule_function(Reshape(s)(ExpandDims(a)(x)), _reshape_new_axes),
     rule_function(Reshape(s)(Squeeze(a)(x)), _reshape_new_axes),
     rule_function(Reshape(s)(x), _same_type, name="reshape to the same shape"),
-    rule(BroadcastTo(a)(BroadcastTo(b)(x)), BroadcastTo(a)(x), klass=EXACT),
+    rule_function(BroadcastTo(a)(BroadcastTo(b)(x)), _broadcast_twice),
     rule_function(BroadcastTo(s)(ExpandDims(a)(x)), _leading_axes),
     rule_function(BroadcastTo(s)(x), _same_type, name="broadcast to the same shape"),
     rule_function(ExpandDims(a)(Squeeze(b)(x)), _undo, name="expand what was squeezed"),

@@ -10,7 +10,7 @@ import ctypes
 import functools
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph.codegen.profile_llvm import (
     EVENT,
@@ -21,6 +21,7 @@ from symgraph.codegen.profile_llvm import (
     has_cycle_counter,
 )
 from symgraph.executor import cached_object, load_code
+from symgraph.records import NamedTuple
 
 SETTLED = 20_000_000  # nanoseconds after which the clock's rate is known to a part in 10 000
 

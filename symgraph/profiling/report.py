@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import config
 from symgraph.errors import ArgumentError
@@ -22,6 +22,7 @@ from symgraph.profiling import machine, page, tables, traces
 from symgraph.profiling.compiling import STAGES
 from symgraph.profiling.counters import Counted, Counters, ticks_per_second
 from symgraph.provenance import Origin
+from symgraph.records import NamedTuple
 
 SCHEMA, VERSION = "symgraph.profile", 1
 BY = ("kernel", "op", "line")

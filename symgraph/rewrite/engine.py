@@ -11,9 +11,10 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from operator import is_
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from symgraph.errors import RewriteError, SymgraphError
+from symgraph.records import NamedTuple
 from symgraph.rewrite.match import instantiate, match, matched_nodes
 from symgraph.rewrite.rules import EXACT, STABLE, Rule, RuleSet, call_with
 
@@ -64,6 +65,11 @@ class Firing(NamedTuple):
     before: Any
     after: Any
     pass_name: str
+
+    def __str__(self) -> str:
+        owner = self.before.owner
+        place = f"  {owner.origins[0].brief()}" if owner is not None and owner.origins else ""
+        return f"{self.pass_name}: {self.rule.equation()}{place}"
 
 
 class NearMiss(NamedTuple):

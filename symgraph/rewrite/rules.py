@@ -163,14 +163,24 @@ class RuleSet:
         return "\n".join([f"{self.name}:"] + [f"  {r!r}" for r in self.rules])
 
 
+class OwnRules(RuleSet):
+    """The caller's rules, who has said of each that it shall be used."""
+
+    def table(self, admit: Iterable[str]) -> Table:
+        return super().table(CLASSES)
+
+
 class Table(dict[str, tuple[Rule, ...]]):
     """Root op name -> the rules to try, in order; ops without rules of their own get the rules
     that begin with any op."""
 
     def __init__(self, rules: list[Rule]) -> None:
         self.general = tuple(r for r in rules if not r.root)
-        roots = {r.root for r in rules if r.root}
-        super().__init__({n: tuple(r for r in rules if r.root in ("", n)) for n in roots})
+        found: dict[str, list[Rule]] = {r.root: [] for r in rules if r.root}
+        for r in rules:
+            for each in (found[r.root],) if r.root else found.values():
+                each.append(r)
+        super().__init__({n: tuple(each) for n, each in found.items()})
 
     def __missing__(self, name: str) -> tuple[Rule, ...]:
         return self.general

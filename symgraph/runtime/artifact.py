@@ -16,8 +16,9 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
+from symgraph.records import NamedTuple
 from symgraph.runtime.digest import SIZE, digest, hexdigest
 
 MAGIC = b"SYMGRAPH"

@@ -17,9 +17,11 @@ import functools
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
+
+from symgraph.records import NamedTuple
 
 _MAPS = "/proc/self/maps"
 # (before, after the routine's name, bits): NumPy's wheels, other ILP64 builds, then plain names

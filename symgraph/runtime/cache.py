@@ -20,9 +20,10 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import config
+from symgraph.records import NamedTuple
 from symgraph.runtime.artifact import (
     Artifact,
     Difference,

@@ -20,7 +20,9 @@ import os
 import struct
 import sys
 from collections.abc import Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+from symgraph.records import NamedTuple
 
 #: C functions that LLVM calls by itself or that code may name: they touch no global state of ours
 EXTERNALS = frozenset(

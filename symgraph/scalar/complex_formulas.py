@@ -100,12 +100,17 @@ def angle(a: Pair) -> Expr:
 
 
 def sign(a: Pair) -> Pair:
-    """z / |z|, 0 for 0."""
+    """z / |z|, 0 for 0; where one part is infinite, its direction, as NumPy has it."""
     length = abs_(a)
     nothing = F.eq(length, 0.0)
     divisor = F.select(nothing, 1.0, length)
-    real, imag = (F.select(nothing, 0.0, F.div(part, divisor)) for part in a)
-    return real, imag
+    endless = [F.isinf(part) for part in a]
+    found = []
+    for part, own in zip(a, endless, strict=True):
+        far = F.select(F.and_(*endless), math.nan, F.select(own, F.copysign(1.0, part), 0.0))
+        near = F.select(nothing, 0.0, F.div(part, divisor))
+        found.append(F.select(F.or_(*endless), far, near))
+    return found[0], found[1]
 
 
 # exponentials and logarithms ----------------------------------------------------------------------

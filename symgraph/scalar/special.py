@@ -8,10 +8,11 @@ The meaning of both is SciPy's function, but for limits at infinity, where SciPy
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from symgraph.records import NamedTuple
 from symgraph.runtime.special_functions import reference
 from symgraph.scalar.slopes import SLOPES
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
+from symgraph.records import NamedTuple
 from symgraph.scalar.special import SPECIAL
 
 

@@ -89,6 +89,8 @@ def loads(e: Expr) -> list[Expr]:
 
 def variables(e: Expr) -> list[Expr]:
     """The named scalars of an expression in order of first use."""
+    if not e.args:  # most sizes
+        return [e] if e.op == "var" else []
     return [n for n in postorder([e]) if n.op == "var"]
 
 

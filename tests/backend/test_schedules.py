@@ -3,20 +3,23 @@ program, and must agree with the interpreter of the unscheduled loops and with N
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import symgraph as sg
-from symgraph import stages
+from symgraph import config, stages
+from symgraph.codegen import folds_llvm
 from symgraph.function import Definition, bind_sizes
 from symgraph.loops.interpret import run_program
 from symgraph.loops.text import program_text
 from symgraph.loops.verify import verify_program
-from symgraph.lower import strips, tiling
+from symgraph.lower import row_order, scatter, strips, tiling
 
 INF, NAN = np.inf, np.nan
 
@@ -165,6 +168,67 @@ def test_sums_of_infinities_down_columns() -> None:
         agree(lambda x: sg.sum(x, 0), [a], [a.sum(0)], rtol=1e-12)
 
 
+# rows in the order of memory ----------------------------------------------------------------------
+
+FAR = [(5, 40, 30), (3, 17, 64), (2, 1, 5), (20, 16, 300), (0, 3, 4), (3, 0, 4), (3, 4, 0)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool"])
+def test_folds_over_rows_far_apart(dtype: str, known: bool) -> None:
+    for shape in FAR:
+        a = numbers(shape, dtype)
+        ways: list[Any] = [(sg.sum, np.sum), (sg.any, np.any)]
+        if a.size:
+            ways += [(sg.max, np.max), (sg.min, np.min)]
+        agree(lambda x, w=ways: [f(x, (0, 2)) for f, _ in w], [a],
+              [f(a, axis=(0, 2)) for _, f in ways], known=known,
+              seen="" if 0 in shape or 1 in shape else "alloc strip0",
+              rtol=1e-4 if dtype == "float32" else 1e-11, loops=a.size < 6000)  # fmt: skip
+
+
+def test_folds_over_rows_far_apart_with_more_around_them() -> None:
+    a, w = numbers((2, 3, 18, 5), "float64"), numbers((3, 5), "float64", 1)
+    wanted = [a.sum((1, 3)), a.sum((0, 1, 3)), (a * w[:, None]).sum((0, 1, 3)) + 1]
+    agree(lambda x, w: [sg.sum(x, (1, 3)), sg.sum(x, (0, 1, 3)),
+                        sg.sum(x * w[:, None], (0, 1, 3)) + 1],
+          [a, w], wanted, seen="alloc strip0", rtol=1e-12)  # fmt: skip
+
+
+def test_sums_of_infinities_over_rows_far_apart() -> None:
+    a = numbers((4, 20, 6), "float64")
+    a[1, 3, 2], a[1, 4, 1], a[3, 4, 5], a[2, 5, 0] = INF, INF, -INF, NAN
+    with np.errstate(invalid="ignore"):
+        agree(lambda x: sg.sum(x, (0, 2)), [a], [a.sum((0, 2))], rtol=1e-12)
+
+
+LENGTHS = (0, 1, 15, 17, 63, 65, 300, 511, 512, 513, 1023, 1024, 1025, 1100, 2055, 9000)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_short_rows_need_no_errors(
+    dtype: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Sums of one block go another way than those that carry their errors, to the same bits."""
+    x = sg.matrix("x", dtype=dtype)
+    ways = []
+    for k, nodes in enumerate((folds_llvm.FEW_NODES, 0)):
+        monkeypatch.setattr(folds_llvm, "FEW_NODES", nodes)
+        with config.change(cache_dir=str(tmp_path / str(k))):
+            ways.append(sg.compile([x], [sg.sum(x, 1), sg.sum(x * x, 1)]))
+    for length in LENGTHS:
+        a = numbers((4, length), dtype)
+        if length > 20:
+            a[0, -1], a[1, 3], a[1, -1] = INF, INF, -INF
+            a[2, ::7] *= 1e6
+        found = [[np.asarray(r) for r in f(a)] for f in ways]
+        for one, other in zip(*found, strict=True):
+            np.testing.assert_array_equal(one, other, strict=True)
+        exact = [math.fsum(row) for row in a[2:].astype("float64")]
+        close = 1e-6 if dtype == "float32" else 1e-15
+        np.testing.assert_allclose(found[0][0][2:], exact, close, close * np.abs(a[2:]).sum())
+
+
 # positions ----------------------------------------------------------------------------------------
 
 
@@ -262,7 +326,52 @@ def test_a_table_that_is_read_again_is_kept() -> None:
     assert "copy" in text
 
 
+def test_a_view_is_added_where_it_lies() -> None:
+    v, i = numbers((6, 1)), np.array([1, 3, 1, 0, -1, 3], "int32")
+    base = numbers((5, 4), seed=3)
+    table = base.copy()
+    np.add.at(table, i[::-1], np.broadcast_to(v[:, ::-1], (6, 4)))
+    text = agree(lambda t, v, i: t.at[i[::-1]].add(sg.broadcast_to(v[:, ::-1], (6, 4))),
+                 [base, v, i], [table], rtol=1e-6, known=True)  # fmt: skip
+    assert text.count("run ") == 2  # the check of the indices and the scatter
+
+
+def test_a_view_of_the_table_itself() -> None:
+    base, i = numbers((6, 4)), np.array([5, 3, 1, 0, -1, 3])
+    table = base.copy()
+    np.add.at(table, i, base[::-1])
+    agree(lambda t, i: t.at[i].add(t[::-1]), [base, i], [table], rtol=1e-6)
+    state = sg.shared(base, "state")
+    index = sg.vector("i", dtype="int64")
+    sg.compile([index], [], updates={state: state.at[index].add(state[::-1])})(i)
+    np.testing.assert_allclose(state.get_value(), table, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "bool", "float16"])
+@pytest.mark.parametrize("shape", [(5,), (3, 4), (1, 2, 70)], ids=str)
+def test_many_terms_fill_tables_of_their_own(
+    shape: tuple[int, ...], dtype: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("EACH", "FULL", "ROWS"):
+        monkeypatch.setattr(scatter, name, 2)
+    rng = np.random.default_rng(len(shape))
+    with config.change(cache_dir=str(tmp_path), parallel_from=0):
+        for count in (0, 3, 100, 1001):
+            i = rng.integers(-shape[0], shape[0], count)
+            x = rng.integers(0, 9, shape).astype(dtype)
+            v = rng.integers(0, 3, (count, *shape[1:])).astype(dtype)
+            ways = {"add": np.add, "max": np.maximum, "min": np.minimum}
+            wanted = []
+            for ufunc in ways.values():
+                held = x.copy()
+                ufunc.at(held, i, v)
+                wanted.append(held)
+            agree(lambda x, v, i: [getattr(x.at[i], n)(v) for n in ways], [x, v, i], wanted,
+                  seen="for _part in 0 .. 8*minimum", loops=count < 200)  # fmt: skip
+
+
 def test_the_sizes_of_schedules() -> None:
     """What the shapes above were chosen for."""
     assert (tiling.EDGE, tiling.ROWS, tiling.COLUMNS) == (16, 4, 4)
     assert (strips.WIDTH, strips.ROWS, strips.SHORT) == (512, 16, 32)
+    assert (row_order.ROWS, folds_llvm.BLOCK, scatter.PARTS) == (16, 16, 8)

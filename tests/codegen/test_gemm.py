@@ -173,6 +173,7 @@ def test_threads_do_not_change_a_bit(batch: int) -> None:
             (65, 65, 600),
             (200, 7, 130),
             (6, 200, 130),
+            (5, 7, 9),
         ],
         (0, 1),
         (0, 1),
@@ -185,12 +186,31 @@ def test_threads_do_not_change_a_bit(batch: int) -> None:
         check(alone, a, b, ta, tb)
 
 
+@pytest.mark.parametrize("m, n, k", [(4, 4, 4), (8, 48, 30), (1, 5, 3), (3, 17, 0), (8, 1, 9)])
+def test_a_batch_of_single_tiles(m: int, n: int, k: int) -> None:
+    """Each product of a batch has the bits that its rows have in a taller product."""
+    table = ("float32", llvm.host().vector_bits, HOST)
+    for ta, tb, old in itertools.product((0, 1), (0, 1), (0, 1)):
+        a, b = operands("float32", 100, m, n, k, ta, tb)
+        c, shared = (np.full((100, m, n), 3, "float32") for _ in range(2))
+        multiply(table, a, b, c, ta, tb, adds=old)
+        multiply(table, a, b, shared, ta, tb, adds=old, least=0)
+        assert (c == shared).all()
+        check(c, a, b, ta, tb, 3.0 * old)
+        if n > 1:
+            tall = np.tile(a[7], (1, 3) if ta else (3, 1))[None]
+            one = np.full((1, 3 * m, n), 3, "float32")
+            if 3 * m > 1:
+                multiply(table, np.ascontiguousarray(tall), b[7:8], one, ta, tb, adds=old)
+                assert (one.reshape(3, m, n) == c[7]).all()
+
+
 @pytest.mark.parametrize("least", [1 << 60, 0])
 def test_rows_are_followed_up_once_when_complete(least: int) -> None:
     table = ("float32", llvm.host().vector_bits, HOST)
     for batch, m, n, k in [(1, 40, 33, 20), (3, 500, 40, 8), (1, 9, 600, 9), (2, 1, 70, 5),
                            (2, 70, 1, 5), (1, 2101, 250, 530), (1, 4, 4, 0),
-                           (1, 100, 6, 100)]:  # fmt: skip
+                           (1, 100, 6, 100), (70, 4, 4, 4), (130, 3, 20, 5)]:  # fmt: skip
         a, b = operands("float32", batch, m, n, k, 0, 0)
         c = np.full((batch, m, n), np.nan, "float32")
         rows, seen = c.reshape(-1, n), np.zeros(batch * m, int)

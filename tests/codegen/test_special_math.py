@@ -268,6 +268,19 @@ def test_pieces_join_monotonically(built, native_lanes, name, ends, sign):
         assert (sign * np.diff(y[finite]) >= 0).all()
 
 
+def test_ndtr_where_roundings_meet(built, native_lanes):
+    """At the first, 2 h + 1 is just above 32 and the result just above a power of two: with a
+    rounded divisor and quotient it was 4.19 ulp off. The second was the
+    worst of ten million then."""
+    x = np.array([-22.003622796752897, -2.6963105577603415, -21.99, -22.01])
+    got = built(f"ndtr_float64_{native_lanes('float64')}", x)
+    with mpmath.workdps(40):
+        errors = [_error(g, mpmath.ncdf(mpmath.mpf(float(v))), np.finfo("float64"))
+                  for v, g in zip(x, got, strict=True)]  # fmt: skip
+    assert max(errors) < LIMIT
+    assert errors[0] < 2.5
+
+
 def test_inverses_invert(built, native_lanes):
     lanes = native_lanes("float64")
     p = np.exp(np.random.default_rng(8).uniform(np.log(1e-300), np.log(0.5), 300))

@@ -2,10 +2,12 @@
 
     make test-cuda                  or: python -m tests.cuda.hardware
 
-It says what is there, runs the tests marked `gpu`, those of them that run whole programs again
-under compute-sanitizer where that is installed (memcheck, then racecheck), and the benchmarks; each
-part has a part of the time and is ended when that is over. What came out goes to
-benchmarks/results/cuda_tests_<device>.json, the benchmarks' figures to files of their own there.
+It says what is there, runs the tests marked `gpu`, first those of our own code, then those of
+NVIDIA's libraries (cuBLAS, cuSOLVER, cuFFT, cuDNN; with what is installed, and without), those that
+run whole programs again under compute-sanitizer where that is installed (memcheck, then racecheck),
+and the benchmarks; each part has a part of the time and is ended when that is over. What came out
+goes to benchmarks/results/cuda_tests_<device>.json, the benchmarks' figures to files of their own
+there.
 
 Without a driver or a GPU it says what is missing and ends with status 2; with --emulated it shows
 what it would run.
@@ -27,11 +29,13 @@ from typing import Any, NamedTuple
 
 from symgraph.codegen.ptx.assemble import assemblers
 from symgraph.errors import TargetError
+from symgraph.runtime.cuda import libraries
 from symgraph.runtime.cuda.device import device
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 LIMIT = 470.0  # seconds for all parts
+_LIBRARIES = "tests/cuda/test_hardware_libraries.py"
 _PYTEST = ("-m", "pytest", "-q", "-m", "gpu", "-p", "no:cacheprovider", "tests/cuda")
 
 
@@ -45,18 +49,13 @@ class Part(NamedTuple):
 
 def parts(sanitizer: str | None) -> list[Part]:
     """What is run, in order; the last part may take what the others leave."""
-    found = [Part("tests", (sys.executable, *_PYTEST), 150)]
+    own = (sys.executable, *_PYTEST, f"--ignore={_LIBRARIES}")
+    with_libraries = (sys.executable, *_PYTEST[:-1], _LIBRARIES)
+    found = [Part("tests", own, 120), Part("libraries", with_libraries, 75)]
     if sanitizer is not None:
-        for tool, most in (("memcheck", 60), ("racecheck", 45)):
-            guard = (
-                sanitizer,
-                "--tool",
-                tool,
-                "--error-exitcode",
-                "9",
-                "--target-processes",
-                "all",
-            )
+        for tool, most in (("memcheck", 50), ("racecheck", 40)):
+            guard = (sanitizer, "--tool", tool, "--error-exitcode", "9",
+                     "--target-processes", "all")  # fmt: skip
             tests = (sys.executable, *_PYTEST, "-k", "programs_agree")
             found.append(Part(f"compute-sanitizer {tool}", (*guard, *tests), most))
     found.append(Part("benchmarks", (sys.executable, "-m", "benchmarks.cuda", "--limit"), 0))
@@ -72,6 +71,7 @@ def surroundings() -> dict[str, Any]:
         "gpu": p.name, "capability": list(p.capability), "processors": p.processors,
         "memory": p.memory, "driver": driver.kind, "assemblers": assemblers(),
         "compute-sanitizer": shutil.which("compute-sanitizer") or "not installed",
+        "libraries": {n: libraries.path(n) or "not installed" for n in libraries.FILES},
         "packages": [n for n in peers if importlib.util.find_spec(n) is not None],
     }  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from benchmarks.cuda import __main__ as bench
-from benchmarks.cuda import kernels, words
+from benchmarks.cuda import factors, kernels, words
 from benchmarks.cuda.models import MODELS
 from symgraph.runtime.cuda.device import using
 from tests.cuda.fake_driver import FakeDriver
@@ -23,6 +23,8 @@ def test_everything_runs_dry(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     found = json.loads(path.read_text())
     assert found["about"]["dry"] and found["about"]["date"] and found["about"]["driver"]
     assert set(found["figures"]["step us"]) == set(MODELS)
+    assert set(found["figures"]["ms"]) == set(factors.works(True))
+    assert all("own kernels" in row for row in found["figures"]["ms"].values())
     assert set(found["figures"]["GB/s"]) | set(found["figures"]["TFLOP/s"]) == set(
         kernels.works(True)
     )

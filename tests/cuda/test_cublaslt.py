@@ -10,10 +10,11 @@ import pytest
 import symgraph as sg
 from symgraph import config
 from symgraph.lower.cuda import products
-from symgraph.runtime.cuda import cublaslt
+from symgraph.runtime.cuda import libraries
 from symgraph.runtime.cuda.device import using
 from tests.cuda.fake_cublaslt import FakeCublasLt
 from tests.cuda.fake_driver import FakeDriver
+from tests.cuda.fake_library import install
 
 RNG = np.random.default_rng(71)
 
@@ -27,8 +28,7 @@ class Setting:
 def there(monkeypatch: pytest.MonkeyPatch) -> Any:
     driver = FakeDriver()
     library = FakeCublasLt(driver)
-    monkeypatch.setattr(cublaslt, "path", lambda: "libcublasLt.so.13")
-    monkeypatch.setattr(cublaslt, "library", lambda: library)
+    install(monkeypatch, cublasLt=library)
     monkeypatch.setattr(products, "LEAST", 2)
     with using(driver) as gpu, config.change(cache=False):
         yield Setting(gpu, library)
@@ -90,15 +90,20 @@ def test_small_products_and_those_with_an_activation_are_kernels(
 
 
 def test_where_a_library_is_looked_for(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()  # as outside of tests
     place = tmp_path / "nvidia" / "cu13" / "lib"
     place.mkdir(parents=True)
     (place / "libcublasLt.so.13").write_bytes(b"no library")
     monkeypatch.syspath_prepend(str(tmp_path))
-    cublaslt.path.cache_clear()
-    cublaslt.library.cache_clear()
+    libraries.path.cache_clear()
+    libraries.library.cache_clear()
     try:
-        assert cublaslt.path() == str(place / "libcublasLt.so.13")
-        assert cublaslt.library() is None  # it cannot be loaded
+        assert libraries.path("cublasLt") == str(place / "libcublasLt.so.13")
+        assert libraries.library("cublasLt") is None  # it cannot be loaded
+        assert libraries.path("cudnn") is None and not libraries.present("cudnn")
+        assert libraries.present("cublasLt") and "libcublasLt.so.13" in libraries.names()
+        with config.change(libraries=False):
+            assert not libraries.present("cublasLt") and libraries.names() == ""
     finally:
-        cublaslt.path.cache_clear()
-        cublaslt.library.cache_clear()
+        libraries.path.cache_clear()
+        libraries.library.cache_clear()

@@ -245,13 +245,13 @@ def test_a_routine_of_a_library_is_called_by_the_walker(
 
     function = kind(solve)
 
-    def prepare(device: Device, operands: Any, params: Any) -> NativeCall:
+    def prepare(device: Device, operands: Any, params: Any) -> list[NativeCall]:
         assert operands[0].dtype == "float32"
         n = operands[0].shape[-1]
         address = ctypes.cast(function, ctypes.c_void_p).value or 0
-        words = (("buffer", 0), ("buffer", 1), ("buffer", len(operands) - 1), n, ("stream",),
-                 ("workspace",))  # fmt: skip
-        return NativeCall(address, words, function, 1000)
+        words = (("buffer", 0, 0), ("buffer", 1, 0), ("buffer", len(operands) - 1, 0), n,
+                 ("stream",), ("workspace", 0))  # fmt: skip
+        return [NativeCall(address, words, function, 1000)]
 
     monkeypatch.setitem(ROUTINES, "python", prepare)
     a, b = sg.matrix("a", dtype="float32"), sg.vector("b", dtype="float32")

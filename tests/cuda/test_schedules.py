@@ -129,3 +129,14 @@ def test_loops_and_branches_hold_launches() -> None:
     assert kernels(program) and all(launch(k) for k in kernels(program))
     found = running.interpreted(d, program, [array])
     np.testing.assert_allclose(found[0], wanted(d, Case([total], {"x": array}))[0])
+
+
+def test_new_names_are_not_those_of_a_kernel() -> None:
+    """The sum over four axes has indices up to `_r3`, and is done in two launches."""
+    x = sg.tensor("x", dtype="float32", shape=(None, 2, 4, 4))
+    loss = sg.mean(x**2)
+    d, program = running.scheduled(loss, sg.grad(loss, x))
+    array = np.random.default_rng(5).standard_normal((3, 2, 4, 4)).astype("float32")
+    found = running.interpreted(d, program, [array])
+    np.testing.assert_allclose(found[0], np.mean(array**2), rtol=1e-6)
+    np.testing.assert_allclose(found[1], array / 48, rtol=1e-6)

@@ -141,8 +141,8 @@ def symbolic_batch(mode: str) -> Any:
 
 
 @mistake(
-    e.InputValueError,
-    "broadcast_to: sizes differ on axis 0: 4 and 3",
+    e.SpecifiedShapeError,
+    "specify_shape: sizes differ on axis 0: 4 and 3",
     caret="sg.specify_shape(x, (3,))",
     operands="x: float64[?]",
 )

@@ -301,3 +301,24 @@ def test_shared_and_constant_masks_and_sizes() -> None:
         g = sg.compile([x], sg.sort(x[mask]), givens=fixed, mode=mode)
         assert g([0.0, 1.0, 2.0]).tolist() == [0, 1]
     assert sg.unique([3, 1, 3]).eval().tolist() == [1, 3]
+
+
+def test_the_cache_knows_what_a_part_checks(tmp_path: Any) -> None:
+    """The first part may check sizes of ops that later parts compute: those are in its key."""
+
+    def built(checked: bool) -> Any:
+        x, v = vectors("x", "v")
+        n = sg.size_from(sg.sum(x > 0))
+        y = sg.broadcast_to(sg.sum(v), (n,))
+        return sg.compile([x, v], y + sg.sum(x * v) if checked else y)
+
+    with sg.config.change(cache_dir=str(tmp_path / "cache"), cache=True):
+        for order in ((True, False), (False, True)):
+            for checked in order:
+                f = built(checked)
+                assert f(np.ones(3), np.ones(3)).tolist() == [6.0 if checked else 3.0] * 3
+                if not checked:
+                    assert f(np.ones(3), np.ones(2)).tolist() == [2.0] * 3
+                    continue
+                with pytest.raises(errors.InputValueError, match="sizes differ"):
+                    f(np.ones(3), np.ones(2))

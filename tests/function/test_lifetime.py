@@ -254,3 +254,20 @@ def test_a_fresh_process_takes_pickle_and_code(tmp_path: Path) -> None:
     values, cached, loaded = done.stdout.rsplit(" ", 2)
     np.testing.assert_allclose(eval(values), wanted, rtol=1e-14)
     assert (cached, loaded.strip()) == ("True", "False")
+
+
+@pytest.mark.parametrize("what", ["input", "value", "graph", "shared"])
+def test_the_first_thing_that_a_process_does_may_be_to_unpickle(tmp_path: Path, what: str) -> None:
+    x = sg.vector("x", shape=("n",))
+    w = sg.shared(np.ones(3), "w")
+    value = {"input": x, "value": sg.exp(x)[1:] + 1, "graph": sg.Graph([x], [x[1:]]), "shared": w}
+    (tmp_path / "it").write_bytes(pickle.dumps(value[what]))
+    code = f"""
+import pickle
+it = pickle.loads(open({str(tmp_path / "it")!r}, "rb").read())
+print(getattr(it, "outputs", [it])[0] * 2 + 1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert not done.returncode and "* 2.0 + 1.0" in done.stdout, done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 import pickle
 import warnings
 from collections.abc import Callable
@@ -115,6 +116,20 @@ def test_matrices() -> None:
     same([batch], pt.linalg.cholesky(batch), [np.stack([A, A + 1])])
 
 
+@pytest.mark.skipif(
+    importlib.util.find_spec("pytensor.assumptions") is None, reason="PyTensor 2 has no assume"
+)
+def test_assumptions_reach_the_rules() -> None:
+    from pytensor.assumptions import assume
+
+    a, b = pt.matrix("a", dtype="float64"), pt.vector("b", dtype="float64")
+    stated = assume(a, diagonal=True, positive_definite=True)
+    f = pytensor.function([a, b], pt.linalg.solve(stated, b), mode="SYMGRAPH")
+    np.testing.assert_allclose(f(np.diag([2.0, 4.0]), [1.0, 1.0]), [0.5, 0.25])
+    same([a, b], [pt.linalg.solve(assume(a, lower_triangular=True), b), assume(b, diagonal=False)],
+         [np.tril(A), A[0]])  # fmt: skip
+
+
 def test_derivatives() -> None:
     x, y, _ = variables()
     cost = (pt.exp(-y * x).sum(1)[1:] ** 2).sum()
@@ -208,6 +223,60 @@ def test_errors_are_those_of_pytensor() -> None:
         f(-X)
     with pytest.raises(AssertionError, match="positive"):
         pytensor.function([x], Assert("positive")(x, pt.all(x > 0)), mode="SYMGRAPH")(-X)
+
+
+def test_errors_of_specified_shapes_and_matrices() -> None:
+    x, y, n = variables()
+    f = pytensor.function([x, n], pt.specify_shape(x, n) * 2, mode="SYMGRAPH")
+    assert f(X, 5)[0] == 1.0
+    with pytest.raises(AssertionError):
+        f(X, 4)
+    with pytest.raises(np.linalg.LinAlgError):
+        pytensor.function([y], pt.linalg.inv(y), mode="SYMGRAPH")(np.zeros((3, 3)))
+
+
+def test_eigenvectors_of_complex_matrices() -> None:
+    a, b = pt.zmatrix("a"), pt.zmatrix("b")
+    value = A + 1j * np.triu(A, 1) - 1j * np.tril(A, -1)
+    f = pytensor.function([a], pt.linalg.eigh(a), mode="SYMGRAPH")
+    w, v = f(value)
+    np.testing.assert_allclose(value @ v, v * w, atol=1e-12)
+    if hasattr(pytensor.tensor.linalg, "Eigh"):
+        g = pytensor.function([a, b], pt.linalg.eigh(a, b), mode="SYMGRAPH")
+        w, v = g(value, A + 0j)
+        np.testing.assert_allclose(value @ v, A @ (v * w), atol=1e-12)
+
+
+def test_masks_stretch_when_the_data_leave_one_place() -> None:
+    y = pt.matrix("y", dtype="float64")
+    f = pytensor.function([y], y[y[:, 0] > 2, y[0, :] > 2], mode="SYMGRAPH")
+    for given in (Y, Y.T.copy(), np.arange(6.0).reshape(2, 3), np.ones((2, 2))):
+        rows, columns = (np.flatnonzero(m) for m in (given[:, 0] > 2, given[0] > 2))
+        if len(rows) == len(columns) or 1 in (len(rows), len(columns)):
+            np.testing.assert_array_equal(f(given), given[rows, columns])
+        else:
+            with pytest.raises((ValueError, IndexError, AssertionError)):
+                f(given)
+
+
+class Counted(Range):
+    calls = 0
+
+    def make_node(self, n: Any) -> Any:
+        return Apply(self, [pt.as_tensor(n)], [pt.tensor(dtype="float64", shape=(3,))])
+
+    def perform(self, *args: Any) -> None:
+        Counted.calls += 1
+        super().perform(*args)
+
+
+def test_callbacks_run_at_each_call_and_not_before() -> None:
+    minimal = door.mode(rewrites="minimum_compile")
+    f = pytensor.function([], Counted()(pt.constant(3)) * 2, mode=minimal)
+    assert Counted.calls == 0
+    for k in (1, 2):
+        np.testing.assert_array_equal(f(), [0.0, 2.0, 4.0])
+        assert Counted.calls == k
 
 
 def test_functions_are_pickled_and_copied() -> None:

@@ -14,6 +14,7 @@ import scipy.linalg
 from symgraph.ir.graph import constant
 from symgraph.ops import linalg, matrix_functions
 from symgraph.ops.cholesky_derivatives import CholeskyPull, CholeskyPush, LowerProduct
+from symgraph.ops.creation import tril
 from symgraph.ops.decompositions import Permutation, swap_rows
 from symgraph.ops.lu_derivatives import LUPull, LUPush
 from tests.ops.samples import Sample, array, ints
@@ -178,6 +179,15 @@ ROWS += [
 ]  # fmt: skip
 
 
+# known structure ----------------------------------------------------------------------------------
+
+ROWS += [
+    _sample("assume", lambda a: linalg.assume(tril(a), "lower_triangular"), np.tril, BATCH),
+    _sample("checked_diagonal", lambda a, b: linalg.solve(a, b, "diagonal"),
+            lambda a, b: b / np.diagonal(a, 0, -2, -1)[..., None], LOWER, COLUMNS),
+]  # fmt: skip
+
+
 # functions of matrices ----------------------------------------------------------------------------
 
 INF = float("inf")
@@ -189,6 +199,8 @@ ROWS += [
     _named("log_abs_det", "slogdet", lambda a: tuple(np.linalg.slogdet(a)), BATCH),
     _named("log_abs_det", "slogdet", lambda a: tuple(np.linalg.slogdet(a)), np.ones((2, 2)),
            grad=False),
+    _sample("det_sign", lambda a: linalg.slogdet(a)[0], lambda a: np.linalg.slogdet(a)[0], BATCH,
+            grad=False),
     *(_named("pinv", "pinv", np.linalg.pinv, x) for x in (A, TALL, WIDE)),
     _sample("pinv", lambda a: linalg.pinv(a, hermitian=True), np.linalg.pinv, POSITIVE),
     _named("pinv", "pinv", np.linalg.pinv, np.diag([2.0, 0.0]), grad=False),

@@ -79,6 +79,12 @@ def test_special_values(name: str) -> None:
         assert name == "sign" or np.array_equal(*signs)
 
 
+def test_the_sign_of_infinities() -> None:
+    inf, nan = np.inf, np.nan
+    values = [complex(a, b) for a in (inf, -inf, 1.0, nan) for b in (0.0, -3.0, inf, -inf, nan)]
+    check(sg.sign, np.sign, np.array(values))
+
+
 def test_no_overflow_on_the_way() -> None:
     x = sg.tensor("x", "complex128", shape=("n",))
     given = np.array([3e300 + 4e300j, 3e-310 + 4e-310j, 1e-200 - 1e200j])

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 
 import symgraph as sg
 from symgraph import config
+from symgraph.lower import convolution_direct
 from symgraph.ops.convolution_ops import Convolution, ConvolutionInput, ConvolutionWeights
 
 Case = tuple[Any, ...]
@@ -29,6 +31,9 @@ CASES: list[Case] = [
     ((0, 3, 7, 7), 4, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),
     ((2, 5, 4, 6, 5), 8, (2, 3, 2), (1, 2, 1), (1, 0, 1), (0, 1, 1), (1, 1, 2), 1),
     ((9, 40, 3, 3), 300, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),
+    ((2, 20, 17, 33), 48, (3, 3), (1, 2), (1, 1), (1, 1), (1, 1), 1),
+    ((1, 6, 40, 21), 64, (2, 3), (2, 3), (1, 2), (2, 0), (2, 1), 2),
+    ((2, 70, 18, 18), 32, (3, 3), (1, 1), (0, 0), (0, 0), (1, 1), 1),
 ]  # fmt: skip
 NAMES = ["x".join(map(str, c[0])) for c in CASES]
 
@@ -67,6 +72,32 @@ def test_as_columns_and_references(case: Case, last: bool, dtype: str) -> None:
         room = (1e-5 if dtype == "float32" else 1e-13) * max(1, np.abs(want).max(initial=0))
         np.testing.assert_allclose(got, want, rtol=0, atol=room)
         np.testing.assert_allclose(got, other, rtol=0, atol=2 * room)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", CASES[5:], ids=NAMES[5:])
+def test_windows_in_the_place_of_filters(
+    case: Case, dtype: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both ways of a product whose channels come first, with an epilogue, mean the same."""
+    (forward, *_), (x, w, _) = ops_of(case, False, dtype)
+    inputs = [
+        sg.tensor("x", dtype=dtype, shape=("n", *x.shape[1:])),
+        sg.tensor("w", dtype=dtype, shape=w.shape),
+    ]
+    made = forward(*inputs)
+    outputs = [made, sg.maximum(made * 2 + 1, 0)]
+    want = forward.reference(x.astype("float64"), w.astype("float64"))
+    room = (1e-5 if dtype == "float32" else 1e-13) * max(1, np.abs(want).max(initial=0))
+    for least in (1, 1 << 30):
+        for name, value in (("WIDE", least), ("LANES", 1), ("WINDOWS", 1)):
+            monkeypatch.setattr(convolution_direct, name, value)
+        for count in (1, 3):
+            with config.change(cache_dir=str(tmp_path / f"{least}"), parallel_from=0,
+                               num_threads=count):  # fmt: skip
+                for y, good in zip(outputs, (want, np.maximum(want * 2 + 1, 0)), strict=True):
+                    got = sg.compile(inputs, y)(x, w)
+                    np.testing.assert_allclose(got, good, rtol=0, atol=3 * room)
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])

@@ -188,6 +188,27 @@ def test_singular_matrices_raise(mode: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("mode", ["run", "interpret"])
+def test_singular_matrices_give_nan_by_choice(mode: str) -> None:
+    a = sg.tensor("a", shape=(None, 3, 3))
+    b = sg.constant(np.stack([np.ones((3, 2)), np.ones((3, 2))]))
+    functions = {
+        "solve": L.solve(a, b, on_failure="nan"),
+        "transposed": L.solve(a, b, transposed=True, on_failure="nan"),
+        "pos": L.solve(a, b, "pos", on_failure="nan"),
+        "upper": L.solve(a, b, "upper triangular", on_failure="nan"),
+        "triangular": L.solve_triangular(a, b, lower=True, on_failure="nan"),
+        "factor": L.cho_solve((a, True), b, on_failure="nan"),
+    }
+    f = sg.compile([a], functions, mode=mode)
+    for name, x in f(np.stack([np.eye(3), np.diag([1.0, 0.0, 1.0])])).items():
+        close(x[0], np.ones((3, 2)))
+        assert np.isnan(x[1]).all(), name
+    for wrong in (lambda: L.solve(a, b, on_failure="no"), lambda: L.cho_solve((a, True), b, "no")):
+        with pytest.raises(ArgumentError, match="on_failure"):
+            wrong()
+
+
+@pytest.mark.parametrize("mode", ["run", "interpret"])
 @pytest.mark.parametrize("name", ["svdvals", "eigvalsh"])
 def test_what_does_not_converge_raises_or_is_nan(mode: str, name: str) -> None:
     a = sg.matrix("a")

@@ -35,7 +35,7 @@ from symgraph.passes.adapter import TENSORS
 from symgraph.rewrite.engine import Record, rewrite
 from symgraph.rewrite.pattern import Attr, Number, OpPattern, Wild, parts
 from symgraph.rewrite.rules import CLASSES, EXACT, RELAXED, RuleSet
-from tests.passes import sums
+from tests.passes import structures, sums
 
 DTYPES = ("float64", "float32", "int32", "uint8", "int64", "bool")
 BY_KIND = {"f": "float64", "i": "int32", "u": "uint8", "b": "bool", "c": "complex128"}
@@ -573,6 +573,7 @@ def _outer_products():
 
 # Left sides for rules that look further than their pattern says.
 EXAMPLES = {
+    **structures.EXAMPLES,
     "difference_of_neighbours": sums.sums_with_a_common_part,
     "sum_of_neighbours": sums.negative_multiples,
     "logarithm_of_neighbours": sums.quotients,

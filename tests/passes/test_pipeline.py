@@ -20,7 +20,7 @@ from symgraph.passes import before_derivatives, pipeline
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.passes.fold_constants import FOLD_CONSTANTS
-from symgraph.passes.loading import PLAIN
+from symgraph.passes.loading import MATRICES, PLAIN
 from symgraph.passes.pipeline import PIPELINE, Pass, optimize
 from symgraph.passes.views import AFTER_DERIVATIVES
 from symgraph.rewrite.engine import Record, rewrite
@@ -391,10 +391,17 @@ def test_no_rule_of_stabilize_is_made_of_plain_ops_alone():
     assert set(OPS) >= PLAIN
 
 
+def test_rules_about_matrices_are_imported_for_what_they_begin_with():
+    (structured,) = {p.work for p in PIPELINE if p.name == "structured"}
+    for rule in structured:
+        assert rule.root == "matmul" or _ops(rule.pattern) & MATRICES, rule.name
+    assert set(OPS) >= MATRICES
+
+
 def test_rules_that_wait_for_derivatives_are_left_out_before():
     steps = before_derivatives._steps()
     assert [p.name for p in steps] == [
-        "canonicalize", "fold_constants", "stabilize", "ranges", "roots"
+        "canonicalize", "fold_constants", "stabilize", "structured", "ranges", "roots"
     ]  # fmt: skip
     assert not {r for p in steps for r in p.work} & set(AFTER_DERIVATIVES)
     whole = {r for p in PIPELINE if isinstance(p.work, RuleSet) for r in p.work}

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
+import symgraph as sg
 from symgraph.ir.graph import Graph
 from symgraph.ops.arithmetic import maximum, sqrt, square
 from symgraph.ops.exponential import exp, log, log1p
@@ -76,3 +78,15 @@ a, b = attr("a"), attr("b")
 def test_wrong_rules_are_found(wrong):
     count, problems = failures(wrong)
     assert problems or not count
+
+
+def test_a_size_that_is_told_to_be_one_stretches():
+    """A broadcast that tells so stays where another one, which repeats the axis, follows."""
+    rows, first, last = (sg.tensor(name, "float64", (None, 2)) for name in ("rows", "a", "b"))
+    one = sg.specify_shape(rows[first.shape[0] : last.shape[0]], (1, 2))
+    outputs = [sg.broadcast_to(one, (3, 2)), one + first[:3], sg.sum(one * first[:3], axis=0)]
+    f = sg.compile([rows, first, last], outputs)
+    data = np.arange(12.0).reshape(6, 2), np.ones((4, 2)), np.ones((5, 2))
+    expected = [data[0][4:5] + np.zeros((3, 2)), data[0][4:5] + np.ones((3, 2)), 3 * data[0][4]]
+    for got, want in zip(f(*data), expected, strict=True):
+        np.testing.assert_array_equal(got, want)

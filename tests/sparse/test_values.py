@@ -10,6 +10,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 import symgraph as sg
+from symgraph import config
 from tests.sparse.matrices import agrees, matrix
 
 S = sg.sparse
@@ -37,6 +38,24 @@ def test_products_with_dense(a: Any, x: Any) -> None:
     agrees(lambda a, x: a @ x, toarray(np.matmul), a, x, symbolic=False)
     turned = x if x.ndim == 1 else x.swapaxes(-1, -2)
     agrees(lambda x, a: x @ a.T, toarray(lambda x, a: x @ a.T), turned, a)
+
+
+@pytest.mark.parametrize("columns", [1, 3, 8, 9, 33])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_turned_products_in_blocks_of_columns(columns: int, dtype: str) -> None:
+    """Each block has sums of its own; any number of threads gives the same bits."""
+    a = scipy.sparse.random_array((70, 50), density=0.2, format="csr", rng=RNG, dtype=dtype)
+    x = RNG.normal(size=(70, columns)).astype(dtype)
+    held, given = S.shared(a), sg.matrix("x", dtype=dtype)
+    f = sg.compile([given], held.T @ given)
+    slow = sg.compile([given], held.T @ given, mode="interpret")
+    found = []
+    for count in (1, 2, 5):
+        with config.change(parallel_from=0, num_threads=count):
+            found.append(np.asarray(f(x)))
+    assert all((r == found[0]).all() for r in found)
+    np.testing.assert_array_equal(found[0], slow(x))
+    np.testing.assert_allclose(found[0], a.T.toarray() @ x, rtol=1e-4, atol=1e-5)
 
 
 def test_a_wide_product_runs_as_vectors() -> None:
@@ -273,3 +292,14 @@ def test_stacks(a: Any) -> None:
     assert S.vstack([a, b], format="csc").format == "csc"
     with pytest.raises(sg.errors.ShapeError, match="vstack: sizes differ on axis 1: 5 and 4"):
         S.vstack([a, b[:, :4]])
+
+
+@pytest.mark.parametrize("join", ("hstack", "vstack", "add", "multiply"))
+@pytest.mark.parametrize("mode", ("run", "interpret"))
+def test_sizes_that_differ_at_a_call_are_errors(join: str, mode: str) -> None:
+    a, b = S.csc_matrix("A", shape=("n", "m")), S.csr_matrix("B", shape=("k", "l"))
+    both = ([a, b],) if "stack" in join else (a, b)
+    f = sg.compile([a, b], getattr(S, join)(*both), mode=mode)
+    assert f(CSC, CSR).shape[0] in (4, 8)
+    with pytest.raises(ValueError, match="sizes differ"):
+        f(CSC, matrix(5, 6))

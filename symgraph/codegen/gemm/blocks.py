@@ -48,7 +48,7 @@ _BLOCK = [
     ("ptr", "a", ""), ("i64", "a_row", ""), ("i64", "a_col", ""), ("i64", "a_panel", ""),
     ("ptr", "b", ""), ("i64", "b_row", ""), ("i64", "b_packed", ""),
     ("ptr", "c", ""), ("i64", "c_row", ""), ("i64", "n", ""), ("i64", "flags", ""),
-    ("i64", "begin", ""), ("i64", "end", ""), ("ptr", "parts", ""),
+    ("i64", "begin", ""), ("i64", "end", ""), ("ptr", "parts", ""), ("i64", "c_col", ""),
 ]  # fmt: skip
 
 
@@ -77,12 +77,13 @@ def block(module: ModuleWriter, tile: Tile) -> str:
         second_c = ints.mul(ints.mul("%tall", taller), "%c_row")
         in_strips = ints.is_("ne", "%b_packed", 0)
         leaves = Leaves(fn, tile, "%parts")
+        turned = ints.is_("ne", "%c_col", 1) if in_image else ""
 
         def strip(j: Value, width: Value) -> None:
             padded = ints.up(width, tile.lanes)
             b_row = ints.pick(in_strips, padded, "%b_row")
             b = v.at("%b", ints.pick(in_strips, strip_offset(ints, tile, j, "%k"), j))
-            c = v.at("%c", j)
+            c = v.at("%c", ints.mul(j, "%c_col") if in_image else j)
             first = (taller, "%tall", "%a_row" if in_image else "%a", steps[0], c)
             second = ("%height", "%low", second_a, steps[1], v.at(c, second_c))
 
@@ -92,9 +93,11 @@ def block(module: ModuleWriter, tile: Tile) -> str:
                     of_a = f"ptr %a, ptr {a}, ptr %a_col"
                 args = [
                     f"i64 {count}", "i64 %k", of_a, f"i64 {step}", f"ptr {b}", f"i64 {b_row}",
-                    f"ptr {where}", "i64 %c_row", "i64 %flags",
+                    "i64 0", f"ptr {where}", "i64 %c_row", "i64 %c_col", "i64 %flags",
                 ]  # fmt: skip
-                fn.if_(ints.is_("sgt", count, 0), lambda: leaves.call_tile(rows, width, args))
+                fn.if_(
+                    ints.is_("sgt", count, 0), lambda: leaves.call_tile(rows, width, args, turned)
+                )
 
             some(*first)
             some(*second)

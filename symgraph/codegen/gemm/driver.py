@@ -19,7 +19,7 @@ from symgraph.codegen.gemm.leaves import Leaves
 from symgraph.codegen.gemm.narrow import ALONE, FEW, LONG, SHORT
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.skinny import layout
-from symgraph.codegen.gemm.slabs import SUMS, matrices
+from symgraph.codegen.gemm.slabs import SUMS, many, matrices
 from symgraph.codegen.gemm.tiles import WRITTEN_OUT, Tile, straight_name, turned_name
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.cost import AWAKE
@@ -33,6 +33,8 @@ ALIASED = 4096  # rows of A so many bytes apart compete for the same places of a
 FAR = 4 << 20  # bytes of B that are packed for many tiles, as its strips come from far away
 NEAR = 1 << 18  # bytes of packed parts of an image that are used before more are packed
 OFTEN = 8  # tiles of A that are enough to pack B for
+BEGINNING = 512  # multiplications that take as long as to begin with a product of a batch
+NEAR_TILES = 8  # tiles of A in an image that meet all strips of B before the next ones
 STACK = 32768  # bytes of packed operands that need no allocation
 MEAGRE = 64  # the block of the summed axis when there is no memory but the stack
 COLUMNS = 64  # threads share a row's columns in multiples of this
@@ -80,7 +82,7 @@ class _Entry:
         """How many threads take part."""
         fn, ints, word = self.fn, self.ints, self.word
         volume = ints.mul(ints.mul(word("m"), word("n")), word("k"))
-        self.volume = ints.mul(volume, word("batch"))
+        self.volume = ints.mul(ints.add(volume, BEGINNING), word("batch"))
         least = word("least")
 
         def how_many(who: str) -> list[Value]:
@@ -207,7 +209,8 @@ class _Entry:
             strips = ints.div(NEAR // (tile.columns * self.v.size), ints.max(depth, 1))
             most = ints.mul(ints.max(strips, 1), tile.columns)
         width = ints.pick(self.packs_b, ints.min(word("n"), most), word("n"))
-        high = ints.pick(self.packs_a, ints.min(count, tile.height // tile.rows), count)
+        most_high = ints.min(count, NEAR_TILES) if tile.images == "a" else count
+        high = ints.pick(self.packs_a, ints.min(count, tile.height // tile.rows), most_high)
         # complete rows are to be in cache when they are followed up, and B again for the next ones
         near = ints.div(FOLLOWED // (tile.rows * self.v.size), word("n"))
         high = ints.pick(follows, ints.min(high, ints.max(near, FEWEST)), high)
@@ -303,10 +306,21 @@ class _Entry:
             if tile.images:
                 self._run_images(summed, outer)
             else:
-                self._run(f"@{matrices(self.module, tile)}", word("batch"), 1, outer)
+                each = lambda f: self._run(f"@{f(self.module, tile)}", word("batch"), 1, outer)  # noqa: E731
+                fn.if_(self._single(), lambda: each(many), lambda: each(matrices))
 
         self._with(self._bits(width), run, give_back)
         give_back()
+
+    def _single(self) -> Value:
+        """Whether each product of the batch is one tile of operands as they lie."""
+        fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
+        packs = fn.val(f"or i1 {self.packs_a}, {self.packs_b}")
+        follow = ints.is_("eq", word("c_next"), ints.mul(word("m"), word("c_row")))
+        limits = [("m", tile.rows), ("n", tile.columns), ("k", tile.depth)]
+        small = [ints.is_("sle", word(x), most) for x, most in limits]
+        both = functools.reduce(lambda a, b: fn.val(f"and i1 {a}, {b}"), [follow, *small])
+        return fn.val(f"and i1 {both}, {fn.val(f'xor i1 {packs}, true')}")
 
     def _bits(self, width: Integer) -> Integer:
         """The parts for tiles of the job's heights, in blocks of so many columns."""
@@ -322,8 +336,9 @@ class _Entry:
             (ints.two_to(ints.sub(wide, 1)), "true"),
         )  # fmt: skip
         tall = ints.is_("sgt", self.taller, 0)
-        found = [(self.leaves.tile_bits(height, widths), "true"),
-                 (self.leaves.tile_bits(ints.add(height, 1), widths), tall)]  # fmt: skip
+        turned = ints.is_("ne", word("c_col"), 1) if tile.images == "a" else ""
+        found = [(self.leaves.tile_bits(height, widths, turned), "true"),
+                 (self.leaves.tile_bits(ints.add(height, 1), widths, turned), tall)]  # fmt: skip
         if not tile.images:
             most = ints.pick(tall, ints.add(height, 1), height)
             found += [(self._bits_of_a(most), self.packs_a),

@@ -165,3 +165,17 @@ class Lanes:
             value = self.add(value, other)
             half //= 2
         return self.fn.val(f"extractelement {kind} {value}, i32 0")
+
+
+def turn(v: Lanes, rows: list[Value]) -> list[Value]:
+    """Rows of a matrix (a power of two) as its transpose, laid out in as many vectors: each round
+    interleaves the first half with the second one, which rotates the bits of an element's number
+    by one place."""
+    half, n = len(rows) // 2, v.lanes
+    low = [x for k in range(n // 2) for x in (k, n + k)]
+    high = [x + n // 2 for x in low]
+    rounds = len(rows).bit_length() - 1
+    for _ in range(rounds):
+        pairs = [(rows[i], rows[i + half]) for i in range(half)]
+        rows = [v.shuffle(a, b, picks) for a, b in pairs for picks in (low, high)]
+    return rows

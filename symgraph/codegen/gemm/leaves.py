@@ -12,11 +12,11 @@ A record: a word whose bits say which parts are there, the address of the functi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from symgraph.codegen.gemm.lanes import Integer, Ints
-from symgraph.codegen.gemm.tiles import HEAD, Tile, parts
+from symgraph.codegen.gemm.tiles import HEAD, TURNED, Tile, parts, tile_name
 from symgraph.codegen.writer import FunctionWriter, Value
+from symgraph.records import NamedTuple
 
 #: what their vectors are made for
 ATTRIBUTES = 'noinline nounwind "prefer-vector-width"="512"'
@@ -65,10 +65,10 @@ class Leaves:
     def _call(self, number: Integer, args: str) -> None:
         self.fn.raw(f"call void {self._at(number)}({args})")
 
-    def call_tile(self, rows: Integer, columns: Value, args: list[str]) -> None:
+    def call_tile(self, rows: Integer, columns: Value, args: list[str], turned: Value = "") -> None:
         """Call the microkernel for so many rows and columns; ``args`` are its arguments but the one
         before the last, the lanes of the last vector. The widest strip of whole vectors has kernels
-        without masks where masks are dear."""
+        without masks where masks are dear; ``turned`` says that columns of the result are rows."""
         ints, tile = self.ints, self.tile
         vectors = ints.ceil(columns, tile.lanes)
         last = ints.sub(columns, ints.mul(ints.sub(vectors, 1), tile.lanes))
@@ -77,13 +77,28 @@ class Leaves:
         if not tile.masks:
             full = ints.is_("eq", columns, tile.columns)
             number = ints.pick(full, ints.add(above, tile.rows * tile.vectors), number)
+        if turned:
+            offset = self.numbers[tile_name(1, 1) + TURNED]
+            plain = ints.sub(ints.add(ints.mul(above, tile.vectors), vectors), 1)
+            number = ints.pick(turned, ints.add(plain, offset), number)
         self._call(number, ", ".join([*args[:-1], f"i64 {last}", args[-1]]))
 
     # asking for parts -----------------------------------------------------------------------------
 
-    def tile_bits(self, rows: Integer, widths: Integer) -> Integer:
+    def tile_bits(self, rows: Integer, widths: Integer, turned: Value = "") -> Integer:
         """The bits of the microkernels of so many rows; bit w - 1 of ``widths`` stands for w
         vectors."""
+        fn, ints, tile = self.fn, self.ints, self.tile
+        above = ints.sub(rows, 1)
+        found = fn.val(f"shl i64 {widths}, {ints.mul(above, tile.vectors)}")
+        if turned:
+            offset = self.numbers[tile_name(1, 1) + TURNED]
+            return ints.pick(
+                turned, fn.val(f"shl i64 {found}, {offset}"), self._plain(rows, widths)
+            )
+        return self._plain(rows, widths)
+
+    def _plain(self, rows: Integer, widths: Integer) -> Integer:
         fn, ints, tile = self.fn, self.ints, self.tile
         above = ints.sub(rows, 1)
         found = fn.val(f"shl i64 {widths}, {ints.mul(above, tile.vectors)}")

@@ -9,18 +9,19 @@ number in whichever tile, on whichever thread it is made.
 
 from __future__ import annotations
 
-from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
+from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes, turn
 from symgraph.codegen.gemm.leaves import Leaf
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, Value
 
-# a_row, a_col: how far A's rows and columns lie apart; a_step: from tile to tile; b_row likewise.
+# a_row, a_col: how far A's rows and columns lie apart; a_step: from tile to tile; b_row likewise,
+# and b_step is 0 but for a batch of products of one tile each.
 # last: how many lanes of the last vector exist; flags: 1 adds to what C holds
 PARAMETERS = [
     ("i64", "count", ""), ("i64", "k", ""), ("ptr", "a", "noalias readonly"), ("i64", "a_row", ""),
     ("i64", "a_col", ""), ("i64", "a_step", ""), ("ptr", "b", "noalias readonly"),
-    ("i64", "b_row", ""), ("ptr", "c", "noalias"), ("i64", "c_row", ""), ("i64", "last", ""),
-    ("i64", "flags", ""),
+    ("i64", "b_row", ""), ("i64", "b_step", ""), ("ptr", "c", "noalias"), ("i64", "c_row", ""),
+    ("i64", "c_col", ""), ("i64", "last", ""), ("i64", "flags", ""),
 ]  # fmt: skip
 
 #: of A's elements in an image: the table of the places of a tile's rows (``a_step`` of them from
@@ -41,12 +42,14 @@ def parameters(tile: Tile) -> list[tuple[str, str, str]]:
     return IN_IMAGE if tile.images == "a" else PARAMETERS
 
 
-def microkernel(tile: Tile, rows: int, vectors: int, whole: bool = False) -> Leaf:
-    """The microkernel for so many rows and vectors; ``whole`` says that the last vector is never
-    cut short, which spares masks where they are dear."""
+def microkernel(tile: Tile, rows: int, vectors: int, form: str = "") -> Leaf:
+    """The microkernel for so many rows and vectors; the form ``whole`` says that the last vector is
+    never cut short, which spares masks where they are dear, ``turned`` that the columns of the
+    result lie ``c_col`` apart and its rows side by side."""
 
     def build(fn: FunctionWriter) -> None:
-        _Microkernel(fn, tile, rows, vectors, whole).write()
+        made = _Turned if form == "turned" else _Microkernel
+        made(fn, tile, rows, vectors, form == "whole").write()
 
     return Leaf(parameters(tile), build)
 
@@ -64,30 +67,35 @@ class _Microkernel:
 
     def write(self) -> None:
         start = "%a_row" if self.in_image else "%a"
-        self.fn.loop(0, "%count", 1, [("ptr", start), ("ptr", "%c")], self._tile)
+        carried = [("ptr", start), ("ptr", "%b"), ("ptr", "%c")]
+        self.fn.loop(0, "%count", 1, carried, self._tile)
 
     def _tile(self, _: Value, carried: list[Value]) -> list[Value]:
         fn, v = self.fn, self.v
-        a, c = carried
+        a, b, c = carried
         lines = [c]
         for _i in range(1, self.rows):
             lines.append(v.at(lines[-1], "%c_row"))
         self._prefetch(lines)
         start = [(v.kind, "zeroinitializer")] * (self.rows * self.vectors)
-        carry = [("ptr", a), ("ptr", "%b"), *start]
+        carry = [("ptr", a), ("ptr", b), *start]
         if self.in_image:
             self.lines = [v.at("%a", place_at(fn, a, i)) for i in range(self.rows)]
             carry[0] = ("ptr", "%a_col")
-        sums = fn.loop(0, "%k", 1, carry, self._step)[2:]
+        self._finish(fn.loop(0, "%k", 1, carry, self._step)[2:], lines)
+        end = v.at(lines[-1], "%c_row")
+        below = fn.val(f"getelementptr i32, ptr {a}, i64 %a_step") if self.in_image else v.at(
+            a, "%a_step")  # fmt: skip
+        return [below, v.at(b, "%b_step"), end]
+
+    def _finish(self, sums: list[Value], lines: list[Value]) -> None:
+        fn, v = self.fn, self.v
         adds = fn.val("trunc i64 %flags to i1")
         kinds = [v.kind] * len(sums)
         sums = fn.if_(adds, lambda: self._added(sums, lines), lambda: sums, kinds)
         for k, value in enumerate(sums):
             place, mask = self._place(lines, k)
             v.store(value, place, mask)
-        end = v.at(lines[-1], "%c_row")
-        return [fn.val(f"getelementptr i32, ptr {a}, i64 %a_step") if self.in_image
-                else v.at(a, "%a_step"), end]  # fmt: skip
 
     def _prefetch(self, lines: list[Value]) -> None:
         for line in lines:
@@ -123,3 +131,40 @@ class _Microkernel:
             self.v.add(value, self.v.load(place, mask))
             for value, (place, mask) in zip(sums, places, strict=True)
         ]
+
+
+class _Turned(_Microkernel):
+    """Columns of the result are rows of its memory: the tile is transposed once its sums are
+    complete, and written in pieces as long as it has rows."""
+
+    def _prefetch(self, lines: list[Value]) -> None:
+        for k in range(self.vectors * self.v.lanes):
+            place = self.v.at(lines[0], self.ints.mul("%c_col", k))
+            self.fn.prefetch(place, True, 3)
+
+    def _finish(self, sums: list[Value], lines: list[Value]) -> None:
+        adds = self.fn.val("trunc i64 %flags to i1")
+        self.fn.if_(adds, lambda: self._pieces(sums, lines[0], True),
+                    lambda: self._pieces(sums, lines[0], False))  # fmt: skip
+
+    def _pieces(self, sums: list[Value], c: Value, adds: bool) -> None:
+        fn, v, ints = self.fn, self.v, self.ints
+        long = min(1 << (self.rows - 1).bit_length(), v.lanes)
+        piece = Lanes(fn, v.dtype, long)
+        for j in range(self.vectors):
+            held = [sums[i * self.vectors + j] for i in range(self.rows)]
+            for top in range(0, self.rows, long):
+                some = held[top : top + long]
+                count = len(some)
+                turned = turn(v, some + ["zeroinitializer"] * (long - count))
+                for k in range(v.lanes):
+                    m, first = divmod(k * long, v.lanes)
+                    value = v.shuffle(turned[m], turned[m], list(range(first, first + long)))
+                    place = v.at(v.at(c, ints.mul("%c_col", j * v.lanes + k)), top)
+                    mask = None if count == long else piece.first(count)
+                    if self.mask is not None and j == self.vectors - 1:
+                        there = ints.pick(ints.is_("sgt", "%last", k), count, 0)
+                        mask = piece.first(there)
+                    if adds:
+                        value = piece.add(value, piece.load(place, mask))
+                    piece.store(value, place, mask)

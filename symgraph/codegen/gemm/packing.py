@@ -10,7 +10,7 @@ the last one, B's strips have room behind each.
 from __future__ import annotations
 
 from symgraph.codegen.gemm.blocks import strip_offset, strips
-from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
+from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes, turn
 from symgraph.codegen.gemm.leaves import Leaf, Leaves
 from symgraph.codegen.gemm.microkernel import place_at
 from symgraph.codegen.gemm.tiles import WRITTEN_OUT, Tile, straight_name, turned_name
@@ -83,20 +83,6 @@ def turned(tile: Tile, rows: int) -> Leaf:
             fn.if_(ints.is_("slt", whole, "%k"), rest)
 
     return Leaf(_PARAMETERS, build)
-
-
-def turn(v: Lanes, rows: list[Value]) -> list[Value]:
-    """Rows of a matrix (a power of two) as its transpose, laid out in as many vectors: each round
-    interleaves the first half with the second one, which rotates the bits of an element's number
-    by one place."""
-    half, n = len(rows) // 2, v.lanes
-    low = [x for k in range(n // 2) for x in (k, n + k)]
-    high = [x + n // 2 for x in low]
-    rounds = len(rows).bit_length() - 1
-    for _ in range(rounds):
-        pairs = [(rows[i], rows[i + half]) for i in range(half)]
-        rows = [v.shuffle(a, b, picks) for a, b in pairs for picks in (low, high)]
-    return rows
 
 
 COPY = 3  # words of a copy: its place in the image, in the line, and its length

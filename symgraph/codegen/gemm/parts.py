@@ -27,7 +27,8 @@ def part_text(tile: Tile, name: str) -> str:
     module = ModuleWriter()
     attributes = DRIVER if calling else ATTRIBUTES
     leaf.build(module.function("part", leaf.params, "void", "", attributes))
-    return (llvm.MOSTLY_CALLS if calling else "") + module.text()
+    first = llvm.MOSTLY_CALLS if calling else llvm.ONE_BLOCK if name.startswith("turned_") else ""
+    return first + module.text()
 
 
 def _leaf(tile: Tile, name: str) -> Leaf:
@@ -37,7 +38,7 @@ def _leaf(tile: Tile, name: str) -> Leaf:
     numbers = [int(n) for n in words[0].split("x")]
     match kind:
         case "tile":
-            return microkernel(tile, numbers[0], numbers[1], len(words) > 1)
+            return microkernel(tile, numbers[0], numbers[1], "".join(words[1:]))
         case "inner":
             return inner_products(tile, numbers[0], numbers[1])
         case "straight":

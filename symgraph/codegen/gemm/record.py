@@ -57,9 +57,10 @@ JOB = Record([
     # where packed parts lie, how much room they take; threads inside a matrix
     "packs_a", "packs_b", "depth", "width", "high", "height", "taller", "tiles",
     "place*", "room_a", "room_b", "limit",
-    # of convolutions, whose batch is images times groups: how far groups lie apart, where the
-    # elements of the operand in an image are, what is done before an image (so many turns)
-    "groups", "a_group", "b_group", "c_group", "row_table*", "col_table*", "run_length",
+    # of convolutions, whose batch is images times groups: how far groups and the columns of the
+    # result lie apart, where the elements of the operand in an image are, what is done before an
+    # image (so many turns)
+    "groups", "a_group", "b_group", "c_group", "c_col", "row_table*", "col_table*", "run_length",
     "before*", "before_context*", "before_scale",
 ])  # fmt: skip
 GIVEN = JOB.names[: JOB.names.index("packs_a")]

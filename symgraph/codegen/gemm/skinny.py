@@ -215,8 +215,8 @@ def thin(tile: Tile) -> Leaf:
             to = v.at(v.at(word("c"), ints.mul(i, word("c_next"))), "%begin")
             head = f"i64 {n}, i64 {word('k')}, ptr {at}, i64 {x_step}, ptr {of}"
             tail = f"ptr {to}, i64 {word('adds')}"
-            narrow = f"ptr {at}, i64 0, i64 {x_step}, i64 0, ptr {of}, i64 {along}, ptr {to}"
-            words = ["i64 1", f"i64 {word('k')}", narrow, "i64 0", f"i64 {word('adds')}"]
+            narrow = f"ptr {at}, i64 0, i64 {x_step}, i64 0, ptr {of}, i64 {along}, i64 0, ptr {to}"
+            words = ["i64 1", f"i64 {word('k')}", narrow, "i64 0, i64 1", f"i64 {word('adds')}"]
 
             def rows() -> None:
                 fn.if_(

@@ -21,6 +21,7 @@ from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 #: what the thread team calls: the turns from begin to end, in thread number worker
 BODY = [("ptr", "context", ""), ("i64", "begin", ""), ("i64", "end", ""), ("i64", "worker", "")]
 WHOLE = (1 << 62) - 1  # the end of a range that has none
+TOGETHER = 64  # matrices of one tile that are followed up together
 SUMS = 2  # the word ``adds`` of a convolution whose result is a sum over the batch
 
 
@@ -106,8 +107,14 @@ class _Matrices(_Part):
         follows = fn.val(f"icmp ne ptr {word('after')}, null")
         parted = ints.is_("sgt", self.groups, 1)
         at_end = fn.val(f"or i1 {parted}, {ints.is_('eq', word('scale'), 0)}")
+        rows = word("m")
+        if self.tile.images == "a":  # columns that are rows are complete with the last tile
+            turned = ints.is_("ne", word("c_col"), 1)
+            at_end = fn.val(f"or i1 {at_end}, {turned}")
+            rows = str(ints.pick(turned, word("n"), rows))
+            first = ints.mul(i, rows)
         at_end = fn.val(f"and i1 {follows}, {at_end}")
-        fn.if_(at_end, lambda: self._after_all(i, first, ints.add(first, word("m"))))
+        fn.if_(at_end, lambda: self._after_all(i, first, ints.add(first, rows)))
         return []
 
     def _of_image(self, i: Value) -> list[Value]:
@@ -161,8 +168,12 @@ class _Matrices(_Part):
         follows = fn.val(f"icmp ne ptr {word('after')}, null")
         by_rows = fn.val(f"and i1 {follows}, {ints.is_('ne', word('scale'), 0)}")
         whole = fn.val(f"and i1 {by_rows}, {ints.is_('eq', self.groups, 1)}")
+        c_at = v.at(c, j)
+        if self.tile.images == "a":
+            whole = fn.val(f"and i1 {whole}, {ints.is_('eq', word('c_col'), 1)}")
+            c_at = v.at(c, ints.mul(j, word("c_col")))
         last = fn.val(f"zext i1 {fn.val(f'and i1 {whole}, {ends}')} to i64")
-        SLAB.put(fn, self.slab, a=a_from, b=b_at, b_from=b_from, c=v.at(c, j), n=n, k=k,
+        SLAB.put(fn, self.slab, a=a_from, b=b_at, b_from=b_from, c=c_at, n=n, k=k,
                  flags=flags, last=last)  # fmt: skip
         leaves = Leaves(fn, self.tile, word("parts"))
         strips = lambda: leaves.address("pack_strips")  # noqa: E731
@@ -187,6 +198,48 @@ class _Matrices(_Part):
             fn.raw(f"call void {body}(ptr {self.slab}, i64 {begin}, i64 {end}, i64 %worker)")
 
         fn.if_(ints.is_("sgt", limit, 1), team, alone)
+
+
+def many(module: ModuleWriter, tile: Tile) -> str:
+    """The name of the function that computes matrices begin to end of a batch whose products are
+    one tile each, of operands as they lie."""
+
+    def build(fn: FunctionWriter) -> None:
+        _Many(module, tile, fn).write()
+
+    return module.once("many", BODY, "void", build, DRIVER)
+
+
+class _Many(_Part):
+    """Tiles of a batch are one below the other, each with a B of its own; after some of them, while
+    they are near, comes their epilogue."""
+
+    def write(self) -> None:
+        fn, ints, word = self.fn, self.ints, self.word
+        leaves = Leaves(fn, self.tile, word("parts"))
+        follows = fn.val(f"icmp ne ptr {word('after')}, null")
+        some = ints.pick(follows, TOGETHER, WHOLE)
+
+        def group(i: Value, _: list[Value]) -> list[Value]:
+            count = ints.min(ints.sub("%end", i), some)
+            a, b, c = (self.v.at(word(x), ints.mul(i, word(f"{x}_next"))) for x in "abc")
+            args = [
+                f"i64 {count}", f"i64 {word('k')}", f"ptr {a}", f"i64 {word('a_row')}",
+                f"i64 {word('a_col')}", f"i64 {word('a_next')}", f"ptr {b}",
+                f"i64 {word('b_row')}", f"i64 {word('b_next')}", f"ptr {c}",
+                f"i64 {word('c_row')}", "i64 1", f"i64 {word('adds')}",
+            ]  # fmt: skip
+            leaves.call_tile(word("m"), word("n"), args)
+            fn.if_(follows, lambda: self._after(i, ints.add(i, count)))
+            return []
+
+        fn.loop("%begin", "%end", some, [], group)
+
+    def _after(self, begin: Integer, end: Integer) -> None:
+        ints, word = self.ints, self.word
+        rows = ints.mul(word("m"), word("scale"))
+        turns = ints.pick(ints.is_("eq", word("scale"), 0), 1, rows)
+        self.turns(ints.mul(begin, turns), ints.mul(end, turns))
 
 
 def pack_strips(tile: Tile) -> Leaf:
@@ -271,6 +324,7 @@ class _Rows(_Part):
             f"ptr {slab('b')}", f"i64 {word('b_row')}", f"i64 {word('packs_b')}", f"ptr {c_at}",
             f"i64 {word('c_row')}", f"i64 {slab('n')}", f"i64 {slab('flags')}", f"i64 {left}",
             f"i64 {right}", f"ptr {word('parts')}",
+            f"i64 {word('c_col') if self.tile.images == 'a' else 1}",
         ]  # fmt: skip
         fn.raw(f"call void @{block(self.module, self.tile)}({', '.join(args)})")
         base = slab("first_row")

@@ -9,9 +9,9 @@ A, and should do many multiplications for each element loaded. Source: K. Goto a
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from symgraph import dtypes
+from symgraph.records import NamedTuple
 
 STRIP = 28 << 10  # bytes of a packed strip of an image, below the first level of cache
 WRITTEN_OUT = 6  # copies for each p up to which they are written out, with places in registers
@@ -19,6 +19,7 @@ WRITTEN_OUT = 6  # copies for each p up to which they are written out, with plac
 CALLING = frozenset(
     ["thin", "lines", "columns_apart", "pack_a", "pack_b", "pack_image", "pack_strips"]
 )
+TURNED = "_turned"  # the microkernels that write columns of the result as rows
 HEAD = 2  # words of a record of parts before their addresses
 
 
@@ -90,6 +91,9 @@ def parts(tile: Tile) -> list[str]:
     found = [tile_name(i, j) for i in range(1, tile.rows + 1) for j in range(1, tile.vectors + 1)]
     if not tile.masks:
         found += [tile_name(i, tile.vectors, True) for i in range(1, tile.rows + 1)]
+    if tile.images == "a":
+        found += [tile_name(i, j) + TURNED for i in range(1, tile.rows + 1)
+                  for j in range(1, tile.vectors + 1)]  # fmt: skip
     if not tile.images:
         found += ["sweep", "dots", *(f"inner_{i}x{j}" for i in (6, 1) for j in (4, 1))]
         found += ["thin", "lines", "columns_apart", "pack_a"]

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import difflib
 import re
-from typing import NamedTuple
 
 from symgraph.errors import TargetError, VerifyError
+from symgraph.records import NamedTuple
 
 DEFAULT = "sm_90"
 # name: the PTX version that is asked of LLVM. All are at least what its own default would be, and

@@ -19,10 +19,10 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from ctypes import byref, c_char_p, c_int, c_size_t, c_uint32, c_void_p
-from typing import NamedTuple
 
 from symgraph.codegen.ptx.architecture import Architecture
 from symgraph.errors import TargetError
+from symgraph.records import NamedTuple
 
 _HINT = "pip install nvidia-cuda-nvcc or nvidia-nvjitlink, or put CUDA's bin folder on PATH"
 _PTX_INPUT = 2  # nvJitLinkInputType

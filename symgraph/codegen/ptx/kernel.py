@@ -17,7 +17,8 @@ from symgraph.codegen.folds_llvm import Folds
 from symgraph.codegen.kernel_llvm import Loops
 from symgraph.codegen.literals import memory_type
 from symgraph.codegen.ptx import collectives, tensor
-from symgraph.codegen.values import Values
+from symgraph.codegen.ptx.ranges import Ranges
+from symgraph.codegen.values import Lanes, Values
 from symgraph.codegen.writer import Builder, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.launch import WARP, Launch, launch
@@ -30,6 +31,7 @@ _VECTOR_BITS = 128
 _UNROLLED = 32  # turns of a recurrence
 _HELD = 16  # turns of another loop
 _SHARED = "addrspace(3) "
+_NARROW = {"add": "add", "sub": "sub", "mul": "mul", "floordiv": "udiv", "mod": "urem"}
 _ANNOTATIONS = 90  # the number of the module's first metadata node; the writer's own are smaller
 
 
@@ -67,6 +69,7 @@ def kernel_text(
     shapes = {p.name: p.shape for p in kernel.params}
     values = _DeviceValues(fn, module, shapes, {p.name: f"%{p.name}" for p in kernel.params},
                            written)  # fmt: skip
+    values.ranges, values.halves = Ranges(kernel), {}
     for k, name in enumerate(kernel.sizes):
         values.bind(var(name), (f"%n{k}", 1))
     _DeviceLoops(values, kernel, found, number >= tensor.OLDEST).body(kernel.body)
@@ -83,7 +86,36 @@ def _attributes(p: Any, written: bool, apart: bool, aligned: bool) -> str:
 
 
 class _DeviceValues(Values):
-    """Whole vectors are aligned to their size."""
+    """Whole vectors are aligned to their size; small indices are computed in 32 bits."""
+
+    ranges: Ranges
+    halves: dict[Value, Value]  # of numbers that have been widened
+
+    def _one(self, e: Expr) -> Lanes:
+        if not self.ranges.narrow(e):
+            return super()._one(e)
+        parts = [self.known[a] for a in e.args]
+        if any(lanes != 1 for _, lanes in parts):
+            return super()._one(e)
+        a, b = (self._half(v) for v, _ in parts)
+        if e.op in ("minimum", "maximum"):
+            word = "umin" if e.op == "minimum" else "umax"
+            self.fn.declare("i32", f"llvm.{word}.i32", ["i32", "i32"])
+            value = self.fn.val(f"call i32 @llvm.{word}.i32(i32 {a}, i32 {b})")
+        else:
+            value = self.fn.val(f"{_NARROW[e.op]} i32 {a}, {b}")
+        return self.widened(value), 1
+
+    def widened(self, half: Value) -> Value:
+        """A small number in 64 bits."""
+        whole = self.fn.val(f"zext i32 {half} to i64")
+        self.halves[whole] = half
+        return whole
+
+    def _half(self, whole: Value) -> Value:
+        if whole.isdigit():
+            return whole
+        return self.halves.get(whole) or self.fn.val(f"trunc i64 {whole} to i32")
 
     def _held(self, read: Any, where: Value, dtype: str, mask: Value | None, lanes: int) -> Value:
         if mask is not None:
@@ -186,7 +218,7 @@ class _DeviceLoops(Loops):
             for a in self.launch.shared:
                 self._share(a)
         narrow = collectives.register(self.fn, f"{register}.x")
-        number = self.fn.val(f"zext i32 {narrow} to i64")
+        number = self.values.widened(narrow)
         with self.values.inside():
             self.values.bind(s.index, (number, 1))
             self.body([x for x in s.body if s.kind == "block" or not isinstance(x, Alloc)])

@@ -8,11 +8,11 @@ internal function; `inline` writes its body in place.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 from symgraph.codegen.literals import llvm_type
 from symgraph.codegen.vmath.lanes import Lanes
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.records import NamedTuple
 from symgraph.runtime.later import LaterFunctions
 
 # a kernel has functions of one or two families

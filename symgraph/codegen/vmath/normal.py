@@ -9,6 +9,7 @@ sqrt(-log(tail)) outside (M. J. Wichura, Algorithm AS 241, 1988), with fits of o
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from symgraph.codegen.vmath import coefficients as elementary
 from symgraph.codegen.vmath import special_coefficients as table
@@ -27,22 +28,30 @@ _ASYMPTOTIC = tuple(
 _FAR = {"d": 28.0, "m": 12.0}
 
 
-def _scaled(b: Lanes, a: Value) -> Value:
-    """erfcx(a) for a >= 0."""
+def _scaled(b: Lanes, a: Value) -> tuple[Value, Callable[[], Value]]:
+    """erfcx(a) for a >= 0, and what writes the rest that its quotient lacks in the middle."""
     far = _FAR[b.kind]
     near = fitted(b, table.ERFCX_LOW, a, 0.5)
     inside = b.sel(b.cmp("ogt", a, far), far, a)
-    middle = b.poly(elementary.ERFC[b.kind], shifted_ratio(b, inside))
-    middle = b.div(middle, b.fma(inside, 2.0, 1.0))
+    top, under = b.poly(elementary.ERFC[b.kind], shifted_ratio(b, inside)), b.fma(inside, 2.0, 1.0)
+    middle = b.div(top, under)
     w = b.div(1.0, a)
     last = b.mul(b.mul(w, _ROOT_PI), b.poly(_ASYMPTOTIC, b.mul(w, w)))
-    return b.sel(b.cmp("olt", a, 2.0), near, b.sel(b.cmp("ogt", a, far), last, middle))
+    low_end, high_end = b.cmp("olt", a, 2.0), b.cmp("ogt", a, far)
+    y = b.sel(low_end, near, b.sel(high_end, last, middle))
+
+    def rest() -> Value:
+        under_low = b.fma(inside, 2.0, b.sub(1.0, under))  # exact, as 1 - under is
+        lost = b.div(b.nfma(middle, under_low, b.nfma(middle, under, top)), under)
+        return b.sel(low_end, 0.0, b.sel(high_end, 0.0, lost))
+
+    return y, rest
 
 
 def erfcx(b: Lanes, x: Value) -> Value:
     """e^(x^2) erfc(x); infinite for very negative x."""
     a = b.abs(x)
-    y = _scaled(b, a)
+    y = _scaled(b, a)[0]
     negative = b.cmp("olt", x, 0.0)
 
     def mirror() -> list[Value]:
@@ -61,11 +70,13 @@ def ndtr(b: Lanes, x: Value) -> Value:
     square, low = b.two_product(a, a)
     high, rest = _ROOT_2[0] / 2, _ROOT_2[1] / 2
     h = b.mul(a, high)
-    scaled = b.mul(_scaled(b, h), 0.5)
+    scaled, scaled_rest = _scaled(b, h)
+    scaled = b.mul(scaled, 0.5)
     lost = None
     if b.kind == "d":  # the slope of erfcx is about -erfcx/(x + sqrt(pi)/2)
         step = b.fma(a, rest, b.fma(a, high, b.neg(h)))
         lost = b.div(b.mul(b.neg(scaled), step), b.add(h, 0.5 / _ROOT_PI))
+        lost = b.fma(scaled_rest(), 0.5, lost)
     y = times_exp(b, scaled, b.mul(square, -0.5), b.mul(low, -0.5), lost)
     y = b.sel(b.cmp("ogt", x, 0.0), b.sub(1.0, y), y)
     return b.sel(b.cmp("uno", x, x), x, y)

@@ -14,6 +14,7 @@ from symgraph.function import Definition
 from symgraph.ir.graph import Graph
 from symgraph.loops.launch import launch
 from symgraph.loops.program import Branch, Call, Loop, Program, Run, Step
+from symgraph.runtime.cuda.routines import ALONE, CHOOSE
 from symgraph.scalar.text import text
 
 
@@ -48,7 +49,7 @@ class DeviceCode(Code):
             if "loops" in row["text"] and isinstance(plain, Run):
                 self._before(row, plain)
         elif isinstance(step, Call):
-            row["modules"], row["gist"] = [], "on the host"
+            row["modules"], row["gist"] = [], called(step)
         return row
 
     def _before(self, row: dict[str, Any], plain: Run) -> None:
@@ -61,6 +62,14 @@ class DeviceCode(Code):
     def _machine_code(self, name: str, _: str) -> str:
         lines = [line for line in self.kernels[name].ptx.splitlines() if line.strip(" /")]
         return cut("\n".join(lines), "ptx")
+
+
+def called(step: Call) -> str:
+    """Who does a call, or what it chooses from."""
+    if step.routine == CHOOSE:
+        first, second = (n for _, n in step.params)
+        return f"the next {first} steps where libraries do all their calls, else {second} after"
+    return "by a library of NVIDIA's" if step.routine in ALONE else "on the host"
 
 
 def launched(step: Run) -> str:

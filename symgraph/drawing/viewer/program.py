@@ -4,7 +4,7 @@ memory plan, and which unit computes which node of the graph."""
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import stages
 from symgraph.codegen import llvm
@@ -18,6 +18,7 @@ from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Require, R
 from symgraph.loops.routine import Routine
 from symgraph.loops.text import kernel_text, type_text
 from symgraph.provenance import Origin
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, evaluate_size, postorder
 from symgraph.stages import Lowered
 

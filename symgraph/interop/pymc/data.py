@@ -10,7 +10,7 @@ result is what the model's function reads.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from symgraph import api as sg
 from symgraph.interop.pytensor.performers import is_tensor
 from symgraph.ir.graph import Constant, Graph, Input, Variable
 from symgraph.ir.types import TensorType
+from symgraph.records import NamedTuple
 
 # the least sizes of constants that count as data: smaller ones belong to formulas
 _FLOATS, _INTEGERS = 4, 32

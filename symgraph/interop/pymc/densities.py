@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytensor
@@ -39,6 +39,7 @@ from symgraph.interop.pymc.data import (
 from symgraph.interop.pymc.native import Layout, Native
 from symgraph.interop.pytensor.performers import Objects, call_of
 from symgraph.interop.pytensor.translation import Translation, input_for
+from symgraph.records import NamedTuple
 
 Shape = tuple[int, ...]
 _NEVER = 10**15  # nanoseconds of work from which a loop is shared out among threads

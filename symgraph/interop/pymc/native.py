@@ -15,11 +15,12 @@ from __future__ import annotations
 import ctypes
 import functools
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from symgraph.executor import cached_object, load_code
+from symgraph.records import NamedTuple
 from symgraph.runtime.c_entry import CEntry
 
 # The table: address, context, dimension, number of inputs, of outputs, shapes of the inputs, number

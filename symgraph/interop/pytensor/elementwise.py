@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 from symgraph import api as sg
+from symgraph.interop.pytensor.performers import is_tensor
 from symgraph.interop.pytensor.scalars import scalar_result
+from symgraph.interop.pytensor.sparse_values import Matrix
 from symgraph.interop.pytensor.table import Untranslatable, translates
 from symgraph.ir.types import Size
 from symgraph.scalar import as_expr, as_size
@@ -135,9 +137,8 @@ def same_number(op: Any, node: Any, t: Any) -> Any:
     return t.get(node.inputs[0])
 
 
-@translates("DeepCopyOp", "ViewOp", "TypeCastingOp", "OutputGuard", "CpuContiguous", "Rename",
-            "GradClip", "GradScale", "ZeroGrad", "DisconnectedGrad", "UndefinedGrad",
-            "SpecifyAssumptions")  # fmt: skip
+@translates("ViewOp", "TypeCastingOp", "OutputGuard", "CpuContiguous", "Rename",
+            "GradClip", "GradScale", "ZeroGrad", "DisconnectedGrad", "UndefinedGrad")  # fmt: skip
 def identity(op: Any, node: Any, t: Any) -> Any:
     """The same values."""
     known = t.known(node.inputs[0])
@@ -148,6 +149,17 @@ def identity(op: Any, node: Any, t: Any) -> Any:
 
 
 identity.objects = True  # type: ignore[attr-defined]  # also of generators and the like
+
+
+@translates("DeepCopyOp")
+def copied(op: Any, node: Any, t: Any) -> Any:
+    """The same values, for the user to keep: objects are copied by their own means."""
+    if not is_tensor(node.inputs[0]) and not isinstance(t.get(node.inputs[0]), Matrix):
+        raise Untranslatable("a copy of an object")
+    return identity(op, node, t)
+
+
+copied.objects = True  # type: ignore[attr-defined]
 
 
 @translates("Assert", "CheckAndRaise")

@@ -6,6 +6,7 @@ from typing import Any
 
 from symgraph import api as sg
 from symgraph.interop.pytensor.performers import is_tensor
+from symgraph.interop.pytensor.sparse_values import number_of
 from symgraph.interop.pytensor.table import Untranslatable, translates
 from symgraph.interop.pytensor.translation import Translation
 
@@ -15,14 +16,16 @@ def op_from_graph(op: Any, node: Any, t: Any) -> Any:
     """The inner graph in the op's place."""
     inner = Translation(t.objects, t.outer)
     inner.performed, inner.raises, inner.performers = t.performed, t.raises, t.performers
-    for v, outer in zip(op.fgraph.inputs, node.inputs, strict=True):
+    inner.loose, inner.strict, inner.rewriter = t.loose, t.strict, t.rewriter
+    fgraph = t.inner(op.fgraph)
+    for v, outer in zip(fgraph.inputs, node.inputs, strict=True):
         known = t.known(outer)
         if known is not None and is_tensor(v):
             inner.sizes[v] = known
         else:
             inner.values[v] = t.get(outer)
-    found = inner.graph(op.fgraph)
-    for v, o in zip(op.fgraph.outputs, node.outputs, strict=True):
+    found = inner.graph(fgraph)
+    for v, o in zip(fgraph.outputs, node.outputs, strict=True):
         if v in inner.sizes:
             t.sizes[o] = inner.sizes[v]
     return found
@@ -35,7 +38,7 @@ op_from_graph.objects = True  # type: ignore[attr-defined]
 def if_else(op: Any, node: Any, t: Any) -> Any:
     """One of two groups of values; only the chosen one is computed."""
     test = sg.cast(t.get(node.inputs[0]), "bool")
-    values = [t.get(v) for v in node.inputs[1:]]
+    values = [number_of(t.get(v)) for v in node.inputs[1:]]
     count = op.n_outs
     return _choice(test, values[:count], values[count:], node)
 
@@ -49,7 +52,7 @@ def lazy_if_else(op: Any, node: Any, t: Any) -> Any:
         inner = Translation(t.objects, t)
         for v, outer in zip(graph.inputs, node.inputs[1:], strict=True):
             inner.values[v] = t.get(outer)
-        branches.append(inner.graph(graph))
+        branches.append([number_of(x) for x in inner.graph(graph)])
     yes, no = branches
     return _choice(test, yes, no, node)
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import time
 import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from pytensor.link.jax.linker import JAXLinker
 from pytensor.link.utils import map_storage
 
 from symgraph import api as sg
-from symgraph.errors import AssertionFailed
+from symgraph.errors import AssertionFailed, InputValueError, LinAlgError, ShapeError
 from symgraph.interop.pytensor import (  # noqa: F401  (most fill the table)
     early,
     elementwise,
@@ -27,11 +29,13 @@ from symgraph.interop.pytensor import (  # noqa: F401  (most fill the table)
     reductions,
     scalars,
     shapes,
+    sparse,
     subtensors,
 )
 from symgraph.interop.pytensor.machine import machine
 from symgraph.interop.pytensor.perform import alone
 from symgraph.interop.pytensor.performers import Objects, is_tensor
+from symgraph.interop.pytensor.sparse_values import Border, Matrix, scipy_matrix
 from symgraph.interop.pytensor.translation import Translation, input_for
 from symgraph.ir.graph import SMALL_CONSTANT
 
@@ -71,7 +75,8 @@ class SymgraphLinker(JITLinker):
             fgraph, nodes, input_storage, output_storage, storage_map
         )
         program = Program(fgraph)
-        vm = machine(program.call, [storage_map[v] for v in fgraph.inputs])
+        cells = [storage_map[v] for v in fgraph.inputs]
+        vm = machine(program.call, cells, output_storage)
         vm.program, vm.nodes = program, nodes
         vm.storage_map, vm.allow_gc = storage_map, self.allow_gc
         inputs = [Container(v, s) for v, s in zip(fgraph.inputs, input_storage, strict=True)]
@@ -85,12 +90,15 @@ class SymgraphLinker(JITLinker):
 class Program:
     """A compiled graph: ``call`` takes values in the order of the inputs and returns a list."""
 
-    def __init__(self, fgraph: Any) -> None:
+    call: Callable[..., Any]
+
+    def __init__(self, fgraph: Any, loose: bool = False) -> None:
         begin = time.perf_counter()
-        record = early.kept(fgraph)
+        record = None if loose else early.kept(fgraph)
         if record is None:
-            record = self._translated(_to_translate(fgraph))
-            early.keep(fgraph, record)
+            record = self._translated(_to_translate(fgraph), loose)
+            if not loose:
+                early.keep(fgraph, record)
         for digest, performer in record["performers"].items():
             performers.register(digest, performer)
         self.performers = record["performers"]
@@ -98,17 +106,36 @@ class Program:
         self.constants: dict[int, Any] = record["constants"]
         self.raises: dict[str, tuple[type[BaseException], str]] = record["raises"]
         self.function = record["function"]
-        self._wrap(fgraph)
+        self.forms: tuple[list[Any], list[Any]] = record["forms"]
+        self._wrap()
+        if record["strict"]:
+            self.fgraph, self.same = fgraph, self.call
+            self.call = self._called_again
         self.seconds = time.perf_counter() - begin
 
-    def _translated(self, fgraph: Any) -> dict[str, Any]:
+    def _called_again(self, *values: Any) -> list[Any]:
+        """A call in which sizes may stretch: first as if they did not."""
+        try:
+            return self.same(*values)  # type: ignore[no-any-return]
+        except (InputValueError, ShapeError):
+            return self.loose.call(*values)  # type: ignore[no-any-return]
+
+    @functools.cached_property
+    def loose(self) -> Program:
+        """The program of the same graph in which what may stretch does."""
+        return Program(self.fgraph, loose=True)
+
+    def _translated(self, fgraph: Any, loose: bool) -> dict[str, Any]:
         """Everything that a call needs, as it is kept on the disk."""
         objects = Objects()
-        t = Translation(objects)
-        inputs = [input_for(v) for v in fgraph.inputs]
-        t.values.update(zip(fgraph.inputs, inputs, strict=True))
+        t = Translation(objects, loose=loose)
+        t.rewriter = mode(exclude=(early.TAG,)).optimizer
+        given = [input_for(v) for v in fgraph.inputs]
+        t.values.update(zip(fgraph.inputs, given, strict=True))
         t.values.update((v, sg.shared(v.data)) for v in _data(fgraph))
-        outputs = t.graph(fgraph)
+        found = t.graph(fgraph)
+        outputs, out_forms = _flat(list(map(_result, fgraph.outputs, found)))
+        inputs, in_forms = _flat(list(map(_argument, fgraph.inputs, given)))
         self.performers = t.performers  # compiling may run callbacks
         function = sg.compile(inputs, outputs, on_unused_input="ignore", name="pytensor")
         return {
@@ -117,35 +144,67 @@ class Program:
             "performed": [(alone(node), reason) for node, reason in t.performed],
             "constants": objects.constants,
             "raises": t.raises,
+            "forms": (in_forms, out_forms),
+            "strict": bool(t.strict),
         }
 
-    def _wrap(self, fgraph: Any) -> None:
-        self.in_objects = [k for k, v in enumerate(fgraph.inputs) if not is_tensor(v)]
-        self.out_objects = [k for k, v in enumerate(fgraph.outputs) if not is_tensor(v)]
-        kinds = [type(v.type).__name__ for v in fgraph.outputs]
-        self.out_numbers = [k for k, kind in enumerate(kinds) if kind == "ScalarType"]
-        special = self.constants or self.in_objects or self.out_objects
-        plain = not (special or self.performed or self.out_numbers or self.raises)
+    def _wrap(self) -> None:
+        special = self.constants or self.performed or self.raises
+        plain = not (special or any(form for forms in self.forms for form in forms))
         self.call = self.function if plain else self._call
 
     def _call(self, *values: Any) -> list[Any]:
         """A call with values that are no tensors, or with errors of PyTensor's."""
-        given = list(values)
+        in_forms, out_forms = self.forms
         with performers.call_of(self.constants) as objects:
-            for k in self.in_objects:
-                given[k] = objects.put(given[k])
+            given: list[Any] = []
+            for value, form in zip(values, in_forms, strict=True):
+                given += [value] if form is None else form.given(value, objects)
             try:
-                found = list(self.function(*given))
+                found = iter(self.function(*given))
+            except LinAlgError as error:
+                raise np.linalg.LinAlgError(str(error)) from error
             except AssertionFailed as error:
                 kind, message = self.raises.get(error.what, (None, ""))
                 if kind is None or issubclass(kind, AssertionError):
                     raise
                 raise kind(message) from error
-            for k in self.out_objects:
-                found[k] = objects.get(found[k])
-            for k in self.out_numbers:
-                found[k] = found[k][()]
-            return found
+            return [next(found) if form is None else _made(form, found, objects)
+                    for form in out_forms]  # fmt: skip
+
+
+OBJECT = Border(False, None, True)
+
+
+def _argument(v: Any, x: Any) -> tuple[list[Any], Any]:
+    """What an input has become, and how calls give it, None for a plain tensor."""
+    if isinstance(x, Matrix):
+        return x.arguments()
+    return [x], None if is_tensor(v) else OBJECT
+
+
+def _result(v: Any, x: Any) -> tuple[list[Any], Any]:
+    """What the program returns for an output, and what is made of it, None for a plain tensor."""
+    if isinstance(x, Matrix):
+        return x.results()
+    if type(v.type).__name__ == "ScalarType":
+        return [x], "number"
+    return [x], None if is_tensor(v) else "object"
+
+
+def _flat(pairs: list[tuple[list[Any], Any]]) -> tuple[list[Any], list[Any]]:
+    """All tensors in a row, and the forms."""
+    tensors, forms = zip(*pairs, strict=True) if pairs else ((), ())
+    return [x for xs in tensors for x in xs], list(forms)
+
+
+def _made(form: str, found: Iterator[Any], objects: performers.Objects) -> Any:
+    """An output that is no plain tensor."""
+    if form == "number":
+        return next(found)[()]
+    if form == "object":
+        return objects.get(next(found))
+    return scipy_matrix(form, *(next(found) for _ in range(4)))
 
 
 def _data(fgraph: Any) -> list[Any]:

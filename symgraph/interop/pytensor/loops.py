@@ -13,12 +13,14 @@ buffer as it was.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from symgraph import api as sg
+from symgraph.interop.pytensor.sparse_values import number_of
 from symgraph.interop.pytensor.table import Untranslatable, translates
 from symgraph.interop.pytensor.translation import Translation
 from symgraph.ir.types import Size
+from symgraph.records import NamedTuple
 from symgraph.scalar import as_expr, as_size
 from symgraph.scalar.sizes import at_least_zero
 
@@ -56,6 +58,7 @@ def scan(op: Any, node: Any, t: Any) -> Any:
     steps = t.size(outer[0])
     if t.outer is not None and not isinstance(steps, int) and t.known(outer[0]) is None:
         raise Untranslatable("the number of steps depends on data")
+    t.inner(op.fgraph)
     loop = _Loop(op, node, t, steps)
     return loop.outputs(info)
 
@@ -79,7 +82,7 @@ class _Loop:
         self.several = [get(v) for v in op.outer_mitsot(outer)]
         self.single = [get(v) for v in op.outer_sitsot(outer)]
         untraced = getattr(op, "outer_untraced_sit_sot", None) or op.outer_shared
-        self.untraced = [get(v) for v in untraced(outer)]
+        self.untraced = [number_of(get(v)) for v in untraced(outer)]
         self.fixed = list(op.outer_non_seqs(outer))
         self.kept = [t.size(v) for v in op.outer_nitsot(outer)]
         if info.as_while and (self.plans or t.outer is not None):
@@ -167,7 +170,7 @@ class _Loop:
                 translation.sizes[v] = known
             else:
                 translation.values[v] = self.t.get(o)
-        outs = translation.graph(op.fgraph)
+        outs = [number_of(x) for x in translation.graph(op.fgraph)]
         return self._ordered(outs, infos)
 
     def _ordered(self, outs: list[Any], infos: Sequence[Any]) -> Any:

@@ -2,7 +2,8 @@
 
 A function of PyTensor keeps its inputs in lists of one element and calls its "vm" without
 arguments. The code below collects these elements and calls the compiled program with them, so no
-Python frame lies between `Function.__call__` and the program.
+Python frame lies between `Function.__call__` and the program. The results are returned, and put
+into the lists of the outputs as well, where a Scan that runs in Python looks for those of its step.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ from symgraph.executor import cached_object, load_code
 from symgraph.runtime.abi import HDR, native_entry_usable, pyaddr
 from symgraph.runtime.callable import CTX, NativeBase, bind, enable_vectorcall
 
-# The table: program, number of inputs, PyObject_Vectorcall, Py_IncRef, Py_DecRef, the lists.
-_HEAD = 5
+# The table: program, number of inputs, PyObject_Vectorcall, Py_IncRef, Py_DecRef, number of
+# outputs, the lists of the inputs, those of the outputs.
+_HEAD = 6
 _TEXT = """\
 define ptr @entry(ptr %self, ptr %args, i64 %flags, ptr %names) {
 begin:
@@ -64,6 +66,34 @@ two:
   %j1 = add i64 %j, 1
   br label %release
 done:
+  %none = icmp eq ptr %result, null
+  br i1 %none, label %leave, label %found
+found:
+  %pm = getelementptr i8, ptr %table, i64 40
+  %m = load i64, ptr %pm
+  %base = add i64 %n, $head$
+  %prows = getelementptr i8, ptr %result, i64 $items$
+  br label %give
+give:
+  %g = phi i64 [0, %found], [%g1, %three]
+  %left = icmp slt i64 %g, %m
+  br i1 %left, label %three, label %leave
+three:
+  %rows = load ptr, ptr %prows
+  %prow = getelementptr ptr, ptr %rows, i64 %g
+  %row = load ptr, ptr %prow
+  call void %take(ptr %row)
+  %o = add i64 %base, %g
+  %pcell = getelementptr ptr, ptr %table, i64 %o
+  %cell = load ptr, ptr %pcell
+  %pfirst = getelementptr i8, ptr %cell, i64 $items$
+  %first = load ptr, ptr %pfirst
+  %old = load ptr, ptr %first
+  store ptr %row, ptr %first
+  call void %drop(ptr %old)
+  %g1 = add i64 %g, 1
+  br label %give
+leave:
   ret ptr %result
 }
 """
@@ -81,11 +111,13 @@ class Fields:
 
     lazy = False
 
-    def describe(self, jit_fn: Callable[..., Any], cells: Sequence[list[Any]]) -> None:
+    def describe(
+        self, jit_fn: Callable[..., Any], cells: Sequence[list[Any]], results: Sequence[list[Any]]
+    ) -> None:
         """Set the attributes: ``jit_fn`` is what takes the values themselves."""
         self.jit_fn = jit_fn
         self.inputs = list(cells)
-        self.outputs: list[Any] = []
+        self.outputs = list(results)
         self.storage_map: dict[Any, Any] = {}
         self.allow_gc: Any = True
         self.thunks: list[Any] = [self]
@@ -94,31 +126,41 @@ class Fields:
 
 @enable_vectorcall
 class Machine(Fields, NativeBase):
-    """The callable in machine code."""
+    """The callable in machine code; the program returns a list."""
 
-    def __init__(self, program: Callable[..., Any], cells: Sequence[list[Any]]) -> None:
-        self.describe(program, cells)
-        table = (ctypes.c_void_p * (_HEAD + len(cells)))()
-        table[0], table[1] = id(program), len(cells) or None
+    def __init__(
+        self, program: Callable[..., Any], cells: Sequence[list[Any]], results: Sequence[list[Any]]
+    ) -> None:
+        self.describe(program, cells, results)
+        table = (ctypes.c_void_p * (_HEAD + len(cells) + len(results)))()
+        table[0], table[1], table[5] = id(program), len(cells) or None, len(results) or None
         names = ("PyObject_Vectorcall", "Py_IncRef", "Py_DecRef")
         for k, name in enumerate(names, 2):
             table[k] = pyaddr(name)
-        for k, cell in enumerate(cells, _HEAD):
+        for k, cell in enumerate((*cells, *results), _HEAD):
             table[k] = id(cell)
         code = _code()
-        bind(self, code.address("entry"), ctypes.addressof(table), (program, *cells, table, code))
+        held = (program, *cells, *results, table, code)
+        bind(self, code.address("entry"), ctypes.addressof(table), held)
 
 
 class PythonMachine(Fields):
     """The same in Python, where the interpreter's objects are laid out in another way."""
 
-    def __init__(self, program: Callable[..., Any], cells: Sequence[list[Any]]) -> None:
-        self.describe(program, cells)
+    def __init__(
+        self, program: Callable[..., Any], cells: Sequence[list[Any]], results: Sequence[list[Any]]
+    ) -> None:
+        self.describe(program, cells, results)
 
     def __call__(self) -> Any:
-        return self.jit_fn(*[cell[0] for cell in self.inputs])
+        found = self.jit_fn(*[cell[0] for cell in self.inputs])
+        for cell, value in zip(self.outputs, found, strict=True):
+            cell[0] = value
+        return found
 
 
-def machine(program: Callable[..., Any], cells: Sequence[list[Any]]) -> Any:
-    """The callable for a program over the cells of its inputs."""
-    return (Machine if native_entry_usable() else PythonMachine)(program, cells)
+def machine(
+    program: Callable[..., Any], cells: Sequence[list[Any]], results: Sequence[list[Any]]
+) -> Any:
+    """The callable for a program over the cells of its inputs and outputs."""
+    return (Machine if native_entry_usable() else PythonMachine)(program, cells, results)

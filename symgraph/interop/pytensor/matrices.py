@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import numpy as np
+
 from symgraph import api as sg
+from symgraph.interop.pytensor.elementwise import identity
 from symgraph.interop.pytensor.scalars import to
 from symgraph.interop.pytensor.table import OPS, Untranslatable, row_of, translates
+from symgraph.ops.assumptions import PROPERTIES
 
 linalg = sg.linalg
 # rows below that work on the last axes of any batch
@@ -15,11 +20,33 @@ _BATCHED: set[str] = set()
 
 def _matrix_op(*names: str) -> Any:
     _BATCHED.update(names)
-    return translates(*names)
+
+    def register(function: Any) -> Any:
+        @functools.wraps(function)
+        def row(op: Any, node: Any, t: Any) -> Any:
+            t.raises["a matrix"] = (np.linalg.LinAlgError, "")  # which PyTensor's users expect
+            return function(op, node, t)
+
+        return translates(*names)(row)
+
+    return register
 
 
 def _operand(v: Any, node: Any, t: Any) -> Any:
     return to(t.get(v), node.outputs[0].type.dtype)
+
+
+@translates("SpecifyAssumptions")
+def assumed(op: Any, node: Any, t: Any) -> Any:
+    """The input, of which symgraph is told what its rules know of."""
+    x = node.inputs[0]
+    matrix = getattr(x.type, "ndim", 0) > 1 and x.type.dtype.startswith("float")
+    stated = {key.name for key, state in op.assumptions if state.name == "TRUE"}
+    known = stated & PROPERTIES.keys() if matrix else set()
+    return linalg.assume(t.get(x), *known) if known else identity(op, node, t)
+
+
+assumed.objects = True  # type: ignore[attr-defined]
 
 
 @_matrix_op("Cholesky")
@@ -59,7 +86,7 @@ def solve_triangular(op: Any, node: Any, t: Any) -> Any:
     return _solved(
         op, node, t,
         lambda a, b: linalg.solve_triangular(
-            a, b, trans=trans, lower=op.lower, unit_diagonal=unit),
+            a, b, trans=trans, lower=op.lower, unit_diagonal=unit, on_failure="nan"),
     )  # fmt: skip
 
 
@@ -72,13 +99,30 @@ def solve(op: Any, node: Any, t: Any) -> Any:
         raise Untranslatable(f"systems that are {op.assume_a}")
     kind = kinds[op.assume_a]
     lower = bool(getattr(op, "lower", False))
-    return _solved(op, node, t, lambda a, b: linalg.solve(a, b, assume_a=kind, lower=lower))
+
+    def one(a: Any, b: Any) -> Any:
+        a = a if kind == "gen" else _mirrored(a, lower, kind != "sym")
+        return linalg.solve(a, b, assume_a="pos" if kind == "pos" else "gen", on_failure="nan")
+
+    return _solved(op, node, t, one)
+
+
+def _mirrored(a: Any, lower: bool, conjugated: bool) -> Any:
+    """A symmetric or Hermitian matrix of one triangle, as LAPACK reads it."""
+    half = sg.tril(a) if lower else sg.triu(a)
+    rest = sg.swapaxes(sg.tril(a, -1) if lower else sg.triu(a, 1), -1, -2)
+    if not conjugated or not a.dtype.startswith("complex"):
+        return half + rest
+    on_diagonal = sg.eye(a.shape[-1], dtype="bool")
+    return sg.where(on_diagonal, sg.cast(sg.real(half), a.dtype), half) + sg.conj(rest)
 
 
 @_matrix_op("CholeskySolve")
 def cholesky_solve(op: Any, node: Any, t: Any) -> Any:
     """The solution from a triangular root."""
-    return _solved(op, node, t, lambda c, b: linalg.cho_solve((c, op.lower), b))
+    return _solved(
+        op, node, t, lambda c, b: linalg.cho_solve((c, op.lower), b, on_failure="nan")
+    )  # fmt: skip
 
 
 @_matrix_op("MatrixInverse")
@@ -108,11 +152,11 @@ def slogdet(op: Any, node: Any, t: Any) -> Any:
 @_matrix_op("Eigh")
 def eigh(op: Any, node: Any, t: Any) -> Any:
     """Eigenvalues and vectors of a symmetric matrix."""
-    if len(node.inputs) > 1:
-        raise Untranslatable("a generalized problem")
     lower = op.UPLO == "L" if hasattr(op, "UPLO") else op.lower
-    return tuple(linalg.eigh(_operand(node.inputs[0], node, t), UPLO="L" if lower else "U",
-                             symmetrize=False))  # fmt: skip
+    found = [t.get(v) for v in node.inputs]
+    if not any(x.dtype.startswith("complex") for x in found):
+        found = [to(x, node.outputs[0].type.dtype) for x in found]
+    return tuple(linalg.eigh(*found, UPLO="L" if lower else "U", symmetrize=False))
 
 
 @_matrix_op("SVD")

@@ -12,6 +12,7 @@ import numpy as np
 from symgraph import api as sg
 from symgraph.interop.pytensor.digest import Unstable, digest_of_node
 from symgraph.interop.pytensor.performers import Performed, Performer, is_tensor, register
+from symgraph.interop.pytensor.sparse_values import Matrix, number_of
 from symgraph.interop.pytensor.table import Untranslatable
 from symgraph.ir.types import Size, TensorType
 
@@ -22,7 +23,7 @@ def perform_node(node: Any, t: Any) -> tuple[Any, ...]:
     Sizes of results come from the op's `infer_shape`; where it does not know them, the op runs
     first and tells them, and a second call fetches the results.
     """
-    inputs = [t.get(v) for v in node.inputs]
+    inputs = [number_of(t.get(v)) for v in node.inputs]
     shapes = _shapes(node, t)
     if shapes is None and t.outer is not None:
         raise Untranslatable(f"{node.op} inside a loop has results whose size depends on data")
@@ -89,7 +90,8 @@ def _shapes(node: Any, t: Any) -> list[tuple[Size, ...]] | None:
     core = getattr(node.op, "core_op", node.op)
     if not hasattr(node.op, "infer_shape") or type(core).__name__ in _MISTAKEN:
         return None
-    given = [_given_shape(v) if is_tensor(v) else None for v in node.inputs]
+    shaped = [is_tensor(v) or isinstance(t.get(v), Matrix) for v in node.inputs]
+    given = [_given_shape(v) if s else None for v, s in zip(node.inputs, shaped, strict=True)]
     count = len(inspect.signature(node.op.infer_shape).parameters)
     try:
         found = node.op.infer_shape(*((None,) if count == 3 else ()), node, given)

@@ -73,6 +73,11 @@ def _table() -> Objects:
     return _present.objects  # type: ignore[no-any-return]
 
 
+def put_object(value: Any) -> np.ndarray:
+    """The number of a value of the present call."""
+    return _table().put(value)
+
+
 def is_tensor(variable: Any) -> bool:
     """Whether a variable of PyTensor is a dense tensor or a number."""
     return type(variable.type).__name__ in ("TensorType", "ScalarType")
@@ -155,6 +160,7 @@ class Performed(Op):
     name = "pytensor_perform"
     nondifferentiable = "PyTensor has made the derivatives"
     widens = False
+    at_each_call = True
     title: str
     kind: str
     node: Any

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from symgraph import api as sg
 from symgraph.interop.pytensor.table import (
     SCALAR_OPS,
@@ -59,13 +61,18 @@ def _log1mexp(x: Any) -> Any:
     return special.log1mexp(x)
 
 
+def _clip(x: Any, low: Any, high: Any) -> Any:
+    """The lower bound goes first, and one that is NaN does not count."""
+    return sg.where(x < low, low, sg.where(x > high, high, x))
+
+
 _PLAIN: dict[str, Callable[..., Any]] = {
     "Add": _folded(sg.add), "Mul": _folded(sg.multiply), "Sub": sg.subtract,
     "TrueDiv": sg.divide, "IntDiv": sg.floor_divide, "Mod": sg.remainder, "Pow": sg.power,
     "Maximum": _folded(sg.maximum), "Minimum": _folded(sg.minimum),
     "ScalarMaximum": _folded(sg.maximum), "ScalarMinimum": _folded(sg.minimum),
     "AND": _folded(sg.bitwise_and), "OR": _folded(sg.bitwise_or), "XOR": _folded(sg.bitwise_xor),
-    "Invert": sg.bitwise_not, "Neg": sg.negative, "Sqr": lambda x: x * x, "Clip": sg.clip,
+    "Invert": sg.bitwise_not, "Neg": sg.negative, "Sqr": lambda x: x * x, "Clip": _clip,
     "Reciprocal": sg.reciprocal, "Identity": lambda x: x,
     "Exp": sg.exp, "Exp2": sg.exp2, "Expm1": sg.expm1, "Log": sg.log, "Log2": sg.log2,
     "Log10": sg.log10, "Log1p": sg.log1p, "Sqrt": sg.sqrt, "Sign": sg.sign,
@@ -191,6 +198,12 @@ def _complex(op: Any, node: Any, xs: list[Any]) -> Any:
 @scalar("Composite")
 def _composite(op: Any, node: Any, xs: list[Any]) -> Any:
     """The scalar graph of a composite, over the tensors."""
+    outputs = _inside(op, xs)
+    return outputs if len(outputs) > 1 else outputs[0]
+
+
+def _inside(op: Any, xs: list[Any]) -> tuple[Variable, ...]:
+    """The outputs of the scalar graph that an op holds."""
     values: dict[Any, Variable] = dict(zip(op.fgraph.inputs, xs, strict=True))
 
     def value(v: Any) -> Variable:
@@ -201,8 +214,35 @@ def _composite(op: Any, node: Any, xs: list[Any]) -> Any:
         results = found if isinstance(found, tuple) else (found,)
         for v, x in zip(inner.outputs, results, strict=True):
             values[v] = to(x, v.type.dtype)
-    outputs = tuple(value(v) for v in op.fgraph.outputs)
-    return outputs if len(outputs) > 1 else outputs[0]
+    return tuple(value(v) for v in op.fgraph.outputs)
+
+
+@scalar("ScalarLoop")
+def _loop(op: Any, node: Any, xs: list[Any]) -> Any:
+    """A loop of its own for each element, all in step: each turn changes the elements whose loops
+    go on."""
+    shape = sg.broadcast_shapes(*(x.shape for x in xs))
+    types = [v.type.dtype for v in op.fgraph.inputs]
+    steps, *given = xs
+    given = [to(x, dtype) for x, dtype in zip(given, types, strict=True)]
+    count = len(op.fgraph.outputs) - bool(op.is_while)
+    fixed = given[count:]
+    first = tuple(sg.broadcast_to(x, shape) for x in given[:count])
+    going = sg.broadcast_to(to(steps, "int64") > 0, shape)
+
+    def turn(state: Any) -> Any:
+        k, going, values, done = state
+        found = _inside(op, [*values, *fixed])
+        new = tuple(sg.where(going, x, old) for x, old in zip(found, values, strict=False))
+        if op.is_while:
+            done = sg.where(going, found[count], done)
+            going = going & ~done
+        return k + 1, going & (k + 1 < steps), new, done
+
+    begin = (sg.constant(np.int64(0)), going, first, sg.zeros(shape, "bool"))
+    _, _, last, done = sg.while_loop(lambda state: sg.any(state[1]), turn, begin)
+    found = (*last, done) if op.is_while else tuple(last)
+    return found if len(found) > 1 else found[0]
 
 
 def scalar_result(op: Any, node: Any, xs: list[Any]) -> Any:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from symgraph import api as sg
+from symgraph.interop.pytensor.sparse_values import Matrix, is_sparse
 from symgraph.interop.pytensor.table import Untranslatable, translates
 from symgraph.ir.types import Size
 from symgraph.ops.operands import as_variable
@@ -18,7 +19,17 @@ from symgraph.scalar.sizes import at_least_zero, ceil_div
 @translates("Shape")
 def shape(op: Any, node: Any, t: Any) -> Any:
     """All sizes of a tensor."""
-    t.sizes[node.outputs[0]] = tuple(t.get(node.inputs[0]).shape)
+    t.sizes[node.outputs[0]] = tuple(_shaped(node.inputs[0], t).shape)
+
+
+def _shaped(v: Any, t: Any) -> Any:
+    """What has the shape of a variable."""
+    x = t.get(v)
+    if isinstance(x, Matrix):
+        return x.parts()
+    if is_sparse(v):
+        raise Untranslatable("the shape of a matrix depends on data")
+    return x
 
 
 @translates("Shape_i")
@@ -28,7 +39,7 @@ def shape_i(op: Any, node: Any, t: Any) -> Any:
     if isinstance(known, tuple):
         t.sizes[node.outputs[0]] = len(known)
         return None
-    t.sizes[node.outputs[0]] = t.get(node.inputs[0]).shape[op.i]
+    t.sizes[node.outputs[0]] = _shaped(node.inputs[0], t).shape[op.i]
     return None
 
 
@@ -86,8 +97,15 @@ def specify_shape(op: Any, node: Any, t: Any) -> Any:
     if isinstance(known, tuple):
         t.sizes[node.outputs[0]] = known
         return None
-    wanted = [None if not hasattr(v.type, "dtype") else t.size(v) for v in sizes]
-    return sg.specify_shape(t.get(source), tuple(wanted))
+    x, wanted = t.get(source), []
+    for axis, v in enumerate(sizes):
+        given = t.get(v) if hasattr(v.type, "dtype") else None
+        size = None if given is None else t.known(v)
+        if size is None and given is not None:  # the data tell; the program is not cut
+            test = sg.equal(as_variable(x.shape[axis]), given)
+            x = sg.assert_(x, test, f"specify_shape: axis {axis} has another size")
+        wanted.append(size)
+    return sg.specify_shape(x, tuple(wanted))
 
 
 @translates("Alloc")

@@ -1,8 +1,8 @@
 """The table from PyTensor's ops to functions that translate them.
 
 Rows are keyed by the name of the op's class: PyTensor moves classes between modules from version
-to version, and a name costs no import. A class without a row of its own uses that of its nearest
-base class.
+to version, and a name costs no import. Those of the sparse package are called "sparse.Dot" and so
+on. A class without a row of its own uses that of its nearest base class.
 """
 
 from __future__ import annotations
@@ -49,8 +49,9 @@ def row_of(op: Any, table: dict[str, Translator] = OPS) -> Translator | None:
             if "perform" in vars(cls) or "impl" in vars(cls) or "make_node" in vars(cls):
                 return None  # a user's op that means something else than its base class
             continue
-        if cls.__name__ in table:
-            return table[cls.__name__]
+        name = f"sparse.{cls.__name__}" if home.startswith("pytensor.sparse") else cls.__name__
+        if name in table:
+            return table[name]
         if cls.__name__ in ("Op", "ScalarOp"):
             return None
     return None

@@ -20,6 +20,7 @@ from symgraph import config
 from symgraph.errors import SymgraphError
 from symgraph.interop.pytensor.perform import perform_node
 from symgraph.interop.pytensor.performers import Objects, Performer, is_tensor
+from symgraph.interop.pytensor.sparse_values import Matrix, is_sparse
 from symgraph.interop.pytensor.table import OPS, Untranslatable, row_of
 from symgraph.ir.types import Size, TensorType
 from symgraph.ops.operands import as_variable
@@ -37,7 +38,9 @@ def static_shape(variable: Any) -> tuple[int | None, ...]:
 class Translation:
     """The translation of one graph; a graph inside a loop has its own, with ``outer`` set."""
 
-    def __init__(self, objects: Objects, outer: Translation | None = None) -> None:
+    def __init__(
+        self, objects: Objects, outer: Translation | None = None, loose: bool = False
+    ) -> None:
         self.objects = objects
         self.outer = outer
         self.values: dict[Any, Any] = {}
@@ -48,6 +51,10 @@ class Translation:
         self.raises: dict[str, tuple[type[BaseException], str]] = (
             outer.raises if outer is not None else {}
         )
+        self.loose: bool = outer.loose if outer is not None else loose
+        self.rewriter: Any = outer.rewriter if outer is not None else None
+        # what is taken to have the same size, where a size of 1 would stretch
+        self.strict: dict[str, None] = outer.strict if outer is not None else {}
 
     # what a variable is ---------------------------------------------------------------------------
 
@@ -79,6 +86,8 @@ class Translation:
     def _constant(self, v: Any) -> Any:
         if is_tensor(v):
             return sg.constant(np.asarray(v.data, v.type.dtype))
+        if is_sparse(v):
+            return Matrix.constant(v.type, v.data, self.objects)
         return sg.constant(np.asarray(self.objects.keep(v.data)))
 
     def size(self, v: Any) -> Size:
@@ -117,6 +126,20 @@ class Translation:
         if self.outer is not None:
             raise Untranslatable("a shape inside a loop depends on data")
         return tuple(sg.size_from(self.get(v)[k]) for k in range(count))
+
+    def inner(self, graph: Any) -> Any:
+        """The graph inside an op, rewritten: before PyTensor 3 this is left to the linkers."""
+        if self.rewriter is not None and type(graph).__name__ == "FunctionGraph":
+            self.rewriter.rewrite(graph)
+        return graph
+
+    def strictly(self, what: str) -> bool:
+        """Whether sizes that may stretch are taken to be the same: a call with others raises, and
+        is made again by a program that is translated loosely."""
+        if self.loose:
+            return False
+        self.strict[what] = None
+        return True
 
     # translating ----------------------------------------------------------------------------------
 
@@ -171,7 +194,8 @@ class Translation:
 
     def fitted(self, x: Any, v: Any) -> Any:
         """x with the dtype and the sizes that PyTensor's type of ``v`` promises."""
-        if x.dtype != v.type.dtype:
+        # where PyTensor's type forgets the imaginary part (eigenvectors), values keep it
+        if x.dtype != v.type.dtype and x.dtype.startswith("complex") <= (v.type.dtype[0] == "c"):
             x = sg.cast(x, v.type.dtype)
         shape = static_shape(v)
         if len(shape) != x.ndim:
@@ -192,6 +216,8 @@ class Translation:
 
 def input_for(v: Any) -> Any:
     """The input of symgraph for an input of a function of PyTensor."""
+    if is_sparse(v):
+        return Matrix(v.type)
     if not is_tensor(v):
         return sg.Input(TensorType("int64", ()))
     shape = static_shape(v)

@@ -16,7 +16,7 @@ from symgraph.loops.statements import Fold, For, Stmt, Store, walk
 from symgraph.lower.cuda.frame import Frame, free_names, names_of, rewritten
 from symgraph.lower.cuda.nest import Nest, few
 from symgraph.lower.cuda.spread import divided_up
-from symgraph.lower.cuda.team import flattened
+from symgraph.lower.cuda.team_work import flattened
 from symgraph.lower.turns import accesses
 from symgraph.scalar import as_expr, as_size, call, const, load, substitute
 

@@ -44,10 +44,13 @@ class Frame:
         self.runs: list[Run] = []
         self.known: dict[Expr, str] = {}  # scalars of earlier launches: the parameter that has them
         self._names = 0
+        self._taken = {str(e.attr) for s in walk(kernel.body) for e in _bound(s)}
 
     def name(self, word: str, dtype: str = "int64") -> Expr:
         """A variable that no other statement binds."""
         self._names += 1
+        while f"_{word}{self._names}" in self._taken:
+            self._names += 1
         return var(f"_{word}{self._names}", dtype)
 
     def room(self, dtype: str, shape: Sequence[Size], word: str = "m") -> str:
@@ -119,6 +122,11 @@ def names_of(s: Stmt) -> tuple[Expr, ...]:
     if isinstance(s, Fold):
         return s.names
     return (s.name,) if isinstance(s, Let) else ()
+
+
+def _bound(s: Stmt) -> tuple[Expr, ...]:
+    """All that a statement binds, for itself or for those after it."""
+    return (s.index, *names_of(s)) if isinstance(s, For | Fold) else names_of(s)
 
 
 def serial(body: Sequence[Stmt]) -> tuple[Stmt, ...]:

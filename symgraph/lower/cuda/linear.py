@@ -5,7 +5,8 @@
     trsm     triangular systems, a row of the solution after another
 
 A column's steps wait for each other; the rows and columns beside it are shared out (team.py sees
-which loops have independent turns). Larger matrices are better off with a library of NVIDIA's.
+which loops have independent turns). Larger matrices are better off with a library of NVIDIA's
+(factors.py).
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ DTYPES = ("float32", "float64")
 MOST = 1024  # rows of a matrix that a block is enough for
 
 
-class _Matrix:
+class Matrix:
     """A parameter with two last axes."""
 
     def __init__(self, name: str, buffer: Buffer, batch: tuple[Expr, ...]) -> None:
@@ -58,9 +59,10 @@ def steps_of(
     return writer(step, operands, params, room)
 
 
-def _run(
+def over(
     step: Call, names: tuple[str, ...], buffers: list[Buffer], modes: str, body: tuple[Stmt, ...]
 ) -> Run:
+    """A kernel over buffers: p0, p1 ..., each read (i), written (o) or both (b)."""
     words = {"i": "in", "o": "out", "b": "inout"}
     params = [
         Param(f"p{k}", b.dtype, b.shape, words[m])
@@ -70,7 +72,8 @@ def _run(
     return Run(kernel, names, step.origins)
 
 
-def _for(index: Expr, extent: Expr, *body: Stmt) -> For:
+def turns(index: Expr, extent: Expr, *body: Stmt) -> For:
+    """A loop."""
     return For(index, as_size(extent), "serial", body)
 
 
@@ -84,25 +87,25 @@ def _potrf(
     is then the last element of the diagonal."""
     held = operands[-1]
     batch = index_axes(len(held.shape))[:-2]
-    m = _Matrix("p0", held, batch)
+    m = Matrix("p0", held, batch)
     k, i, j, row = (var(w) for w in ("_k", "_i", "_j", "_row"))
     pivot, root = var("_pivot", m.dtype), var("_root", m.dtype)
     column, other = k + 1 + i, k + 1 + j
     nan = const(float("nan"), m.dtype)
-    body = _for(
+    body = turns(
         k, m.rows,
         Let(pivot, m(k, k)),
         Let(root, F.select(F.lt(const(0.0, m.dtype), pivot), F.sqrt(pivot), nan)),
         m.put(k, k, root),
-        _for(i, m.rows - k - 1, m.put(column, k, F.div(m(column, k), root))),
-        _for(row, m.rows - k - 1, _for(
+        turns(i, m.rows - k - 1, m.put(column, k, F.div(m(column, k), root))),
+        turns(row, m.rows - k - 1, turns(
             j, m.rows - k - 1,
             If(F.le(j, row), (m.put(k + 1 + row, other, F.fma(
                 F.neg(m(k + 1 + row, k)), m(other, k), m(k + 1 + row, other))),)),
         )),
     )  # fmt: skip
     whole = nest(batch, held.shape[:-2], (body,))
-    steps: list[Step] = [_run(step, (step.buffers[-1],), [held], "b", whole)]
+    steps: list[Step] = [over(step, (step.buffers[-1],), [held], "b", whole)]
     return [*steps, *_judged(step, held, params, room)]
 
 
@@ -115,22 +118,24 @@ def _judged(
             "SG302", "cholesky: matrix is not positive definite",
             'add a multiple of the identity, or use on_failure="nan"', step.origins,
         )  # fmt: skip
-        return _checked(step, step.buffers[-1], held, _is_number, failure, room)
+        return _checked(step, step.buffers[-1], held, is_number, failure, room)
     batch = index_axes(len(held.shape))[:-2]
-    m = _Matrix("p0", held, batch)
+    m = Matrix("p0", held, batch)
     i, j, r, good = var("_i"), var("_j"), var("_r"), var("_good", "bool")
-    check = Fold((good,), "and", r, as_size(m.rows), "serial", (), (_is_number(m(r, r)),))
+    check = Fold((good,), "and", r, as_size(m.rows), "serial", (), (is_number(m(r, r)),))
     nan = const(float("nan"), m.dtype)
-    fill = _for(i, m.rows, _for(j, m.columns, If(F.le(j, i), (m.put(i, j, nan),))))
+    fill = turns(i, m.rows, turns(j, m.columns, m.put(i, j, nan)))
     body = nest(batch, held.shape[:-2], (check, If(F.not_(good), (fill,))))
-    return [_run(step, (step.buffers[-1],), [held], "b", body)]
+    return [over(step, (step.buffers[-1],), [held], "b", body)]
 
 
-def _is_number(x: Expr) -> Expr:
+def is_number(x: Expr) -> Expr:
+    """Whether a float is not NaN."""
     return F.eq(x, x)
 
 
-def _is_not_zero(x: Expr) -> Expr:
+def is_not_zero(x: Expr) -> Expr:
+    """Whether a number is not 0."""
     return F.ne(x, const(0.0, x.dtype))
 
 
@@ -140,7 +145,7 @@ def _checked(
 ) -> list[Step]:  # fmt: skip
     """An error unless something holds for the diagonals of all matrices."""
     batch = index_axes(len(held.shape))[:-2]
-    m = _Matrix("p0", held, batch)
+    m = Matrix("p0", held, batch)
     flag, r = room("bool", ()), var("_r")
     good = [var(f"_good{k}", "bool") for k in range(len(batch) + 1)]
     value, index, extent = holds(m(r, r)), r, as_size(m.rows)
@@ -149,7 +154,7 @@ def _checked(
         s = Fold((good[k],), "and", batch[k], held.shape[k], "serial", (s,), (good[k + 1],))
     buffers = [held, Buffer(flag, "bool", (), "temp")]
     body = (s, Store("p1", (), good[0]))
-    return [_run(step, (name, flag), buffers, "io", body), Require(flag, failure)]
+    return [over(step, (name, flag), buffers, "io", body), Require(flag, failure)]
 
 
 # triangular systems -------------------------------------------------------------------------------
@@ -161,7 +166,7 @@ def _trsm(
     """The right sides lie in the last buffer, where the solutions go."""
     a_held, held = operands[0], operands[-1]
     batch = index_axes(len(held.shape))[:-2]
-    a, x = _Matrix("p0", a_held, batch), _Matrix("p1", held, batch)
+    a, x = Matrix("p0", a_held, batch), Matrix("p1", held, batch)
     k, i, j, c = (var(w) for w in ("_k", "_i", "_j", "_c"))
     turned = bool(params["trans"])
     forward = bool(params["low"]) != turned
@@ -173,18 +178,18 @@ def _trsm(
 
     body: list[Stmt] = []
     if not params["unit"]:
-        body.append(_for(c, x.columns, x.put(row, c, F.div(x(row, c), factor(row, row)))))
+        body.append(turns(c, x.columns, x.put(row, c, F.div(x(row, c), factor(row, row)))))
     less = F.fma(F.neg(factor(rest, row)), x(row, j), x(rest, j))
-    body.append(_for(i, x.rows - k - 1, _for(j, x.columns, x.put(rest, j, less))))
-    whole = nest(batch, held.shape[:-2], (_for(k, x.rows, *body),))
-    run = _run(step, (step.buffers[0], step.buffers[-1]), [a_held, held], "ib", whole)
-    if params["unit"]:
+    body.append(turns(i, x.rows - k - 1, turns(j, x.columns, x.put(rest, j, less))))
+    whole = nest(batch, held.shape[:-2], (turns(k, x.rows, *body),))
+    run = over(step, (step.buffers[0], step.buffers[-1]), [a_held, held], "ib", whole)
+    if "graph" not in params:  # nothing to report
         return [run]
     failure = Failure(
         "SG302", "triangular_solve: the matrix is singular (a 0 on its diagonal)",
         "", step.origins,
     )  # fmt: skip
-    return [*_checked(step, step.buffers[0], a_held, _is_not_zero, failure, room), run]
+    return [*_checked(step, step.buffers[0], a_held, is_not_zero, failure, room), run]
 
 
 # LU -----------------------------------------------------------------------------------------------
@@ -196,7 +201,7 @@ def _getrf(
     """The matrix lies with its columns one after another."""
     held, pivots = operands
     batch = index_axes(len(held.shape))[:-2]
-    t = _Matrix("p0", held, batch)
+    t = Matrix("p0", held, batch)
     m, n = t.columns, t.rows
     least = as_expr(pivots.shape[-1])
     k, r, i, j, c = (var(w) for w in ("_k", "_r", "_i", "_j", "_c"))
@@ -207,19 +212,19 @@ def _getrf(
     row, column = k + 1 + i, k + 1 + j
     pivot = var("_pivot", t.dtype)
     scaled = F.select(F.eq(pivot, const(0.0, t.dtype)), t(k, row), F.div(t(k, row), pivot))
-    body = _for(
+    body = turns(
         k, least,
         Fold((best, at), "argmax", r, as_size(m - k), "serial", (), (value, r)),
         Let(p, k + at),
         Store("p1", (*batch, k), F.cast(p, pivots.dtype)),
-        _for(c, n, Let(mine, t(c, k)), Let(other, t(c, p)), t.put(c, k, other), t.put(c, p, mine)),
+        turns(c, n, Let(mine, t(c, k)), Let(other, t(c, p)), t.put(c, k, other), t.put(c, p, mine)),
         Let(pivot, t(k, k)),
-        _for(i, m - k - 1, t.put(k, row, scaled)),
-        _for(j, n - k - 1, _for(var("_s"), m - k - 1, t.put(column, k + 1 + var("_s"), F.fma(
+        turns(i, m - k - 1, t.put(k, row, scaled)),
+        turns(j, n - k - 1, turns(var("_s"), m - k - 1, t.put(column, k + 1 + var("_s"), F.fma(
             F.neg(t(column, k)), t(k, k + 1 + var("_s")), t(column, k + 1 + var("_s")))))),
     )  # fmt: skip
     whole = nest(batch, held.shape[:-2], (body,))
-    return [_run(step, tuple(step.buffers), [held, pivots], "bo", whole)]
+    return [over(step, tuple(step.buffers), [held, pivots], "bo", whole)]
 
 
 _ROUTINES: dict[str, Callable[..., list[Step]]] = {

@@ -72,7 +72,7 @@ def independent(frame: Frame, s: For, loop: For) -> set[str] | None:
         others = [o for o in frame.kernel.body if o is not s and o not in walk((s,))]
         if any(a.buffer == name for a in accesses(others)):
             return None
-        if name not in frame.own or not is_scratch(loop.body, name, loop.index):
+        if name not in frame.own or not is_scratch(loop.body, name, loop.index, shapes[name]):
             return None
         private.add(name)
     return private

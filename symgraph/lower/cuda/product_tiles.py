@@ -13,12 +13,12 @@ row of a tile lies along the strip, and operands are rounded on their way into s
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.loops.launch import GROUP, PAIR, WARP
 from symgraph.loops.statements import Alloc, Barrier, Fold, For, If, Let, Size, Stmt, Store
 from symgraph.lower.cuda.spread import divided_up
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, call, const, load, node, product, var
 from symgraph.scalar import functions as F
 

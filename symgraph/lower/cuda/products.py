@@ -21,7 +21,7 @@ from symgraph.loops.statements import Kernel, Param, Size, Stmt, Store
 from symgraph.lower.cuda.product_tiles import Finish, Operand, Tile, TiledProduct
 from symgraph.lower.cuda.spread import divided_up
 from symgraph.lower.nests import sizes_of
-from symgraph.runtime.cuda import cublaslt
+from symgraph.runtime.cuda import libraries
 from symgraph.scalar import Expr, as_expr, call, const, load, product
 
 LARGE, SMALL = Tile(128, 128, 8, 8, 8), Tile(64, 64, 16, 4, 4)
@@ -64,7 +64,7 @@ def mode(exact: str = "") -> str:
 def by_library(step: Call, operands: Sequence[Buffer]) -> bool:
     """Whether a product is left to cuBLASLt: where that is installed, nothing has joined the
     product, and it is not known to be small."""
-    if cublaslt.path() is None or any(n == "follower" for n, _ in step.params):
+    if not libraries.present("cublasLt") or any(n == "follower" for n, _ in step.params):
         return False
     a, b, c = operands[:3]
     if any(x.shape[:-2] != c.shape[:-2] and product(x.shape[:-2]) != 1 for x in (a, b)):

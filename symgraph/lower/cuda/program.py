@@ -2,8 +2,9 @@
 
     Run      launches, one after another (pieces.py); a kernel that calls functions of a C library
              is left as it is, without blocks: it can only run on the CPU
-    Call     matmul, windows (convolutions), sort and small linear algebra become kernels; the
-             others stay: the CPU or a library does them
+    Call     matmul, windows (convolutions), sort and small linear algebra become kernels; others
+             stay, and the CPU does them; where libraries of NVIDIA's are installed a call "choose"
+             comes before what they do and what is done otherwise
     Loop, Branch      their bodies likewise
     Copy, Require     stay
 
@@ -21,10 +22,23 @@ from symgraph.loops.launch import launch
 from symgraph.loops.memory import touched
 from symgraph.loops.program import Branch, Buffer, Call, Loop, Program, Run, Step
 from symgraph.loops.statements import Kernel, Let, Store, expressions, walk
-from symgraph.lower.cuda import convolutions, linear, pieces, products, scatters, sorting
+from symgraph.lower.cuda import (
+    convolutions,
+    derivatives,
+    factors,
+    fourier,
+    linear,
+    pieces,
+    products,
+    scatters,
+    sorting,
+    spectra,
+    windows,
+)
 from symgraph.lower.cuda.finishing import Follower, finished
 from symgraph.lower.cuda.frame import Frame, memory
 from symgraph.lower.schedule import collapse, join_folds
+from symgraph.runtime.cuda.routines import CHOOSE
 from symgraph.scalar import postorder
 from symgraph.scalar.special import LIBRARY
 
@@ -118,7 +132,14 @@ class _Scheduler:
         if step.routine == "windows":
             room = self._room(program, buffers)
             made = convolutions.convolution_steps(step, operands, dict(step.params), room)
-            return self._scheduled(program, made, uses, buffers, aligned)
+            first = windows.steps_of(step, operands, room)
+            return self._choice(program, first, made, uses, buffers, aligned)
+        if step.routine == "python":
+            room = self._room(program, buffers)
+            first = fourier.steps_of(step, operands, room)
+            if first is None:
+                first = spectra.steps_of(step, operands, room)
+            return self._choice(program, first, [step], uses, buffers, aligned)
         if step.routine == "lapack":
             return self._linear(program, step, uses, buffers, aligned)
         return [step]
@@ -140,10 +161,29 @@ class _Scheduler:
     ) -> list[Step]:  # fmt: skip
         operands = [program.buffers[b] for b in step.buffers]
         room = self._room(program, buffers)
+        if dict(step.params)["name"] == "lower_product":
+            flags = (("ta", dict(step.params)["ta"]), ("tb", False))
+            product = step._replace(routine="matmul", params=flags)
+            return self._call(program, product, uses, buffers, aligned)
+        derivative = derivatives.steps_of(step, operands)
+        if derivative is not None:
+            first, second = derivative
+            return self._choice(program, first, second, uses, buffers, aligned)
         made = linear.steps_of(step, operands, dict(step.params), room)
-        if made is None:
-            return [step]
-        return self._scheduled(program, made, uses, buffers, aligned)
+        first = factors.steps_of(step, operands, made is not None, room)
+        return self._choice(program, first, made or [step], uses, buffers, aligned)
+
+    def _choice(
+        self, program: Program, first: list[Step] | None, second: list[Step], uses: dict[str, int],
+        buffers: dict[str, Buffer], aligned: bool,
+    ) -> list[Step]:  # fmt: skip
+        """The first steps where libraries know all their calls, else the second."""
+        kept = self._scheduled(program, second, uses, buffers, aligned)
+        if first is None:
+            return kept
+        asked = self._scheduled(program, first, uses, buffers, aligned)
+        counts = (("first", len(asked)), ("second", len(kept)))
+        return [Call(CHOOSE, (), counts), *asked, *kept]
 
     def _scheduled(
         self, program: Program, made: list[Step], uses: dict[str, int], buffers: dict[str, Buffer],

@@ -12,7 +12,6 @@ float64 carries its rounding errors along as a second value, in parts as well.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from symgraph.loops.running import COMBINE, Running, running
 from symgraph.loops.statements import Fold, For, Let, Size, Stmt, Store
@@ -21,6 +20,7 @@ from symgraph.lower.cuda.nest import Nest, few
 from symgraph.lower.cuda.spread import divided_up, spread
 from symgraph.lower.cuda.team import alone
 from symgraph.lower.turns import accesses
+from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, call, const, load, substitute
 from symgraph.scalar import functions as F
 

@@ -9,7 +9,6 @@ writes what another thread may have read or written before stands a barrier.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Sequence
-from typing import NamedTuple
 
 from symgraph import dtypes
 from symgraph.loops.launch import MOST_SHARED, WARP
@@ -29,6 +28,13 @@ from symgraph.lower.cuda.forwarding import forwarded
 from symgraph.lower.cuda.frame import Frame, names_of, renamed, rewritten, serial, split_index
 from symgraph.lower.cuda.nest import Nest, count_of, few, has_loops, independent
 from symgraph.lower.cuda.spread import divided_up, lanes_of
+from symgraph.lower.cuda.team_work import (
+    Touch,
+    around_others,
+    conflict,
+    flattened,
+    threads_for,
+)
 from symgraph.lower.turns import accesses
 from symgraph.scalar import (
     Expr,
@@ -44,22 +50,11 @@ from symgraph.scalar import (
 )
 from symgraph.scalar import functions as F
 
-MOST = 512  # threads of a team
-UNKNOWN = 2048  # turns of a loop about whose length nothing is known
 SMALL = 4  # turns of a fold that every thread rather does by itself
 PER_BLOCK = 4  # rows that are done by a warp each
-MOST_HELD = 16  # vectors of a row that a thread keeps in registers
 BLOCKS = 1024  # blocks that keep memory of their own between statements
 _ONE: Hashable = "one"  # the key of what thread 0 does
 _VALUE = var("_value")
-
-
-class Touch(NamedTuple):
-    """An access to memory; equal keys say that the same thread goes to the same place."""
-
-    home: str
-    written: bool
-    key: Hashable
 
 
 def team(frame: Frame, nest: Nest, threads: int = 0) -> None:
@@ -145,36 +140,6 @@ def _by_warps(
     return (For(whole, divided_up(rows, PER_BLOCK), "grid", (inner,)),)
 
 
-def around_others(nest: Nest) -> tuple[Stmt, ...]:
-    """The body with the loops that go turn by turn around it."""
-    body = nest.body
-    for s in reversed(nest.others):
-        body = (s._replace(kind="serial", body=body),)
-    return body
-
-
-def threads_for(s: Stmt) -> int:
-    """How many threads share a statement: so many that each has a few turns of its longest loop; a
-    warp, which need not wait for others, for up to 512."""
-    extents = [x.extent for x in walk((s,)) if isinstance(x, For | Fold)]
-    inner = extents[1:] if isinstance(s, For) else extents
-    if not inner:
-        return WARP
-    most = max(map(_likely, inner))
-    threads = WARP
-    while threads < MOST and threads * MOST_HELD < most:
-        threads *= 2
-    return threads
-
-
-def _likely(extent: Size) -> int:
-    """The number of turns, at most or as a guess."""
-    if isinstance(extent, int):
-        return extent
-    limits = [int(a.value) for a in extent.args if extent.op == "minimum" and a.is_const]
-    return min(limits, default=UNKNOWN)
-
-
 def _shared(frame: Frame, private: Iterable[str]) -> list[Alloc] | None:
     """Shared memory for what every turn needs its own copy of; None where it is too large."""
     found, room = [], MOST_SHARED // 2
@@ -235,7 +200,7 @@ class _Team:
     def put(self, statements: list[Stmt], touches: list[Touch]) -> list[Stmt]:
         """The statements, after a barrier where one is needed."""
         before: list[Stmt] = []
-        if _conflict(self.since, touches):
+        if conflict(self.since, touches):
             before, self.since = [Barrier()], []
         self.since += touches
         self.all += touches
@@ -319,7 +284,7 @@ class _Team:
         body: tuple[Stmt, ...] = (s,)
         outer = {s.index}
         while len(body) == 1 and isinstance(body[0], For) and self._independent(s, body[0]):
-            if path and any(e in outer for e in _variables(body[0].extent)):
+            if path and any(e in outer for e in variables(as_expr(body[0].extent))):
                 break
             path.append(body[0])
             outer.add(body[0].index)
@@ -372,32 +337,15 @@ class _Team:
         out = self.put([], whole)
         before, self.all, self.since = self.all, [], []
         body = [*first, *self.block(s.body)]
-        if _conflict(self.all, self.all) and not (body and isinstance(body[-1], Barrier)):
+        if conflict(self.all, self.all) and not (body and isinstance(body[-1], Barrier)):
             body.append(Barrier())
         self.all, self.since = before + whole, whole
         return [*out, s._replace(kind="serial", body=tuple(body))]
 
 
-def _conflict(before: Sequence[Touch], after: Sequence[Touch]) -> bool:
-    written = {t.home for t in (*before, *after) if t.written}
-    seen: dict[str, list[Touch]] = {}
-    for t in before:
-        if t.home in written:
-            seen.setdefault(t.home, []).append(t)
-    return any(
-        (a.written or b.written) and (a.key is None or a.key != b.key)
-        for b in after
-        for a in seen.get(b.home, ())
-    )
-
-
 def _shareable(body: Sequence[Stmt]) -> bool:
     """Whether there is something among the statements that several threads can do."""
     return has_loops(body)
-
-
-def _variables(size: Size) -> list[Expr]:
-    return variables(as_expr(size))
 
 
 def _renamed_result(s: Stmt, old: Expr, new: Expr) -> Stmt:
@@ -409,18 +357,3 @@ def _renamed_result(s: Stmt, old: Expr, new: Expr) -> Stmt:
         assert isinstance(changed, Fold)
         return changed._replace(names=tuple(new if n is old else n for n in s.names))
     return rewritten((s,), lambda e: substitute(e, {old: new}))[0]
-
-
-def flattened(frame: Frame, s: Fold) -> Fold:
-    """A fold of nothing but another one as a single fold over both."""
-    while len(s.body) == 1 and isinstance(s.body[0], Fold):
-        inner = s.body[0]
-        same = inner.combiner == s.combiner and inner.names == s.values
-        if not same or s.index in _variables(inner.extent):
-            break
-        q = frame.name("q")
-        size = as_expr(inner.extent)
-        lets = (Let(s.index, q // size), Let(inner.index, q % size))
-        extent = as_size(as_expr(s.extent) * size)
-        s = s._replace(index=q, extent=extent, body=(*lets, *inner.body), values=inner.values)
-    return s

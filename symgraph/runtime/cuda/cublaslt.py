@@ -12,14 +12,13 @@ Numbers are those of cublasLt.h and library_types.h of CUDA 12 and 13.
 from __future__ import annotations
 
 import ctypes
-import functools
-import glob
 import math
-import os
-import sys
 from collections.abc import Mapping, Sequence
 from ctypes import byref, c_int, c_int32, c_int64, c_size_t, c_uint64, c_void_p, sizeof
-from typing import Any, NamedTuple
+from typing import Any
+
+from symgraph.runtime.cuda import libraries
+from symgraph.runtime.cuda.routines import NativeCall
 
 KINDS = {"float32": 0, "float64": 1}  # cudaDataType
 COMPUTE = {"ieee": 68, "float16": 74, "bfloat16": 75, "tf32": 77}  # cublasComputeType_t
@@ -39,76 +38,36 @@ class _Heuristic(ctypes.Structure):
     ]  # fmt: skip
 
 
-class Product(NamedTuple):
-    """A product made ready: the library's function and its words (see routines.NativeCall)."""
-
-    address: int
-    words: tuple[int | tuple[Any, ...], ...]
-    kept: Any
-    workspace: int
-
-
-@functools.cache
-def path() -> str | None:
-    """Where the library is: in a wheel of NVIDIA's, under CUDA_HOME, or on the loader's path."""
-    names = ["libcublasLt.so.13", "libcublasLt.so.12"]
-    for folder in sys.path:
-        for name in names:
-            found = sorted(glob.glob(os.path.join(glob.escape(folder), "nvidia", "*", "lib", name)))
-            if found:
-                return found[0]
-    homes = [os.environ[w] for w in ("CUDA_HOME", "CUDA_PATH") if w in os.environ]
-    folders = [os.path.join(h, "lib64") for h in homes]
-    folders += os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
-    places = (os.path.join(f, n) for f in folders if f for n in names)
-    return next((p for p in places if os.path.exists(p)), None)
-
-
-@functools.cache
-def library() -> Any:
-    """The library, loaded; None where there is none or it cannot be loaded."""
-    found = path()
-    if found is None:
-        return None
-    try:
-        return ctypes.CDLL(found)
-    except OSError:
-        return None
-
-
-def prepare(device: Any, operands: Sequence[Any], params: Mapping[str, Any]) -> Product | None:
+def prepare(
+    device: Any, operands: Sequence[Any], params: Mapping[str, Any]
+) -> list[NativeCall] | None:
     """The product of two operands (dtype, shape) into the third; None where the library is missing
     or cannot do it: other dtypes, leading axes that are repeated in part, nothing to compute."""
-    lib = library()
+    lib, made = libraries.library("cublasLt"), libraries.handle(device, "cublasLt", _create)
     a, b, c = operands[:3]
-    if lib is None or c.dtype not in KINDS or 0 in (*a.shape, *b.shape):
+    if made is None or c.dtype not in KINDS or 0 in (*a.shape, *b.shape):
         return None
     batch = math.prod(c.shape[:-2])
     if any(x.shape[:-2] != c.shape[:-2] and math.prod(x.shape[:-2]) != 1 for x in (a, b)):
         return None
     try:
-        return _Maker(lib, device).product(a, b, c, batch, params)
-    except _Refused:
+        return [_Maker(lib, made).product(a, b, c, batch, params)]
+    except libraries.Refused:
         return None
 
 
-class _Refused(Exception):
-    """A status of the library that is not success."""
+def _create(lib: Any) -> int:
+    made = c_void_p()
+    libraries.do(lib, "cublasLtCreate", byref(made))
+    return _word(made)
 
 
 class _Maker:
-    def __init__(self, lib: Any, device: Any) -> None:
-        self.lib = lib
-        handle = device.kept.get("cublaslt")
-        if handle is None:
-            handle = c_void_p()
-            self._do("cublasLtCreate", byref(handle))
-            device.kept["cublaslt"] = handle
-        self.handle = handle
+    def __init__(self, lib: Any, made: int) -> None:
+        self.lib, self.handle = lib, made
 
     def _do(self, name: str, *arguments: Any) -> None:
-        if getattr(self.lib, name)(*arguments):
-            raise _Refused(name)
+        libraries.do(self.lib, name, *arguments)
 
     def _set(self, what: str, where: c_void_p, attribute: int, value: Any) -> None:
         name = f"cublasLt{what}SetAttribute"
@@ -126,7 +85,7 @@ class _Maker:
             self._set("MatrixLayout", made, STRIDE, c_int64(rows * columns * own))
         return made
 
-    def product(self, a: Any, b: Any, c: Any, batch: int, params: Mapping[str, Any]) -> Product:
+    def product(self, a: Any, b: Any, c: Any, batch: int, params: Mapping[str, Any]) -> NativeCall:
         double = c.dtype == "float64"
         compute = COMPUTE_DOUBLE if double else COMPUTE[params.get("mode", "ieee")]
         how = c_void_p()
@@ -139,13 +98,13 @@ class _Maker:
         alpha, beta = number(1.0), number(float(bool(params.get("accumulate"))))
         kept = (how, first, second, result, found, alpha, beta, self.lib)
         words = (
-            _word(self.handle), _word(how), ctypes.addressof(alpha),
-            ("buffer", 1), _word(first), ("buffer", 0), _word(second), ctypes.addressof(beta),
-            ("buffer", 2), _word(result), ("buffer", 2), _word(result),
-            ctypes.addressof(found.algorithm), ("workspace",), int(found.workspace), ("stream",),
+            self.handle, _word(how), ctypes.addressof(alpha),
+            ("buffer", 1, 0), _word(first), ("buffer", 0, 0), _word(second), ctypes.addressof(beta),
+            ("buffer", 2, 0), _word(result), ("buffer", 2, 0), _word(result),
+            ctypes.addressof(found.algorithm), ("workspace", 0), int(found.workspace), ("stream",),
         )  # fmt: skip
         function = ctypes.cast(self.lib.cublasLtMatmul, c_void_p).value or 0
-        return Product(function, words, kept, max(1, int(found.workspace)))
+        return NativeCall(function, words, kept, max(1, int(found.workspace)))
 
     def _algorithm(self, how: c_void_p, *layouts: c_void_p) -> _Heuristic:
         wish, count, found = c_void_p(), c_int(), (_Heuristic * 1)()
@@ -154,13 +113,13 @@ class _Maker:
             self._set("MatmulPreference", wish, MOST_WORKSPACE, c_uint64(WORKSPACE))
             first, second, result = layouts
             self._do(
-                "cublasLtMatmulAlgoGetHeuristic", self.handle, how, first, second, result, result,
-                wish, c_int(1), found, byref(count),
+                "cublasLtMatmulAlgoGetHeuristic", c_void_p(self.handle), how, first, second,
+                result, result, wish, c_int(1), found, byref(count),
             )  # fmt: skip
         finally:
             self._do("cublasLtMatmulPreferenceDestroy", wish)
         if count.value < 1 or found[0].state:
-            raise _Refused("cublasLtMatmulAlgoGetHeuristic")
+            raise libraries.Refused("cublasLtMatmulAlgoGetHeuristic")
         return found[0]
 
 

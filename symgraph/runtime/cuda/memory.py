@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
 
+from symgraph.records import NamedTuple
 from symgraph.runtime.cuda.protocol import Driver, OutOfDeviceMemory
 
 SMALLEST = 512

@@ -9,9 +9,10 @@ pinned memory (``host_alloc``); such memory must stay as it is until they have b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from symgraph.errors import TargetError
+from symgraph.records import NamedTuple
 
 #: the driver's functions that native code calls (symgraph/cuda/walker.py)
 ENTRIES = (
