@@ -253,7 +253,8 @@ def _part(
         data[v.name] = np.array(v.get_value(borrow=True), v.type.dtype, order="C")
     fgraph = FunctionGraph([*inputs, *shared], list(outputs), clone=True)
     given = [input_for(v) for v in fgraph.inputs]
-    constants, arrays = inputs_for(constants_of(fgraph.variables))
+    read = [v for node in fgraph.toposort() for v in node.inputs]  # in the same order everywhere
+    constants, arrays = inputs_for(constants_of(read))
     t = Translation(Objects())
     t.values.update(zip(fgraph.inputs, given, strict=True))
     t.values.update(constants)

@@ -117,14 +117,15 @@ def key_of(fgraph: Any, mode: Mode) -> Key | None:
     if getattr(query, "extra_rewrites", None) or getattr(query, "subquery", None):
         return None
     try:
-        graph = Digester().graph(fgraph.inputs, fgraph.outputs)
+        digester = Digester()
+        graph = digester.graph(fgraph.inputs, fgraph.outputs)
     except Unstable:
         return None
     return Key("pytensor", {
         "graph": graph,
         "updates": str(sorted((fgraph.update_mapping or {}).items())),
         "rewrites": " | ".join(" ".join(sorted(map(str, t))) for t in tags),
-        "versions": " ".join(_versions()),
+        "versions": " ".join(_versions(digester)),
         "floats": str(pytensor.config.floatX),
         "parallel": f"{config.get('parallel_from')} {config.get('matmul')}",
         "host": llvm.host_fingerprint(),
@@ -132,8 +133,10 @@ def key_of(fgraph: Any, mode: Mode) -> Key | None:
     })  # fmt: skip
 
 
-def _versions() -> list[str]:
-    loaded = ((n, sys.modules.get(n)) for n in ("numpy", "pytensor", "pymc"))
+def _versions(digester: Digester) -> list[str]:
+    """The versions of the packages whose ops are in a graph, whatever else is loaded."""
+    homes = {type(op).__module__.partition(".")[0] for op, _ in digester.ops.values()}
+    loaded = ((n, sys.modules.get(n)) for n in sorted(homes | {"numpy", "pytensor"}))
     return [f"{n}-{getattr(m, '__version__', '')}" for n, m in loaded if m is not None]
 
 

@@ -10,6 +10,8 @@ import numpy as np
 from symgraph import api as sg
 from symgraph.interop.pytensor.sparse_values import Matrix, is_sparse
 from symgraph.interop.pytensor.table import Untranslatable, translates
+from symgraph.ir.graph import Constant, Graph
+from symgraph.ir.interpret import interpret
 from symgraph.ir.types import Size
 from symgraph.ops.operands import as_variable
 from symgraph.scalar import as_expr, as_size
@@ -126,6 +128,10 @@ def _axis_and_rest(op: Any, inputs: list[Any], t: Any) -> tuple[int, list[Any]]:
     if hasattr(op, "axis"):
         return op.axis, inputs
     axis = t.known(inputs[0])
+    if axis is None:  # PyTensor 2 writes a negative one as a choice between numbers
+        graph = Graph((), (t.get(inputs[0]),))
+        if all(isinstance(v, Constant) for v in graph.leaves(sized=True)):
+            axis = int(interpret(graph, ())[0])
     if not isinstance(axis, int):
         raise Untranslatable("the axis depends on data")
     return axis, inputs[1:]
