@@ -110,9 +110,11 @@ class CheckedDiagonal(Op):
         return [(good, LinAlgError.code, self._message(), "")]
 
     def _message(self) -> str:
-        lacks = "positive definite" if self.positive else "regular"
-        bad = "not positive" if self.positive else "0"
-        return f"{self.what}: the matrix is not {lacks} (an element of its diagonal is {bad})"
+        if self.positive:
+            found = "not positive definite (an element of its diagonal is not positive)"
+        else:
+            found = "singular (an element of its diagonal is 0)"
+        return f"{self.what}: the matrix is {found}"
 
 
 def assume(x: Any, *properties: str) -> Variable:

@@ -47,24 +47,28 @@ __all__ = [
 # determinants -------------------------------------------------------------------------------------
 
 
-class Det(Op):
-    """The value, which is known to be the determinant of a, with the derivative of that: the
-    matrix of cofactors, defined for singular matrices too."""
-
-    name = "det"
+class OfDeterminant(Op, abstract=True):
+    """A value that is known to be a function of the determinant of a, and so has its derivative."""
 
     def infer(self, a: TensorType, value: TensorType) -> TensorType:
-        square_size(a, "det")
+        square_size(a, self.name)
         return value
 
     def reference(self, a: Any, value: Any) -> Any:
         return value
 
-    def vjp(self, g: Variable, y: Variable, a: Variable, value: Variable) -> tuple[Any, None]:
-        return Cofactors()(a) * expand_dims(g, (-1, -2)), None
-
     def lower(self, out: TensorType, a: Operand, value: Operand) -> Compute:
         return pointwise(out.shape, lambda *i: value(*i))
+
+
+class Det(OfDeterminant):
+    """The value, which is known to be the determinant of a, with the derivative of that: the
+    matrix of cofactors, defined for singular matrices too."""
+
+    name = "det"
+
+    def vjp(self, g: Variable, y: Variable, a: Variable, value: Variable) -> tuple[Any, None]:
+        return Cofactors()(a) * expand_dims(g, (-1, -2)), None
 
 
 class Cofactors(Op):
@@ -96,42 +100,22 @@ class Cofactors(Op):
         return Routine("python")
 
 
-class LogAbsDet(Op):
+class LogAbsDet(OfDeterminant):
     """The value, which is known to be log |det a|, with the derivative of that: a^-T."""
 
     name = "log_abs_det"
 
-    def infer(self, a: TensorType, value: TensorType) -> TensorType:
-        square_size(a, "slogdet")
-        return value
-
-    def reference(self, a: Any, value: Any) -> Any:
-        return value
-
     def vjp(self, g: Variable, y: Variable, a: Variable, value: Variable) -> tuple[Any, None]:
         return turned(inv(a)) * expand_dims(g, (-1, -2)), None
 
-    def lower(self, out: TensorType, a: Operand, value: Operand) -> Compute:
-        return pointwise(out.shape, lambda *i: value(*i))
 
-
-class DetSign(Op):
+class DetSign(OfDeterminant):
     """The value, which is known to be the sign of det a: its derivative is 0."""
 
     name = "det_sign"
 
-    def infer(self, a: TensorType, value: TensorType) -> TensorType:
-        square_size(a, "slogdet")
-        return value
-
-    def reference(self, a: Any, value: Any) -> Any:
-        return value
-
     def vjp(self, g: Variable, y: Variable, a: Variable, value: Variable) -> tuple[Any, Any]:
         return None, g
-
-    def lower(self, out: TensorType, a: Operand, value: Operand) -> Compute:
-        return pointwise(out.shape, lambda *i: value(*i))
 
 
 def _factored(a: Any, name: str) -> tuple[Variable, Variable, Variable]:

@@ -44,8 +44,10 @@ class LaterRules(RuleSet):
 
     def concerns(self, graph: Graph) -> bool:
         """Whether a rule may fire."""
-        ops = {node.op.name for node in graph.toposort()}
-        return not ops <= self.plain and (not self.needs or not ops.isdisjoint(self.needs))
+        order = graph.toposort()
+        if self.needs and not any(node.op.name in self.needs for node in order):
+            return False
+        return any(node.op.name not in self.plain for node in order)
 
 
 def over_loops(name: str) -> Callable[[Graph], Graph]:

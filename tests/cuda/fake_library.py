@@ -9,14 +9,17 @@ from __future__ import annotations
 
 import ctypes
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from ctypes import c_int, c_uint64, c_void_p
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
 
+from symgraph import config
 from symgraph.runtime.cuda import libraries
+from symgraph.runtime.cuda.device import using
 from tests.cuda.fake_driver import FAILED, FakeDriver
 
 WORD = ctypes.CFUNCTYPE(c_int, *[c_uint64] * 16)
@@ -28,6 +31,25 @@ def install(monkeypatch: pytest.MonkeyPatch, **found: Any) -> None:
     """Let these libraries be there, and no others."""
     monkeypatch.setattr(libraries, "path", {n: f"lib{n}.so" for n in found}.get)
     monkeypatch.setattr(libraries, "library", found.get)
+
+
+class Setting(NamedTuple):
+    """A device and the library that is installed for it."""
+
+    gpu: Any
+    library: Any
+
+
+@contextmanager
+def installed(
+    monkeypatch: pytest.MonkeyPatch, name: str, kind: Callable[[FakeDriver], Any]
+) -> Iterator[Setting]:
+    """A device beside which this library is there, and no other."""
+    driver = FakeDriver()
+    library = kind(driver)
+    install(monkeypatch, **{name: library})
+    with using(driver) as gpu, config.change(cache=False):
+        yield Setting(gpu, library)
 
 
 def put(place: Any, kind: Any, value: int) -> None:

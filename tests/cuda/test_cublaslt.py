@@ -11,27 +11,17 @@ import symgraph as sg
 from symgraph import config
 from symgraph.lower.cuda import products
 from symgraph.runtime.cuda import libraries
-from symgraph.runtime.cuda.device import using
 from tests.cuda.fake_cublaslt import FakeCublasLt
-from tests.cuda.fake_driver import FakeDriver
-from tests.cuda.fake_library import install
+from tests.cuda.fake_library import Setting, installed
 
 RNG = np.random.default_rng(71)
 
 
-class Setting:
-    def __init__(self, gpu: Any, library: FakeCublasLt) -> None:
-        self.gpu, self.library = gpu, library
-
-
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Any:
-    driver = FakeDriver()
-    library = FakeCublasLt(driver)
-    install(monkeypatch, cublasLt=library)
     monkeypatch.setattr(products, "LEAST", 2)
-    with using(driver) as gpu, config.change(cache=False):
-        yield Setting(gpu, library)
+    with installed(monkeypatch, "cublasLt", FakeCublasLt) as setting:
+        yield setting
 
 
 def called(there: Setting) -> int:

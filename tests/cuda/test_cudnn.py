@@ -12,28 +12,18 @@ import pytest
 import symgraph as sg
 from symgraph import config
 from symgraph.runtime.cuda import cudnn
-from symgraph.runtime.cuda.device import using
 from symgraph.runtime.cuda.protocol import DeviceError
 from tests.cuda.fake_cudnn import FMA, FakeCudnn
-from tests.cuda.fake_driver import FakeDriver
-from tests.cuda.fake_library import install
+from tests.cuda.fake_library import Setting, installed
 from tests.cuda.test_convolutions import made
 
 RNG = np.random.default_rng(101)
 
 
-class Setting:
-    def __init__(self, gpu: Any, library: FakeCudnn) -> None:
-        self.gpu, self.library = gpu, library
-
-
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Any:
-    driver = FakeDriver()
-    library = FakeCudnn(driver)
-    install(monkeypatch, cudnn=library)
-    with using(driver) as gpu, config.change(cache=False):
-        yield Setting(gpu, library)
+    with installed(monkeypatch, "cudnn", FakeCudnn) as setting:
+        yield setting
 
 
 def agree(inputs: list[Any], outputs: list[Any], arrays: list[np.ndarray]) -> None:

@@ -12,27 +12,17 @@ import pytest
 import symgraph as sg
 from symgraph import config
 from symgraph.runtime.cuda import cufft
-from symgraph.runtime.cuda.device import using
 from symgraph.runtime.cuda.protocol import DeviceError
 from tests.cuda.fake_cufft import FakeCufft
-from tests.cuda.fake_driver import FakeDriver
-from tests.cuda.fake_library import install
+from tests.cuda.fake_library import Setting, installed
 
 RNG = np.random.default_rng(103)
 
 
-class Setting:
-    def __init__(self, gpu: Any, library: FakeCufft) -> None:
-        self.gpu, self.library = gpu, library
-
-
 @pytest.fixture
 def there(monkeypatch: pytest.MonkeyPatch) -> Any:
-    driver = FakeDriver()
-    library = FakeCufft(driver)
-    install(monkeypatch, cufft=library)
-    with using(driver) as gpu, config.change(cache=False):
-        yield Setting(gpu, library)
+    with installed(monkeypatch, "cufft", FakeCufft) as setting:
+        yield setting
 
 
 def normal(*shape: int, dtype: str = "complex128") -> np.ndarray:

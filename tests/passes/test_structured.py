@@ -157,11 +157,11 @@ def test_batches() -> None:
 @pytest.mark.parametrize(
     ("e", "words"),
     [
-        (L.solve(sg.diag(v), m), "singular|regular"),
+        (L.solve(sg.diag(v), m), "singular"),
         (L.solve(sg.tril(x), m), "singular"),
-        (L.solve(x, m, "diagonal"), "regular"),
+        (L.solve(x, m, "diagonal"), "singular"),
         (L.cholesky(sg.diag(v)), "not positive definite"),
-        (L.inv(sg.diag(v)), "singular|regular"),
+        (L.inv(sg.diag(v)), "singular"),
     ],
 )
 def test_what_has_no_solution_is_an_error(e: Any, words: str, mode: str) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import ctypes
 import math
 from collections.abc import Mapping, Sequence
-from ctypes import byref, c_size_t, c_void_p
+from ctypes import c_size_t, c_void_p
 from typing import Any
 
 from symgraph import dtypes
@@ -48,14 +48,13 @@ def cublas(device: Any) -> int | None:
     """The handle of cuBLAS, with memory of the pool for its work."""
 
     def make(lib: Any) -> int:
-        made = c_void_p()
-        libraries.do(lib, "cublasCreate_v2", byref(made))
-        libraries.do(lib, "cublasSetStream_v2", made, c_void_p(device.stream))
+        made = libraries.on_stream(lib, device, "cublasCreate_v2", "cublasSetStream_v2")
         room = device.kept["cublas workspace"] = device.pool.take(WORKSPACE)
         libraries.do(
-            lib, "cublasSetWorkspace_v2", made, c_void_p(room.address), c_size_t(WORKSPACE)
-        )
-        return int(made.value or 0)
+            lib, "cublasSetWorkspace_v2", c_void_p(made), c_void_p(room.address),
+            c_size_t(WORKSPACE),
+        )  # fmt: skip
+        return made
 
     return libraries.handle(device, "cublas", make)
 

@@ -55,10 +55,7 @@ def cudnn(device: Any) -> int | None:
     """The handle of cuDNN."""
 
     def make(lib: Any) -> int:
-        made = c_void_p()
-        libraries.do(lib, "cudnnCreate", byref(made))
-        libraries.do(lib, "cudnnSetStream", made, c_void_p(device.stream))
-        return int(made.value or 0)
+        return libraries.on_stream(lib, device, "cudnnCreate", "cudnnSetStream")
 
     return libraries.handle(device, "cudnn", make)
 

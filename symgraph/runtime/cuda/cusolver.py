@@ -34,10 +34,7 @@ def cusolver(device: Any) -> int | None:
     """The handle of cuSOLVER."""
 
     def make(lib: Any) -> int:
-        made = c_void_p()
-        libraries.do(lib, "cusolverDnCreate", byref(made))
-        libraries.do(lib, "cusolverDnSetStream", made, c_void_p(device.stream))
-        return int(made.value or 0)
+        return libraries.on_stream(lib, device, "cusolverDnCreate", "cusolverDnSetStream")
 
     return libraries.handle(device, "cusolver", make)
 

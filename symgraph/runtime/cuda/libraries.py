@@ -75,6 +75,14 @@ def do(lib: Any, function: str, *arguments: Any) -> None:
         raise Refused(function)
 
 
+def on_stream(lib: Any, device: Any, create: str, set_stream: str) -> int:
+    """A handle, by a library's two functions, whose calls enter a device's stream."""
+    made = ctypes.c_void_p()
+    do(lib, create, ctypes.byref(made))
+    do(lib, set_stream, made, ctypes.c_void_p(device.stream))
+    return int(made.value or 0)
+
+
 def handle(device: Any, name: str, make: Callable[[Any], int]) -> int | None:
     """The handle of a library for a device, which ``make(lib)`` makes once; None where there is no
     such library or no handle."""
