@@ -44,18 +44,25 @@ class _Package(ModuleType):
             raise AttributeError(f"module 'symgraph' has no attribute {name!r}")
         if name in _DOORS:
             return importlib.import_module(_DOORS[name])
+        api = sys.modules.get("symgraph.api")
+        if api is not None and name in getattr(api, "__all__", ()):
+            return self._filled(api)[name]
         if name in _LATER:  # what they make has the methods of all other tensors
             _api()
         if name != "scalar" and PathFinder.find_spec(f"symgraph.{name}", self.__path__):
             return importlib.import_module(f"symgraph.{name}")
         api = _api()
-        names = vars(api)
-        self.__dict__.update({n: names[n] for n in (*api.__all__, "__all__")})
-        if name in self.__dict__:
+        if name in self._filled(api):
             return self.__dict__[name]
         errors = importlib.import_module("symgraph.errors")
         what = f"module 'symgraph' has no attribute {name!r}"
         raise errors.NoSuchAttribute(what, hint=_instead(name, api))
+
+    def _filled(self, api: ModuleType) -> dict[str, Any]:
+        """The names of this module, the public ones among them."""
+        names = vars(api)
+        self.__dict__.update({n: names[n] for n in (*names["__all__"], "__all__")})
+        return self.__dict__
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name != "scalar" or not isinstance(value, ModuleType):

@@ -37,7 +37,7 @@ from symgraph.function import (
 )
 from symgraph.ir import made_sizes
 from symgraph.ir.graph import Apply, Graph, Input, Variable
-from symgraph.ir.hashing import inner_graphs, large_constants, structural_hash
+from symgraph.ir.hashing import inner_graphs, is_foreign, large_constants, structural_hash
 from symgraph.ir.op import Op
 from symgraph.ir.operators import in_language
 from symgraph.ir.shared import Shared
@@ -331,17 +331,11 @@ def _all_ops(graph: Graph) -> set[Op]:
     return found
 
 
-def _is_foreign(op: Op) -> bool:
-    """Whether an op, or the expression of an elementwise row, was written outside symgraph."""
-    home = str(getattr(op, "home", type(op).__module__))
-    return not home.startswith("symgraph.")
-
-
 def cache_key(d: Definition) -> Key | None:
     """Everything that the finished artefact depends on, by name; None when an op holds something
     without a form outside this process, such as a Python function, or is the user's own, and
     where rules are: code is not part of the key, so an edit of it would find the old artefact."""
-    if d.options.get("rules") or any(_is_foreign(op) for op in _all_ops(d.graph)):
+    if d.options.get("rules") or any(is_foreign(op) for op in _all_ops(d.graph)):
         return None
     checks = d.checks if "whole" in d.options else ()  # a part has some of other parts' nodes
     try:

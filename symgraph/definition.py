@@ -41,10 +41,12 @@ def define(
         values = retyping.replaced(values, replaced)
     count = len(out.leaves)
     pairs = [(s, v) for (s, _), v in zip(pairs, values[count:], strict=True)]
-    pairs = _with_defaults(pairs, values)
-    values = [*values[:count], *(v for _, v in pairs)]
     graph = Graph(into.leaves, values)
     leaves = graph.leaves(sized=True)
+    if any(isinstance(v, Shared) and v.default_update is not None for v in leaves):
+        pairs = _with_defaults(pairs, values)
+        graph = Graph(into.leaves, [*values[:count], *(v for _, v in pairs)])
+        leaves = graph.leaves(sized=True)
     _check_bound(graph, leaves, set(into.leaves), name)
     if unused != "ignore":
         _check_used(into, graph, leaves)
@@ -248,6 +250,8 @@ def _sizes_in(value: Any) -> list[Expr]:
 def _check_used(inputs: Structure, graph: Graph, leaves: list[Variable]) -> None:
     """Every input is read, or has the size of an axis that is named and read."""
     reached = set(leaves) | set(graph.outputs)
+    if all(v in reached for v in inputs.leaves):
+        return
     told = {s for v in reached for s in v.shape}
     order = graph.sized_toposort()
     held = [(n.op._values, *(v.shape for v in n.outputs)) for n in order]

@@ -126,7 +126,10 @@ def _from_numpy(spec: DTypeLike) -> str:
         if dtype.kind in "OUS":
             hint = "numbers are needed; np.asarray(value, float) says what stands in the way"
         raise DTypeError(f"unsupported dtype {dtype.name!r}", hint=hint)
-    return dtype.name
+    name = dtype.name
+    if isinstance(spec, np.dtype):  # its name is put together anew each time
+        _by_spec[spec] = name
+    return name
 
 
 def numpy_dtype(d: str) -> np.dtype[Any]:

@@ -47,16 +47,29 @@ def load_code(blob: bytes, symbols: Sequence[str]) -> Any:
     return llvm.load_orc(blob, symbols)
 
 
+def load_codes(blobs: Sequence[tuple[bytes, Sequence[str]]]) -> list[Any]:
+    """The same for several, each with its symbols: side by side where our loader takes all."""
+    if elf.supported_here():
+        try:
+            return list(elf.load_all([blob for blob, _ in blobs]))
+        except elf.UnsupportedObject:
+            pass
+    return [load_code(blob, symbols) for blob, symbols in blobs]
+
+
 _kernels: weakref.WeakValueDictionary[bytes, Any] = weakref.WeakValueDictionary()
 
 
-def load_kernel(blob: bytes, symbols: Sequence[str]) -> Any:
-    """The code of a kernel, loaded once for all functions of the process that use it."""
-    key = digest(blob)
-    found = _kernels.get(key)
-    if found is None:
-        found = _kernels[key] = load_code(blob, symbols)
-    return found
+def load_kernels(kernels: Mapping[str, tuple[bytes, Sequence[str]]]) -> dict[str, Any]:
+    """The code of kernels by name, loaded once for all functions of the process that use it."""
+    keys = {name: digest(blob) for name, (blob, _) in kernels.items()}
+    found = {key: _kernels.get(key) for key in keys.values()}
+    new = {key: kernels[name] for name, key in keys.items() if found[key] is None}
+    if new:
+        made = dict(zip(new, load_codes([*new.values()]), strict=True))
+        _kernels.update(made)
+        found.update(made)
+    return {name: found[key] for name, key in keys.items()}
 
 
 @functools.cache
@@ -103,6 +116,11 @@ def cached_objects(
     at the level that their texts ask for."""
     host, cache = llvm.host_fingerprint(), open_cache()
     keys = {name: Key(kind, {**each, "host": host}) for name, each in modules.items()}
+    # those that are asked for together lie in a file together too: one is read in place of many
+    names = {name: key.hexdigest for name, key in keys.items()} if len(keys) > 1 else {}
+    together = Key(f"{kind}s", names) if names and cache is not None else None
+    if cache is not None and together is not None and (whole := cache.get(together)) is not None:
+        return {name: bytes(blob) for name, blob in whole.sections.items()}
     objects: dict[str, bytes] = {}
     if cache is not None:
         found = {name: cache.get(key) for name, key in keys.items()}
@@ -115,13 +133,15 @@ def cached_objects(
         if cache is not None:
             for name, blob in made.items():
                 cache.put(keys[name], {}, {"object": blob})
+    if cache is not None and together is not None:
+        cache.put(together, {}, objects)
     return objects
 
 
 def prepare(crew: Crew) -> None:
-    """Have a crew load LLVM and make what all functions call; errors are left to those who need
-    it."""
-    for cost, function in ((math.inf, llvm.warm_up), (0, output_pool), (0, thread_team)):
+    """Have a crew load LLVM and make what all functions call, each with a cost like that of texts
+    (`llvm.cost`); errors are left to those who need it."""
+    for cost, function in ((math.inf, llvm.warm_up), (2500, thread_team), (1500, output_pool)):
         crew.add(cost, functools.partial(_tried, function))
 
 
@@ -208,6 +228,8 @@ def link(
         if kind == "kernel":
             name, _, symbol = key.partition("/")
             symbols.setdefault(name, []).append(symbol or "kernel")
+    kernels = load_kernels({name: (objects[name], held) for name, held in symbols.items()})
+    kept += kernels.values()
     for k, (kind, key) in enumerate(layout):
         if kind == "api":
             table[k] = words[key]
@@ -217,9 +239,7 @@ def link(
             table[k] = id(descr)
         elif kind == "kernel":
             name, _, symbol = key.partition("/")
-            kernel = load_kernel(objects[name], symbols[name])
-            kept.append(kernel)
-            table[k] = kernel.address(symbol or "kernel")
+            table[k] = kernels[name].address(symbol or "kernel")
         elif kind == "python":
             table[k], function = python[int(key)]
             kept.append(function)

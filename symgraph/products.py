@@ -10,7 +10,7 @@ from typing import Any
 
 from symgraph import callbacks
 from symgraph.codegen.gemm.tiles import HEAD, parts, tile_of
-from symgraph.executor import cached_objects, load_code
+from symgraph.executor import cached_objects, load_codes
 from symgraph.runtime.later import Later
 from symgraph.runtime.sources import compiler_digest
 
@@ -43,7 +43,7 @@ class Record:
         digest = compiler_digest()
         modules = {n: {"part": n, "tile": self.key, "compiler": digest} for n in wanted}
         objects = cached_objects("part", modules, self._text)
-        made = [load_code(objects[name], ["part"]) for name in wanted]
+        made = load_codes([(objects[name], ["part"]) for name in wanted])
         with _lock:
             for name, code in zip(wanted, made, strict=True):
                 self.code.append(code)

@@ -7,10 +7,11 @@ operand was broadcast (Griewank and Walther, Evaluating Derivatives, 2008, chapt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from symgraph import dtypes
+from symgraph.autodiff.repairs import repaired
 from symgraph.errors import ArgumentError, GradientError
 from symgraph.ir.graph import (
     Apply,
@@ -22,17 +23,15 @@ from symgraph.ir.graph import (
     creating_with,
     toposort,
 )
-from symgraph.ir.operators import LANGUAGE, in_language
+from symgraph.ir.operators import in_language
 from symgraph.ir.types import Shape
 from symgraph.ops import reductions
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.comparison import logical_and, logical_not, where
 from symgraph.ops.nests import inexact_parts, with_inexact_parts
 from symgraph.ops.operands import as_variable
-from symgraph.ops.settled import is_inside, is_settled
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, broadcast_to, is_one
 from symgraph.ops.slicing import zeros
-from symgraph.runtime.collecting import uncollected
 
 __all__ = ["grad", "subgraph_grad", "value_and_grad", "vjp"]
 
@@ -197,60 +196,6 @@ def reverse_pass(
             work.add(y, g)
     work.run(outputs)
     return [work.sums.get(v) for v in wrt]
-
-
-# What rules repair is made with these; a graph without them need not load the rules.
-_SHARP = frozenset(
-    """exp exp2 expm1 log log2 log10 log1p sqrt cbrt power sin cos tan asin acos atan sinh cosh tanh
-    sigmoid softplus erf erfc prod""".split()
-)
-
-
-@uncollected()  # what is loaded and made stays
-def repaired(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> list[Variable]:
-    """The outputs as the compiler repairs them, so that derivatives are those of stable forms; the
-    ``fixed`` variables stay in them."""
-    work = LANGUAGE.get("repaired")
-    if work is None or not _may_be_sharp(list(_names(outputs))):
-        return list(outputs)
-    return [v if v.type == y.type else y
-            for v, y in zip(work(outputs, fixed), outputs, strict=True)]  # fmt: skip
-
-
-def _may_be_sharp(names: Sequence[str]) -> bool:
-    """Whether a rule may find something: two fractions, or two means of which one is of squares."""
-    means = names.count("mean") > 1 and "square" in names
-    return means or names.count("divide") > 1 or not _SHARP.isdisjoint(names)
-
-
-def _names(outputs: Sequence[Variable]) -> Iterator[str]:
-    """What all operations on floats are called, of those inside loops and choices too; but for
-    stable formulas of the library, unless something else reads a part of them."""
-    for node in toposort(outputs):
-        if not any(map(is_settled, node.outputs)):
-            if any(dtypes.is_inexact(v.dtype) for v in node.outputs):
-                yield _name(node)
-            yield from (_name(v.owner) for v in node.inputs if v.owner and is_inside(v))
-        inner = getattr(node.op, "inner", None)
-        for graph in inner() if callable(inner) else ():
-            yield from _names(graph.outputs)
-
-
-def _name(node: Apply) -> str:
-    """The name of the operation; a fraction of a number is a "mean", x * x a "square"."""
-    name = node.op.name
-    if name == "multiply" and node.inputs[0] is node.inputs[1]:
-        return "square"
-    if name == "divide" and _is_number(node.inputs[1]):
-        return "mean"
-    return name
-
-
-def _is_number(v: Variable) -> bool:
-    """Whether v is a constant or a size, cast or laid out."""
-    while v.owner is not None and v.owner.op.name in ("cast", "expand_dims", "broadcast_to"):
-        (v,) = v.owner.inputs
-    return isinstance(v, Constant) or (v.owner is not None and v.owner.op.name == "size_value")
 
 
 # the user's functions -----------------------------------------------------------------------------

@@ -13,20 +13,15 @@ from typing import Protocol
 
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
-from symgraph.codegen.literals import constant, lane_numbers, llvm_type
+from symgraph.codegen.lanes_llvm import SLOW, live, most_of, register
+from symgraph.codegen.literals import constant, llvm_type
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import identity
-from symgraph.loops.statements import Fold, Size, Stmt
+from symgraph.loops.statements import Fold, Stmt
 from symgraph.scalar import Expr, depends, postorder, substitute
-from symgraph.scalar.special import SPECIAL
 
 BLOCK = 16  # vectors added one after another before they join the compensated total: NumPy's too
-FEW_NODES = 24  # of the terms of sums that are written twice, for few terms and for many
-SLOW = frozenset(
-    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
-    " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
-) | set(SPECIAL)
 _SUMS, _PAIRS = ("add", "complex_add"), ("complex_add", "complex_mul")
 
 Block = Callable[[Value, Value | None, list[Value]], list[Value]]
@@ -37,10 +32,14 @@ class Host(Protocol):
     """What a fold needs of the writer of loops around it."""
 
     values: Values
+    vector_bits: int
 
     def body(self, statements: Sequence[Stmt]) -> None: ...
 
-    def vectors(self, extent: Value, lanes: int, carried: Carried, block: Block) -> list[Value]: ...
+    def vectors(
+        self, extent: Value, lanes: int, carried: Carried, block: Block, short: bool = False,
+        size: int = 0,
+    ) -> list[Value]: ...  # fmt: skip
 
 
 def join(folds: Sequence[Fold], s: Stmt) -> bool:
@@ -65,17 +64,17 @@ class Folds:
     def __init__(self, host: Host, folds: Sequence[Fold], extent: Value) -> None:
         self.host, self.folds, self.extent = host, list(folds), extent
         self.values, self.fn = host.values, host.values.fn
-        self.long: list[bool] = []
-        self.width = 1
+        self.turns = 1  # how many go at a time
+        self.width = self.one = 1  # lanes of what is folded now, and of a single register
 
     def serial(self) -> None:
         """A loop that carries one value each (or one per lane of the enclosing vector loop)."""
-        self.width = self.values.lanes
+        self.width = self.one = self.values.lanes
         index = self.folds[0].index
 
         def turn(i: Value, _: Value | None, carried: list[Value]) -> list[Value]:
             with self.values.inside():
-                self.values.bind(index, (i, 1))
+                self.values.bind(index, (i, 1), True)
                 self._fetch_ahead()
                 return self._turn(carried, None)
 
@@ -84,16 +83,18 @@ class Folds:
                 self.values.bind(name, (value, self.width))
 
     def vector(self, lanes: int) -> None:
-        """So many turns at a time."""
-        self.width = lanes
+        """So many turns at a time, then single registers under a mask."""
+        registers = [register(s, self.host.vector_bits) for s in self.folds]
+        self.turns, self.one = lanes, min(lanes, *registers)
         index = self.folds[0].index
 
         def block(base: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
-            with self.values.vector(index, lanes, base, mask):
+            with self.values.vector(index, self.width, base, mask):
                 return self._turn(carried, mask)
 
-        for s, finals in zip(self.folds, self._run(lanes, block), strict=True):
-            for name, value in zip(s.names, self._across(s, lanes, finals), strict=True):
+        for s, held in zip(self.folds, self._run(lanes, block), strict=True):
+            held = self._halved(s, held, self.one, 1)
+            for name, value in zip(s.names, held, strict=True):
                 self.values.bind(name, (value, 1))
 
     def _fetch_ahead(self) -> None:
@@ -113,9 +114,9 @@ class Folds:
                 place = substitute(place, {first.index: first.index + rows})
                 self.fn.prefetch(values.address(e.attr, place, e.dtype), False, 2)
 
-    def start(self, s: Fold) -> Carried:
-        """The type and the neutral value of each name."""
-        neutral, lanes = identity(s.combiner, s.names[0].dtype), self.width
+    def start(self, s: Fold, lanes: int = 0) -> Carried:
+        """The type and the neutral value of each name, in all lanes if not said otherwise."""
+        neutral, lanes = identity(s.combiner, s.names[0].dtype), lanes or self.width
         start = [(llvm_type(s.names[0].dtype, lanes), constant(s.names[0].dtype, lanes, neutral))]
         if s.combiner in _PAIRS:
             start.append((start[0][0], constant(s.names[1].dtype, lanes, 0.0)))
@@ -128,158 +129,145 @@ class Folds:
         out: list[Value] = []
         for s in self.folds:
             self.host.body(s.body)
-            new = [self.values.wide(v) for v in s.values]
+            new, start = [self.values.wide(v) for v in s.values], self.start(s)
             if mask is not None:
-                flags = llvm_type("bool", self.width)
                 new = [
-                    self.fn.val(f"select {flags} {mask}, {t} {v}, {t} {z}")
-                    for v, (t, z) in zip(new, self.start(s), strict=True)
+                    self._masked(mask, e, v, *pair)
+                    for e, v, pair in zip(s.values, new, start, strict=True)
                 ]
             old = carried[len(out) : len(out) + len(new)]
-            out += self._combine(s, self.width, old, new)
+            begins = s.combiner in _SUMS and old == [zero for _, zero in start]
+            out += new if begins else self._combine(s, self.width, old, new)
         return out
 
-    def _run(self, lanes: int, turn: Block) -> list[list[Value]]:
-        """All turns; the final values of each fold."""
-        self.long = [long_sum(s, self.extent, lanes) for s in self.folds]
-        if any(self.long):
-            return self._compensated(lanes, turn)
-        start = [pair for s in self.folds for pair in self.start(s)]
-        if lanes == 1:
-            flat = self.fn.loop(0, self.extent, 1, start, lambda i, c: turn(i, None, c))
-        else:
-            flat = self.host.vectors(self.extent, lanes, start, turn)
-        return self._split(flat, 1)
+    def _masked(self, mask: Value, e: Expr, value: Value, kind: str, neutral: Value) -> Value:
+        """A value that is neutral in dead lanes, as a load is by itself where that is 0."""
+        if e.op == "load" and self.values.known[e][1] > 1:
+            if neutral == constant(e.dtype, self.width, 0):
+                return value
+        flags = llvm_type("bool", self.width)
+        return self.fn.val(f"select {flags} {mask}, {kind} {value}, {kind} {neutral}")
 
-    def _split(self, flat: list[Value], times: int) -> list[list[Value]]:
-        """One list for each fold; ``times`` values for each that a long sum carries."""
+    def _run(self, lanes: int, turn: Block) -> list[list[Value]]:
+        """All turns; the final values of each fold, in a register."""
+        if any(map(self._is_long, self.folds)):
+            return self._compensated(lanes, turn)
+        whole, self.width = self._whole(lanes), lanes if lanes > 1 else self.width
+        start = [pair for s in self.folds for pair in self.start(s)]
+        flat = self.fn.loop(0, whole, lanes, start, lambda i, c: turn(i, None, c))
+        if lanes == 1:
+            return self._split(flat)
+        pairs = zip(self.folds, self._split(flat), strict=True)
+        held = [v for s, new in pairs for v in self._halved(s, new, lanes, self.one)]
+        return self._split(self._rest(whole, held, turn))
+
+    def _whole(self, lanes: int) -> Value:
+        """How many turns are whole vectors."""
+        if self.extent.isdigit():
+            return str(int(self.extent) // lanes * lanes)
+        return self.extent if lanes == 1 else self.fn.val(f"and i64 {self.extent}, {-lanes}")
+
+    def _rest(self, whole: Value, held: list[Value], turn: Block) -> list[Value]:
+        """Some values with the turns beyond whole vectors, a register at a time."""
+        self.width = self.one
+        fn, kinds = self.fn, [kind for s in self.folds for kind, _ in self.start(s)]
+        known = self.extent.isdigit()
+
+        def masked(i: Value, carried: list[Value]) -> list[Value]:
+            if known and i.isdigit():
+                left = str(int(self.extent) - int(i))
+            else:
+                left = fn.val(f"sub i64 {self.extent}, {i}")
+            return turn(i, live(fn, left, self.one, self._size()), carried)
+
+        if self.one < self.turns or known:
+            return fn.loop(whole, self.extent, self.one, [*zip(kinds, held, strict=True)], masked)
+        more = fn.val(f"icmp slt i64 {whole}, {self.extent}")
+        return fn.if_(more, lambda: masked(whole, held), lambda: held, kinds)
+
+    def _size(self) -> int:
+        """Bytes of what is folded."""
+        return max(dtypes.itemsize(s.names[0].dtype) for s in self.folds)
+
+    def _split(self, flat: list[Value]) -> list[list[Value]]:
+        """One list for each fold."""
         out, at = [], 0
-        for s, long in zip(self.folds, self.long, strict=True):
-            count = len(s.names) * (times if long else 1)
-            out.append(flat[at : at + count])
-            at += count
+        for s in self.folds:
+            out.append(flat[at : at + len(s.names)])
+            at += len(s.names)
         return out
 
     # long sums ------------------------------------------------------------------------------------
 
     def _compensated(self, lanes: int, turn: Block) -> list[list[Value]]:
-        """Sums of BLOCK vectors, added with the rounding error carried along (Knuth's two-sum);
-        other folds go on through the blocks."""
-        fn, extent = self.fn, self.extent
-        step = BLOCK * lanes
-        whole = extent if lanes == 1 else fn.val(f"and i64 {extent}, {-lanes}")
-        if lanes > 1 and self._may_be_short():
-            return self._perhaps_short(lanes, whole, turn)
-        start: Carried = []
-        for s, long in zip(self.folds, self.long, strict=True):
-            start += [(t, z) for t, z in self.start(s) for _ in range(2 if long else 1)]
-        kinds = [t for t, _ in start]
-
-        def inside(carried: list[Value]) -> Carried:
-            """What the loop over one block starts from."""
-            out: Carried = []
-            for s, long, held in zip(self.folds, self.long, self._split(carried, 2), strict=True):
-                first = self.start(s)
-                out += first if long else [(t, v) for (t, _), v in zip(first, held, strict=True)]
-            return out
-
-        def joined(carried: list[Value], parts: list[Value]) -> list[Value]:
-            out: list[Value] = []
-            pairs = zip(self._split(carried, 2), self._split(parts, 1), strict=True)
-            for s, long, (held, new) in zip(self.folds, self.long, pairs, strict=True):
-                kind = llvm_type(s.names[0].dtype, self.width)
-                for k, x in enumerate(new):
-                    out += two_sum(self.fn, kind, held[2 * k], held[2 * k + 1], x) if long else [x]
-            return out
-
-        def blocks(i: Value, carried: list[Value]) -> list[Value]:
-            end = fn.val(f"add i64 {i}, {step}")
-            fn.declare("i64", "llvm.smin.i64", ["i64", "i64"])
-            end = fn.val(f"call i64 @llvm.smin.i64(i64 {end}, i64 {whole})")
-            parts = fn.loop(i, end, lanes, inside(carried), lambda k, c: turn(k, None, c))
-            return joined(carried, parts)
-
-        sums = fn.loop(0, whole, step, start, blocks)
-
-        def tail() -> list[Value]:
-            left = fn.val(f"sub i64 {extent}, {whole}")
-            wide = llvm_type("int64", lanes)
-            limit = scalars.splat(fn, left, "int64", lanes)
-            mask = fn.val(f"icmp slt {wide} {lane_numbers(lanes)}, {limit}")
-            return joined(sums, turn(whole, mask, [v for _, v in inside(sums)]))
-
+        """Sums of BLOCK vectors, each of which is brought to one register and joins a total with
+        its rounding error (Knuth's two-sum), but for the last, after which nobody asks for an
+        error. A total begins with what is no whole vector. Other folds go on through the blocks."""
+        fn, step, whole = self.fn, BLOCK * lanes, self._whole(lanes)
+        rests = [[zero for _, zero in self.start(s, self.one)] for s in self.folds]
         if lanes > 1:
-            more = fn.val(f"icmp slt i64 {whole}, {extent}")
-            sums = fn.if_(more, tail, lambda: sums, kinds)
-        split = self._split(sums, 2)
-        return [
-            self._finished(s, held) if long else held
-            for s, long, held in zip(self.folds, self.long, split, strict=True)
-        ]
+            rests = self._split(self._rest(whole, [v for rest in rests for v in rest], turn))
+            self.width = lanes
+        carried: Carried = [("i64", "0")]
+        places = []
+        for s, rest in zip(self.folds, rests, strict=True):
+            first = self.start(s)
+            if self._is_long(s):
+                pairs = zip(self.start(s, self.one), rest, strict=True)
+                first = [(t, v) for (t, zero), value in pairs for v in (value, zero)]
+            places.append(slice(len(carried), len(carried) + len(first)))
+            carried += first
+        sums: list[list[Value]] = []
 
-    def _may_be_short(self) -> bool:
-        """Whether the error of a sum is dear beside its terms where there are few of them."""
-        light = all(s.combiner == "add" and not s.body for s in self.folds) and all(self.long)
-        nodes = postorder([v for s in self.folds for v in s.values])
-        return light and len(nodes) <= FEW_NODES and not self.extent.isdigit()
+        def block(held: list[Value]) -> Value:
+            """Fold one; whether there is another one."""
+            end = fn.val(f"add i64 {held[0]}, {step}")
+            last = fn.call("i64", "llvm.smin.i64", [("i64", end), ("i64", whole)])
+            start: Carried = []
+            for s, place in zip(self.folds, places, strict=True):
+                zeros = self.start(s)
+                old = [v for _, v in zeros] if self._is_long(s) else held[place]
+                start += [(t, v) for (t, _), v in zip(zeros, old, strict=True)]
+            found = fn.loop(held[0], last, lanes, start, lambda i, c: turn(i, None, c))
+            for s, new in zip(self.folds, self._split(found), strict=True):
+                sums.append(self._halved(s, new, self.width, self.one) if self._is_long(s) else new)
+            return fn.val(f"icmp slt i64 {end}, {self.extent}")
 
-    def _perhaps_short(self, lanes: int, whole: Value, turn: Block) -> list[list[Value]]:
-        """The same for terms that may be one block and a rest: two additions have no error that
-        would change their sum. How many there are is looked at when the kernel runs."""
-        fn, extent, step = self.fn, self.extent, BLOCK * lanes
-        start = [pair for s in self.folds for pair in self.start(s)]
-        kinds, zeros = [t for t, _ in start], [z for _, z in start]
-
-        def rest() -> list[Value]:
-            left = fn.val(f"sub i64 {extent}, {whole}")
-            limit = scalars.splat(fn, left, "int64", lanes)
-            wide = llvm_type("int64", lanes)
-            mask = fn.val(f"icmp slt {wide} {lane_numbers(lanes)}, {limit}")
-            return turn(whole, mask, zeros)
-
-        def smaller(a: Value, b: Value) -> Value:
-            fn.declare("i64", "llvm.smin.i64", ["i64", "i64"])
-            return fn.val(f"call i64 @llvm.smin.i64(i64 {a}, i64 {b})")
-
-        def plain(i: Value, carried: list[Value]) -> list[Value]:
-            return turn(i, None, carried)
-
-        more = fn.val(f"icmp slt i64 {whole}, {extent}")
-        last = fn.if_(more, rest, lambda: zeros, kinds)
-        first = fn.loop(0, smaller(whole, str(step)), lanes, start, plain)
-
-        def added(carried: list[Value], parts: list[Value]) -> list[Value]:
-            out: list[Value] = []
-            for k, (kind, x) in enumerate(zip(kinds, parts, strict=True)):
-                out += two_sum(fn, kind, carried[2 * k], carried[2 * k + 1], x)
+        def join(held: list[Value]) -> list[Value]:
+            out = [fn.val(f"add i64 {held[0]}, {step}")]
+            for s, place, new in zip(self.folds, places, sums, strict=True):
+                if not self._is_long(s):
+                    out += new
+                    continue
+                kind, old = llvm_type(s.names[0].dtype, self.one), held[place]
+                for total, error, x in zip(old[::2], old[1::2], new, strict=True):
+                    out += two_sum(fn, kind, total, error, x)
             return out
 
-        def block(i: Value, carried: list[Value]) -> list[Value]:
-            end = smaller(fn.val(f"add i64 {i}, {step}"), whole)
-            return added(carried, fn.loop(i, end, lanes, start, plain))
+        held = fn.while_(carried, block, join)
+        out = []
+        for s, place, new, rest in zip(self.folds, places, sums, rests, strict=True):
+            if self._is_long(s):
+                new = self._finished(s, held[place], new)
+            elif lanes > 1:
+                new = self._combine(s, self.one, self._halved(s, new, lanes, self.one), rest)
+            out.append(new)
+        return out
 
-        def long() -> list[Value]:
-            pairs = [(t, v) for k, t in enumerate(kinds) for v in (first[k], zeros[k])]
-            sums = added(fn.loop(step, whole, step, pairs, block), last)
-            found = zip(self.folds, self._split(sums, 2), strict=True)
-            return [v for s, held in found for v in self._finished(s, held)]
+    def _is_long(self, s: Fold) -> bool:
+        return long_sum(s, self.extent, self.turns)
 
-        def short() -> list[Value]:
-            triples = zip(kinds, first, last, strict=True)
-            return [fn.val(f"fadd {kind} {a}, {b}") for kind, a, b in triples]
-
-        many = fn.val(f"icmp sgt i64 {whole}, {step}")
-        return self._split(fn.if_(many, long, short, kinds), 1)
-
-    def _finished(self, s: Fold, sums: list[Value]) -> list[Value]:
-        """Totals with their errors. An infinite total has a NaN error: it is the answer alone."""
-        fn, kind = self.fn, llvm_type(s.names[0].dtype, self.width)
-        flags, zero = llvm_type("bool", self.width), constant(s.names[0].dtype, self.width, 0.0)
+    def _finished(self, s: Fold, sums: list[Value], last: list[Value]) -> list[Value]:
+        """Totals with their errors and the last block. An infinite total has a NaN error: it is the
+        answer alone."""
+        fn, width = self.fn, self.one
+        kind, flags = llvm_type(s.names[0].dtype, width), llvm_type("bool", width)
+        zero = constant(s.names[0].dtype, width, 0.0)
         found = []
-        for total, error in zip(sums[::2], sums[1::2], strict=True):
+        for total, error, x in zip(sums[::2], sums[1::2], last, strict=True):
             sane = fn.val(f"fcmp ord {kind} {error}, {zero}")
             kept = fn.val(f"select {flags} {sane}, {kind} {error}, {kind} {zero}")
-            found.append(fn.val(f"fadd {kind} {total}, {kept}"))
+            found.append(fn.val(f"fadd {kind} {fn.val(f'fadd {kind} {total}, {kept}')}, {x}"))
         return found
 
     # combiners ------------------------------------------------------------------------------------
@@ -304,18 +292,17 @@ class Folds:
             return _better(self.fn, s, lanes, old, new)
         return [op(s.combiner, old[0], new[0])]
 
-    def _across(self, s: Fold, lanes: int, finals: list[Value]) -> list[Value]:
-        """Combine the lanes by halves."""
-        width = lanes
-        while width > 1:
+    def _halved(self, s: Fold, held: list[Value], width: int, least: int) -> list[Value]:
+        """Combine the lanes by halves until so many are left."""
+        while width > least:
             half = width // 2
             parts = []
             for start in (0, half):
-                pairs = zip(finals, s.names, strict=True)
+                pairs = zip(held, s.names, strict=True)
                 parts.append([part_of(self.fn, v, n.dtype, width, start) for v, n in pairs])
-            finals = self._combine(s, half, parts[0], parts[1])
+            held = self._combine(s, half, parts[0], parts[1])
             width = half
-        return finals
+        return held
 
 
 def two_sum(fn: FunctionWriter, kind: str, total: Value, error: Value, x: Value) -> list[Value]:
@@ -380,12 +367,3 @@ def long_sum(s: Fold, extent: Value, lanes: int) -> bool:
     most = int(extent) if extent.isdigit() else most_of(s.extent)
     long = most is None or most > 2 * BLOCK * lanes
     return s.combiner in _SUMS and dtypes.is_float(s.names[0].dtype) and long
-
-
-def most_of(extent: Size) -> int | None:
-    """A number that an extent never exceeds, where one is seen."""
-    if isinstance(extent, int):
-        return extent
-    if not isinstance(extent, Expr) or extent.op != "minimum":
-        return None
-    return min((a.value for a in extent.args if a.is_const), default=None)

@@ -1,20 +1,21 @@
 """A kernel of the loop language as one LLVM function, with explicit vectors.
 
-The vector loop runs in full vectors and once more under a mask for the rest. What does not change
-inside a loop is computed before it. Folds are written by codegen/folds_llvm.py.
+A vector loop runs in full vectors and once more under a mask for the rest; where a turn is long, it
+runs in groups of registers, then in single ones that are all under a mask. How many lanes a loop
+has is chosen by codegen/lanes_llvm.py. What does not change inside a loop is computed before it.
+Folds are written by codegen/folds_llvm.py.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
-from symgraph import dtypes
-from symgraph.codegen import scalar_llvm as scalars
-from symgraph.codegen.folds_llvm import SLOW, Folds, join, most_of
+from symgraph.codegen import lanes_llvm as choices
+from symgraph.codegen.folds_llvm import Folds, join
 from symgraph.codegen.library_llvm import library_functions, parameter
-from symgraph.codegen.literals import lane_numbers, llvm_type, memory_type
+from symgraph.codegen.literals import llvm_type, memory_type
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
@@ -31,13 +32,14 @@ from symgraph.loops.statements import (
     walk,
 )
 from symgraph.runtime.later import Later
-from symgraph.scalar import Expr, as_expr, postorder, var
+from symgraph.scalar import Expr, postorder, var
 from symgraph.scalar.table import SCALAR_OPS
 
 if TYPE_CHECKING:
-    from symgraph.codegen import positions_llvm, running_llvm, squares_llvm
+    from symgraph.codegen import pairs_llvm, positions_llvm, running_llvm, squares_llvm
     from symgraph.loops import running
 else:
+    pairs_llvm = Later("symgraph.codegen.pairs_llvm")
     positions_llvm = Later("symgraph.codegen.positions_llvm")
     running_llvm = Later("symgraph.codegen.running_llvm")
     squares_llvm = Later("symgraph.codegen.squares_llvm")
@@ -45,9 +47,6 @@ else:
 
 LOADS = ("load", "load_if")
 POSITIONS = ("argmax", "argmin")
-LIGHT = 14  # expression nodes up to which a fold is light enough to run four accumulators
-INTERLEAVED = 4  # registers that a chain of operations runs on at once
-CHAIN, LONG = 5, 48  # the number of operations for which that is worth its code
 
 
 def emit_kernel(
@@ -63,7 +62,7 @@ def emit_kernel(
     stored = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
     values = Values(fn, module, shapes, {p.name: f"%{p.name}" for p in kernel.params}, stored)
     for k, name in enumerate(kernel.sizes):
-        values.bind(var(name), (f"%n{k}", 1))
+        values.bind(var(name), (f"%n{k}", 1), True)
     Loops(values, kernel, vector_bits).body(kernel.body)
     return fn
 
@@ -91,14 +90,15 @@ class Loops:
                     folds = []
                 continue
             if isinstance(s, Store) and isinstance(following, Store):
-                if self.values.store_both(s, following):
+                if self._are_pairs(s) and pairs_llvm.store_both(self.values, s, following):
                     done = following
                     continue
             match s:
                 case For():
                     self._for(s)
                 case Let():
-                    self.values.bind(s.name, self.values.emit(s.value))
+                    count = self.values.are_counts(s.value)
+                    self.values.bind(s.name, self.values.emit(s.value), count)
                 case Store():
                     self.values.store(s.buffer, s.indices, s.value)
                 case If():
@@ -106,12 +106,17 @@ class Loops:
                 case Alloc():
                     self._alloc(s)
 
+    def _are_pairs(self, s: Store) -> bool:
+        return len(s.indices) > 0 and self.values.shapes[s.buffer][-1] == 2
+
     def _alloc(self, s: Alloc) -> None:
         """Memory on the stack, of a size known now; a name may come again in a later body."""
         count = elements(s.shape)
         if not isinstance(count, int):
             raise ValueError(f"{s.buffer}: the size of memory on the stack must be known")
         self.values.shapes[s.buffer] = s.shape
+        if len(s.shape) == 1:
+            self.values.rooms.add(s.buffer)
         self.values.pointers[s.buffer] = self.fn.slot(memory_type(s.dtype), max(1, count))
 
     def _if(self, s: If) -> None:
@@ -132,84 +137,113 @@ class Loops:
         self._hoist(s)
         if _may_be_square(s) and squares_llvm.emit_turned(self.values, s, self.vector_bits):
             return
-
-        def turn(i: Value, _: list[Value]) -> list[Value]:
-            with self.values.inside():
-                self.values.bind(s.index, (i, 1))
-                self.body(s.body)
-            return []
-
         if lanes == 1:
-            self.fn.loop(0, extent, 1, [], turn)
-            return
+            self.fn.loop(0, extent, 1, [], lambda i, _: self._turn(s, i))
+        elif self.values.rooms or any(isinstance(x, Fold) for x in walk(s.body)):
+            self._long_turns(s, extent, lanes)
+        elif choices.interleaves(s, lanes):
+            self._interleaved(s, extent, lanes)
+        else:
+            self.vectors(
+                extent, lanes, [], lambda base, mask, _: self._block(s, base, lanes, mask),
+                choices.is_short(s, lanes),
+            )  # fmt: skip
+
+    def _turn(self, s: For, i: Value) -> list[Value]:
+        with self.values.inside():
+            self.values.bind(s.index, (i, 1), True)
+            self.body(s.body)
+        return []
+
+    def _block(
+        self, s: For, base: Value, lanes: int, mask: Value | None, left: Value = ""
+    ) -> list[Value]:
+        """Some turns at a time."""
         # One element left over is a scalar: LLVM 22 writes a masked store of a constant lane that
         # truncates as wide as the value was before.
-        single = extent.isdigit() and int(extent) % lanes == 1
+        if mask is not None and mask.count("true") == 1:
+            return self._turn(s, base)
+        with self.values.vector(s.index, lanes, base, mask, left):
+            self.body(s.body)
+        return []
 
-        def block(base: Value, mask: Value | None, _: list[Value]) -> list[Value]:
-            if mask is not None and single:
-                return turn(base, [])
-            with self.values.vector(s.index, lanes, base, mask):
-                self.body(s.body)
-            return []
-
-        if self._interleaves(s, lanes):
-            self._interleaved(s, extent, lanes)
+    def _long_turns(self, s: For, extent: Value, lanes: int) -> None:
+        """Several registers at a time, then single ones, all of which are under a mask: beside a
+        fold that costs nothing, and each turn of a loop is written twice at most. So are loops over
+        the buffers of a strip, that is after each of its folds."""
+        fn, most, one = self.fn, choices.most_of(s.extent), choices.register(s, self.vector_bits)
+        size, one = self.vector_bits // 8 // one, min(one, lanes)
+        rows = most is not None and not self.values.rooms and not extent.isdigit()
+        if rows:  # some hundred of them in lanes: written once
+            lanes = one = min(lanes, 2 * one)
+        whole = "0"
+        if extent.isdigit():
+            whole = str(int(extent) // lanes * lanes)
+        elif lanes > one:
+            whole = fn.val(f"and i64 {extent}, {-lanes}")
+        fn.loop(0, whole, lanes, [], lambda i, _: self._block(s, i, lanes, None))
+        if extent.isdigit() and int(extent) % one == 0:
+            fn.loop(whole, extent, one, [], lambda i, _: self._block(s, i, one, None))
             return
-        self.vectors(extent, lanes, [], block, _is_short(s, lanes))
+
+        folds = any(isinstance(x, Fold) for x in s.body)
+
+        def rest(base: Value, _: list[Value]) -> list[Value]:
+            if all(isinstance(x, Store) and x.buffer in self.values.rooms for x in s.body):
+                return self._block(s, base, one, None)
+            if base.isdigit() and extent.isdigit():
+                left = str(int(extent) - int(base))
+            else:
+                left = fn.val(f"sub i64 {extent}, {base}")
+                if lanes == one and most is None:
+                    left = fn.call("i64", "llvm.smin.i64", [("i64", left), ("i64", str(one))])
+            mask = choices.live(fn, left, one, size)
+            if folds and mask.startswith("%"):
+                mask = choices.held(fn, mask, one, size, self.vector_bits)
+            return self._block(s, base, one, mask, left if rows else "")
+
+        fn.loop(whole, extent, one, [], rest)
 
     def _interleaved(self, s: For, extent: Value, lanes: int) -> None:
         """Several registers at a time, then single ones under a mask."""
-        fn, wide = self.fn, lanes * INTERLEAVED
-
-        def block(base: Value, count: int, mask: Value | None) -> list[Value]:
-            with self.values.vector(s.index, count, base, mask):
-                self.body(s.body)
-            return []
+        fn, wide = self.fn, lanes * choices.INTERLEAVED
 
         def rest(base: Value, _: list[Value]) -> list[Value]:
-            left = scalars.splat(fn, fn.val(f"sub i64 {extent}, {base}"), "int64", lanes)
-            kind = llvm_type("int64", lanes)
-            return block(base, lanes, fn.val(f"icmp slt {kind} {lane_numbers(lanes)}, {left}"))
+            left = fn.val(f"sub i64 {extent}, {base}")
+            mask = choices.live(fn, left, lanes, self.vector_bits // 8 // lanes)
+            return self._block(s, base, lanes, mask)
 
         if extent.isdigit():
             whole = str(int(extent) // wide * wide)
         else:
             whole = fn.val(f"and i64 {extent}, {-wide}")
-        fn.loop(0, whole, wide, [], lambda i, _: block(i, wide, None))
+        fn.loop(0, whole, wide, [], lambda i, _: self._block(s, i, wide, None))
         if whole != extent:
             fn.loop(whole, extent, lanes, [], rest)
 
     def vectors(
         self, extent: Value, lanes: int, carried: list[tuple[str, Value]],
         block: Callable[[Value, Value | None, list[Value]], list[Value]], short: bool = False,
+        size: int = 0,
     ) -> list[Value]:  # fmt: skip
         """``block(base, mask, values)`` for whole vectors, then under a mask for what is left;
-        ``short``: it is one vector at most, and written once."""
-        fn = self.fn
+        ``short``: it is one vector at most, and written once; ``size``: bytes of an element, where
+        there are several registers."""
+        fn, size = self.fn, size or self.vector_bits // 8 // lanes
         if extent.isdigit():
             whole = str(int(extent) // lanes * lanes)
-            some = int(whole) < int(extent)
-        else:
-            whole, some = "0" if short else fn.val(f"and i64 {extent}, {-lanes}"), True
-        if whole != "0":
             finals = fn.loop(0, whole, lanes, carried, lambda i, c: block(i, None, c))
-        else:
-            finals = [v for _, v in carried]
-        if not some:
-            return finals
+            left = int(extent) - int(whole)
+            return (
+                block(whole, choices.live(fn, str(left), lanes, size), finals) if left else finals
+            )
+        whole = "0" if short else fn.val(f"and i64 {extent}, {-lanes}")
+        finals = fn.loop(0, whole, lanes, carried, lambda i, c: block(i, None, c))
 
         def tail() -> list[Value]:
             left = extent if short else fn.val(f"sub i64 {extent}, {whole}")
-            limit = scalars.splat(fn, left, "int64", lanes)
-            wide = llvm_type("int64", lanes)
-            mask = fn.val(f"icmp slt {wide} {lane_numbers(lanes)}, {limit}")
-            return block(whole, mask, finals)
+            return block(whole, choices.live(fn, left, lanes, size), finals)
 
-        if extent.isdigit():
-            left = int(extent) - int(whole)
-            flags = ", ".join(f"i1 {'true' if k < left else 'false'}" for k in range(lanes))
-            return block(whole, f"<{flags}>", finals)
         more = fn.val(f"icmp slt i64 {whole}, {extent}")
         types = [t for t, _ in carried]
         return fn.if_(more, tail, (lambda: finals) if types else None, types)
@@ -266,39 +300,9 @@ class Loops:
         for name, value in zip(s.names, finals, strict=True):
             self.values.bind(name, (value, lanes))
 
-    # choices --------------------------------------------------------------------------------------
-
     def _lanes(self, s: For | Fold) -> int:
-        """Lanes of one register for the widest data of the loop; light folds take four registers,
-        so that their additions overlap."""
-        if self.values.lanes > 1:
-            return 1
-        exprs = _all_expressions(s)
-        floats = [n.dtype for n in exprs if dtypes.is_float(n.dtype)]
-        data = floats or [n.dtype for n in exprs if n.op in ("load", "load_if")]
-        data = data or [x.value.dtype for x in walk((s,)) if isinstance(x, Store)] or ["int64"]
-        lanes = self.vector_bits // (8 * max(dtypes.itemsize(d) for d in data))
-        folds = isinstance(s, Fold) or any(isinstance(x, Fold) for x in walk(s.body))
-        light = len(exprs) <= LIGHT * (1 if isinstance(s, Fold) else 3)
-        if folds and light and not any(n.op in SLOW for n in exprs):
-            lanes *= 4
-        elif any(isinstance(x, Fold) and x.combiner == "next" for x in walk(s.body)):
-            lanes *= 2  # each turn waits for the one before: two chains at once
-        most = most_of(s.extent)
-        if most is not None:
-            while lanes // 2 >= most and lanes > 1:
-                lanes //= 2
-        return lanes
-
-    def _interleaves(self, s: For, lanes: int) -> bool:
-        """Whether a turn is a chain of operations that wait for each other, so that several at once
-        are faster, and short enough to be written twice more."""
-        if any(not isinstance(x, Let | Store) for x in s.body) or self.values.lanes > 1:
-            return False
-        if isinstance(s.extent, int) and s.extent < 2 * INTERLEAVED * lanes:
-            return False
-        ops = [n.op for n in _all_expressions(s) if n.op not in ("load", "load_if")]
-        return CHAIN <= len(ops) <= LONG and sum(op in SLOW for op in ops) <= 1
+        """Lanes of a vector loop, of which only the outermost has any."""
+        return 1 if self.values.lanes > 1 else choices.lanes_of(s, self.vector_bits)
 
     def _hoist(self, s: For | Fold) -> None:
         """Emit before the loop what no turn of it changes."""
@@ -307,29 +311,69 @@ class Loops:
         written = self.stored
         if isinstance(s, Fold):
             written = {x.buffer for x in inner if isinstance(x, Store)}
+        roots: list[Expr] = []
         for x in inner:
+            roots += expressions(x)
             if isinstance(x, For):
                 moving.add(x.index)
             elif isinstance(x, Fold):
                 moving.update((x.index, *x.names))
             elif isinstance(x, Let):
                 moving.add(x.name)
-        for x in inner:
-            extents = [x.extent] if isinstance(x, For | Fold) and x is not s else []
-            roots = [*expressions(x), *(as_expr(e) for e in extents)]
-            for root in roots:
-                self._hoist_from(root, moving, written)
+        for e in self._unmoved(roots, moving, written):
+            self.values.emit(e)
+        if self.values.apart:
+            self._begin_addresses(inner, roots)
 
-    def _hoist_from(self, root: Expr, moving: set[Expr], written: set[str]) -> None:
-        order = postorder([root])
-        for e in order:
-            changes = e.op in LOADS and e.attr in written
-            if e not in moving and (changes or any(a in moving for a in e.args)):
+    def _begin_addresses(self, inner: list[Stmt], roots: list[Expr]) -> None:
+        """What addresses are made of that no turn changes."""
+        values = self.values
+        places = [(e.attr, e.args[e.op == "load_if" :], e.dtype)
+                  for e in postorder(roots) if e.op in LOADS]  # fmt: skip
+        places += [(x.buffer, x.indices, x.value.dtype) for x in inner if isinstance(x, Store)]
+        lanes = [x.index for x in inner if isinstance(x, For | Fold) and x.kind == "vector"]
+        if values.lane is not None:
+            lanes = [values.lane]
+        for buffer, indices, dtype in dict.fromkeys(places):
+            if buffer in values.pointers and values.reads_neighbours(buffer, indices, lanes):
+                values.begin_address(buffer, indices, dtype)
+            elif values.lanes > 1:
+                values.begin_gather(buffer, indices)
+
+    def _unmoved(
+        self, roots: list[Expr], moving: set[Expr], written: Collection[str]
+    ) -> list[Expr]:
+        """The largest parts of some expressions that do not depend on what moves and may be
+        computed although the loop might not run. Loads at positions that depend on data are left
+        where they are, and what differs between lanes and looks like a part of an index, which
+        addresses are not made of."""
+        loading: set[Expr] = set()
+        left = set(moving)
+        found: dict[Expr, None] = {}
+        for e in postorder(roots):
+            args, load = e.args, e.op in LOADS
+            if load and not loading.isdisjoint(args):
+                left.add(e)
+            if load or not loading.isdisjoint(args):
+                loading.add(e)
+            if not moving.isdisjoint(args) or (load and e.attr in written):
                 moving.add(e)
-        candidates = [a for e in order if e in moving for a in e.args]
-        for a in candidates if root in moving else [root]:
-            if a not in moving and (a.op in SCALAR_OPS or a.op == "load") and _safe(a):
-                self.values.emit(a)
+            if e in moving:
+                found.update(dict.fromkeys(args))
+            elif not left.isdisjoint(args):
+                left.add(e)
+        found.update(dict.fromkeys(roots))
+        return [
+            e for e in found
+            if e not in moving and e not in left and (e.op in SCALAR_OPS or e.op == "load")
+            and not self._is_place(e)
+        ]  # fmt: skip
+
+    def _is_place(self, e: Expr) -> bool:
+        """Whether it is made as indices are."""
+        if e.dtype != "int64" or not self.values.apart:
+            return False
+        return all(n.op in ("var", "const", "add", "sub", "mul", "neg") for n in postorder([e]))
 
 
 def _bounds(cond: Expr) -> dict[Expr, int]:
@@ -343,48 +387,6 @@ def _bounds(cond: Expr) -> dict[Expr, int]:
         elif e.op == "le" and e.args[0].op == "var" and e.args[1].is_const:
             found[e.args[0]] = e.args[1].value
     return found
-
-
-def _safe(e: Expr) -> bool:
-    """Whether it may be computed although the loop might not run: loads at positions that depend
-    on data are left where they are."""
-    return not any(
-        n.op in ("load", "load_if") and any(a.op in ("load", "load_if") for a in postorder(n.args))
-        for n in postorder([e])
-    )
-
-
-def _all_expressions(s: Stmt) -> list[Expr]:
-    """The values computed in a loop (not its indices), each once."""
-    roots: list[Expr] = []
-    for x in [s, *walk(getattr(s, "body", ()))]:
-        match x:
-            case Fold():
-                roots += x.values
-            case Let():
-                roots.append(x.value)
-            case Store():
-                roots.append(x.value)
-    order: list[Expr] = []
-    done: set[Expr] = set()
-    stack = list(roots)
-    while stack:
-        e = stack.pop()
-        if e not in done:
-            done.add(e)
-            order.append(e)
-            if e.op not in ("load", "load_if"):
-                stack.extend(e.args)
-    return [e for e in order if e.op not in ("const", "var")]
-
-
-def _is_short(s: For, lanes: int) -> bool:
-    """Whether a loop never has more turns than lanes and is not the rest of a longer one, where
-    whole vectors are usual."""
-    most = most_of(s.extent)
-    if most is None or most > lanes or not isinstance(s.extent, Expr):
-        return False
-    return all(a.is_const or a.op == "var" for a in s.extent.args)
 
 
 def _may_be_square(s: For) -> bool:

@@ -24,6 +24,7 @@ _OUT = ctypes.POINTER(c_char_p)
 FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "InitializeNativeTarget": (None, []),
     "InitializeNativeAsmPrinter": (None, []),
+    "InitializeNativeAsmParser": (None, []),
     "GetVersionInfo": (c_uint, []),
     "GetProcessTriple": (None, [_OUT]),
     "GetHostCPUName": (None, [_OUT]),
@@ -110,6 +111,7 @@ class Library:
             self.call[name] = function
         self.call["InitializeNativeTarget"]()
         self.call["InitializeNativeAsmPrinter"]()
+        self.call["InitializeNativeAsmParser"]()
 
     def told(self, function: Any) -> Any:
         """The result of a function that is handed a place for a complaint.

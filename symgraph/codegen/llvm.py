@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.machinery
 import importlib.util
 import itertools
 import os
@@ -40,6 +41,7 @@ KERNELS = 2  # and for one with loops over elements
 MOSTLY_CALLS = "; mostly calls\n"  # the first line of a kernel that is compiled like those
 # and of one that loads, shuffles and stores in one block, of which other levels make the same
 ONE_BLOCK = "; one block\n"
+ASSEMBLED = "; assembled\n"  # and of one whose loops are in assembly language
 SHARED_FROM = 5_000  # characters of text from which a second thread is worth it
 
 # what LLVM sets up for its first loop over vectors, which takes as long as the loop itself
@@ -147,8 +149,8 @@ def _machine_name() -> str:
 def _processor() -> list[str]:
     """The lines about the first processor that say what it is, not how fast it runs just now."""
     try:
-        with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
-            first = file.read(8192).split("\n\n")[0]
+        with open("/proc/cpuinfo", "rb", 0) as file:
+            first = file.read(8192).decode("utf-8", "replace").split("\n\n")[0]
     except OSError:
         return []
     names = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
@@ -156,13 +158,15 @@ def _processor() -> list[str]:
 
 
 def _installed_llvmlite() -> list[str]:
-    spec = importlib.util.find_spec("llvmlite")
+    spec = importlib.machinery.PathFinder.find_spec("llvmlite")
+    if spec is None or spec.origin is None:
+        spec = importlib.util.find_spec("llvmlite")  # where other finders have it
     if spec is None or spec.origin is None:
         return ["no llvmlite"]
     try:
         path = os.path.join(os.path.dirname(spec.origin), "_version.py")
-        with open(path, encoding="utf-8") as file:
-            return [file.read()]
+        with open(path, "rb", 0) as file:
+            return [file.read().decode("utf-8", "replace")]
     except OSError:
         return [f"{os.stat(spec.origin).st_mtime_ns}"]
 
@@ -172,7 +176,7 @@ def _installed_llvmlite() -> list[str]:
 
 def level(text: str) -> int:
     """The code generator's level for a kernel."""
-    return CALLS if text.startswith((MOSTLY_CALLS, ONE_BLOCK)) else KERNELS
+    return CALLS if text.startswith((MOSTLY_CALLS, ONE_BLOCK, ASSEMBLED)) else KERNELS
 
 
 def compile_object(text: str, opt: int = KERNELS) -> bytes:

@@ -56,7 +56,7 @@ def pool_module(target_triple_is_linux: bool = True) -> str:
         text = text.replace(f"${name}$", str(offset))
     for name, value in (("heads", 8 * HEADS), ("from", POOL_FROM), ("room", _ROOM)):
         text = text.replace(f"${name}$", str(value))
-    return text.replace("$huge$", str(_HUGE_FROM))
+    return text.replace("$huge$", str(_HUGE_FROM)).replace("$in_huge$", str(_HUGE_FROM - 1))
 
 
 _COMMON = """\
@@ -108,22 +108,43 @@ define internal void @unlock(ptr %ctx) {
 
 _MAPPED = """
 define internal ptr @block_new(ptr %ctx, i64 %bytes) {
+  ; large blocks begin with a huge page, whose first touch costs no more than those of 30 small ones
+  %large = icmp uge i64 %bytes, $huge$
+  %spare = select i1 %large, i64 $huge$, i64 0
+  %length = add i64 %bytes, %spare
   %mmap = call ptr @word(ptr %ctx, i64 $mmap$)
-  %b = call ptr %mmap(ptr null, i64 %bytes, i32 3, i32 34, i32 -1, i64 0)
+  %b = call ptr %mmap(ptr null, i64 %length, i32 3, i32 34, i32 -1, i64 0)
   %bi = ptrtoint ptr %b to i64
   %bad = icmp eq i64 %bi, -1
   br i1 %bad, label %none, label %got
 none:
   ret ptr null
 got:
-  %large = icmp uge i64 %bytes, $huge$
   br i1 %large, label %huge, label %done
 huge:
+  %back = sub i64 0, %bi
+  %before = and i64 %back, $in_huge$
+  %after = sub i64 %spare, %before
+  %h = getelementptr i8, ptr %b, i64 %before
+  %e = getelementptr i8, ptr %h, i64 %bytes
+  call void @unmap(ptr %ctx, ptr %b, i64 %before)
+  call void @unmap(ptr %ctx, ptr %e, i64 %after)
   %madvise = call ptr @word(ptr %ctx, i64 $madvise$)
-  %r = call i32 %madvise(ptr %b, i64 %bytes, i32 14)
+  %r = call i32 %madvise(ptr %h, i64 %bytes, i32 14)
   br label %done
 done:
-  ret ptr %b
+  %block = phi ptr [%b, %got], [%h, %huge]
+  ret ptr %block
+}
+
+define internal void @unmap(ptr %ctx, ptr %b, i64 %bytes) {
+  %some = icmp ne i64 %bytes, 0
+  br i1 %some, label %give, label %done
+give:
+  call void @block_drop(ptr %ctx, ptr %b, i64 %bytes)
+  br label %done
+done:
+  ret void
 }
 
 define internal void @block_drop(ptr %ctx, ptr %b, i64 %bytes) {

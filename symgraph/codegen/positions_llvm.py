@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
-from symgraph.codegen.folds_llvm import Carried, Host, most_of, part_of
+from symgraph.codegen.folds_llvm import Carried, Host, part_of
+from symgraph.codegen.lanes_llvm import most_of
 from symgraph.codegen.literals import constant, lane_numbers, llvm_type
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import identity
@@ -104,7 +105,9 @@ class _Positions:
             ]
 
         if self.lanes > 1:
-            return self._across(*self.host.vectors(count, self.lanes, start, turn)[:2])
+            size = 4 if self.short else 8
+            finals = self.host.vectors(count, self.lanes, start, turn, size=size)
+            return self._across(*finals[:2])
         value, place, _ = fn.loop(0, count, 1, start, lambda i, c: turn(i, None, c))
         if self.short:
             wide = llvm_type("int64", self.width)

@@ -118,14 +118,14 @@ class ProgramModule:
         address = self.table.load(fn, "kernel", name)
         return gemm_llvm.Product(address, self.table.load(fn, "parts", parts))
 
-    def sort(self, dtype: str, positions: bool, descending: bool) -> str:
-        """The name of the module that sorts rows of a dtype."""
-        name = f"{'argsort' if positions else 'sort'}{'_down' * descending}_{dtype}"
-        if name not in self.kernels:
-            features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
-            bits = self.vector_bits
-            self._keep(name, sort_llvm.module_text(dtype, positions, descending, bits, features))
-        return name
+    def sort(self, dtype: str, positions: bool, descending: bool) -> list[str]:
+        """The names of the modules that sort rows of a dtype, the kernel's first."""
+        features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
+        texts = sort_llvm.modules(dtype, positions, descending, self.vector_bits, features)
+        for name, text in texts.items():
+            if name not in self.kernels:
+                self._keep(name, text)
+        return list(texts)
 
     def emit(self, program: Program, stops: bool = True, parent: int = -1) -> str:
         """Write the function of a program (and of the programs inside it); returns its name.
@@ -269,10 +269,9 @@ class _Function:
                 self._lapack(step)
             case Call(routine="sort"):
                 operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
-                name = self.shared.sort(operands[0][1].dtype, **dict(step.params))
-                address = self.shared.table.load(self.fn, "kernel", name)
+                names = self.shared.sort(operands[0][1].dtype, **dict(step.params))
                 table, least = self.shared.table, self.shared.parallel_from
-                sort_llvm.emit_sort(self.fn, table, self.values, address, operands, least)
+                sort_llvm.emit_sort(self.fn, table, self.values, names, operands, least)
             case Call(routine="convolution"):
                 self._convolution(step)
             case Call():

@@ -41,7 +41,8 @@ class _Writer:
             held = scalars.splat(fn, self.values.uniform(v), self.dtype, self.lanes)
             start.append((self.kind, held))
         carried: Carried = start
-        finals = self.host.vectors(extent, self.width, carried, self._block)
+        size = dtypes.itemsize(self.dtype)
+        finals = self.host.vectors(extent, self.width, carried, self._block, size=size)
         for name, value in zip(self.s.names, finals, strict=True):
             self.values.bind(name, (fn.val(f"extractelement {self.kind} {value}, i64 0"), 1))
 

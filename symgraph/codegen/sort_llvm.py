@@ -1,255 +1,120 @@
 """Sorting rows in native code: stable, NaN last, the same result on every machine.
 
-Elements become words (codegen/sort_keys_llvm.py). Words of 32 and 64 bits are sorted by vectors
-(codegen/sort_quick_llvm.py). Otherwise short rows are sorted by insertion, longer ones by bytes
-from the lowest (LSD radix sort: Knuth, The Art of Computer Programming, vol. 3, 5.2.5; all counts
-are taken in one pass, and a byte that is the same in all keys is skipped), where positions of
-elements of 64 bits are carried along.
+Elements become words (codegen/sort_keys_llvm.py). With AVX-512 words of 32 and 64 bits are sorted
+by networks and quicksort (codegen/sort_rows_llvm.py), positions of elements of 64 bits from words
+that hold what there is room for of both (codegen/sort_order_llvm.py); others by bytes
+(codegen/sort_bytes_llvm.py). The loops that matter are in assembly language (codegen/sort_x86.py),
+in a module that all sorts of such words share; so the rest is compiled without optimisation, in an
+eighth of the time.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from symgraph.codegen import sort_x86, team_llvm
+from symgraph.codegen.llvm import ASSEMBLED, MOSTLY_CALLS
 from symgraph.codegen.sort_keys_llvm import Keys
-from symgraph.codegen.sort_quick_llvm import VectorSort
+from symgraph.codegen.sort_rows_llvm import CONTEXT, STACK, Rows, kind_of
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
+from symgraph.runtime.later import Later
 
-SHORT = 48  # up to here insertion is faster than counting bytes
+if TYPE_CHECKING:
+    from symgraph.codegen import sort_bytes_llvm, sort_order_llvm
+else:
+    sort_bytes_llvm = Later("symgraph.codegen.sort_bytes_llvm")
+    sort_order_llvm = Later("symgraph.codegen.sort_order_llvm")
+
+SEVERAL = 8  # rows from which threads share rows, not words
+GRAIN = 8192  # words of the rows that a thread takes at a time
+ALONE = 1 << 62  # words that no row has
+
+
+def modules(
+    dtype: str, positions: bool, descending: bool, vector_bits: int, features: frozenset[str]
+) -> dict[str, str]:
+    """The modules by which rows of a dtype are sorted, by name: the kernel's, and, if it needs it,
+    that of the functions for words."""
+    keys = Keys(dtype, positions, descending)
+    name = f"{'argsort' if positions else 'sort'}{'_down' * descending}_{dtype}"
+    if keys.word not in (32, 64) or vector_bits < 512 or not sort_x86.FEATURES <= features:
+        return {name: _bytes_text(dtype, positions, descending, vector_bits)}
+    return {name: _rows_text(dtype, positions, descending), f"words{keys.word}": _words(keys.word)}
 
 
 @functools.cache
-def module_text(
-    dtype: str, positions: bool, descending: bool, vector_bits: int, features: frozenset[str]
-) -> str:
-    """The module that sorts rows of one dtype: ``kernel(x, a, b, places, spare, out, rows, n,
-    count, run, threads, team, many)``, where a, b and, for positions that are carried along,
-    ``places`` and ``spare`` are rooms for n words, and the first ``count`` results of each row are
-    stored; from ``many`` words on a row is shared by the thread team."""
+def _bytes_text(dtype: str, positions: bool, descending: bool, vector_bits: int) -> str:
     module = ModuleWriter()
-    params = [("ptr", p, "") for p in ("x", "a", "b", "places", "spare", "out")]
-    params += [("i64", p, "") for p in ("rows", "n", "count")]
-    params += [("ptr", p, "") for p in ("run", "threads", "team")] + [("i64", "many", "")]
-    fn = module.function("kernel", params, "void", "", "nounwind")
-    keys = Keys(dtype, positions, descending)
-    vectors = None
-    if keys.word in (32, 64) and (keys.paired or not positions):
-        vectors = VectorSort(module, keys, vector_bits, "avx512f" in features)
-    _Rows(fn, keys, vectors).write()
+    sort_bytes_llvm.write_rows(module, Keys(dtype, positions, descending), vector_bits)
     return module.text()
 
 
+@functools.cache
+def _rows_text(dtype: str, positions: bool, descending: bool) -> str:
+    module, keys = ModuleWriter(), Keys(dtype, positions, descending)
+    apart = positions and not keys.paired
+    (sort_order_llvm.Order if apart else Rows)(module, keys).write()
+    return MOSTLY_CALLS + module.text()
+
+
+@functools.cache
+def _words(bits: int) -> str:
+    module = ModuleWriter()
+    sort_x86.write_functions(module, bits)
+    return ASSEMBLED + module.text()
+
+
 def emit_sort(
-    fn: FunctionWriter, table: Table, values: Values, kernel: Value,
+    fn: FunctionWriter, table: Table, values: Values, names: list[str],
     operands: list[tuple[Value, Buffer]], least: int,
 ) -> None:  # fmt: skip
     """Write a Call step: x, two rooms for words, two for positions where they go apart, out.
-    ``least``: from how many nanoseconds of work on threads take part."""
+    ``names`` are the modules; ``least``: from how many nanoseconds of work on threads take part,
+    which is as many words, as the first divisions are done by one."""
     x, out = operands[0], operands[-1]
     rows = values.uniform(elements(x[1].shape[:-1]))
-    sizes = [rows, values.uniform(x[1].shape[-1]), values.uniform(out[1].shape[-1])]
+    n, count = values.uniform(x[1].shape[-1]), values.uniform(out[1].shape[-1])
     rooms = [address for address, _ in operands[1:-1]]
-    pointers = [x[0], *rooms, *["null"] * (4 - len(rooms)), out[0]]
-    words = [*(f"ptr {p}" for p in pointers), *(f"i64 {n}" for n in sizes)]
-    words += [f"ptr {table.load(fn, 'team', x)}" for x in ("run", "threads", "state")]
-    words.append(
-        f"i64 {least}"
-    )  # a word takes some nanoseconds, and the first divisions are serial
-    fn.raw(f"call void {kernel}({', '.join(words)})")
+    kernel = table.load(fn, "kernel", names[0])
+    if len(names) == 1:
+        pointers = [x[0], *rooms, *["null"] * (4 - len(rooms)), out[0]]
+        words = [*(f"ptr {p}" for p in pointers), *(f"i64 {k}" for k in (rows, n, count))]
+        fn.raw(f"call void {kernel}({', '.join(words)})")
+        return
+    team = {"run": "run", "threads": "threads", "team": "state"}
+    held = {k: table.load(fn, "team", name) for k, name in team.items()}
+    held |= {k: table.load(fn, "kernel", f"{names[1]}/{k}") for k in ("few", "partition")}
+    held |= {"x": x[0], "room": rooms[0], "out": out[0], "n": n, "count": count}
+    _emit_rows(fn, kernel, held, rows, least)
 
 
-class _Rows:
-    """Writes the function that sorts all rows."""
+def _emit_rows(
+    fn: FunctionWriter, kernel: Value, held: dict[str, Value], rows: Value, least: int
+) -> None:
+    """Threads share rows where there are some and each has a room of its own."""
+    n, count = held["n"], held["count"]
+    several = fn.fresh(f"icmp sge i64 {rows}, {SEVERAL}")
+    whole, short = fn.fresh(f"icmp eq i64 {n}, {count}"), fn.fresh(f"icmp sle i64 {n}, {STACK}")
+    large = fn.fresh(f"icmp sge i64 {fn.fresh(f'mul i64 {rows}, {n}')}, {least}")
+    shared = fn.fresh(f"and i1 {several}, {fn.fresh(f'or i1 {whole}, {short}')}")
+    shared = fn.fresh(f"and i1 {shared}, {large}")
+    held["many"] = fn.fresh(f"select i1 {shared}, i64 {ALONE}, i64 {least}")
+    context = team_llvm.pack(fn, [(kind_of(name), held[name]) for name in CONTEXT])
 
-    def __init__(self, fn: FunctionWriter, keys: Keys, vectors: VectorSort | None) -> None:
-        self.fn, self.keys, self.vectors = fn, keys, vectors
-        self.key, self.word = f"i{keys.bits}", f"i{keys.word}"
-        self.apart = keys.positions and not keys.paired  # positions are carried along
-        self.first = 4 if keys.paired else 0  # the lowest byte that counts: positions rise anyway
-        self.last = self.first + keys.bits // 8
-        self.result = "i64" if keys.positions else self.key
+    def team() -> None:
+        limit = fn.fresh(f"call i64 {held['threads']}(ptr {held['team']})")
+        each = fn.call("i64", "llvm.smax.i64", [("i64", n), ("i64", "1")])
+        grain = fn.fresh(f"udiv i64 {GRAIN}, {each}")
+        grain = fn.call("i64", "llvm.smax.i64", [("i64", grain), ("i64", "1")])
+        words = f"ptr {held['team']}, ptr {kernel}, ptr {context}, i64 {rows}, i64 {grain}"
+        fn.raw(f"call void {held['run']}({words}, i64 {limit})")
 
-    def write(self) -> None:
-        self.counts = self.fn.slot("i64", 256 * self.last)
-        self.fn.loop(0, "%rows", 1, [], self._row)
+    def alone() -> None:
+        fn.raw(f"call void {kernel}(ptr {context}, i64 0, i64 {rows}, i64 0)")
 
-    # memory ---------------------------------------------------------------------------------------
-
-    def _at(self, base: Value, kind: str, index: Value) -> Value:
-        return self.fn.fresh(f"getelementptr {kind}, ptr {base}, i64 {index}")
-
-    def _read(self, base: Value, kind: str, index: Value) -> Value:
-        return self.fn.fresh(f"load {kind}, ptr {self._at(base, kind, index)}")
-
-    def _write(self, base: Value, kind: str, index: Value, value: Value) -> None:
-        self.fn.raw(f"store {kind} {value}, ptr {self._at(base, kind, index)}")
-
-    def _each(self, count: Value, body: Callable[[Value], None]) -> None:
-        def turn(i: Value, _: list[Value]) -> list[Value]:
-            body(i)
-            return []
-
-        self.fn.loop(0, count, 1, [], turn)
-
-    # one row --------------------------------------------------------------------------------------
-
-    def _row(self, row: Value, _: list[Value]) -> list[Value]:
-        fn = self.fn
-        x = self._at("%x", self.key, fn.fresh(f"mul i64 {row}, %n"))
-        out = self._at("%out", self.result, fn.fresh(f"mul i64 {row}, %count"))
-        vectors = self.vectors
-        if vectors is None:
-            self._scalars(x, out)
-            return []
-
-        def long() -> None:
-            if not vectors.quick:
-                self._by_radix(out)
-                return
-            done = vectors.large(fn, "%a", "%b", out)
-
-            def again() -> None:
-                vectors.encode(fn, x, "%a")
-                self._by_radix(out)
-
-            fn.if_(done, lambda: None, again, likely=True)
-
-        vectors.encode(fn, x, "%a")
-        fits = fn.fresh(f"icmp sle i64 %n, {vectors.base}")
-        fn.if_(fits, lambda: vectors.small(fn, "%a", out, "%n", "%count"), long)
-        return []
-
-    def _by_radix(self, out: Value) -> None:
-        self._radix()
-        self._finish(out)
-
-    def _finish(self, out: Value) -> None:
-        """The results of the first words."""
-
-        def turn(i: Value) -> None:
-            if self.apart:
-                result = self._read("%places", "i64", i)
-            else:
-                result = self.keys.result(self.fn, self._read("%a", self.word, i))
-            self._write(out, self.result, i, result)
-
-        with self.fn.scope():
-            self._each("%count", turn)
-
-    def _scalars(self, x: Value, out: Value) -> None:
-        fn = self.fn
-
-        def encode(i: Value) -> None:
-            key = self.keys.encoded(fn, self._read(x, self.key, i))
-            self._write("%a", self.word, i, self.keys.worded(fn, key, i))
-            if self.apart:
-                self._write("%places", "i64", i, i)
-
-        with fn.scope():
-            self._each("%n", encode)
-        short = fn.fresh(f"icmp sle i64 %n, {SHORT}")
-        fn.if_(short, self._insertion, self._radix)
-        self._finish(out)
-
-    # insertion ------------------------------------------------------------------------------------
-
-    def _insertion(self) -> None:
-        """Each key moves down past the greater ones before it."""
-        fn = self.fn
-
-        def insert(i: Value, _: list[Value]) -> list[Value]:
-            key = self._read("%a", self.word, i)
-            position = self._read("%places", "i64", i) if self.apart else ""
-
-            def goes_on(c: list[Value]) -> Value:
-                inside = fn.fresh(f"icmp sgt i64 {c[0]}, 0")
-                before = fn.fresh(f"sub i64 {c[0]}, 1")
-                safe = fn.fresh(f"select i1 {inside}, i64 {before}, i64 0")
-                other = self._read("%a", self.word, safe)
-                greater = fn.fresh(f"icmp ugt {self.word} {other}, {key}")
-                return fn.fresh(f"and i1 {inside}, {greater}")
-
-            def move(c: list[Value]) -> list[Value]:
-                before = fn.fresh(f"sub i64 {c[0]}, 1")
-                self._write("%a", self.word, c[0], self._read("%a", self.word, before))
-                if self.apart:
-                    self._write("%places", "i64", c[0], self._read("%places", "i64", before))
-                return [before]
-
-            (place,) = fn.while_([("i64", i)], goes_on, move)
-            self._write("%a", self.word, place, key)
-            if self.apart:
-                self._write("%places", "i64", place, position)
-            return []
-
-        fn.loop(1, "%n", 1, [], insert)
-
-    # radix ----------------------------------------------------------------------------------------
-
-    def _digit(self, key: Value, k: int) -> Value:
-        bits = self.keys.word
-        shifted = self.fn.fresh(f"lshr {self.word} {key}, {8 * k}") if k else key
-        low = self.fn.fresh(f"and {self.word} {shifted}, 255") if bits > 8 else shifted
-        return low if bits == 64 else self.fn.fresh(f"zext {self.word} {low} to i64")
-
-    def _radix(self) -> None:
-        """Passes that copy between two rooms; keys and positions end in the first one."""
-        fn = self.fn
-        self._each(str(256 * self.last), lambda i: self._write(self.counts, "i64", i, "0"))
-
-        def count(i: Value) -> None:
-            key = self._read("%a", self.word, i)
-            for k in range(self.first, self.last):
-                place = fn.fresh(f"add i64 {self._digit(key, k)}, {256 * k}")
-                old = self._read(self.counts, "i64", place)
-                self._write(self.counts, "i64", place, fn.fresh(f"add i64 {old}, 1"))
-
-        self._each("%n", count)
-        rooms = ["%a", "%b"] + (["%places", "%spare"] if self.apart else [])
-        for k in range(self.first, self.last):
-            rooms = self._pass(k, rooms)
-        size = fn.fresh(f"mul i64 %n, {self.keys.word // 8}")
-        self._bring("%a", rooms[0], size)
-        if self.apart:
-            self._bring("%places", rooms[2], fn.fresh("mul i64 %n, 8"))
-
-    def _pass(self, k: int, rooms: list[Value]) -> list[Value]:
-        """Distribute by byte k unless it is the same everywhere; the rooms then change places."""
-        fn = self.fn
-        counts = self._at(self.counts, "i64", str(256 * k))
-        first = self._digit(self._read(rooms[0], self.word, "0"), k)
-        same = fn.fresh(f"icmp eq i64 {self._read(counts, 'i64', first)}, %n")
-
-        def distribute() -> list[Value]:
-            def total(i: Value, c: list[Value]) -> list[Value]:
-                here = self._read(counts, "i64", i)
-                self._write(counts, "i64", i, c[0])
-                return [fn.fresh(f"add i64 {c[0]}, {here}")]
-
-            fn.loop(0, 256, 1, [("i64", "0")], total)
-
-            def put(i: Value) -> None:
-                key = self._read(rooms[0], self.word, i)
-                digit = self._digit(key, k)
-                place = self._read(counts, "i64", digit)
-                self._write(counts, "i64", digit, fn.fresh(f"add i64 {place}, 1"))
-                self._write(rooms[1], self.word, place, key)
-                if self.apart:
-                    self._write(rooms[3], "i64", place, self._read(rooms[2], "i64", i))
-
-            self._each("%n", put)
-            return [rooms[j ^ 1] for j in range(len(rooms))]
-
-        return fn.if_(same, lambda: rooms, distribute, ["ptr"] * len(rooms))
-
-    def _bring(self, home: Value, found: Value, size: Value) -> None:
-        name = "llvm.memmove.p0.p0.i64"
-        self.fn.declare("void", name, ["ptr", "ptr", "i64", "i1"])
-        there = self.fn.fresh(f"icmp eq ptr {home}, {found}")
-        call = f"call void @{name}(ptr {home}, ptr {found}, i64 {size}, i1 false)"
-        self.fn.if_(there, lambda: None, lambda: self.fn.raw(call))
+    fn.if_(shared, team, alone)

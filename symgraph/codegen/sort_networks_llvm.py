@@ -10,66 +10,59 @@ is known while the code is written.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from symgraph.codegen.writer import FunctionWriter, Value
 
+Register = TypeVar("Register")
+Order = tuple[int, ...]
 
-class Network:
-    """Sorts ``values``, as many registers as a power of two, of ``lanes`` keys of ``bits`` bits."""
 
-    def __init__(self, fn: FunctionWriter, values: Sequence[Value], bits: int, lanes: int) -> None:
-        self.fn, self.values, self.lanes = fn, list(values), lanes
-        self.kind, self.suffix = f"<{lanes} x i{bits}>", f"v{lanes}i{bits}"
+class Network(ABC, Generic[Register]):
+    """Sorts ``values``, a power of two of registers, 2 at least, of ``lanes`` keys. Each value is
+    an operand of one instruction, and never used again."""
+
+    def __init__(self, values: Sequence[Register], lanes: int) -> None:
+        self.values, self.lanes = list(values), lanes
         count, width = len(self.values).bit_length() - 1, lanes.bit_length() - 1
         self.registers = list(range(count))  # the logical bit that each physical bit numbers
         self.across = list(range(count, count + width))
         self.bits = count + width
 
-    def sorted(self) -> list[Value]:
+    def sorted(self) -> list[Register]:
         """The keys in ascending order, register by register, lane by lane."""
-        count = len(self.registers)
-        for low, high in odd_even_merges(len(self.values)):
-            self._exchange(low, high)
+        count, values = len(self.registers), self.values
+        for low, high in odd_even_merges(len(values)):
+            values[low], values[high] = self._ordered(values[low], values[high])
         steps = [
             (bit, bit == stage)
             for stage in range(count, self.bits)
             for bit in reversed(range(stage + 1))
         ]
         for k, (bit, mirrored) in enumerate(steps):
-            if not count:
-                self._within(bit, mirrored)
-                continue
             self._bring(bit, [b for b, _ in steps[k:]])
             self._compare(bit, mirrored)
         return self._in_order()
 
     # steps ----------------------------------------------------------------------------------------
 
-    def _exchange(self, low: int, high: int) -> None:
-        a, b = self.values[low], self.values[high]
-        self.values[low], self.values[high] = self._least(a, b), self._greatest(a, b)
-
     def _compare(self, bit: int, mirrored: bool) -> None:
         """Along a bit that numbers registers."""
         step = 1 << self.registers.index(bit)
-        turned = turned_lanes = 0
+        turned = flip = 0
         if mirrored:
             turned = sum(1 << k for k, b in enumerate(self.registers) if b < bit)
-            turned_lanes = sum(1 << k for k, b in enumerate(self.across) if b < bit)
+            flip = sum(1 << k for k, b in enumerate(self.across) if b < bit)
+        order = tuple(n ^ flip for n in range(self.lanes))
         old = list(self.values)
-        for k in range(len(old)):
+        for k, a in enumerate(old):
             if not k & step:
-                a, b = old[k], self._moved(old[k ^ step ^ turned], turned_lanes)
-                self.values[k], self.values[k ^ step] = self._least(a, b), self._greatest(a, b)
-
-    def _within(self, bit: int, mirrored: bool) -> None:
-        """Along a bit that numbers the lanes of a single register."""
-        (x,) = self.values
-        other = self._moved(x, (2 << bit) - 1 if mirrored else 1 << bit)
-        low, high = self._least(x, other), self._greatest(x, other)
-        order = [k + self.lanes if k >> bit & 1 else k for k in range(self.lanes)]
-        self.values = [self._shuffle(low, high, order)]
+                b = old[k ^ step ^ turned]
+                if flip:
+                    b = self._turned(b, order)
+                self.values[k], self.values[k ^ step] = self._ordered(a, b)
 
     def _bring(self, bit: int, needed: Sequence[int]) -> None:
         """Let a logical bit number registers, in the place of that which is needed last."""
@@ -80,18 +73,17 @@ class Network:
 
     def _swap(self, lane_bit: int, register_bit: int) -> None:
         lane, place = self.across.index(lane_bit), self.registers.index(register_bit)
-        for k in range(len(self.values)):
-            if k >> place & 1:
-                continue
-            a, b = self.values[k], self.values[k | 1 << place]
-            flip = 1 << lane
-            first = [n ^ flip | self.lanes if n & flip else n for n in range(self.lanes)]
-            second = [n | self.lanes if n & flip else n ^ flip for n in range(self.lanes)]
-            self.values[k] = self._shuffle(a, b, first)
-            self.values[k | 1 << place] = self._shuffle(a, b, second)
+        flip, step, values = 1 << lane, 1 << place, self.values
+        lanes = range(self.lanes)
+        first = tuple(n ^ flip | self.lanes if n & flip else n for n in lanes)
+        second = tuple(n | self.lanes if n & flip else n ^ flip for n in lanes)
+        for k in range(len(values)):
+            if not k & step:
+                pair = values[k], values[k | step]
+                values[k], values[k | step] = self._crossed(*pair, first, second)
         self.across[lane], self.registers[place] = register_bit, lane_bit
 
-    def _in_order(self) -> list[Value]:
+    def _in_order(self) -> list[Register]:
         """Low logical bits number lanes, each in its place, and high ones registers."""
         width = len(self.across)
         for bit in [b for b in self.registers if b < width]:
@@ -99,10 +91,10 @@ class Network:
             free = self.across[bit]
             self._swap(free if free >= width else high[0], bit)
         if self.across != sorted(self.across):
-            order = [
+            order = tuple(
                 sum((n >> b & 1) << k for k, b in enumerate(self.across)) for n in range(self.lanes)
-            ]
-            self.values = [self._shuffle(v, v, order) for v in self.values]
+            )
+            self.values = [self._turned(v, order) for v in self.values]
         out = list(self.values)
         for k, v in enumerate(self.values):
             out[sum((k >> p & 1) << b - width for p, b in enumerate(self.registers))] = v
@@ -110,16 +102,41 @@ class Network:
 
     # instructions ---------------------------------------------------------------------------------
 
-    def _least(self, a: Value, b: Value) -> Value:
-        return self.fn.call(self.kind, f"llvm.umin.{self.suffix}", [(self.kind, a), (self.kind, b)])
+    @abstractmethod
+    def _ordered(self, a: Register, b: Register) -> tuple[Register, Register]:
+        """The lesser key of each lane, and the greater one."""
 
-    def _greatest(self, a: Value, b: Value) -> Value:
-        return self.fn.call(self.kind, f"llvm.umax.{self.suffix}", [(self.kind, a), (self.kind, b)])
+    @abstractmethod
+    def _turned(self, a: Register, order: Order) -> Register:
+        """The lanes of a register in an order."""
 
-    def _moved(self, a: Value, flip: int) -> Value:
-        return self._shuffle(a, a, [n ^ flip for n in range(self.lanes)]) if flip else a
+    @abstractmethod
+    def _crossed(
+        self, a: Register, b: Register, first: Order, second: Order
+    ) -> tuple[Register, Register]:
+        """Lanes of two registers, those of the second counted after those of the first, in two
+        orders."""
 
-    def _shuffle(self, a: Value, b: Value, order: Sequence[int]) -> Value:
+
+class VectorNetwork(Network[Value]):
+    """A network of LLVM's vectors, of keys of ``bits`` bits."""
+
+    def __init__(self, fn: FunctionWriter, values: Sequence[Value], bits: int, lanes: int) -> None:
+        super().__init__(values, lanes)
+        self.fn, self.kind, self.suffix = fn, f"<{lanes} x i{bits}>", f"v{lanes}i{bits}"
+
+    def _ordered(self, a: Value, b: Value) -> tuple[Value, Value]:
+        words = [(self.kind, a), (self.kind, b)]
+        least = self.fn.call(self.kind, f"llvm.umin.{self.suffix}", words)
+        return least, self.fn.call(self.kind, f"llvm.umax.{self.suffix}", words)
+
+    def _turned(self, a: Value, order: Order) -> Value:
+        return self._shuffle(a, a, order)
+
+    def _crossed(self, a: Value, b: Value, first: Order, second: Order) -> tuple[Value, Value]:
+        return self._shuffle(a, b, first), self._shuffle(a, b, second)
+
+    def _shuffle(self, a: Value, b: Value, order: Order) -> Value:
         picks = ", ".join(f"i32 {k}" for k in order)
         words = f"{self.kind} {a}, {self.kind} {b}, <{self.lanes} x i32> <{picks}>"
         return self.fn.val(f"shufflevector {words}")

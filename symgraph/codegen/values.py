@@ -7,23 +7,34 @@ says whether to read one element for all lanes (0), neighbours (1), or to gather
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
+from symgraph.codegen.counts_llvm import is_count, quotient
 from symgraph.codegen.literals import constant, lane_numbers, llvm_type, memory_type, suffix
 from symgraph.codegen.strides_llvm import STRIDES, backwards, strided
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
-from symgraph.loops.statements import Size, Store
-from symgraph.scalar import Expr, as_expr, coefficient, const, node, postorder, variables
+from symgraph.loops.statements import Size
+from symgraph.runtime.later import Later
+from symgraph.scalar import Expr, as_expr, coefficient, const, depends, postorder, variables
+from symgraph.scalar.polynomial import Polynomial, build, polynomial
 
+if TYPE_CHECKING:
+    from symgraph.codegen import pairs_llvm
+else:
+    pairs_llvm = Later("symgraph.codegen.pairs_llvm")
+
+_LATER = 1 << 30  # the level of names that are not bound yet
 Lanes = tuple[Value, int]  # a value and its number of lanes: 1, or that of the vector loop
 
 
 class Values:
     """Emits the expressions of one function; ``pointers`` are the addresses of its buffers."""
+
+    apart = True  # whether addresses are made part by part
 
     def __init__(
         self, fn: FunctionWriter, module: ModuleWriter, shapes: dict[str, tuple[Size, ...]],
@@ -32,12 +43,18 @@ class Values:
         self.fn, self.module = fn, module
         self.shapes, self.pointers, self.stored = shapes, pointers, stored
         self.known: dict[Expr, Lanes] = {}
+        self.level = 0  # of blocks within blocks
+        self.levels: dict[Expr, int] = {}  # where names were bound
+        self.counts: set[Expr] = set()  # names of what is never negative
         self.places: dict[tuple[tuple[Expr, ...], tuple[Size, ...]], Expr] = {}
         self.lane: Expr | None = None
         self.lanes = 1
+        self.wide_names = False  # whether some name has stood for a value of several lanes
         self.base: Value = "0"
         self.mask: Value | None = None
+        self.left: Value = ""
         self.bounds: dict[Expr, int] = {}  # sizes that are known not to exceed a number here
+        self.rooms: set[str] = set()  # buffers on the stack
 
     # context --------------------------------------------------------------------------------------
 
@@ -46,23 +63,34 @@ class Values:
         """A block: what is made in it is not known after it."""
         saved = self.known
         self.known = dict(saved)
+        self.level += 1
         try:
             yield
         finally:
             self.known = saved
+            self.level -= 1
 
     @contextmanager
-    def vector(self, lane: Expr, lanes: int, base: Value, mask: Value | None) -> Iterator[None]:
-        """A block in which ``lane`` stands for base, base+1, ...; ``mask`` marks the live lanes."""
+    def vector(
+        self, lane: Expr, lanes: int, base: Value, mask: Value | None, left: Value = ""
+    ) -> Iterator[None]:
+        """A block in which ``lane`` stands for base, base+1, ...; ``mask`` marks the live lanes.
+        Where their number is ``left``, gathers read for the others what the last of them reads."""
         with self.inside():
-            before = (self.lane, self.lanes, self.base, self.mask)
-            self.lane, self.lanes, self.base, self.mask = lane, lanes, base, mask
+            before = (self.lane, self.lanes, self.base, self.mask, self.left)
+            self.lane, self.lanes, self.base, self.mask, self.left = lane, lanes, base, mask, left
+            self.levels[lane] = self.level
+            self.counts.add(lane)
             yield
-            self.lane, self.lanes, self.base, self.mask = before
+            self.lane, self.lanes, self.base, self.mask, self.left = before
 
-    def bind(self, name: Expr, value: Lanes) -> None:
-        """Let a variable stand for a value."""
+    def bind(self, name: Expr, value: Lanes, count: bool = False) -> None:
+        """Let a variable stand for a value; ``count``: a size or an index, never negative."""
         self.known[name] = value
+        self.levels[name] = self.level
+        (self.counts.add if count else self.counts.discard)(name)
+        if value[1] > 1:
+            self.wide_names = True
 
     # values ---------------------------------------------------------------------------------------
 
@@ -121,9 +149,15 @@ class Values:
             v if n == lanes else scalars.splat(self.fn, v, a.dtype, lanes)
             for (v, n), a in zip(parts, e.args, strict=True)
         ]
+        if e.op in ("floordiv", "mod") and lanes == 1 and self.are_counts(*e.args):
+            return quotient(self.fn, e.op, *args), 1
         kinds = [a.dtype for a in e.args]
         value = scalars.emit(self.fn, self.module, e.op, e.dtype, lanes, args, kinds, e.attr)
         return value, lanes
+
+    def are_counts(self, *parts: Expr) -> bool:
+        """Whether all are made of sizes and indices so that they cannot be negative."""
+        return all(is_count(e, self.counts) for e in parts)
 
     # memory ---------------------------------------------------------------------------------------
 
@@ -142,32 +176,79 @@ class Values:
 
     def step_of(self, position: Expr) -> int | None:
         """By how many elements the position moves from lane to lane: 0, 1, or None for other."""
-        step = self._stride(position)
+        step = self.stride(position)
         return step if step in (0, 1) else None
 
-    def _stride(self, position: Expr) -> int | None:
+    def stride(self, position: Expr) -> int | None:
         """The same for any constant number of elements."""
         if self.lane is None:
             return 0
-        varies = any(v is not self.lane and self._lanes_of(v) > 1 for v in variables(position))
+        varies = self._varies(position)
         step = None if varies else coefficient(position, self.lane)
-        if step is None or _reads_lane(position, self.lane):
-            return None if varies or _depends(position, self.lane) else 0
+        if step is None:
+            return None if varies or depends(position, self.lane) else 0
         return step.value if step.is_const else None
+
+    def _varies(self, e: Expr) -> bool:
+        """Whether anything but the lane index differs between lanes."""
+        if not self.wide_names:
+            return False
+        return any(v is not self.lane and self._lanes_of(v) > 1 for v in variables(e))
+
+    def moves(self, v: Expr) -> bool:
+        """Whether a variable differs between lanes."""
+        return v is self.lane or self._lanes_of(v) > 1
 
     def _lanes_of(self, v: Expr) -> int:
         return self.known[v][1] if v in self.known else 1
 
     def address(self, buffer: str, position: Expr, dtype: str) -> Value:
-        """The address of the element, for the first lane when the lane index occurs."""
+        """The address of the element, for the first lane when the lane index occurs. What inner
+        blocks do not change comes first, so that it leaves their loops."""
         base, kind = self.pointers[buffer], memory_type(dtype)
-        moves = self.lane is not None and _depends(position, self.lane)
-        # what does not move with the lanes first: it leaves the loop, and the rest is an operand
-        rest = self.uniform(position - self.lane if moves and self.lane is not None else position)
-        for offset in (rest, self.base if moves else "0"):
+        for _, part in self._parts(position):
+            offset = self.base if part is self.lane else self.uniform(part)
             if offset != "0":
                 base = self.fn.val(f"getelementptr {kind}, ptr {base}, i64 {offset}")
         return base
+
+    def begin_address(self, buffer: str, indices: tuple[Expr, ...], dtype: str) -> None:
+        """The part of an address that the loop which follows does not change."""
+        position, base = self.linear(buffer, indices), self.pointers[buffer]
+        for level, part in self._parts(position):
+            if level == _LATER or any(e.op in ("load", "load_if") for e in postorder([part])):
+                return
+            offset = self.base if part is self.lane else self.uniform(part)
+            if offset != "0":
+                base = self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {offset}")
+
+    def _parts(self, position: Expr) -> list[tuple[int, Expr]]:
+        """A position as a sum, by the blocks in which the terms are known; the lane index is one
+        of them."""
+        lane = self.lane
+        if not self.apart:
+            moves = lane is not None and depends(position, lane)
+            return [(0, position - lane), (0, lane)] if moves and lane else [(0, position)]
+        terms = polynomial(position)
+        groups: dict[int, Polynomial] = {}
+        for m, c in terms.items():
+            level = max([self._level(x) for x in m], default=0)
+            groups.setdefault(level, {})[m] = c
+        out = []
+        for level in sorted(groups):
+            group = groups[level]
+            if lane is not None and group.get((lane,)) == 1:
+                rest = {m: c for m, c in group.items() if m != (lane,)}
+                out += [(level, build(rest))] * bool(rest) + [(level, lane)]
+            else:
+                out.append((level, build(group) if len(groups) > 1 else position))
+        return out
+
+    def _level(self, e: Expr) -> int:
+        """The innermost block that binds a variable of an expression."""
+        if e.op == "var":
+            return self.levels.get(e, _LATER) if e in self.known or e is self.lane else _LATER
+        return max([self._level(v) for v in variables(e)], default=0)
 
     def linear_at_first_lane(self, position: Expr, step: int = 1) -> Value:
         """The position with the lane index removed, plus the loop's base: one add per access."""
@@ -178,8 +259,8 @@ class Values:
 
     def _load(self, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None) -> Lanes:
         buffer, dtype = e.attr, e.dtype
-        if self._are_pairs(buffer, indices):
-            return self._load_pairs(e, indices, cond)
+        if indices and self.shapes[buffer][-1] == 2 and pairs_llvm.are_pairs(self, buffer, indices):
+            return pairs_llvm.load(self, e, indices, cond)
         position = self.linear(buffer, indices)
         step = self.step_of(position)
         read = self.fn.fresh if buffer in self.stored else self.fn.val
@@ -188,11 +269,11 @@ class Values:
             return self._memory_value(read(f"load {memory_type(dtype)}, ptr {where}"), dtype, 1)
         if step == 0 and cond is not None and cond[1] == 1:
             return self._guarded_scalar(buffer, position, dtype, cond[0])
-        mask = self._live(cond)
+        mask = self.live(cond) if cond is not None else self._mask_of(buffer, position)
         if step == 1:
             where = self.address(buffer, position, dtype)
-            return self._vector_load(read, where, dtype, mask, self.lanes)
-        stride = self._stride(position)
+            return self.vector_load(read, where, dtype, mask, self.lanes)
+        stride = self.stride(position)
         if stride in STRIDES and self.lanes > 1:
             return self._strided(read, buffer, position, dtype, mask, stride)
         return self._gather(read, buffer, position, dtype, mask)
@@ -210,71 +291,16 @@ class Values:
         held = strided(self.fn, stride, first, mask, load, kind, self.lanes)
         return self._memory_value(held, dtype, self.lanes)
 
-    # Pairs of numbers that lie side by side, such as the parts of complex numbers: those of all
-    # lanes are one wide load, taken apart by shuffles, or put together for one wide store.
-
-    def _are_pairs(self, buffer: str, indices: tuple[Expr, ...]) -> bool:
-        """Whether the last axis holds two elements and the lanes run through the pairs."""
-        if self.lane is None or not indices or self.shapes[buffer][-1] != 2:
-            return False
-        # a load that is guarded by a condition which never holds may be at any index
-        if not indices[-1].is_const or indices[-1].value not in (0, 1):
-            return False
-        return self._stride(self.linear(buffer, indices)) == 2
-
-    def _pairs_place(self, buffer: str, indices: tuple[Expr, ...], dtype: str) -> Value:
-        start = self.linear(buffer, (*indices[:-1], const(0)))
-        first = self.linear_at_first_lane(start, 2)
-        base = self.pointers[buffer]
-        return self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
-
-    def _load_pairs(self, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None) -> Lanes:
-        """The wanted element of each lane's pair; the other one is known from now on."""
-        dtype, lanes = e.dtype, self.lanes
-        read = self.fn.fresh if e.attr in self.stored else self.fn.val
-        where = self._pairs_place(e.attr, indices, dtype)
-        both = self._vector_load(read, where, dtype, self._twice(self._live(cond)), 2 * lanes)[0]
-        kind = llvm_type(dtype, 2 * lanes)
-        for k in (0, 1):
-            picks = ", ".join(f"i32 {2 * n + k}" for n in range(lanes))
-            words = f"{kind} {both}, {kind} poison, <{lanes} x i32> <{picks}>"
-            part = node(e.op, (*e.args[:-1], const(k)), dtype, e.attr)
-            self.known[part] = self.fn.val(f"shufflevector {words}"), lanes
-        return self.known[e]
-
-    def _twice(self, mask: Value | None) -> Value | None:
-        """Each flag for both elements of a pair."""
-        if mask is None:
-            return None
-        picks = ", ".join(f"i32 {k // 2}" for k in range(2 * self.lanes))
-        flags = llvm_type("bool", self.lanes)
-        words = f"{flags} {mask}, {flags} poison, <{2 * self.lanes} x i32> <{picks}>"
-        return self.fn.val(f"shufflevector {words}")
-
-    def store_both(self, a: Store, b: Store) -> bool:
-        """Two stores as one wide one, when they write the two elements of each lane's pair."""
-        ends = [s.indices[-1] for s in (a, b) if s.indices]
-        neighbours = a.buffer == b.buffer and a.indices[:-1] == b.indices[:-1]
-        if not neighbours or b.value.op not in ("var", "const") or len(ends) < 2:
-            return False
-        if ends[0] is not const(0) or ends[1] is not const(1):
-            return False
-        if not self._are_pairs(a.buffer, a.indices):
-            return False
-        dtype, lanes = a.value.dtype, self.lanes
-        parts = [scalars.to_memory(self.fn, self.wide(s.value), dtype, lanes) for s in (a, b)]
-        kind = memory_type(dtype, lanes)
-        picks = ", ".join(f"i32 {n // 2 + n % 2 * lanes}" for n in range(2 * lanes))
-        words = f"{kind} {parts[0]}, {kind} {parts[1]}, <{2 * lanes} x i32> <{picks}>"
-        held = self.fn.val(f"shufflevector {words}")
-        where = self._pairs_place(a.buffer, a.indices, dtype)
-        self._vector_store(held, where, dtype, 2 * lanes, self._twice(self.mask))
-        return True
+    def _mask_of(self, buffer: str, position: Expr) -> Value | None:
+        """The loop's mask, without which whole registers of a buffer on the stack are touched."""
+        shape = self.shapes[buffer]
+        whole = buffer in self.rooms and position is self.lane and len(shape) == 1
+        return None if whole and as_expr(shape[0]).value % self.lanes == 0 else self.mask
 
     def _memory_value(self, value: Value, dtype: str, lanes: int) -> Lanes:
         return scalars.from_memory(self.fn, value, dtype, lanes), lanes
 
-    def _live(self, cond: Lanes | None) -> Value | None:
+    def live(self, cond: Lanes | None) -> Value | None:
         """The lanes to touch: those of the loop's mask where the condition holds as well."""
         if cond is None:
             return self.mask
@@ -297,7 +323,7 @@ class Values:
         (value,) = self.fn.if_(cond, read, lambda: [zero], [kind])
         return self._memory_value(value, dtype, 1)
 
-    def _vector_load(
+    def vector_load(
         self, read: Any, where: Value, dtype: str, mask: Value | None, lanes: int
     ) -> Lanes:
         return self._memory_value(self._held(read, where, dtype, mask, lanes), dtype, lanes)
@@ -313,7 +339,7 @@ class Values:
         args = f"ptr {where}, i32 {align}, {flags} {mask}, {kind} zeroinitializer"
         return str(read(f"call {kind} @{name}({args})"))
 
-    def _vector_store(
+    def vector_store(
         self, held: Value, where: Value, dtype: str, lanes: int, mask: Value | None
     ) -> None:
         kind, align = memory_type(dtype, lanes), dtypes.itemsize(dtype)
@@ -332,13 +358,35 @@ class Values:
         if self.lanes == 1:
             raise ValueError(f"{position} needs lanes to gather")
         kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
-        where = self._places(buffer, position, dtype)
+        where, step = self._places(buffer, position, dtype), self._uniform_stride(position)
         name = f"llvm.masked.gather.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
         self.fn.declare(kind, name, [f"<{self.lanes} x ptr>", "i32", flags, kind])
+        if self.left and mask == self.mask and step is not None and self._is_near(step):
+            mask = None  # places are repeated
         live = mask or "splat (i1 true)"
         args = f"<{self.lanes} x ptr> {where}, i32 {dtypes.itemsize(dtype)}, {flags} {live}, "
         value = read(f"call {kind} @{name}({args}{kind} zeroinitializer)")
         return self._memory_value(value, dtype, self.lanes)
+
+    def reads_neighbours(
+        self, buffer: str, indices: tuple[Expr, ...], lanes: Sequence[Expr]
+    ) -> bool:
+        """Whether an access is to one element or to neighbours, whichever of some indices runs
+        through the lanes."""
+        position = self.linear(buffer, indices)
+        steps = (coefficient(position, v) for v in lanes)
+        return not self._varies(position) and all(s in (const(0), const(1)) for s in steps)
+
+    def begin_gather(self, buffer: str, indices: tuple[Expr, ...]) -> None:
+        """What a gather needs that no turn of the loops inside changes: how far its lanes are from
+        the first one. Nothing for a load of another kind."""
+        position = self.linear(buffer, indices)
+        stride = self.stride(position)
+        if stride is not None and (stride in (0, 1) or stride in STRIDES):
+            return
+        step = self._uniform_stride(position)
+        if step is not None and all(v in self.known for v in variables(step)):
+            self._offsets(step, True)
 
     def _places(self, buffer: str, position: Expr, dtype: str) -> Value:
         base, kind = self.pointers[buffer], memory_type(dtype)
@@ -348,33 +396,45 @@ class Values:
             offsets = self.wide(position)
         else:  # how far the lanes are apart leaves the loop
             assert self.lane is not None
-            rest = self.uniform(position - self.lane * step)
             apart = self.uniform(step)
-            for offset in (rest, self.fn.val(f"mul i64 {self.base}, {apart}")):
+            parts = self._parts(position - self.lane * step)
+            where = self.levels[self.lane]
+            for _, part in sorted([*parts, (where, self.lane)], key=lambda p: p[0]):
+                own = part is self.lane
+                offset = self.fn.val(f"mul i64 {self.base}, {apart}") if own else self.uniform(part)
                 base = self.fn.val(f"getelementptr {kind}, ptr {base}, i64 {offset}")
-            offsets = self._offsets(
-                apart, self.bounds.get(step, step.value if step.is_const else -1)
-            )
+            offsets = self._offsets(step)
         return self.fn.val(f"getelementptr {kind}, ptr {base}, {wide} {offsets}")
 
-    def _offsets(self, apart: Value, most: int) -> Value:
-        """The lanes' numbers times a number; ``most`` is its limit, or negative. What fits into 32
-        bits is computed there, which gathers twice as many lanes at once."""
-        lanes, wide = self.lanes, llvm_type("int64", self.lanes)
-        if not 0 <= most * lanes < 1 << 31:
+    def _offsets(self, step: Expr, begin: bool = False) -> Value:
+        """The lanes' numbers times a number. What is known to fit into 32 bits is computed there,
+        which gathers twice as many lanes at once."""
+        apart, lanes, wide = self.uniform(step), self.lanes, llvm_type("int64", self.lanes)
+        if not self._is_near(step):
             apart = scalars.splat(self.fn, apart, "int64", lanes)
             return self.fn.val(f"mul {wide} {apart}, {lane_numbers(lanes)}")
         short = llvm_type("int32", lanes)
         number = self.fn.val(f"trunc i64 {apart} to i32")
         number = scalars.splat(self.fn, number, "int32", lanes)
-        product = self.fn.val(f"mul {short} {number}, {lane_numbers(lanes, 'int32')}")
+        numbers = lane_numbers(lanes, "int32")
+        if self.left:
+            last = self.fn.val(f"trunc i64 {self.fn.val(f'add i64 {self.left}, -1')} to i32")
+            last = scalars.splat(self.fn, last, "int32", lanes)
+            name = f"llvm.umin.v{lanes}i32"
+            numbers = self.fn.call(short, name, [(short, last), (short, numbers)])
+        product = self.fn.val(f"mul {short} {number}, {numbers}")
+        if begin:  # only in the block of the gather is it seen that the numbers are short
+            return product
         return self.fn.val(f"sext {short} {product} to {wide}")
+
+    def _is_near(self, step: Expr) -> bool:
+        """Whether lanes so far apart are known to be reached by 32 bits."""
+        most = self.bounds.get(step, step.value if step.is_const else -1)
+        return bool(0 <= most * self.lanes < 1 << 31)
 
     def _uniform_stride(self, position: Expr) -> Expr | None:
         """By how many elements the position moves from lane to lane, where that is one number."""
-        if self.lane is None or _reads_lane(position, self.lane):
-            return None
-        if any(v is not self.lane and self._lanes_of(v) > 1 for v in variables(position)):
+        if self.lane is None or self._varies(position):
             return None
         step = coefficient(position, self.lane)
         plain = step is not None and not any(e.op in ("load", "load_if") for e in postorder([step]))
@@ -394,18 +454,19 @@ class Values:
     def store_wide(self, buffer: str, indices: tuple[Expr, ...], value: Value, dtype: str) -> None:
         """Write a value of all lanes, one element per live lane."""
         position = self.linear(buffer, indices)
-        stride, align = self._stride(position), dtypes.itemsize(dtype)
+        stride, align = self.stride(position), dtypes.itemsize(dtype)
         held = scalars.to_memory(self.fn, value, dtype, self.lanes)
         if stride == 1:
             where = self.address(buffer, position, dtype)
-            self._vector_store(held, where, dtype, self.lanes, self.mask)
+            mask = self._mask_of(buffer, position)
+            self.vector_store(held, where, dtype, self.lanes, mask)
             return
         if stride == -1:
             first = self.linear_at_first_lane(position, -1)
             held, mask, start = backwards(self.fn, first, self.mask, held, dtype, self.lanes)
             base = self.pointers[buffer]
             where = self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {start}")
-            self._vector_store(held, where, dtype, self.lanes, mask)
+            self.vector_store(held, where, dtype, self.lanes, mask)
             return
         kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
         where = self._places(buffer, position, dtype)
@@ -419,15 +480,3 @@ class Values:
 
 def _suffix(dtype: str, lanes: int) -> str:
     return suffix("int8" if dtype == "bool" else dtype, lanes)
-
-
-def _depends(e: Expr, index: Expr) -> bool:
-    return any(n is index for n in postorder([e]))
-
-
-def _reads_lane(e: Expr, index: Expr) -> bool:
-    """Whether the index occurs inside something that is no sum or product."""
-    return any(
-        n.op not in ("add", "sub", "mul", "neg") and any(a is index for a in postorder(n.args))
-        for n in postorder([e])
-    )

@@ -344,6 +344,10 @@ class ModuleWriter:
         """Start a function of this module; the arguments are FunctionWriter's."""
         return self.add(FunctionWriter(name, params, ret, linkage, attributes))
 
+    def has(self, name: str) -> bool:
+        """Whether there is a function of that name."""
+        return name in self._functions
+
     def once(
         self,
         name: str,

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symgraph.errors import VerifyError
-from symgraph.ir.graph import SMALL_CONSTANT, Constant, Graph, Variable, toposort
+from symgraph.ir.graph import SMALL_CONSTANT, Constant, Graph, Variable
 from symgraph.ir.op import OPS, Op
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import Size, SizeCheck, TensorType
@@ -64,6 +64,12 @@ def inner_graphs(op: Op) -> tuple[Graph, ...]:
     return tuple(inner()) if inner is not None else ()
 
 
+def is_foreign(op: Op) -> bool:
+    """Whether an op, or the expression of an elementwise row, was written outside symgraph."""
+    home = str(getattr(op, "home", type(op).__module__))
+    return not home.startswith("symgraph.")
+
+
 def _data_leaves(graph: Graph) -> list[Variable]:
     found: dict[Variable, None] = {}
     seen: set[Graph] = set()
@@ -77,7 +83,7 @@ def _data_leaves(graph: Graph) -> list[Variable]:
         if g in seen:
             return
         seen.add(g)
-        for node in toposort(g.outputs, sized=g is graph):
+        for node in g.sized_toposort() if g is graph else g.toposort():
             visit(node.inputs)
             for inner in inner_graphs(node.op):
                 scan(inner)  # as deep as loops are nested
@@ -109,7 +115,7 @@ class _Encoder:
             ids[v] = len(ids)
             lines.append("input " + self.type(v.type))
         ops = self.ops
-        for node in toposort(graph.outputs, sized=whole):
+        for node in graph.sized_toposort() if whole else graph.toposort():
             for v in node.inputs:
                 if v not in ids:
                     ids[v] = len(ids)

@@ -84,6 +84,9 @@ class Op:
             OPS[cls.name] = cls
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if not kwargs and len(args) == len(self.fields):
+            self._values, self._hash = args, hash((type(self), args))
+            return
         values = dict(zip(self.fields, args, strict=False))
         clash = [k for k in kwargs if k in values or k not in self.fields]
         values = {**self.defaults, **values, **kwargs}

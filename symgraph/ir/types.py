@@ -60,12 +60,16 @@ class SizeCheck(NamedTuple):
 
 def below_zero(name: str, types: Sequence[TensorType], given: Iterable[Shape]) -> list[SizeCheck]:
     """The checks that sizes which an op makes are not negative; those ``given`` were checked."""
+    made = [
+        (k, n) for t in types for k, n in enumerate(t[1]) if isinstance(n, Expr) and n.op != "var"
+    ]
+    if not made:
+        return []
     known = {n for shape in given for n in shape}
     return [
         SizeCheck(smaller(n, 0), 0, f"{name}: axis {k} has a size below 0, {n}")
-        for t in types
-        for k, n in enumerate(t.shape)
-        if isinstance(n, Expr) and n.op != "var" and n not in known and not nonnegative(n)
+        for k, n in made
+        if n not in known and not nonnegative(n)
     ]
 
 

@@ -26,6 +26,7 @@ from symgraph.lower.strips import (
     J,
     finished,
     fold_down,
+    folds_first,
     is_compensated,
     joined,
 )
@@ -135,14 +136,9 @@ def _strips(loop: For, rows: list[_Row], others: tuple[Stmt, ...]) -> tuple[Stmt
         turns.append(inner._replace(names=(part,), values=along))
         turns += joined(column.combiner, k, own, held, (part,))
         ends += [Let(name, value) for value in finished(column.combiner, held)]
-    nest: tuple[Stmt, ...] = (each("serial", *_folds_first(turns)),)
+    nest: tuple[Stmt, ...] = (each("serial", *folds_first(turns)),)
     for r, n in reversed(rows[0].column.loops[:-1]):
         nest = (For(r, n, "serial", nest),)
     body = (*rooms, each("vector", *starts), *nest, each("vector", *ends, *moved(others, at)))
     strips = as_size((as_expr(loop.extent) + (ROWS - 1)) // ROWS)
     return (For(STRIP, strips, "serial", body),)
-
-
-def _folds_first(turns: list[Stmt]) -> list[Stmt]:
-    """In this order folds over the same row share a loop."""
-    return sorted(turns, key=lambda s: not isinstance(s, Fold))

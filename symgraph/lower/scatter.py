@@ -35,6 +35,7 @@ from symgraph.scalar import rebuild as rebuild_expr
 PARTS = 8  # or none
 EACH = 1 << 14  # terms of a part, at least
 FULL = 8  # terms of a part for each place of its table, at least
+TOGETHER = 8  # terms of one turn of a loop over single elements
 ROWS = 64  # turns of the outermost loop in a part, at least
 GAP = 128  # bytes between tables, so that threads never write to one cache line
 MERGED = ("add", "mul", "maximum", "minimum")
@@ -145,7 +146,16 @@ class _Scatter:
         row = self.places[0]
 
         def terms(extent: Size, *stores: Stmt) -> tuple[Stmt, ...]:
-            return nest(self.places, [extent, *self.extents[1:]], stores, self.kind)
+            if len(self.places) > 1:
+                return nest(self.places, [extent, *self.extents[1:]], stores, self.kind)
+            # elements that follow no order are not vectors; several to a turn count less
+            whole = as_expr(extent) // TOGETHER
+            several = [moved(stores, {row: row * TOGETHER + k}) for k in range(TOGETHER)]
+            rest = moved(stores, {row: whole * TOGETHER + row})
+            return (
+                *nest([row], [as_size(whole)], tuple(s for each in several for s in each)),
+                *nest([row], [as_size(as_expr(extent) - whole * TOGETHER)], rest),
+            )
 
         own = moved((self._term(table, part),), {row: part * chunk + row})
         total = var("_total", self.dtype)

@@ -26,7 +26,6 @@ from symgraph.loops.statements import (
     Alloc,
     Fold,
     For,
-    If,
     Kernel,
     Let,
     Size,
@@ -59,8 +58,6 @@ from symgraph.scalar import functions as F
 
 WIDTH = 512  # columns of a strip
 ROWS = 16  # rows folded in registers before they join what is carried
-NARROW = 16  # columns that are few
-LIGHT = 60  # nodes of statements that are written twice, for few columns and for many
 SHORT = 32  # rows up to which a vector of columns goes down alone, where the number is known
 STRIP, BLOCK, J, K = (var(f"_i{name}") for name in ("strip", "rows", "j", "k"))
 _COMBINE = {
@@ -92,20 +89,7 @@ def strip(kernel: Kernel) -> Kernel:
         return kernel
     if not stores_last(body) or not independent(body):
         return kernel
-    return kernel._replace(body=around(path[:-1], _with_narrow(path[-1], found)))
-
-
-def _with_narrow(loop: For, columns: list[Column]) -> tuple[Stmt, ...]:
-    """The strips of a loop, and beside them those of at most NARROW columns, which are not given
-    more lanes than that; how many there are is looked at when the kernel runs."""
-    wide = _Strips(loop, columns).build()
-    nodes = postorder([e for s in loop.body for e in _expressions_within(s)])
-    if isinstance(loop.extent, int) or len(nodes) > LIGHT:
-        return wide
-    few = as_size(F.minimum(as_expr(loop.extent), const(NARROW)))
-    narrow = _Strips(loop, columns, few).build()
-    test = F.le(loop.extent, NARROW)
-    return (wide[0]._replace(body=(If(test, narrow[0].body), If(F.not_(test), wide[0].body))),)
+    return kernel._replace(body=around(path[:-1], _Strips(path[-1], found).build()))
 
 
 def fold_down(s: Fold) -> Column | None:
@@ -153,7 +137,7 @@ def stores_last(body: tuple[Stmt, ...]) -> bool:
 
 
 class _Strips:
-    def __init__(self, loop: For, columns: list[Column], width: Size | None = None) -> None:
+    def __init__(self, loop: For, columns: list[Column]) -> None:
         self.loop = loop
         self.columns = {c.names: c for c in columns}
         self.rooms: list[Stmt] = []
@@ -162,7 +146,6 @@ class _Strips:
             self.width = loop.extent
         elif isinstance(loop.extent, int) and loop.extent % WIDTH == 0:
             self.width = WIDTH
-        self.width = width or self.width
         self.at: dict[Expr, Expr] = {loop.index: STRIP * WIDTH + J}
 
     def build(self) -> tuple[For]:
@@ -184,7 +167,12 @@ class _Strips:
         return (For(STRIP, strips, "serial", (*self.rooms, *body)),)
 
     def _points(self, statements: list[Stmt], later: list[Stmt]) -> list[Stmt]:
-        """Lets and stores of the whole strip; names that are wanted later go to buffers."""
+        """Lets and stores of the whole strip; names that are wanted later go to buffers, but for
+        those of what lies in one."""
+        held = [s for s in statements if isinstance(s, Let) and s.value.op == "load"
+                and s.value.args == (J,)]  # fmt: skip
+        self.at.update((s.name, s.value) for s in held)
+        statements = [s for s in statements if s not in held]
         if not statements:
             return []
         made = [s.name for s in statements if isinstance(s, Let)]
@@ -226,7 +214,8 @@ class _Strips:
             turns += joined(c.combiner, k, rooms, held, names)
             ends += [Let(n, v) for n, v in zip(c.names, finished(c.combiner, held), strict=False)]
         blocks = as_size((as_expr(extent) + (ROWS - 1)) // ROWS)
-        nest: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", (self._across(tuple(turns)),)),)
+        together = self._across(tuple(folds_first(turns)))
+        nest: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", (together,)),)
         for i, n in reversed(rest):
             nest = (For(i, n, "serial", nest),)
         body += [self._across(tuple(starts)), *nest]
@@ -241,6 +230,11 @@ class _Strips:
         elif is_compensated(c.combiner, dtype):
             out.append((self._room(dtype), const(0.0, dtype)))
         return out
+
+
+def folds_first(turns: list[Stmt]) -> list[Stmt]:
+    """In this order folds over the same row share a loop."""
+    return sorted(turns, key=lambda s: not isinstance(s, Fold))
 
 
 def _extents(c: Column) -> tuple[Size, ...]:

@@ -245,8 +245,15 @@ def _few(v: Variable) -> bool:
 
 def _used(outputs: Sequence[Variable], kept: dict[Variable, Variable]) -> dict[Variable, Variable]:
     """Those of the kept values that the outputs read when their inputs stand for them."""
-    leaves = set(Graph((), rebuild(outputs, kept)).leaves())
-    return {v: i for v, i in kept.items() if i in leaves}
+    read: set[Variable] = set()
+    waiting = list(outputs)
+    while waiting:
+        v = waiting.pop()
+        if v not in read:
+            read.add(v)
+            if v not in kept and v.owner is not None:
+                waiting += v.owner.inputs
+    return {v: i for v, i in kept.items() if v in read}
 
 
 _extended: weakref.WeakKeyDictionary[Graph, dict[tuple[Variable, ...], Graph]] = (

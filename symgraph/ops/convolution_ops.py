@@ -41,7 +41,7 @@ def reach(size: Size, dilation: int) -> Size:
     >>> reach(3, 2)
     5
     """
-    return as_size((as_expr(size) - 1) * dilation + 1)
+    return as_size((size - 1) * dilation + 1)
 
 
 def places(
@@ -53,13 +53,13 @@ def places(
     24
     """
     span = reach(window, dilation)
-    room = as_size(as_expr(size) + before + after - span)
+    room = as_size(size + before + after - span)
     if isinstance(room, int) and room < 0:
         padded = f" padded by {before} and {after}" if before or after else ""
         raise ShapeError(f"{what}: a window of {span} does not fit into {size}{padded}")
     if not nonnegative(room):
         same_size(smaller(room, 0), 0, f"{what}: a window of {span} does not fit")
-    return as_size(as_expr(room) // stride + 1)
+    return as_size(room // stride + 1)
 
 
 class Layout(NamedTuple):
@@ -230,7 +230,7 @@ class ConvolutionWeights(Convolving):
 
 
 def _divides(groups: int, channels: Size, what: str) -> None:
-    rest = as_size(as_expr(channels) % groups)
+    rest = as_size(channels % groups)
     if isinstance(rest, int) and rest:
         raise ShapeError(f"{channels} {what} cannot be cut into {groups} equal groups")
     same_size(rest, 0, f"{what} that {groups} groups cannot share equally")

@@ -43,3 +43,15 @@ def is_settled(v: Variable) -> bool:
 def is_inside(v: Variable) -> bool:
     """Whether v is a part of such a formula and not what it results in."""
     return is_settled(v) and _results.get(id(v)) is not v
+
+
+def mark_of(v: Variable) -> int:
+    """0 for what is no part of such a formula, 1 for a part, 2 for the result."""
+    return 0 if not is_settled(v) else 1 if is_inside(v) else 2
+
+
+def marked(v: Variable, mark: int) -> None:
+    """Note that v is what another process says of it by `mark_of`."""
+    _settled[id(v)] = v
+    if mark == 2:
+        _results[id(v)] = v

@@ -201,9 +201,9 @@ def check_in_range(
             continue
         if count == 0:
             continue
-        last = as_size(as_expr(first) + stride * (count - 1))
+        last = as_size(first + stride * (count - 1))
         low, high = (first, last) if stride > 0 else (last, first)
-        for room in (low, as_size(as_expr(n) - 1 - high)):
+        for room in (low, as_size(n - 1 - high)):
             if nonnegative(room):
                 continue
             what = f"index {first} is out of range for axis {axis} of size {n}"

@@ -23,7 +23,7 @@ from symgraph.ops.sets import unique
 from symgraph.ops.shape import broadcast_to, ravel
 from symgraph.ops.slicing import zeros
 from symgraph.ops.sorting import argsort, searchsorted
-from symgraph.ops.sparse_variable import SparseVariable, as_sparse, from_parts
+from symgraph.ops.sparse_variable import SparseVariable, as_sparse, from_parts, held_by
 from symgraph.scalar import as_expr, as_size, fresh_size
 
 __all__ = [
@@ -118,15 +118,20 @@ def shared(value: Any, name: str | None = None) -> SharedSparse:
     >>> A.get_value().toarray().tolist()
     [[0.0, 6.0], [3.0, 0.0]]
     """
-    start = as_sparse(value, checked_name(name))
+    layout: Any = value
+    if isinstance(value, SparseVariable):  # a constant
+        arrays = [v.data for v in (value.data, value.indices, value.indptr)]  # type: ignore[attr-defined]
+    else:
+        layout, arrays = held_by(value, checked_name(name))
+    if arrays[0].dtype == "bool":
+        arrays[0] = arrays[0].astype("int8")
     count = fresh_size()
-    shapes = ((count,), (count,), start.indptr.shape)
-    parts = zip(("data", "indices", "indptr"), shapes, strict=True)
+    shapes = ((count,), (count,), arrays[2].shape)
+    parts = zip(("data", "indices", "indptr"), arrays, shapes, strict=True)
     made: list[Shared] = [
-        _state.shared(getattr(start, n).data, f"{name}.{n}" if name else None, shape=s)
-        for n, s in parts
+        _state.shared(a, f"{name}.{n}" if name else None, shape=s) for n, a, s in parts
     ]
-    return SharedSparse(start.format, start.shape, *made, name)
+    return SharedSparse(layout.format, layout.shape, *made, name)
 
 
 def as_sparse_variable(value: Any, name: str | None = None) -> SparseVariable:

@@ -296,6 +296,13 @@ def as_sparse(value: Any, name: str | None = None) -> SparseVariable:
     """
     if isinstance(value, SparseVariable):
         return value
+    layout, arrays = held_by(value, name)
+    return from_parts(layout.format, *map(constant, arrays), layout.shape, name)
+
+
+def held_by(value: Any, name: str | None) -> tuple[sparse_border.Layout, list[np.ndarray]]:
+    """The arrays of a matrix of SciPy's, not copied where they are as we want them. Raises
+    ArgumentError for anything else."""
     if not sparse_border.is_sparse(value):
         raise ArgumentError(
             f"expected a sparse matrix, not {type(value).__name__}",
@@ -304,8 +311,7 @@ def as_sparse(value: Any, name: str | None = None) -> SparseVariable:
     if value.ndim != 2:
         raise RankError(f"a sparse matrix has two axes, not {value.ndim}")
     layout, matrix = sparse_border.layout_of(value, name)
-    arrays = sparse_border.read(layout, matrix, "constant")
-    return from_parts(layout.format, *map(constant, arrays), layout.shape, name)
+    return layout, sparse_border.read(layout, matrix, "constant")
 
 
 def is_sparse(value: Any) -> bool:

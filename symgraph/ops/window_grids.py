@@ -75,18 +75,19 @@ def _count(
     """How many windows stand on an axis, and what then is behind it. In ceil mode a last window may
     reach beyond the padding, when it begins before that."""
     span = reach(window, dilation)
-    room = as_expr(n) + before + after - span
+    room = as_size(n + before + after - span)
     padded = f" padded by {before} and {after}" if before or after else ""
-    if room.is_const and room.value < 0:
+    if isinstance(room, int) and room < 0:
         raise ShapeError(f"{name}: a window of {span} does not fit axis {axis} of size {n}{padded}",
                          operands=[named(x)])  # fmt: skip
     found = room // stride + 1
     if ceil_mode:
         more = (room + (stride - 1)) // stride + 1
-        first, end = (more - 1) * stride, as_expr(n) + before
-        if first.is_const and end.is_const:
-            found = more if first.value < end.value else more - 1
+        first, end = as_size((more - 1) * stride), as_size(n + before)
+        if isinstance(first, int) and isinstance(end, int):
+            found = more if first < end else more - 1
         else:
-            found = F.select(F.lt(first, end), more, more - 1)
+            begins = F.lt(as_expr(first), as_expr(end))
+            found = F.select(begins, as_expr(more), as_expr(more - 1))
     behind = (found - 1) * stride + span - n - before
     return as_size(found), as_size(behind)

@@ -11,10 +11,12 @@ from symgraph.rewrite.rules import Rule, RuleSet
 
 #: ops of which alone no rule of stabilize is made (a test looks at all of them)
 PLAIN = frozenset(
-    "absolute add all any argmax argmin argsort broadcast_to cast clip concatenate cumsum equal"
-    " expand_dims flip gather iota less less_equal logical_and logical_not logical_or matmul max"
-    " maximum min minimum multiply negative not_equal pad reshape scatter slice slice_update sort"
-    " squeeze sum top_positions transpose where".split()
+    "absolute add all any argmax argmin argsort broadcast_to cast ceil clip concatenate cond"
+    " convolution convolution_input convolution_weights cumprod cumsum embed equal expand_dims"
+    " flip floor gather greatest in_range iota isfinite isinf isnan less less_equal"
+    " logical_and logical_not logical_or matmul max maximum min minimum multiply negative"
+    " not_equal pad patches_sum pool pool_position relu reshape scan scatter size_value slice"
+    " slice_update sort squeeze stop_gradient sum top_positions transpose trunc where".split()
 )
 
 #: ops of which the rules about matrices with known properties need one

@@ -12,11 +12,17 @@ from __future__ import annotations
 
 import ctypes
 import functools
+import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
+try:
+    from _ctypes import dlsym as _dlsym
+except ImportError:  # Windows
+    _dlsym = None  # type: ignore[assignment]
 
 # the object head: 16 bytes, 32 on a free-threaded build
 HDR = object.__basicsize__
@@ -65,17 +71,13 @@ API = {
 
 
 @functools.cache
-def numpy_api() -> Any:
-    """NumPy's C API table, an indexable ctypes pointer to addresses. Slots are named in `API`."""
-    from numpy._core import _multiarray_umath  # type: ignore[attr-defined]
-
+def _numpy_table() -> int:
+    """The address of NumPy's C API table. Slots are named in `API`."""
+    core = importlib.import_module("numpy._core._multiarray_umath")
     get = ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.py_object, ctypes.c_char_p)(
         pyaddr("PyCapsule_GetPointer")
     )
-    return ctypes.cast(
-        get(_multiarray_umath._ARRAY_API, None),
-        ctypes.POINTER(ctypes.c_void_p),
-    )
+    return int(get(core._ARRAY_API, None))
 
 
 def numpy_address(name: str) -> int:
@@ -84,7 +86,7 @@ def numpy_address(name: str) -> int:
     >>> numpy_address("PyArray_Type") == id(np.ndarray)
     True
     """
-    return int(numpy_api()[API[name]])
+    return read_word(_numpy_table() + 8 * API[name])
 
 
 @functools.cache
@@ -94,7 +96,21 @@ def pyaddr(name: str) -> int:
     >>> pyaddr("PyTuple_New") > 0
     True
     """
-    return ctypes.cast(getattr(ctypes.pythonapi, name), ctypes.c_void_p).value or 0
+    return address_in(ctypes.pythonapi, name)
+
+
+def address_in(library: Any, name: str) -> int:
+    """The address of a function of a loaded library. Raises AttributeError where there is none.
+
+    >>> address_in(ctypes.pythonapi, "PyTuple_New") == pyaddr("PyTuple_New")
+    True
+    """
+    if _dlsym is not None:  # a tenth of the time that a function object and a cast take
+        try:
+            return int(_dlsym(library._handle, name))
+        except OSError as error:
+            raise AttributeError(name) from error
+    return ctypes.cast(getattr(library, name), ctypes.c_void_p).value or 0
 
 
 @functools.cache
@@ -146,7 +162,9 @@ def verify_layout() -> bool:
     version = ctypes.PYFUNCTYPE(ctypes.c_uint)(numpy_address("PyArray_GetNDArrayCVersion"))()
     if version >> 24 != 2:
         return False
-    return all(_array_fields_match(a) and _descr_fields_match(a.dtype) for a in _probes())
+    probes = _probes()
+    kinds = [a.dtype for a in probes] + [np.dtype(c) for c in "?bihqBHILQd"]
+    return all(map(_array_fields_match, probes)) and all(map(_descr_fields_match, kinds))
 
 
 def _probes() -> list[np.ndarray[Any, Any]]:
@@ -155,7 +173,6 @@ def _probes() -> list[np.ndarray[Any, Any]]:
     frozen = np.arange(4, dtype=np.int16)
     frozen.flags.writeable = False
     unaligned = np.zeros(17, np.uint8)[1:].view(np.float64)
-    others = [np.zeros(2, d) for d in ("?", "i1", "i4", "i8", "u2", "u4", "u8", "f8")]
     return [
         cube,
         cube[1:, ::2],
@@ -165,26 +182,29 @@ def _probes() -> list[np.ndarray[Any, Any]]:
         frozen,
         np.empty((3, 0), np.complex128),
         unaligned,
-        *others,
     ]
 
 
 def _array_fields_match(a: np.ndarray[Any, Any]) -> bool:
-    p = id(a)
-    flags = read_i32(p + A_FLAGS)
+    head = ctypes.string_at(id(a), A_FLAGS + 4)
+
+    def word(at: int, size: int = 8) -> int:
+        return int.from_bytes(head[at : at + size], "little", signed=True)
+
+    flags, held, base = word(A_FLAGS, 4), a.flags, a.base
     return (
-        read_word(p + OB_TYPE) == id(type(a))
-        and read_i32(p + A_ND) == a.ndim
-        and read_word(p + A_DATA) == a.ctypes.data
-        and _words(read_word(p + A_DIMS), a.ndim) == a.shape
-        and _words(read_word(p + A_STRIDES), a.ndim) == a.strides
-        and read_word(p + A_DESCR) == id(a.dtype)
-        and read_word(p + A_BASE) == (0 if a.base is None else id(a.base))
-        and bool(flags & C_CONTIGUOUS) == a.flags.c_contiguous
-        and bool(flags & F_CONTIGUOUS) == a.flags.f_contiguous
-        and bool(flags & OWNDATA) == a.flags.owndata
-        and bool(flags & ALIGNED) == a.flags.aligned
-        and bool(flags & WRITEABLE) == a.flags.writeable
+        word(OB_TYPE) == id(type(a))
+        and word(A_ND, 4) == a.ndim
+        and word(A_DATA) == a.__array_interface__["data"][0]
+        and _words(word(A_DIMS), a.ndim) == a.shape
+        and _words(word(A_STRIDES), a.ndim) == a.strides
+        and word(A_DESCR) == id(a.dtype)
+        and word(A_BASE) == (0 if base is None else id(base))
+        and bool(flags & C_CONTIGUOUS) == held.c_contiguous
+        and bool(flags & F_CONTIGUOUS) == held.f_contiguous
+        and bool(flags & OWNDATA) == held.owndata
+        and bool(flags & ALIGNED) == held.aligned
+        and bool(flags & WRITEABLE) == held.writeable
     )
 
 

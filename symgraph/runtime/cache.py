@@ -9,8 +9,10 @@ exception.
 The directory must belong to the user and be writable for nobody else, because its files become
 machine code; it is created with mode 0700, and one that is not so is not used.
 
-Two levels share it: kind `function` (the hash of the user's graph, options and target finds the
-finished artefact) and kind `kernel` (shared between functions); `runtime` holds our own modules.
+Several kinds share it: `function` (the hash of the user's graph, options and target finds the
+finished artefact), `kernel` (shared between functions), `part` and `parts` (of products, singly and
+as they are asked for), `repaired` (what rules made of a graph before its derivatives were taken);
+`runtime` holds our own modules.
 """
 
 from __future__ import annotations

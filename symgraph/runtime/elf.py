@@ -8,6 +8,8 @@ code. What is not understood raises `UnsupportedObject`, and the caller takes LL
 
     code | trampolines || slots (addresses) | read-only data
 
+Several objects that are loaded together share the mapping, each part of one behind that of another.
+
 Source: System V ABI, AMD64 supplement, chapter 4 (object files, relocation types).
 """
 
@@ -19,7 +21,7 @@ import mmap
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 from symgraph.records import NamedTuple
@@ -45,6 +47,7 @@ _RELOC = struct.Struct("<QQq")
 
 _PROT_READ, _PROT_EXEC = 1, 4
 _MAX_SIZE = 1 << 30  # half the reach of a relative call, and more than any code of ours
+_LINE = 64  # a line of the cache, at which the code of each object begins
 _STUB = 8  # jmp *slot(%rip) is six bytes
 
 
@@ -85,7 +88,14 @@ class LoadedObject:
 
 
 def load(blob: bytes) -> LoadedObject:
-    """Lay out, link and protect the bytes of a relocatable x86-64 ELF object.
+    """Lay out, link and protect a relocatable x86-64 ELF object. Raises as `load_all` does."""
+    (loaded,) = load_all([blob])
+    return loaded
+
+
+def load_all(blobs: Sequence[bytes]) -> list[LoadedObject]:
+    """The same for several objects, side by side in one mapping, as most are smaller than a page;
+    it is given back with the last of them.
 
     Raises UnsupportedObject for another format or machine, writable data, unknown relocations,
     undefined symbols outside `EXTERNALS`, and where the system refuses executable memory.
@@ -93,7 +103,7 @@ def load(blob: bytes) -> LoadedObject:
     if not supported_here():
         raise UnsupportedObject("this loader serves Linux on x86-64")
     try:
-        return _Image(_parse(blob)).link()
+        return _linked([_Image(_parse(blob)) for blob in blobs])
     except (struct.error, IndexError, ValueError, OverflowError) as error:
         raise UnsupportedObject(f"damaged object: {error}") from error
     except OSError as error:
@@ -140,6 +150,11 @@ class _Symbol(NamedTuple):
     size: int
 
 
+# from what struct read, without a call of Python for each
+_section = functools.partial(tuple.__new__, _Section)
+_symbol = functools.partial(tuple.__new__, _Symbol)
+
+
 class _Object(NamedTuple):
     blob: bytes
     sections: list[_Section]
@@ -165,7 +180,10 @@ def _parse(blob: bytes) -> _Object:
         raise UnsupportedObject("not a relocatable x86-64 ELF object")
     if entsize != _SHDR.size or not count:
         raise UnsupportedObject("unusual section table")
-    sections = [_Section(*_SHDR.unpack_from(blob, shoff + k * entsize)) for k in range(count)]
+    table = blob[shoff : shoff + count * entsize]
+    if len(table) < count * entsize:
+        raise UnsupportedObject("the section table lies outside the file")
+    sections: list[_Section] = list(map(_section, _SHDR.iter_unpack(table)))
     for s in sections:
         if s.type != _NOBITS and s.offset + s.size > len(blob):
             raise UnsupportedObject("a section lies outside the file")
@@ -173,7 +191,7 @@ def _parse(blob: bytes) -> _Object:
     if len(tables) != 1:
         raise UnsupportedObject(f"{len(tables)} symbol tables")
     table = blob[tables[0].offset : tables[0].offset + tables[0].size]
-    symbols = [_Symbol(*fields) for fields in _SYM.iter_unpack(table)]
+    symbols: list[_Symbol] = list(map(_symbol, _SYM.iter_unpack(table)))
     return _Object(blob, sections, symbols, sections[tables[0].link], sections[names])
 
 
@@ -196,7 +214,7 @@ class _Image:
         self.stubs: dict[int, int] = {}  # undefined symbol -> offset of its trampoline
         self.values: dict[int, int] = {}  # undefined symbol -> its address in the process
         self.relocations = list(self._relocations())
-        self._lay_out()
+        self.code, self.data = self._sorted()
 
     def _relocations(self) -> Iterator[_Relocation]:
         obj = self.obj
@@ -208,27 +226,32 @@ class _Image:
             for offset, info, addend in _RELOC.iter_unpack(obj.blob[s.offset : s.offset + s.size]):
                 yield s.info, offset, info >> 32, info & 0xFFFFFFFF, addend
 
-    def _lay_out(self) -> None:
+    def _sorted(self) -> tuple[list[int], list[int]]:
+        """The sections of code and those of data."""
         code: list[int] = []
         data: list[int] = []
         for k in self.placed:
             s = self.obj.sections[k]
-            relro = self.obj.section_name(s).startswith(b".data.rel.ro")  # constant once linked
-            if s.flags & _TLS or (s.flags & _WRITE and not relro):
-                raise UnsupportedObject("writable or thread-local data")
+            if s.flags & (_TLS | _WRITE):
+                relro = self.obj.section_name(s).startswith(b".data.rel.ro")  # constant once linked
+                if s.flags & _TLS or not relro:
+                    raise UnsupportedObject("writable or thread-local data")
             if s.type not in (_PROGBITS, _UNWIND, _NOBITS):
                 raise UnsupportedObject(f"section type {s.type:#x}")
             if s.align & (s.align - 1) or s.align > mmap.PAGESIZE:
                 raise UnsupportedObject(f"alignment {s.align}")
             (code if s.flags & _EXEC else data).append(k)
-        stubs, slots = self._indirections()
-        end = self._stack(code, 0)
-        end = self._number(stubs, self.stubs, _up(end, 16), _STUB)
-        self.code_end = _up(end, mmap.PAGESIZE)
-        end = self._number(slots, self.slots, self.code_end, 8)
-        self.size = max(mmap.PAGESIZE, _up(self._stack(data, end), mmap.PAGESIZE))
-        if self.size > _MAX_SIZE:
-            raise UnsupportedObject(f"an image of {self.size} bytes")
+        return code, data
+
+    def lay_out_code(self, start: int) -> int:
+        """Give places to code and trampolines, from ``start`` on; where they end."""
+        stubs, self.wanted = self._indirections()
+        end = self._stack(self.code, start)
+        return self._number(stubs, self.stubs, _up(end, 16), _STUB)
+
+    def lay_out_data(self, start: int) -> int:
+        """Give places to words with addresses and to data, from ``start`` on; where they end."""
+        return self._stack(self.data, self._number(self.wanted, self.slots, _up(start, 8), 8))
 
     def _indirections(self) -> tuple[list[int], list[int]]:
         """Symbols that need a trampoline, and symbols that need a word with their address."""
@@ -256,10 +279,8 @@ class _Image:
         table.update((symbol, start + step * k) for k, symbol in enumerate(symbols))
         return start + step * len(symbols)
 
-    def link(self) -> LoadedObject:
-        # private: a forked child must not share pages with its parent
-        memory = mmap.mmap(-1, self.size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    def write(self, memory: mmap.mmap, base: int) -> dict[str, int]:
+        """Copy and patch everything at its place in the mapping; what the object defines."""
         for k, start in self.place.items():
             s = self.obj.sections[k]
             if s.type != _NOBITS:
@@ -271,10 +292,7 @@ class _Image:
             memory[offset : offset + _STUB] = jump
         for relocation in self.relocations:
             self._patch(memory, base, relocation)
-        symbols = self._defined()
-        _protect(base, self.code_end, _PROT_READ | _PROT_EXEC)
-        _protect(base + self.code_end, self.size - self.code_end, _PROT_READ)
-        return LoadedObject(memory, base, symbols)
+        return self._defined()
 
     def _offset(self, symbol: int) -> int:
         """Where a defined symbol lies in the image."""
@@ -313,10 +331,30 @@ class _Image:
     def _defined(self) -> dict[str, int]:
         """Offsets of the global symbols of placed sections."""
         found: dict[str, int] = {}
-        for k, s in enumerate(self.obj.symbols):
-            if s.name and s.info >> 4 != _LOCAL and s.section in self.place:
-                found[self.obj.name(s)] = self._offset(k)
+        for k, (name, info, _, section, _, _) in enumerate(self.obj.symbols):
+            if info >> 4 != _LOCAL and name and section in self.place:
+                found[self.obj.name(self.obj.symbols[k])] = self._offset(k)
         return found
+
+
+def _linked(images: Sequence[_Image]) -> list[LoadedObject]:
+    """Executable code of the images: first the code of all, then the data of all."""
+    end = 0
+    for image in images:
+        end = image.lay_out_code(_up(end, _LINE))
+    end = code_end = _up(end, mmap.PAGESIZE)
+    for image in images:
+        end = image.lay_out_data(end)
+    size = max(mmap.PAGESIZE, _up(end, mmap.PAGESIZE))
+    if size > _MAX_SIZE:
+        raise UnsupportedObject(f"an image of {size} bytes")
+    # private: a forked child must not share pages with its parent
+    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    base = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+    loaded = [LoadedObject(memory, base, image.write(memory, base)) for image in images]
+    _protect(base, code_end, _PROT_READ | _PROT_EXEC)
+    _protect(base + code_end, size - code_end, _PROT_READ)
+    return loaded
 
 
 def _up(value: int, align: int) -> int:

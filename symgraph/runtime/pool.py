@@ -74,8 +74,7 @@ class Pool:
         process = ctypes.CDLL(None)
         for name in _STATE[_AT["mmap"] :]:
             symbol = "sched_yield" if name == "yield" else name
-            address = ctypes.cast(getattr(process, symbol), ctypes.c_void_p).value
-            self._state[_AT[name]] = address or 0
+            self._state[_AT[name]] = abi.address_in(process, symbol)
         self._state[_AT["cap"]] = cap
 
     def _make_handler(self) -> Any:
@@ -180,7 +179,7 @@ def default_cap() -> int:
         total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
             try:
-                with open(path, encoding="ascii") as file:
+                with open(path, "rb", 0) as file:
                     total = min(total, int(file.read()))
             except (OSError, ValueError):  # no such group, or "max"
                 continue

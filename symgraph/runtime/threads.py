@@ -57,12 +57,7 @@ class Team:
 
     def _fill(self) -> None:
         process = ctypes.CDLL(None)
-        addresses = [
-            ctypes.cast(getattr(process, name), ctypes.c_void_p).value or 0
-            if hasattr(process, name)
-            else 0
-            for name in _C_FUNCTIONS
-        ]
+        addresses = [_address(process, name) for name in _C_FUNCTIONS]
         addresses += [abi.pyaddr(name) for name in _PY_FUNCTIONS]
         for k, address in enumerate(addresses):
             self._word(_AT["functions"] + 8 * k).value = address
@@ -134,6 +129,14 @@ class Team:
         me = threading.get_ident()
         for thread in [t for t in self._rows if t != me]:
             self._drop(thread)
+
+
+def _address(process: ctypes.CDLL, name: str) -> int:
+    """The address of a C function, 0 where this system has none of that name."""
+    try:
+        return abi.address_in(process, name)
+    except AttributeError:
+        return 0
 
 
 _current: Team | None = None

@@ -8,6 +8,8 @@ as on the machine, so the normal form is exact.
 
 from __future__ import annotations
 
+import math
+
 from symgraph.runtime.digest import digest
 from symgraph.scalar import expr as _expr
 from symgraph.scalar.expr import Expr, as_expr, const, node
@@ -222,6 +224,8 @@ def depends(e: Expr, index: Expr) -> bool:
 def as_size(value: Expr | int) -> Expr | int:
     """A size in its simplest form: a Python int when it is constant, else the canonical node."""
     if isinstance(value, Expr):
+        if value.op in ("const", "var"):
+            return int(value.attr) if value.op == "const" else value
         value = build(polynomial(value))
         return int(value.value) if value.is_const else value
     return int(value)
@@ -233,6 +237,8 @@ def product(sizes: tuple[Expr | int, ...]) -> Expr | int:
     >>> str(product((2, _expr.var("n"), 3)))
     '6*n'
     """
+    if all(type(s) is int for s in sizes):
+        return _wrap(math.prod(sizes))  # type: ignore[arg-type]
     total: Expr = const(1)
     for s in sizes:
         total = total * as_expr(s)

@@ -7,6 +7,7 @@ import ctypes
 import functools
 import itertools
 import random
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,9 +17,13 @@ import pytest
 from symgraph import callbacks, products
 from symgraph.codegen import llvm
 from symgraph.codegen.gemm.driver import SMALL, gemm_module
+from symgraph.codegen.gemm.leaves import ATTRIBUTES
+from symgraph.codegen.gemm.microkernel import microkernel
+from symgraph.codegen.gemm.narrow import inner_products
+from symgraph.codegen.gemm.packing import straight, turned
 from symgraph.codegen.gemm.parts import part_text
 from symgraph.codegen.gemm.record import GIVEN, JOB
-from symgraph.codegen.gemm.tiles import HEAD, Tile, parts, tile_for
+from symgraph.codegen.gemm.tiles import FEW, HEAD, LONG, Tile, parts, tile_for
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.errors import VerifyError
 from symgraph.executor import load_code
@@ -35,6 +40,9 @@ SIZES = [
     (2, 12, 32),
 ]  # fmt: skip
 
+# count, k, a and its three distances, b and its two, c and its two, last, flags
+_N, _P = ctypes.c_int64, ctypes.c_void_p
+MICROKERNEL = [_N, _N, _P, _N, _N, _N, _P, _N, _N, _P, _N, _N, _N, _N]
 Malloc = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 Free = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 Threads = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
@@ -249,16 +257,168 @@ def test_special_values_pass() -> None:
         assert (np.isinf(c) == np.isinf(want)).all()
 
 
-def test_a_tile_keeps_its_sums_in_registers() -> None:
+def tile_text(tile: Tile, rows: int, vectors: int, assembled: bool) -> str:
+    """The module of a microkernel in either language."""
+    module = ModuleWriter()
+    leaf = microkernel(tile, rows, vectors, assembled=assembled)
+    leaf.build(module.function("part", leaf.params, "void", "", ATTRIBUTES))
+    return module.text()
+
+
+@pytest.mark.parametrize("assembled", [False, True])
+def test_a_tile_keeps_its_sums_in_registers(assembled: bool) -> None:
     """No accumulator goes through the stack inside the loop over the summed axis."""
     if not WIDE:
-        assert tile_for("float32", 256, ("avx2",)).rows == 6
+        assert not tile_for("float32", 256, ("avx2",)).assembled
         return
     tile: Tile = tile_for("float32", 512, HOST)
-    text = llvm.assembly(part_text(tile, f"tile_{tile.rows}x{tile.vectors}"))
-    blocks = text.split("\n.LBB")
+    level = llvm.CALLS if assembled else llvm.KERNELS
+    text = llvm.assembly(tile_text(tile, tile.rows, tile.vectors, assembled), level)
+    blocks = re.split(r"\n\.L(?:BB|tmp)", text)
     (loop,) = (b for b in blocks if b.count("vfmadd") == tile.rows * tile.vectors)
     assert "rsp" not in loop
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_languages_make_the_same_tiles(dtype: str) -> None:
+    """All heights and widths, over nothing, little and much, cut and whole, new and added to."""
+    if not WIDE:
+        assert not tile_for(dtype, 256, ("avx2",)).assembled
+        return
+    tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(5)
+    assert tile.assembled
+    columns = tile.columns
+    for rows, vectors in itertools.product(range(1, tile.rows + 1), range(1, tile.vectors + 1)):
+        made = []
+        for assembled in (False, True):
+            text = tile_text(tile, rows, vectors, assembled)
+            code = load_code(llvm.compile_object(text, llvm.CALLS), ["part"])
+            made.append((code, ctypes.CFUNCTYPE(None, *MICROKERNEL)(code.address("part"))))
+        for k, last, adds, (apart, along) in [
+            (0, tile.lanes, 0, (1, 2 * rows)), (0, 1, 1, (1, 2 * rows)), (1, 3, 0, (1, 2 * rows)),
+            (9, tile.lanes, 1, (11, 1)), (33, tile.lanes - 1, 0, (33, 1)), (7, 2, 1, (1, 2 * rows)),
+        ]:  # fmt: skip
+            a = rng.standard_normal(max(2 * rows * max(k, 1), 2 * rows * apart) + 64).astype(dtype)
+            b = rng.standard_normal((k + 1, columns)).astype(dtype)
+            start = rng.standard_normal((2 * rows + 1, columns + 3)).astype(dtype)
+            found = []
+            for _, function in made:
+                c = start.copy()
+                function(2, k, a.ctypes.data, apart, along, rows * apart, b.ctypes.data, columns, 0,
+                         c.ctypes.data, columns + 3, 1, last, adds)  # fmt: skip
+                found.append(c)
+            assert found[0].tobytes() == found[1].tobytes(), (rows, vectors, k, last, adds)
+            width = (vectors - 1) * tile.lanes + last
+            assert (found[1][:, width:] == start[:, width:]).all()
+            assert (found[1][2 * rows :] == start[2 * rows :]).all()
+            matrix = np.lib.stride_tricks.as_strided(
+                a, (2 * rows, k), [s * a.itemsize for s in (apart, along)]
+            )
+            want = matrix.astype("float64") @ b[:k, :width] + adds * start[: 2 * rows, :width]
+            np.testing.assert_allclose(found[1][: 2 * rows, :width], want, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_languages_make_the_same_copies(dtype: str) -> None:
+    if not WIDE:
+        assert not tile_for(dtype, 256, ("avx2",)).assembled
+        return
+    tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(7)
+    source = rng.standard_normal(400).astype(dtype)
+    for vectors in range(1, tile.vectors + 1):
+        made = []
+        for assembled in (False, True):
+            module = ModuleWriter()
+            leaf = straight(tile, tile.lanes, vectors, assembled)
+            leaf.build(module.function("part", leaf.params, "void", "", ATTRIBUTES))
+            code = load_code(llvm.compile_object(module.text(), llvm.CALLS), ["part"])
+            made.append(
+                (code, ctypes.CFUNCTYPE(None, _P, _N, _P, _N, _N, _N)(code.address("part")))
+            )
+        width = vectors * tile.lanes
+        for k, step, valid in [(0, 9, 1), (1, 9, 1), (5, 60, tile.lanes), (7, 33, tile.lanes - 1)]:
+            found = []
+            for _, function in made:
+                target = np.full((8, width + 2), -1, dtype)
+                function(target.ctypes.data, width + 2, source.ctypes.data, step, valid, k)
+                found.append(target)
+            assert found[0].tobytes() == found[1].tobytes(), (vectors, k, step, valid)
+            there = width - tile.lanes + valid
+            for p in range(k):
+                assert (found[1][p, :there] == source[p * step : p * step + there]).all()
+                assert (found[1][p, there:width] == 0).all()
+            assert (found[1][k:] == -1).all()
+            assert (found[1][:, width:] == -1).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_languages_turn_the_same_blocks(dtype: str) -> None:
+    if not WIDE:
+        assert not tile_for(dtype, 256, ("avx2",)).assembled
+        return
+    tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(8)
+    lanes = tile.lanes
+    for rows in {min(lanes, tile.panel), lanes}:
+        made = []
+        for assembled in (False, True):
+            module = ModuleWriter()
+            leaf = turned(tile, rows, assembled)
+            leaf.build(module.function("part", leaf.params, "void", "", ATTRIBUTES))
+            code = load_code(llvm.compile_object(module.text(), llvm.CALLS), ["part"])
+            made.append(
+                (code, ctypes.CFUNCTYPE(None, _P, _N, _P, _N, _N, _N)(code.address("part")))
+            )
+        strides = (rows, rows + 5) if rows == lanes else (rows,)
+        for k, valid, stride in itertools.product(
+            (0, 1, lanes, 3 * lanes - 2, 300), (1, rows - 1, rows), strides
+        ):
+            source = rng.standard_normal((rows, k + 3)).astype(dtype)
+            found = []
+            for _, function in made:
+                target = np.full((k + 2 * lanes, stride), -1, dtype)
+                function(target.ctypes.data, stride, source.ctypes.data, k + 3, valid, k)
+                found.append(target)
+            assert found[0].tobytes() == found[1].tobytes(), (rows, k, valid, stride)
+            assert (found[1][:k, :valid] == source[:valid, :k].T).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_both_languages_make_the_same_inner_products(dtype: str) -> None:
+    if not WIDE:
+        assert not tile_for(dtype, 256, ("avx2",)).assembled
+        return
+    tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(9)
+    kinds = [_N, _P, _N, _P, _N, _P, _N, _N, _N]
+    for long, few in itertools.product((LONG, 1), (FEW, 1)):
+        made = []
+        for assembled in (False, True):
+            module = ModuleWriter()
+            leaf = inner_products(tile, long, few, assembled)
+            leaf.build(module.function("part", leaf.params, "void", "", ATTRIBUTES))
+            code = load_code(llvm.compile_object(module.text(), llvm.CALLS), ["part"])
+            made.append((code, ctypes.CFUNCTYPE(None, *kinds)(code.address("part"))))
+        for k, adds in itertools.product((0, 1, tile.lanes, tile.lanes + 1, 300), (0, 1)):
+            x = rng.standard_normal((long, k + 2)).astype(dtype)
+            y = rng.standard_normal((few, k + 5)).astype(dtype)
+            start = rng.standard_normal((long + 1, few + 3)).astype(dtype)
+            for across in (False, True):
+                found = []
+                for _, function in made:
+                    c = start.copy()
+                    steps = (1, long) if across else (few + 3, 1)
+                    function(
+                        k, x.ctypes.data, k + 2, y.ctypes.data, k + 5, c.ctypes.data, *steps, adds
+                    )
+                    found.append(c)
+                assert found[0].tobytes() == found[1].tobytes(), (long, few, k, adds)
+            got = np.lib.stride_tricks.as_strided(
+                found[1], (long, few), (found[1].itemsize, long * found[1].itemsize)
+            )
+            before = np.lib.stride_tricks.as_strided(
+                start, (long, few), (start.itemsize, long * start.itemsize)
+            )
+            want = x[:, :k].astype("float64") @ y[:, :k].T + adds * before
+            np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda t: f"{t[0]}-{t[1]}-{len(t[2])}")
@@ -268,7 +428,8 @@ def test_every_part_can_be_made(table: tuple[Any, ...]) -> None:
         names = parts(tile.of_images(images))
         assert len(names) == len(set(names)) < 62  # the bits of a word
         for name in names:
-            assert "define void @part(" in part_text(tile.of_images(images), name)
+            result = "i32" if name.endswith("_product") else "void"
+            assert f"define {result} @part(" in part_text(tile.of_images(images), name)
 
 
 def test_only_the_parts_that_are_needed_are_made() -> None:

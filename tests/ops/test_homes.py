@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import symgraph as sg
-from symgraph.compiler import _is_foreign, cache_key, stage_definition
+from symgraph.compiler import cache_key, stage_definition
+from symgraph.ir.hashing import is_foreign
 from symgraph.ops.elementwise import Elementwise
 
 
-def test_none_of_our_rows_is_foreign() -> None:
+def test_none_of_our_rowsis_foreign() -> None:
     rows = [value for name in sg.__all__ if isinstance(value := getattr(sg, name), Elementwise)]
     assert len(rows) > 50
-    assert not [row.name for row in rows if _is_foreign(row)]
+    assert not [row.name for row in rows if is_foreign(row)]
 
 
 def test_a_model_of_our_ops_has_a_key() -> None:

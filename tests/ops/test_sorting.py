@@ -10,7 +10,7 @@ import pytest
 
 import symgraph as sg
 from symgraph import dtypes
-from symgraph.codegen.sort_llvm import SHORT
+from symgraph.codegen.sort_bytes_llvm import SHORT
 from symgraph.errors import ArgumentError, IndexOutOfRange, RankError, ShapeError, SymgraphError
 from symgraph.ir.graph import Graph
 from symgraph.ir.interpret import interpret

@@ -12,17 +12,21 @@ begins, on what is packed, or on the number of threads, which share rows and col
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
 
-from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
-from symgraph.codegen.gemm.leaves import Leaves
-from symgraph.codegen.gemm.narrow import ALONE, FEW, LONG, SHORT
+from symgraph.codegen.gemm.entry import DONE, NO_MEMORY, NO_PARTS, Entry
+from symgraph.codegen.gemm.lanes import Integer
+from symgraph.codegen.gemm.leaves import there
 from symgraph.codegen.gemm.record import JOB
-from symgraph.codegen.gemm.skinny import layout
 from symgraph.codegen.gemm.slabs import SUMS, many, matrices
-from symgraph.codegen.gemm.tiles import WRITTEN_OUT, Tile, straight_name, turned_name
+from symgraph.codegen.gemm.tiles import (
+    ALONE,
+    SHORT,
+    WRITTEN_OUT,
+    Tile,
+    straight_name,
+    turned_name,
+)
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
-from symgraph.loops.cost import AWAKE
 
 SMALL = 256**3  # multiplications up to which contiguous operands are read where they lie
 SLAB_OF_A = 4 << 20  # bytes of A that every strip of B may read again where they lie
@@ -33,85 +37,50 @@ ALIASED = 4096  # rows of A so many bytes apart compete for the same places of a
 FAR = 4 << 20  # bytes of B that are packed for many tiles, as its strips come from far away
 NEAR = 1 << 18  # bytes of packed parts of an image that are used before more are packed
 OFTEN = 8  # tiles of A that are enough to pack B for
-BEGINNING = 512  # multiplications that take as long as to begin with a product of a batch
 NEAR_TILES = 8  # tiles of A in an image that meet all strips of B before the next ones
 STACK = 32768  # bytes of packed operands that need no allocation
 MEAGRE = 64  # the block of the summed axis when there is no memory but the stack
-COLUMNS = 64  # threads share a row's columns in multiples of this
 
 
 def gemm_module(module: ModuleWriter, tile: Tile) -> None:
     """Write everything for one dtype into a module; its entry is ``kernel``."""
     fn = module.function("kernel", [("ptr", "job", "")], "i32", "", "nounwind")
-    _Entry(module, tile, fn).write()
-    fn.ret("i32", "0")
+    _Kernel(module, tile, fn).write()
+    fn.ret("i32", str(DONE))
 
 
-class _Entry:
+class _Kernel(Entry):
     def __init__(self, module: ModuleWriter, tile: Tile, fn: FunctionWriter) -> None:
-        self.module, self.tile, self.fn = module, tile, fn
-        self.ints, self.v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
-        self.leaves = Leaves(fn, tile, self.word("parts"))
+        super().__init__(tile, fn)
+        self.module = module
 
-    def word(self, name: str) -> Value:
-        return JOB.get(self.fn, "%job", name)
-
-    def _with(self, bits: Integer, do: Callable[[], None], give_up: Callable[[], None]) -> None:
-        """Do what needs these parts."""
-
-        def missing() -> None:
-            give_up()
-            self.fn.ret("i32", "1")
-
-        self.fn.if_(self.leaves.there(bits), do, missing, likely=True)
+    def there(self, bits: Integer) -> Value:
+        asked = f"ptr {self.leaves.record}, i64 {bits}"
+        return self.fn.fresh(f"call i1 @{there(self.module, self.tile)}({asked})")
 
     def write(self) -> None:
         fn, ints, word = self.fn, self.ints, self.word
         m, n, k = word("m"), word("n"), word("k")
         empty = fn.val(f"or i1 {ints.is_('sle', m, 0)}, {ints.is_('sle', n, 0)}")
-        fn.if_(empty, lambda: fn.ret("i32", "0"))
-        row, column = ints.is_("eq", m, 1), ints.is_("eq", n, 1)
-        some = ints.is_("sgt", k, 0)
-        if self.tile.images:
-            self._whole()
-            return
-        thin = fn.val(f"and i1 {some}, {fn.val(f'or i1 {row}, {column}')}")
-        fn.if_(thin, self._thin, self._perhaps_narrow)
+        fn.if_(empty, lambda: fn.ret("i32", str(DONE)))
+        if not self.tile.images:
+            row, column = ints.is_("eq", m, 1), ints.is_("eq", n, 1)
+            either = fn.val(f"or i1 {row}, {column}")
+            thin = fn.val(f"and i1 {either}, {ints.is_('sgt', k, 0)}")
+            fn.if_(thin, lambda: fn.ret("i32", self._entry("thin_product")))
+            self._perhaps_narrow()
+        self._whole()
 
-    def _limit(self) -> Value:
-        """How many threads take part."""
-        fn, ints, word = self.fn, self.ints, self.word
-        volume = ints.mul(ints.mul(word("m"), word("n")), word("k"))
-        self.volume = ints.mul(ints.add(volume, BEGINNING), word("batch"))
-        least = word("least")
+    def _entry(self, name: str) -> Value:
+        """What another entry returns, which is a part."""
+        fn = self.fn
 
-        def how_many(who: str) -> list[Value]:
-            return [fn.fresh(f"call i64 {word(who)}(ptr {word('team')})")]
+        def call() -> list[Value]:
+            return [fn.fresh(f"call i32 {self.leaves.address(name)}(ptr %job)")]
 
-        def fewer() -> list[Value]:
-            enough = ints.is_("sge", self.volume, ints.div(least, AWAKE))
-            return fn.if_(enough, lambda: how_many("awake"), lambda: ["1"], ["i64"])
-
-        large = ints.is_("sge", self.volume, least)
-        (limit,) = fn.if_(large, lambda: how_many("threads"), fewer, ["i64"])
-        return limit
-
-    def _run(self, body: str, count: Integer, multiple: int, limit: Value, ranges: int = 2) -> None:
-        """``body`` over 0 .. count, by the team or alone."""
-        fn, ints, word = self.fn, self.ints, self.word
-
-        def team() -> None:
-            pieces = ints.mul(limit, ranges)
-            grain = ints.up(ints.ceil(count, pieces), multiple)
-            words = f"ptr {word('team')}, ptr {body}, ptr %job, i64 {count}, i64 {grain}"
-            fn.raw(f"call void {word('run')}({words}, i64 {limit})")
-
-        def alone() -> None:
-            fn.raw(f"call void {body}(ptr %job, i64 0, i64 {count}, i64 0)")
-
-        fn.if_(ints.is_("sgt", limit, 1), team, alone)
-
-    # a few vectors times a matrix
+        found = self.there(self.leaves.bit(name))
+        (result,) = fn.if_(found, call, lambda: [str(NO_PARTS)], ["i32"], likely=True)
+        return result
 
     def _perhaps_narrow(self) -> None:
         """Few columns or few rows, where the summed axis is contiguous or little to copy."""
@@ -134,64 +103,20 @@ class _Entry:
         tall = fn.val(f"and i1 {tall}, {either}")
         wide = fn.val(f"and i1 {wide}, {apart}")
         narrow = fn.val(f"and i1 {rows_lie}, {fn.val(f'or i1 {tall}, {wide}')}")
-        fn.if_(narrow, lambda: self._narrow(tall, apart), self._whole)
 
-    def _narrow(self, tall: Value, apart: Value) -> None:
-        """Place the short operand and share the lines of the long one; ``apart``: the columns of B
-        are contiguous as they are."""
-        fn, ints, word = self.fn, self.ints, self.word
-        lies = ints.pick(tall, word("b_col"), word("a_row"))
-        short = fn.val(f"select i1 {tall}, ptr {word('b')}, ptr {word('a')}")
-        m, n = word("m"), word("n")
-        JOB.put(fn, "%job", packs_a=fn.val(f"zext i1 {tall} to i64"),
-                tiles=ints.pick(tall, word("n"), word("m")), place=short, room_b=lies)  # fmt: skip
-        count, few = ints.pick(tall, m, n), ints.pick(tall, n, m)
-        fours, ones = ints.is_("sge", few, FEW), ints.is_("ne", ints.rest(few, FEW), 0)
-        single = ints.is_("ne", ints.rest(count, LONG), 0)
-        bit = self.leaves.bit
-        bits = ints.union(
-            (bit(f"inner_{LONG}x{FEW}"), fours), (bit(f"inner_{LONG}x1"), ones),
-            (bit(f"inner_1x{FEW}"), fn.val(f"and i1 {single}, {fours}")),
-            (bit("inner_1x1"), fn.val(f"and i1 {single}, {ones}")),
-            (bit("lines"), "true"),
-            (self.leaves.bits("columns_apart", turned_name(self.tile, self.tile.lanes)),
-             fn.val(f"xor i1 {apart}, true")),
-        )  # fmt: skip
+        def lines() -> None:
+            JOB.put(fn, "%job", packs_a=fn.val(f"zext i1 {tall} to i64"))
+            result = self._entry("narrow_product")
+            made = fn.fresh(f"icmp ne i32 {result}, {NO_MEMORY}")
+            fn.if_(made, lambda: fn.ret("i32", result))
 
-        def run() -> None:
-            fn.if_(apart, lambda: self._lines(tall), lambda: self._lines_of_copy(tall))
-
-        self._with(bits, run, lambda: None)
-
-    def _lines(self, tall: Value) -> None:
-        fn, ints, word = self.fn, self.ints, self.word
-        count = ints.pick(tall, word("m"), word("n"))
-        self._run(self.leaves.address("lines"), count, LONG * FEW, self._limit())
-        rows = fn.val(f"and i1 {tall}, {ints.is_('ne', word('scale'), 0)}")  # followed up by ranges
-        fn.if_(rows, lambda: None, self._follow)
-
-    def _lines_of_copy(self, tall: Value) -> None:
-        """The same with the columns of B copied apart; without memory the tiles do it."""
-        fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
-        stride = ints.add(ints.up(word("k"), tile.lanes), tile.lanes)
-        need = ints.mul(stride, tile.lanes * self.v.size)
-        block = fn.fresh(f"call ptr {word('malloc')}(ptr {word('pool')}, i64 {need})")
-
-        def copy() -> None:
-            words = f"ptr {block}, i64 {stride}, ptr {word('b')}, i64 {word('b_row')}"
-            words += f", i64 {word('n')}, i64 {word('k')}, ptr {word('parts')}"
-            self.leaves.call("columns_apart", words)
-            JOB.put(fn, "%job", place=block, room_b=stride)
-            self._lines(tall)
-            fn.raw(f"call void {word('free')}(ptr {word('pool')}, ptr {block}, i64 0)")
-
-        fn.if_(fn.val(f"icmp eq ptr {block}, null"), self._whole, copy)
+        fn.if_(narrow, lines)
 
     # products of matrices
 
     def _whole(self) -> None:
         ints, tile, word = self.ints, self.tile, self.word
-        limit = self._limit()
+        limit = self.limit()
         if tile.images:
             self._what_to_pack_of_images()
         else:
@@ -306,10 +231,11 @@ class _Entry:
             if tile.images:
                 self._run_images(summed, outer)
             else:
-                each = lambda f: self._run(f"@{f(self.module, tile)}", word("batch"), 1, outer)  # noqa: E731
-                fn.if_(self._single(), lambda: each(many), lambda: each(matrices))
+                names = [f(self.module, tile) for f in (many, matrices)]
+                body = fn.val(f"select i1 {self._single()}, ptr @{names[0]}, ptr @{names[1]}")
+                self.run(body, word("batch"), 1, outer)
 
-        self._with(self._bits(width), run, give_back)
+        self.with_parts(self._bits(width), run, give_back)
         give_back()
 
     def _single(self) -> Value:
@@ -377,11 +303,10 @@ class _Entry:
     def _run_images(self, summed: Value, limit: Value) -> None:
         """Threads share images, or for a sum over the batch its tiles: in few ranges then, as each
         packs all of B."""
-        word = self.word
+        ints, word = self.ints, self.word
+        count = ints.pick(summed, word("tiles"), word("batch"))
         body = f"@{matrices(self.module, self.tile)}"
-        each = lambda: self._run(body, word("batch"), 1, limit)  # noqa: E731
-        tiles = lambda: self._run(body, word("tiles"), 1, limit, 1)  # noqa: E731
-        self.fn.if_(summed, tiles, each)
+        self.run(body, count, 1, limit, ints.pick(summed, 1, 2))
 
     def _rooms(self, depth: Integer, width: Integer, high: Integer) -> tuple[Integer, Integer]:
         """Bytes for a packed block of A and one of B, with what turning writes beyond them."""
@@ -392,33 +317,3 @@ class _Entry:
         a = ints.up(ints.mul(ints.add(a, tile.lanes * tile.panel), size), 64)
         b = ints.up(ints.mul(ints.add(b, tile.lanes * tile.columns), size), 64)
         return ints.pick(self.packs_a, a, 0), ints.pick(self.packs_b, b, 0)
-
-    # a row times a matrix, a matrix times a column
-
-    def _thin(self) -> None:
-        fn, ints, word, leaves = self.fn, self.ints, self.word, self.leaves
-        count = ints.mul(word("m"), word("n"))  # one of them is 1
-        contiguous, few, _ = layout(fn, self.tile, "%job")
-        tile = leaves.tile_bits(1, ints.two_to(ints.div(ints.sub(count, 1), self.tile.lanes)))
-        rows = ints.pick(few, tile, leaves.bit("sweep"))
-
-        def run() -> None:
-            self._run(leaves.address("thin"), count, COLUMNS, self._limit())
-            self._follow()
-
-        bits = ints.pick(contiguous, rows, leaves.bit("dots"))
-        self._with(ints.union((bits, "true"), (leaves.bit("thin"), "true")), run, lambda: None)
-
-    def _follow(self) -> None:
-        """The epilogue of everything at once."""
-        fn, word = self.fn, self.word
-        follows = fn.val(f"icmp ne ptr {word('after')}, null")
-
-        def after() -> None:
-            ints = self.ints
-            rows = ints.mul(ints.mul(word("batch"), word("m")), word("scale"))
-            turns = ints.pick(ints.is_("eq", word("scale"), 0), word("batch"), rows)
-            words = f"ptr {word('context')}, i64 0, i64 {turns}, i64 0"
-            fn.raw(f"call void {word('after')}({words})")
-
-        fn.if_(follows, after)

@@ -3,6 +3,8 @@ literal operands folded."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from symgraph import dtypes
 from symgraph.codegen.literals import llvm_type, suffix
 from symgraph.codegen.writer import FunctionWriter, Value
@@ -72,15 +74,18 @@ class Ints:
         return self.mul(self.ceil(a, b), b)
 
     def min(self, a: Integer, b: Integer) -> Integer:
-        return self._of("smin", a, b)
+        return self._of("slt", min, a, b)
 
     def max(self, a: Integer, b: Integer) -> Integer:
-        return self._of("smax", a, b)
+        return self._of("sgt", max, a, b)
 
-    def _of(self, name: str, a: Integer, b: Integer) -> Integer:
+    def _of(
+        self, relation: str, of_numbers: Callable[[int, int], int], a: Integer, b: Integer
+    ) -> Integer:
+        """Without LLVM's intrinsics, which its fast selection of instructions has no way for."""
         if isinstance(a, int) and isinstance(b, int):
-            return min(a, b) if name == "smin" else max(a, b)
-        return self.fn.call("i64", f"llvm.{name}.i64", [("i64", str(a)), ("i64", str(b))])
+            return of_numbers(a, b)
+        return self.pick(self.is_(relation, a, b), a, b)
 
     def is_(self, relation: str, a: Integer, b: Integer) -> Value:
         """An i1."""

@@ -15,7 +15,7 @@ from collections.abc import Callable
 
 from symgraph.codegen.gemm.lanes import Integer, Ints
 from symgraph.codegen.gemm.tiles import HEAD, TURNED, Tile, parts, tile_name
-from symgraph.codegen.writer import FunctionWriter, Value
+from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.records import NamedTuple
 
 #: what their vectors are made for
@@ -24,10 +24,11 @@ DRIVER = "noinline nounwind"  # of functions that call parts
 
 
 class Leaf(NamedTuple):
-    """A part: its parameters, and what writes it."""
+    """A part: its parameters, what writes it, and the type of its result."""
 
     params: list[tuple[str, str, str]]
     build: Callable[[FunctionWriter], None]
+    result: str = "void"
 
 
 class Leaves:
@@ -109,8 +110,8 @@ class Leaves:
         return fn.val(f"or i64 {found}, {whole}")
 
     def there(self, bits: Integer) -> Value:
-        """Ask for those of the parts that are missing; whether all are there then. Only for the
-        thread that called: who is asked may wait for the interpreter."""
+        """Whether all of these parts are there, after those that were missing have been asked for.
+        Only in the thread that called the program: who is asked may wait for the interpreter."""
         fn = self.fn
 
         def missing() -> Value:
@@ -127,3 +128,13 @@ class Leaves:
         none = fn.fresh(f"icmp eq i64 {wanted}, 0")
         (found,) = fn.if_(none, lambda: ["true"], ask, ["i1"], likely=True)
         return found
+
+
+def there(module: ModuleWriter, tile: Tile) -> str:
+    """The name of a function that does the same, there(record, bits): LLVM's fast selection of
+    instructions knows no atomic loads, and leaves their whole block to the slow one."""
+
+    def build(fn: FunctionWriter) -> None:
+        fn.ret("i1", Leaves(fn, tile, "%record").there("%bits"))
+
+    return module.once("there", [("ptr", "record", ""), ("i64", "bits", "")], "i1", build, DRIVER)

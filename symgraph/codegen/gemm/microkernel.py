@@ -9,6 +9,7 @@ number in whichever tile, on whichever thread it is made.
 
 from __future__ import annotations
 
+from symgraph.codegen.gemm.avx512 import assembled_tiles
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes, turn
 from symgraph.codegen.gemm.leaves import Leaf
 from symgraph.codegen.gemm.tiles import Tile
@@ -42,30 +43,34 @@ def parameters(tile: Tile) -> list[tuple[str, str, str]]:
     return IN_IMAGE if tile.images == "a" else PARAMETERS
 
 
-def microkernel(tile: Tile, rows: int, vectors: int, form: str = "") -> Leaf:
+def microkernel(
+    tile: Tile, rows: int, vectors: int, form: str = "", assembled: bool = False
+) -> Leaf:
     """The microkernel for so many rows and vectors; the form ``whole`` says that the last vector is
     never cut short, which spares masks where they are dear, ``turned`` that the columns of the
-    result lie ``c_col`` apart and its rows side by side."""
+    result lie ``c_col`` apart and its rows side by side. ``assembled``: in assembly language, for
+    ``count`` of at least 1."""
 
     def build(fn: FunctionWriter) -> None:
-        made = _Turned if form == "turned" else _Microkernel
-        made(fn, tile, rows, vectors, form == "whole").write()
+        made = (_Turned if form == "turned" else _Microkernel)(fn, tile, rows, vectors, form)
+        if assembled:
+            assembled_tiles(fn, made.v, rows, vectors, made.mask)
+        else:
+            made.write()
 
     return Leaf(parameters(tile), build)
 
 
 class _Microkernel:
-    def __init__(
-        self, fn: FunctionWriter, tile: Tile, rows: int, vectors: int, whole: bool
-    ) -> None:
+    def __init__(self, fn: FunctionWriter, tile: Tile, rows: int, vectors: int, form: str) -> None:
         self.fn, self.rows, self.vectors = fn, rows, vectors
         self.in_image = tile.images == "a"
         self.ints, self.v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
-        self.mask = None if whole else self.v.first("%last")
-        if not self.in_image:
-            self.offsets = [self.ints.mul("%a_row", i) for i in range(rows)]
+        self.mask = None if form == "whole" else self.v.first("%last")
 
     def write(self) -> None:
+        if not self.in_image:
+            self.offsets = [self.ints.mul("%a_row", i) for i in range(self.rows)]
         start = "%a_row" if self.in_image else "%a"
         carried = [("ptr", start), ("ptr", "%b"), ("ptr", "%c")]
         self.fn.loop(0, "%count", 1, carried, self._tile)

@@ -11,16 +11,14 @@ whichever group of lines, on whichever thread it is made.
 
 from __future__ import annotations
 
+from symgraph.codegen.gemm.avx512 import assembled_inner
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.leaves import Leaf, Leaves
 from symgraph.codegen.gemm.record import JOB
-from symgraph.codegen.gemm.tiles import Tile, turned_name
+from symgraph.codegen.gemm.tiles import FEW, LONG, Tile, turned_name
 from symgraph.codegen.writer import FunctionWriter, Value
 
-LONG, FEW = 6, 4  # lines of either operand at once: 24 sums in registers
-ALONE = 2 * LONG  # lines of the long operand that are worth it
 DEEP = 2048
-SHORT = 16  # how often the summed axis is longer than there are lines in the short operand
 
 # x: the long operand, y: the short one; from line to line they lie x_step and y_step apart, the
 # results c_x and c_y; flags: 1 adds to what c holds
@@ -31,11 +29,14 @@ PARAMETERS = [
 ]  # fmt: skip
 
 
-def inner_products(tile: Tile, long: int, few: int) -> Leaf:
-    """For so many lines of either operand."""
+def inner_products(tile: Tile, long: int, few: int, assembled: bool = False) -> Leaf:
+    """For so many lines of either operand. ``assembled``: in assembly language."""
 
     def build(fn: FunctionWriter) -> None:
-        _Inner(fn, tile, long, few).write()
+        if assembled:
+            assembled_inner(fn, Lanes(fn, tile.dtype, tile.lanes), long, few)
+        else:
+            _Inner(fn, tile, long, few).write()
 
     return Leaf(PARAMETERS, build)
 

@@ -9,6 +9,7 @@ the last one, B's strips have room behind each.
 
 from __future__ import annotations
 
+from symgraph.codegen.gemm.avx512 import assembled_copy, assembled_turn
 from symgraph.codegen.gemm.blocks import strip_offset, strips
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes, turn
 from symgraph.codegen.gemm.leaves import Leaf, Leaves
@@ -16,18 +17,22 @@ from symgraph.codegen.gemm.microkernel import place_at
 from symgraph.codegen.gemm.tiles import WRITTEN_OUT, Tile, straight_name, turned_name
 from symgraph.codegen.writer import FunctionWriter, Value
 
-_PARAMETERS = [
+PARAMETERS = [
     ("ptr", "target", "noalias"), ("i64", "stride", ""), ("ptr", "source", "noalias readonly"),
     ("i64", "step", ""), ("i64", "valid", ""), ("i64", "k", ""),
 ]  # fmt: skip
 
 
-def straight(tile: Tile, lanes: int, vectors: int) -> Leaf:
+def straight(tile: Tile, lanes: int, vectors: int, assembled: bool = False) -> Leaf:
     """What copies so many vectors for each p; ``step`` is the distance from one p to the next,
-    ``valid`` counts the lanes of the last vector that exist."""
+    ``valid`` counts the lanes of the last vector that exist. ``assembled``: in assembly
+    language."""
 
     def build(fn: FunctionWriter) -> None:
         v = Lanes(fn, tile.dtype, lanes)
+        if assembled:
+            assembled_copy(fn, v, vectors, v.first("%valid"))
+            return
 
         def copy(mask: Value | None) -> None:
             def line(_: Value, carried: list[Value]) -> list[Value]:
@@ -48,16 +53,19 @@ def straight(tile: Tile, lanes: int, vectors: int) -> Leaf:
         full = fn.val(f"icmp eq i64 %valid, {lanes}")
         fn.if_(full, lambda: copy(None), lambda: copy(v.first("%valid")))
 
-    return Leaf(_PARAMETERS, build)
+    return Leaf(PARAMETERS, build)
 
 
-def turned(tile: Tile, rows: int) -> Leaf:
+def turned(tile: Tile, rows: int, assembled: bool = False) -> Leaf:
     """What turns blocks of ``rows`` (a power of two, at most a vector's lanes) times one vector;
     ``step`` is the distance from row to row, ``valid`` how many rows exist. With fewer rows than
-    lanes the panel must be just that wide (stride = rows)."""
+    lanes the panel must be just that wide (stride = rows). ``assembled``: in assembly language."""
     lanes = tile.lanes
 
     def build(fn: FunctionWriter) -> None:
+        if assembled:
+            assembled_turn(fn, Lanes(fn, tile.dtype, lanes), rows)
+            return
         v, ints = Lanes(fn, tile.dtype, lanes), Ints(fn)
         last = ints.sub("%valid", 1)
         starts = [v.at("%source", ints.mul(ints.min(i, last), "%step")) for i in range(rows)]
@@ -82,7 +90,7 @@ def turned(tile: Tile, rows: int) -> Leaf:
         if not tile.masks:
             fn.if_(ints.is_("slt", whole, "%k"), rest)
 
-    return Leaf(_PARAMETERS, build)
+    return Leaf(PARAMETERS, build)
 
 
 COPY = 3  # words of a copy: its place in the image, in the line, and its length

@@ -2,47 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
 from symgraph.codegen import llvm
 from symgraph.codegen.gemm.leaves import ATTRIBUTES, DRIVER, Leaf
-from symgraph.codegen.gemm.microkernel import microkernel
-from symgraph.codegen.gemm.narrow import columns_apart, inner_products, lines
-from symgraph.codegen.gemm.packing import gathered, pack_a, pack_b, pack_image, straight, turned
-from symgraph.codegen.gemm.skinny import dots, sweep, thin
-from symgraph.codegen.gemm.slabs import pack_strips
 from symgraph.codegen.gemm.tiles import CALLING, Tile
 from symgraph.codegen.writer import ModuleWriter
+from symgraph.runtime.later import Later
 
-_ALONE: dict[str, Callable[[Tile], Leaf]] = {
-    "sweep": sweep, "dots": dots, "thin": thin, "lines": lines, "columns_apart": columns_apart,
-    "pack_a": pack_a, "pack_b": pack_b, "pack_image": pack_image, "pack_strips": pack_strips,
+# loaded when a product asks for a part of theirs
+_microkernel: Any = Later("symgraph.codegen.gemm.microkernel")
+_few: Any = Later("symgraph.codegen.gemm.few")
+_narrow: Any = Later("symgraph.codegen.gemm.narrow")
+_packing: Any = Later("symgraph.codegen.gemm.packing")
+_skinny: Any = Later("symgraph.codegen.gemm.skinny")
+_slabs: Any = Later("symgraph.codegen.gemm.slabs")
+
+_ALONE: dict[str, Any] = {
+    "thin_product": _few, "thin": _skinny, "sweep": _skinny, "dots": _skinny,
+    "narrow_product": _few, "lines": _narrow, "columns_apart": _narrow,
+    "pack_a": _packing, "pack_b": _packing, "pack_image": _packing, "pack_strips": _slabs,
 }  # fmt: skip
 
 
 def part_text(tile: Tile, name: str) -> str:
     """The module of the part of that name."""
-    calling = name in CALLING
     leaf = _leaf(tile, name)
     module = ModuleWriter()
-    attributes = DRIVER if calling else ATTRIBUTES
-    leaf.build(module.function("part", leaf.params, "void", "", attributes))
-    first = llvm.MOSTLY_CALLS if calling else llvm.ONE_BLOCK if name.startswith("turned_") else ""
-    return first + module.text()
+    attributes = DRIVER if name in CALLING else ATTRIBUTES
+    leaf.build(module.function("part", leaf.params, leaf.result, "", attributes))
+    return _level(tile, name) + module.text()
+
+
+def _level(tile: Tile, name: str) -> str:
+    """The first line, which says how a part is compiled."""
+    if name in CALLING:
+        return llvm.MOSTLY_CALLS
+    if _assembled(tile, name):
+        return llvm.ASSEMBLED
+    return llvm.ONE_BLOCK if name.startswith("turned_") else ""
+
+
+def _assembled(tile: Tile, name: str) -> bool:
+    """Whether a part is written in assembly language."""
+    if not tile.assembled:
+        return False
+    if name.startswith("tile_"):
+        return tile.images != "a"
+    return name.startswith((f"straight_{tile.lanes}x", "turned_", "inner_"))
 
 
 def _leaf(tile: Tile, name: str) -> Leaf:
     if name in _ALONE:
-        return _ALONE[name](tile)
+        found: Leaf = getattr(_ALONE[name], name)(tile)
+        return found
     kind, *words = name.split("_")
     numbers = [int(n) for n in words[0].split("x")]
+    made: Leaf
     match kind:
         case "tile":
-            return microkernel(tile, numbers[0], numbers[1], "".join(words[1:]))
+            form = "".join(words[1:])
+            made = _microkernel.microkernel(tile, *numbers, form, _assembled(tile, name))
         case "inner":
-            return inner_products(tile, numbers[0], numbers[1])
+            made = _narrow.inner_products(tile, *numbers, _assembled(tile, name))
         case "straight":
-            return straight(tile, numbers[0], numbers[1])
+            made = _packing.straight(tile, *numbers, _assembled(tile, name))
         case "turned":
-            return turned(tile, numbers[1])
-    return gathered(tile, numbers[0])
+            made = _packing.turned(tile, numbers[1], _assembled(tile, name))
+        case _:
+            made = _packing.gathered(tile, *numbers)
+    return made

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from symgraph.codegen.gemm.lanes import Ints, Lanes
+from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.leaves import Leaf, Leaves
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.slabs import BODY
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, Value
 
-SWEPT = 8  # rows of B added at once
+SWEPT = 8  # rows of B added at once,
+SIDE_BY_SIDE = 4  # and vectors of each: a stretch of cache lines, and as many chains of additions
 CHAINS = 8  # sums that run side by side: an addition takes four cycles and two start in each
 
 # b_step: from row to row of B for sweep, from column to column for dots
@@ -69,21 +70,31 @@ class _Sweep:
             lines.append(v.at("%b", ints.mul(at, "%b_step")))
         whole = ints.mul(ints.div("%n", v.lanes), v.lanes)
 
-        def piece(j: Value, mask: Value | None) -> None:
-            place = v.at("%c", j)
-            held = v.load(place, mask)
-            total = fn.val(f"select i1 {old}, {v.kind} {held}, {v.kind} zeroinitializer")
+        def pieces(j: Value, number: int, mask: Value | None) -> None:
+            places = [ints.add(j, i * v.lanes) for i in range(number)]
+            totals = []
+            for at in places:
+                held = v.load(v.at("%c", at), mask)
+                totals.append(fn.val(f"select i1 {old}, {v.kind} {held}, {v.kind} zeroinitializer"))
             for x, line in zip(factors, lines, strict=True):
-                total = v.fma(x, v.load(v.at(line, j), mask), total)
-            v.store(total, place, mask)
+                for i, at in enumerate(places):
+                    totals[i] = v.fma(x, v.load(v.at(line, at), mask), totals[i])
+            for at, total in zip(places, totals, strict=True):
+                v.store(total, v.at("%c", at), mask)
 
-        def turn(j: Value, _: list[Value]) -> list[Value]:
-            piece(j, None)
-            return []
+        def turns(start: Integer, stop: Integer, number: int) -> None:
+            def turn(j: Value, _: list[Value]) -> list[Value]:
+                pieces(j, number, None)
+                return []
 
-        fn.loop(0, whole, v.lanes, [], turn)
+            fn.loop(str(start), str(stop), number * v.lanes, [], turn)
+
+        together = SIDE_BY_SIDE * v.lanes
+        most = ints.mul(ints.div("%n", together), together)
+        turns(0, most, SIDE_BY_SIDE)
+        turns(most, whole, 1)
         rest = ints.is_("slt", whole, "%n")
-        fn.if_(rest, lambda: piece(str(whole), v.first(ints.sub("%n", whole))))
+        fn.if_(rest, lambda: pieces(str(whole), 1, v.first(ints.sub("%n", whole))))
 
 
 def dots(tile: Tile) -> Leaf:

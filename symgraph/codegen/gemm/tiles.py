@@ -15,10 +15,15 @@ from symgraph.records import NamedTuple
 
 STRIP = 28 << 10  # bytes of a packed strip of an image, below the first level of cache
 WRITTEN_OUT = 6  # copies for each p up to which they are written out, with places in registers
-# those that mostly call others
-CALLING = frozenset(
-    ["thin", "lines", "columns_apart", "pack_a", "pack_b", "pack_image", "pack_strips"]
-)
+# of products with few columns or rows (`narrow.py`):
+LONG, FEW = 6, 4  # lines of either operand at once: 24 sums in registers
+ALONE = 2 * LONG  # lines of the long operand that are worth it
+SHORT = 16  # how often the summed axis is longer than there are lines in the short operand
+# the parts that mostly call others
+CALLING = frozenset([
+    "thin_product", "thin", "narrow_product", "lines", "columns_apart",
+    "pack_a", "pack_b", "pack_image", "pack_strips",
+])  # fmt: skip
 TURNED = "_turned"  # the microkernels that write columns of the result as rows
 HEAD = 2  # words of a record of parts before their addresses
 
@@ -64,6 +69,11 @@ class Tile(NamedTuple):
         return self._replace(images=images, depth=depth)
 
     @property
+    def assembled(self) -> bool:
+        """Whether loops over whole vectors are written in assembly language (`avx512.py`)."""
+        return self.masks and 8 * self.lanes * dtypes.itemsize(self.dtype) == 512
+
+    @property
     def key(self) -> str:
         """What the parts of products depend on, as text; `tile_of` reads it.
 
@@ -95,8 +105,8 @@ def parts(tile: Tile) -> list[str]:
         found += [tile_name(i, j) + TURNED for i in range(1, tile.rows + 1)
                   for j in range(1, tile.vectors + 1)]  # fmt: skip
     if not tile.images:
-        found += ["sweep", "dots", *(f"inner_{i}x{j}" for i in (6, 1) for j in (4, 1))]
-        found += ["thin", "lines", "columns_apart", "pack_a"]
+        found += ["sweep", "dots", *(f"inner_{i}x{j}" for i in (LONG, 1) for j in (FEW, 1))]
+        found += ["thin_product", "thin", "narrow_product", "lines", "columns_apart", "pack_a"]
     found += ["pack_strips", "pack_image" if tile.images == "b" else "pack_b"]
     copies = [straight_name(side, q) for q in range(1, tile.panel // side + 1)]
     copies += [straight_name(tile.lanes, q) for q in range(1, tile.vectors + 1)]

@@ -88,6 +88,7 @@ def _attributes(p: Any, written: bool, apart: bool, aligned: bool) -> str:
 class _DeviceValues(Values):
     """Whole vectors are aligned to their size; small indices are computed in 32 bits."""
 
+    apart = False  # small parts of an address are computed in 32 bits
     ranges: Ranges
     halves: dict[Value, Value]  # of numbers that have been widened
 
@@ -123,11 +124,11 @@ class _DeviceValues(Values):
         kind, align = memory_type(dtype, lanes), dtypes.itemsize(dtype) * lanes
         return str(read(f"load {kind}, ptr {where}, align {align}"))
 
-    def _vector_store(
+    def vector_store(
         self, held: Value, where: Value, dtype: str, lanes: int, mask: Value | None
     ) -> None:
         if mask is not None:
-            super()._vector_store(held, where, dtype, lanes, mask)
+            super().vector_store(held, where, dtype, lanes, mask)
             return
         kind, align = memory_type(dtype, lanes), dtypes.itemsize(dtype) * lanes
         self.fn.raw(f"store {kind} {held}, ptr {where}, align {align}")

@@ -97,8 +97,7 @@ def request(module: ModuleWriter, name: str, dtype: str, lanes: int) -> str:
     >>> request(ModuleWriter(), "exp", "float64", 8)
     'sg_exp_f64_8'
     """
-    symbol = f"sg_{name}_f{dtype[5:]}_{lanes}"
-    type_ = llvm_type(dtype, lanes)
+    symbol, type_ = _symbol(name, dtype, lanes), llvm_type(dtype, lanes)
     letters = "xyzw"[: FUNCTIONS[name].arity]
 
     def build(fn: FunctionWriter) -> None:
@@ -126,8 +125,22 @@ def inline(
 def call(
     fn: FunctionWriter, module: ModuleWriter, name: str, dtype: str, lanes: int, args: list[Value]
 ) -> Value:
-    """The value of a function: its body where `fn.inline_math` is set, a call otherwise."""
+    """The value of a function: its body where `fn.inline_math` is set, a call otherwise. A single
+    value is computed by a register where the module has the function for one."""
     if fn.inline_math:
         return inline(fn, module, name, dtype, lanes, args)
     type_ = llvm_type(dtype, lanes)
+    if lanes == 1:
+        for width in (16, 8, 4):
+            if module.has(_symbol(name, dtype, width)):
+                wide, order = llvm_type(dtype, width), f"<{width} x i32> zeroinitializer"
+                for k, x in enumerate(args):
+                    first = fn.val(f"insertelement {wide} poison, {type_} {x}, i64 0")
+                    args[k] = fn.val(f"shufflevector {wide} {first}, {wide} poison, {order}")
+                found = fn.call(wide, _symbol(name, dtype, width), [(wide, x) for x in args])
+                return fn.val(f"extractelement {wide} {found}, i64 0")
     return fn.call(type_, request(module, name, dtype, lanes), [(type_, x) for x in args])
+
+
+def _symbol(name: str, dtype: str, lanes: int) -> str:
+    return f"sg_{name}_f{dtype[5:]}_{lanes}"

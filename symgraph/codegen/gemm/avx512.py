@@ -1,0 +1,329 @@
+"""Loops of products for AVX-512 in assembly language: what LLVM makes of them in its own language
+(`microkernel.py`, `packing.py`; a test compares the two bit for bit), at a fifth of the time to
+compile, since nothing in them is left to choose.
+
+Source of the instructions: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
+from symgraph.codegen.writer import FunctionWriter, Value
+
+BYTES = 64  # of a vector
+ROWS = 8  # at most: the distances that addresses can have
+SUMS = 24  # at most, in the first registers; three vectors of B and one element of A follow
+OWN = 29  # vector registers that a text may use
+# a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
+_PLACES = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (1, 4), 5: (5, 1), 6: (3, 2), 7: (7, 1)}
+
+
+def _assembled(
+    fn: FunctionWriter, v: Lanes, lines: Callable[[dict[str, str]], list[str]],
+    changed: Mapping[str, str], steady: Mapping[str, Integer], memory: Mapping[str, Integer],
+    mask: Value | None, vectors: Mapping[str, str] | None = None,
+) -> None:  # fmt: skip
+    """Lines of assembly language, given what its operands are called there.
+
+    ``changed``: registers that begin with a value ("ptr %a"), or with none, and that the text
+    changes; ``steady``: numbers and pointers that it reads there; ``memory``: those that it reads
+    and changes in memory; ``vectors``: what it reads in the last vector registers. The others are
+    the text's own, and so is the mask register k1."""
+    vectors = vectors or {}
+    given = [f"old {name}" for name, value in changed.items() if value]
+    names = [*changed, *given, *steady, *memory, *vectors, "mask"]
+    held = {name: f"${n}" for n, name in enumerate(names) if mask or name != "mask"}
+    ties = [str(n) for n, value in enumerate(changed.values()) if value]
+    constraints = ["=&r"] * len(changed) + ties + ["r"] * len(steady) + ["*m"] * len(memory)
+    words = [x for x in changed.values() if x]
+    words += [str(x) if str(x).startswith("ptr ") else f"i64 {x}" for x in steady.values()]
+    for value in memory.values():
+        slot = fn.slot("i64", 1, 8)
+        fn.raw(f"store i64 {value}, ptr {slot}")
+        words.append(f"ptr elementtype(i64) {slot}")
+    constraints += ["v"] * len(vectors)
+    words += vectors.values()
+    if mask:
+        constraints.append("^Yk")
+        whole = f"i{v.lanes}"
+        words.append(f"{whole} {fn.val(f'bitcast {v.flags} {mask} to {whole}')}")
+    constraints += [f"~{{zmm{n}}}" for n in range(OWN)]
+    constraints += ["~{k1}", "~{memory}", "~{flags}", "~{dirflag}", "~{fpsr}"]
+    kinds = ", ".join(value.split()[0] if value else "i64" for value in changed.values())
+    body = "\\0A".join(lines(held))
+    text = f'"{body}", "{",".join(constraints)}"'
+    fn.raw(f"call {{{kinds}}} asm sideeffect {text}({', '.join(words)})")
+
+
+def assembled_copy(fn: FunctionWriter, v: Lanes, vectors: int, mask: Value) -> None:
+    """The body of a function with `packing.PARAMETERS`, for so many vectors of 64 bytes, the last
+    one under a mask: 0 beyond it."""
+    ints, kind = Ints(fn), "s" if v.size == 4 else "d"
+    steady = {"step": ints.mul("%step", v.size), "stride": ints.mul("%stride", v.size)}
+
+    def lines(held: dict[str, str]) -> list[str]:
+        source, target, k = (held[name] for name in ("source", "target", "k"))
+        loads, stores = [], []
+        for j in range(vectors):
+            cut = f" {{{held['mask']}}} {{z}}" if j == vectors - 1 else ""
+            loads.append(f"vmovup{kind} {BYTES * j or ''}({source}), %zmm{j}{cut}")
+            stores.append(f"vmovup{kind} %zmm{j}, {BYTES * j or ''}({target})")
+        return [
+            f"testq {k}, {k}", "jle 2f", "1:", *loads, *stores, f"addq {held['step']}, {source}",
+            f"addq {held['stride']}, {target}", f"decq {k}", "jne 1b", "2:",
+        ]  # fmt: skip
+
+    changed = {"source": "ptr %source", "target": "ptr %target", "k": "i64 %k"}
+    _assembled(fn, v, lines, changed, steady, {}, mask)
+
+
+def assembled_turn(fn: FunctionWriter, v: Lanes, rows: int) -> None:
+    """The body of `packing.turned` for blocks of so many rows times one vector of 64 bytes.
+
+    A round interleaves the first half of the vectors with the second one (`lanes.turn`): two
+    permutations of each pair, for which one register more than there are vectors is enough."""
+    ints, lanes = Ints(fn), v.lanes
+    step, last = ints.mul("%step", v.size), ints.sub("%valid", 1)
+    # a row that does not exist is the last one again
+    memory = {f"to{i}": ints.pick(ints.is_("sgt", last, i), step, 0) for i in range(rows - 1)}
+    low = [x for k in range(lanes // 2) for x in (k, lanes + k)]
+    number = f"i{8 * v.size}"
+    kind = f"<{lanes} x {number}>"
+    picks = {}
+    for name, first in (("low", 0), ("high", lanes // 2)):
+        picks[name] = f"{kind} <{', '.join(f'{number} {x + first}' for x in low)}>"
+    changed = {
+        "source": "ptr %source",
+        "target": "ptr %target",
+        "k": "i64 %k",
+        "at": "",
+        "some": "",
+    }
+    steady = {"apart": ints.mul(ints.mul("%stride", v.size), lanes // rows)}
+
+    def lines(held: dict[str, str]) -> list[str]:
+        return _turn_lines(v, rows, held)
+
+    _assembled(fn, v, lines, changed, steady, memory, None, picks)
+
+
+def _first_lanes(v: Lanes, count: str, one: str, other: str) -> list[str]:
+    """Lines that set k1 to the first lanes, as many as ``count`` or all, by two registers."""
+    short, shorter = (f"${{{x[1:]}:k}}" for x in (one, other))
+    return [
+        f"movq $${v.lanes}, {one}", f"cmpq {one}, {count}", f"cmovlq {count}, {one}",
+        f"movq $$-1, {other}", f"bzhil {short}, {shorter}, {shorter}", f"kmovw {shorter}, %k1",
+    ]  # fmt: skip
+
+
+def _turn_lines(v: Lanes, rows: int, held: dict[str, str]) -> list[str]:
+    kind = "s" if v.size == 4 else "d"
+    source, target, k, at, some = (held[x] for x in ("source", "target", "k", "at", "some"))
+    lines = [f"testq {k}, {k}", "jle 2f", "1:", *_first_lanes(v, k, at, some)]
+    lines.append(f"movq {source}, {at}")
+    for i in range(rows):
+        lines.append(f"vmovup{kind} ({at}), %zmm{i} {{%k1}} {{z}}")
+        if i + 1 < rows:
+            lines.append(f"addq {held[f'to{i}']}, {at}")
+    registers, spare = [f"%zmm{i}" for i in range(rows)], f"%zmm{rows}"
+    for _ in range(rows.bit_length() - 1):
+        turned = []
+        for a, b in zip(registers[: rows // 2], registers[rows // 2 :], strict=True):
+            lines += [f"vmovaps {a}, {spare}", f"vpermt2p{kind} {b}, {held['low']}, {a}",
+                      f"vpermt2p{kind} {b}, {held['high']}, {spare}"]  # fmt: skip
+            turned += [a, spare]
+            spare = b
+        registers = turned
+    for register in registers:
+        lines += [f"vmovup{kind} {register}, ({target})", f"addq {held['apart']}, {target}"]
+    return [*lines, f"addq $${BYTES}, {source}", f"subq $${v.lanes}, {k}", "jg 1b", "2:"]
+
+
+def assembled_inner(fn: FunctionWriter, v: Lanes, long: int, few: int) -> None:
+    """The body of `narrow.inner_products` for so many lines of either operand (6 and 4 at most),
+    in vectors of 64 bytes."""
+    ints = Ints(fn)
+    x_step, y_step = ints.mul("%x_step", v.size), ints.mul("%y_step", v.size)
+    steady: dict[str, Integer] = {"c": "ptr %c"}
+    for name, step, count in (("x", x_step, long), ("y", y_step, few)):
+        for n in sorted({_PLACES[i][0] for i in range(1, count)}):
+            steady[f"{name}{n}"] = ints.mul(step, n)
+    memory = {"flags": "%flags", "c_x": ints.mul("%c_x", v.size), "c_y": ints.mul("%c_y", v.size)}
+    changed = {"x": "ptr %x", "y": "ptr %y", "k": "i64 %k", "place": "", "row": ""}
+
+    def lines(held: dict[str, str]) -> list[str]:
+        return _Inner(v, long, few, held).lines()
+
+    _assembled(fn, v, lines, changed, steady, memory, None)
+
+
+class _Inner:
+    """The lines for operands of these names: elements that do not exist are loaded as zeros."""
+
+    def __init__(self, v: Lanes, long: int, few: int, held: dict[str, str]) -> None:
+        self.v, self.long, self.few, self.held = v, long, few, held
+        self.kind = "s" if v.size == 4 else "d"
+
+    def lines(self) -> list[str]:
+        held = self.held
+        count = self.long * self.few
+        zeros = [f"vpxord %zmm{n}, %zmm{n}, %zmm{n}" for n in range(count)]
+        again = [f"addq $${BYTES}, {held['x']}", f"addq $${BYTES}, {held['y']}",
+                 f"subq $${self.v.lanes}, {held['k']}", "jg 2b", "3:"]  # fmt: skip
+        totals = [line for n in range(count) for line in self._total(n)]
+        adds = [f"testb $$1, {held['flags']}", "je 4f"]
+        some = [f"testq {held['k']}, {held['k']}", "jle 3f", "2:"]
+        ends = [*adds, *self._each(self._added), "4:", *self._each(self._stored)]
+        return [*zeros, *some, *self._piece(), *again, *totals, *ends]
+
+    def _piece(self) -> list[str]:
+        held = self.held
+        lines = _first_lanes(self.v, held["k"], held["place"], held["row"])
+        for j in range(self.few):
+            lines.append(f"vmovup{self.kind} {self._line('y', j)}, %zmm{SUMS + j} {{%k1}} {{z}}")
+        x = f"%zmm{SUMS + self.few}"
+        for i in range(self.long):
+            lines.append(f"vmovup{self.kind} {self._line('x', i)}, {x} {{%k1}} {{z}}")
+            for j in range(self.few):
+                lines.append(f"vfmadd231p{self.kind} %zmm{SUMS + j}, {x}, %zmm{i * self.few + j}")
+        return lines
+
+    def _line(self, name: str, i: int) -> str:
+        if not i:
+            return f"({self.held[name]})"
+        n, scale = _PLACES[i]
+        return f"({self.held[name]},{self.held[f'{name}{n}']},{scale})"
+
+    def _total(self, n: int) -> list[str]:
+        """The sum of the lanes, in the tree of `Lanes.total`."""
+        kind, other = self.kind, SUMS
+        halves = [("vextractf64x4", "z", "y"), ("vextractf32x4", "y", "x"), ("vpermilpd", "x", "x")]
+        lines = []
+        for half, of, to in halves:
+            whole, part = f"%{to}mm{n}", f"%{to}mm{other}"
+            lines += [f"{half} $$1, %{of}mm{n}, {part}", f"vaddp{kind} {part}, {whole}, {whole}"]
+        if kind == "s":
+            lines += [f"vmovshdup %xmm{n}, %xmm{other}", f"vaddss %xmm{other}, %xmm{n}, %xmm{n}"]
+        return lines
+
+    def _each(self, write: Callable[[str], str]) -> list[str]:
+        held = self.held
+        lines = [f"movq {held['c']}, {held['row']}"]
+        for i in range(self.long):
+            lines.append(f"movq {held['row']}, {held['place']}")
+            for j in range(self.few):
+                lines += [write(f"%xmm{i * self.few + j}"), f"addq {held['c_y']}, {held['place']}"]
+            lines.append(f"addq {held['c_x']}, {held['row']}")
+        return lines
+
+    def _added(self, register: str) -> str:
+        return f"vadds{self.kind} ({self.held['place']}), {register}, {register}"
+
+    def _stored(self, register: str) -> str:
+        return f"vmovs{self.kind} {register}, ({self.held['place']})"
+
+
+def assembled_tiles(
+    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value | None
+) -> None:
+    """The body of a function with `microkernel.PARAMETERS`, of which ``count`` is at least 1, for
+    so many rows and vectors of 64 bytes, the last one under a mask.
+
+    For each element of the summed axis the vectors of B are loaded, and each element of A's column
+    is multiplied with all of them: out of memory, or where there are several through a register.
+    """
+    ints = Ints(fn)
+    col, b_row, c_row, row = (
+        ints.mul(f"%{x}", v.size) for x in ("a_col", "b_row", "c_row", "a_row")
+    )
+    apart = {f"row{n}": ints.mul(row, n) for n in sorted({_PLACES[i][0] for i in range(1, rows)})}
+    changed = {"a": "ptr %a", "b": "ptr %b", "c": "ptr %c", "k": "", "place": ""}
+    memory = {
+        "count": "%count", "length": "%k", "flags": "%flags",
+        "next_a": ints.sub(ints.mul("%a_step", v.size), ints.mul("%k", col)),
+        "next_b": ints.sub(ints.mul("%b_step", v.size), ints.mul("%k", b_row)),
+    }  # fmt: skip
+    steady = {"col": col, "b_row": b_row, "c_row": c_row, **apart}
+
+    def lines(held: dict[str, str]) -> list[str]:
+        return _Tiles(v, rows, vectors, held).lines()
+
+    _assembled(fn, v, lines, changed, steady, memory, mask)
+
+
+class _Tiles:
+    """The lines for operands of these names."""
+
+    def __init__(self, v: Lanes, rows: int, vectors: int, held: dict[str, str]) -> None:
+        self.v, self.rows, self.vectors, self.held = v, rows, vectors, held
+        self.kind = "s" if v.size == 4 else "d"
+        self.sums = [[f"%zmm{i * vectors + j}" for j in range(vectors)] for i in range(rows)]
+        self.row = [f"%zmm{SUMS + j}" for j in range(vectors)]
+        self.element = f"%zmm{SUMS + vectors}"
+
+    def lines(self) -> list[str]:
+        """Tiles from label 1, the summed axis from 2 to 3, the results from 4."""
+        held = self.held
+        zeros = [f"vpxord {x}, {x}, {x}" for line in self.sums for x in line]
+        some = [f"movq {held['length']}, {held['k']}", f"testq {held['k']}, {held['k']}", "jle 3f"]
+        again = [f"addq {held['col']}, {held['a']}", f"addq {held['b_row']}, {held['b']}",
+                 f"decq {held['k']}", "jne 2b", "3:"]  # fmt: skip
+        adds = [f"testb $$1, {held['flags']}", "je 4f"]
+        below = [f"leaq ({held['place']},{held['c_row']}), {held['c']}",
+                 f"addq {held['next_a']}, {held['a']}", f"addq {held['next_b']}, {held['b']}",
+                 f"decq {held['count']}", "jne 1b"]  # fmt: skip
+        return [
+            "1:", *self._each_row(self._fetched), *zeros, *some, "2:", *self._step(), *again,
+            *adds, *self._each_row(self._added), "4:", *self._each_row(self._stored), *below,
+        ]  # fmt: skip
+
+    def _each_row(self, write: Callable[[int, int], str]) -> list[str]:
+        held = self.held
+        lines = [f"movq {held['c']}, {held['place']}"]
+        for i in range(self.rows):
+            for j in range(self.vectors):
+                lines.append(write(i, j))
+            if i + 1 < self.rows:
+                lines.append(f"addq {held['c_row']}, {held['place']}")
+        return lines
+
+    def _at(self, name: str, j: int) -> str:
+        return f"{BYTES * j or ''}({self.held[name]})"
+
+    def _cut(self, j: int) -> str:
+        last = "mask" in self.held and j == self.vectors - 1
+        return f" {{{self.held['mask']}}}" if last else ""
+
+    def _fetched(self, _: int, j: int) -> str:
+        return f"prefetchw {self._at('place', j)}"
+
+    def _added(self, i: int, j: int) -> str:
+        x = self.sums[i][j]
+        return f"vaddp{self.kind} {self._at('place', j)}, {x}, {x}{self._cut(j)}"
+
+    def _stored(self, i: int, j: int) -> str:
+        return f"vmovup{self.kind} {self.sums[i][j]}, {self._at('place', j)}{self._cut(j)}"
+
+    def _step(self) -> list[str]:
+        """One element of the summed axis: a column of A times a row of B."""
+        lines = []
+        for j in range(self.vectors):
+            cut = self._cut(j)
+            lines.append(
+                f"vmovup{self.kind} {self._at('b', j)}, {self.row[j]}{cut and cut + ' {z}'}"
+            )
+        for i, sums in enumerate(self.sums):
+            place = f"({self.held['a']})"
+            if i:
+                n, scale = _PLACES[i]
+                place = f"({self.held['a']},{self.held[f'row{n}']},{scale})"
+            if self.vectors == 1:
+                spread = f"{place}{{1to{self.v.lanes}}}"
+                lines.append(f"vfmadd231p{self.kind} {spread}, {self.row[0]}, {sums[0]}")
+                continue
+            lines.append(f"vbroadcasts{self.kind} {place}, {self.element}")
+            for x, b in zip(sums, self.row, strict=True):
+                lines.append(f"vfmadd231p{self.kind} {self.element}, {b}, {x}")
+        return lines

@@ -1,0 +1,120 @@
+"""The entries for a row times a matrix, a matrix times a column, and a few of them: parts like the
+functions that they call (`skinny.py`, `narrow.py`), as most programs have no such product."""
+
+from __future__ import annotations
+
+from symgraph.codegen.gemm.entry import DONE, NO_MEMORY, Entry
+from symgraph.codegen.gemm.leaves import Leaf
+from symgraph.codegen.gemm.record import JOB
+from symgraph.codegen.gemm.skinny import layout
+from symgraph.codegen.gemm.tiles import FEW, LONG, Tile, turned_name
+from symgraph.codegen.writer import FunctionWriter, Value
+
+COLUMNS = 64  # threads share a row's columns in multiples of this
+MEMORY = 3  # how much longer a multiplication takes that waits for its element of the matrix
+_JOB = [("ptr", "job", "")]
+
+
+def thin_product(tile: Tile) -> Leaf:
+    """thin_product(job): one row, or one column, of a single product."""
+
+    def build(fn: FunctionWriter) -> None:
+        _Few(tile, fn).thin()
+        fn.ret("i32", str(DONE))
+
+    return Leaf(_JOB, build, "i32")
+
+
+def narrow_product(tile: Tile) -> Leaf:
+    """narrow_product(job): few columns or few rows; NO_MEMORY, with nothing done, where there is
+    none for a copy."""
+
+    def build(fn: FunctionWriter) -> None:
+        _Few(tile, fn).narrow()
+        fn.ret("i32", str(DONE))
+
+    return Leaf(_JOB, build, "i32")
+
+
+class _Few(Entry):
+    def thin(self) -> None:
+        """Share the elements of the row or column."""
+        fn, ints, word, leaves = self.fn, self.ints, self.word, self.leaves
+        count = ints.mul(word("m"), word("n"))  # one of them is 1
+        contiguous, few, _ = layout(fn, self.tile, "%job")
+        tile = leaves.tile_bits(1, ints.two_to(ints.div(ints.sub(count, 1), self.tile.lanes)))
+        rows = ints.pick(few, tile, leaves.bit("sweep"))
+
+        def run() -> None:
+            # one range for each thread: long stretches of rows
+            self.run(leaves.address("thin"), count, COLUMNS, self.limit(MEMORY), 1)
+            self._follow()
+
+        bits = ints.pick(contiguous, rows, leaves.bit("dots"))
+        self.with_parts(ints.union((bits, "true"), (leaves.bit("thin"), "true")), run)
+
+    def narrow(self) -> None:
+        """Place the short operand and share the lines of the long one."""
+        fn, ints, word = self.fn, self.ints, self.word
+        tall = ints.is_("ne", word("packs_a"), 0)  # the short operand is B
+        apart = ints.is_("eq", word("b_row"), 1)  # whose columns are contiguous as they are
+        lies = ints.pick(tall, word("b_col"), word("a_row"))
+        short = fn.val(f"select i1 {tall}, ptr {word('b')}, ptr {word('a')}")
+        m, n = word("m"), word("n")
+        JOB.put(fn, "%job", tiles=ints.pick(tall, n, m), place=short, room_b=lies)
+        count, few = ints.pick(tall, m, n), ints.pick(tall, n, m)
+        fours, ones = ints.is_("sge", few, FEW), ints.is_("ne", ints.rest(few, FEW), 0)
+        single = ints.is_("ne", ints.rest(count, LONG), 0)
+        bit = self.leaves.bit
+        bits = ints.union(
+            (bit(f"inner_{LONG}x{FEW}"), fours), (bit(f"inner_{LONG}x1"), ones),
+            (bit(f"inner_1x{FEW}"), fn.val(f"and i1 {single}, {fours}")),
+            (bit("inner_1x1"), fn.val(f"and i1 {single}, {ones}")),
+            (bit("lines"), "true"),
+            (self.leaves.bits("columns_apart", turned_name(self.tile, self.tile.lanes)),
+             fn.val(f"xor i1 {apart}, true")),
+        )  # fmt: skip
+
+        def run() -> None:
+            fn.if_(apart, lambda: self._lines(tall), lambda: self._lines_of_copy(tall))
+
+        self.with_parts(bits, run)
+
+    def _lines(self, tall: Value) -> None:
+        fn, ints, word = self.fn, self.ints, self.word
+        count = ints.pick(tall, word("m"), word("n"))
+        self.run(self.leaves.address("lines"), count, LONG * FEW, self.limit())
+        rows = fn.val(f"and i1 {tall}, {ints.is_('ne', word('scale'), 0)}")  # followed up by ranges
+        fn.if_(rows, lambda: None, self._follow)
+
+    def _lines_of_copy(self, tall: Value) -> None:
+        """The same with the columns of B copied apart."""
+        fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
+        stride = ints.add(ints.up(word("k"), tile.lanes), tile.lanes)
+        need = ints.mul(stride, tile.lanes * self.v.size)
+        block = fn.fresh(f"call ptr {word('malloc')}(ptr {word('pool')}, i64 {need})")
+
+        def copy() -> None:
+            words = f"ptr {block}, i64 {stride}, ptr {word('b')}, i64 {word('b_row')}"
+            words += f", i64 {word('n')}, i64 {word('k')}, ptr {word('parts')}"
+            self.leaves.call("columns_apart", words)
+            JOB.put(fn, "%job", place=block, room_b=stride)
+            self._lines(tall)
+            fn.raw(f"call void {word('free')}(ptr {word('pool')}, ptr {block}, i64 0)")
+
+        none = fn.val(f"icmp eq ptr {block}, null")
+        fn.if_(none, lambda: fn.ret("i32", str(NO_MEMORY)), copy)
+
+    def _follow(self) -> None:
+        """The epilogue of everything at once."""
+        fn, word = self.fn, self.word
+        follows = fn.val(f"icmp ne ptr {word('after')}, null")
+
+        def after() -> None:
+            ints = self.ints
+            rows = ints.mul(ints.mul(word("batch"), word("m")), word("scale"))
+            turns = ints.pick(ints.is_("eq", word("scale"), 0), word("batch"), rows)
+            words = f"ptr {word('context')}, i64 0, i64 {turns}, i64 0"
+            fn.raw(f"call void {word('after')}({words})")
+
+        fn.if_(follows, after)

@@ -1,0 +1,131 @@
+"""How many lanes a loop takes, and the flags of those that are live at its end."""
+
+from __future__ import annotations
+
+from symgraph import dtypes
+from symgraph.codegen import scalar_llvm as scalars
+from symgraph.codegen.literals import lane_numbers, llvm_type
+from symgraph.codegen.writer import FunctionWriter, Value
+from symgraph.loops.statements import Fold, For, Let, Size, Stmt, Store, walk
+from symgraph.scalar import Expr
+from symgraph.scalar.special import SPECIAL
+
+SLOW = frozenset(
+    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
+    " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
+) | set(SPECIAL)
+LIGHT = 14  # expression nodes up to which a fold is light enough to run four accumulators
+INTERLEAVED = 4  # registers that a chain of operations runs on at once
+CHAIN, LONG = 5, 48  # the number of operations for which that is worth its code
+
+
+def register(s: For | Fold, vector_bits: int) -> int:
+    """Lanes of one register for the widest data of the loop."""
+    return _register(s, vector_bits, computed(s))
+
+
+def _register(s: For | Fold, vector_bits: int, exprs: list[Expr]) -> int:
+    floats = [n.dtype for n in exprs if dtypes.is_float(n.dtype)]
+    data = floats or [n.dtype for n in exprs if n.op in ("load", "load_if")]
+    data = data or [x.value.dtype for x in walk((s,)) if isinstance(x, Store)] or ["int64"]
+    return vector_bits // (8 * max(dtypes.itemsize(d) for d in data))
+
+
+def lanes_of(s: For | Fold, vector_bits: int) -> int:
+    """Lanes of one register; light folds take four registers, so that their additions overlap."""
+    exprs = computed(s)
+    lanes = _register(s, vector_bits, exprs)
+    folds = isinstance(s, Fold) or any(isinstance(x, Fold) for x in walk(s.body))
+    light = len(exprs) <= LIGHT * (1 if isinstance(s, Fold) else 3)
+    if folds and light and not any(n.op in SLOW for n in exprs):
+        lanes *= 4
+    elif any(isinstance(x, Fold) and x.combiner == "next" for x in walk(s.body)):
+        lanes *= 2  # each turn waits for the one before: two chains at once
+    most = most_of(s.extent)
+    if most is not None:
+        while lanes // 2 >= most and lanes > 1:
+            lanes //= 2
+    return lanes
+
+
+def interleaves(s: For, lanes: int) -> bool:
+    """Whether a turn is a chain of operations that wait for each other, so that several at once
+    are faster, and short enough to be written twice more."""
+    if any(not isinstance(x, Let | Store) for x in s.body):
+        return False
+    if isinstance(s.extent, int) and s.extent < 2 * INTERLEAVED * lanes:
+        return False
+    ops = [n.op for n in computed(s) if n.op not in ("load", "load_if")]
+    return CHAIN <= len(ops) <= LONG and sum(op in SLOW for op in ops) <= 1
+
+
+def is_short(s: For, lanes: int) -> bool:
+    """Whether a loop never has more turns than lanes and is not the rest of a longer one, where
+    whole vectors are usual."""
+    most = most_of(s.extent)
+    if most is None or most > lanes or not isinstance(s.extent, Expr):
+        return False
+    return all(a.is_const or a.op == "var" for a in s.extent.args)
+
+
+def computed(s: Stmt) -> list[Expr]:
+    """The values computed in a loop (not its indices), each once."""
+    roots: list[Expr] = []
+    for x in [s, *walk(getattr(s, "body", ()))]:
+        match x:
+            case Fold():
+                roots += x.values
+            case Let():
+                roots.append(x.value)
+            case Store():
+                roots.append(x.value)
+    order: list[Expr] = []
+    done: set[Expr] = set()
+    stack = list(roots)
+    while stack:
+        e = stack.pop()
+        if e not in done:
+            done.add(e)
+            order.append(e)
+            if e.op not in ("load", "load_if"):
+                stack.extend(e.args)
+    return [e for e in order if e.op not in ("const", "var")]
+
+
+def most_of(extent: Size) -> int | None:
+    """A number that an extent never exceeds, where one is seen."""
+    if isinstance(extent, int):
+        return extent
+    if not isinstance(extent, Expr) or extent.op != "minimum":
+        return None
+    return min((a.value for a in extent.args if a.is_const), default=None)
+
+
+def live(fn: FunctionWriter, left: Value, lanes: int, size: int) -> Value:
+    """Flags of the first ``left`` lanes, where that is less than 2^31: all of them, if need be.
+    They come from numbers as wide as the data, of ``size`` bytes.
+
+    >>> fn = FunctionWriter("f", [("i64", "n", "")])
+    >>> live(fn, "%n", 8, 8), live(fn, "3", 4, 4)
+    ('%v3', '<i1 true, i1 true, i1 true, i1 false>')
+    """
+    if left.isdigit():
+        flags = ("true" if k < int(left) else "false" for k in range(lanes))
+        return f"<{', '.join(f'i1 {flag}' for flag in flags)}>"
+    dtype = "int64" if size == 8 else "int32"
+    if size != 8:
+        left = fn.val(f"trunc i64 {left} to i32")
+    limit = scalars.splat(fn, left, dtype, lanes)
+    return fn.val(f"icmp slt {llvm_type(dtype, lanes)} {lane_numbers(lanes, dtype)}, {limit}")
+
+
+def held(fn: FunctionWriter, mask: Value, lanes: int, size: int, vector_bits: int) -> Value:
+    """Flags that the loops inside use as they are. A comparison would be made again in each of
+    their turns, since LLVM moves it to its uses: there it is that of a sign, which costs nothing
+    where flags are signs, or none at all."""
+    flags = llvm_type("bool", lanes)
+    if vector_bits == 512:
+        return fn.val(f"freeze {flags} {mask}")
+    kind = llvm_type("int64" if size == 8 else "int32", lanes)
+    signs = fn.val(f"sext {flags} {mask} to {kind}")
+    return fn.val(f"icmp slt {kind} {signs}, zeroinitializer")
