@@ -17,7 +17,7 @@ import pytest
 from symgraph import callbacks, products
 from symgraph.codegen import llvm
 from symgraph.codegen.gemm.driver import SMALL, gemm_module
-from symgraph.codegen.gemm.leaves import ATTRIBUTES
+from symgraph.codegen.gemm.leaves import ATTRIBUTES, Leaf
 from symgraph.codegen.gemm.microkernel import microkernel
 from symgraph.codegen.gemm.narrow import inner_products
 from symgraph.codegen.gemm.packing import straight, turned
@@ -43,6 +43,7 @@ SIZES = [
 # count, k, a and its three distances, b and its two, c and its two, last, flags
 _N, _P = ctypes.c_int64, ctypes.c_void_p
 MICROKERNEL = [_N, _N, _P, _N, _N, _N, _P, _N, _N, _P, _N, _N, _N, _N]
+COPY = [_P, _N, _P, _N, _N, _N]
 Malloc = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 Free = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
 Threads = ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_void_p)
@@ -257,12 +258,23 @@ def test_special_values_pass() -> None:
         assert (np.isinf(c) == np.isinf(want)).all()
 
 
-def tile_text(tile: Tile, rows: int, vectors: int, assembled: bool) -> str:
-    """The module of a microkernel in either language."""
+def leaf_text(leaf: Leaf) -> str:
+    """The module of a part of products."""
     module = ModuleWriter()
-    leaf = microkernel(tile, rows, vectors, assembled=assembled)
     leaf.build(module.function("part", leaf.params, "void", "", ATTRIBUTES))
     return module.text()
+
+
+def in_both_languages(leaf: Callable[[bool], Leaf], kinds: list[Any]) -> list[Any]:
+    """The part in LLVM's language and in assembly language, as functions of such arguments."""
+    found = []
+    for assembled in (False, True):
+        text = leaf_text(leaf(assembled))
+        code = load_code(llvm.compile_object(text, llvm.CALLS), ["part"])
+        function = ctypes.CFUNCTYPE(None, *kinds)(code.address("part"))
+        function.code = code  # lives as long
+        found.append(function)
+    return found
 
 
 @pytest.mark.parametrize("assembled", [False, True])
@@ -273,7 +285,8 @@ def test_a_tile_keeps_its_sums_in_registers(assembled: bool) -> None:
         return
     tile: Tile = tile_for("float32", 512, HOST)
     level = llvm.CALLS if assembled else llvm.KERNELS
-    text = llvm.assembly(tile_text(tile, tile.rows, tile.vectors, assembled), level)
+    leaf = microkernel(tile, tile.rows, tile.vectors, assembled=assembled)
+    text = llvm.assembly(leaf_text(leaf), level)
     blocks = re.split(r"\n\.L(?:BB|tmp)", text)
     (loop,) = (b for b in blocks if b.count("vfmadd") == tile.rows * tile.vectors)
     assert "rsp" not in loop
@@ -289,11 +302,9 @@ def test_both_languages_make_the_same_tiles(dtype: str) -> None:
     assert tile.assembled
     columns = tile.columns
     for rows, vectors in itertools.product(range(1, tile.rows + 1), range(1, tile.vectors + 1)):
-        made = []
-        for assembled in (False, True):
-            text = tile_text(tile, rows, vectors, assembled)
-            code = load_code(llvm.compile_object(text, llvm.CALLS), ["part"])
-            made.append((code, ctypes.CFUNCTYPE(None, *MICROKERNEL)(code.address("part"))))
+        made = in_both_languages(
+            functools.partial(microkernel, tile, rows, vectors, ""), MICROKERNEL
+        )
         for k, last, adds, (apart, along) in [
             (0, tile.lanes, 0, (1, 2 * rows)), (0, 1, 1, (1, 2 * rows)), (1, 3, 0, (1, 2 * rows)),
             (9, tile.lanes, 1, (11, 1)), (33, tile.lanes - 1, 0, (33, 1)), (7, 2, 1, (1, 2 * rows)),
@@ -302,7 +313,7 @@ def test_both_languages_make_the_same_tiles(dtype: str) -> None:
             b = rng.standard_normal((k + 1, columns)).astype(dtype)
             start = rng.standard_normal((2 * rows + 1, columns + 3)).astype(dtype)
             found = []
-            for _, function in made:
+            for function in made:
                 c = start.copy()
                 function(2, k, a.ctypes.data, apart, along, rows * apart, b.ctypes.data, columns, 0,
                          c.ctypes.data, columns + 3, 1, last, adds)  # fmt: skip
@@ -326,19 +337,11 @@ def test_both_languages_make_the_same_copies(dtype: str) -> None:
     tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(7)
     source = rng.standard_normal(400).astype(dtype)
     for vectors in range(1, tile.vectors + 1):
-        made = []
-        for assembled in (False, True):
-            module = ModuleWriter()
-            leaf = straight(tile, tile.lanes, vectors, assembled)
-            leaf.build(module.function("part", leaf.params, "void", "", ATTRIBUTES))
-            code = load_code(llvm.compile_object(module.text(), llvm.CALLS), ["part"])
-            made.append(
-                (code, ctypes.CFUNCTYPE(None, _P, _N, _P, _N, _N, _N)(code.address("part")))
-            )
+        made = in_both_languages(functools.partial(straight, tile, tile.lanes, vectors), COPY)
         width = vectors * tile.lanes
         for k, step, valid in [(0, 9, 1), (1, 9, 1), (5, 60, tile.lanes), (7, 33, tile.lanes - 1)]:
             found = []
-            for _, function in made:
+            for function in made:
                 target = np.full((8, width + 2), -1, dtype)
                 function(target.ctypes.data, width + 2, source.ctypes.data, step, valid, k)
                 found.append(target)
@@ -359,22 +362,14 @@ def test_both_languages_turn_the_same_blocks(dtype: str) -> None:
     tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(8)
     lanes = tile.lanes
     for rows in {min(lanes, tile.panel), lanes}:
-        made = []
-        for assembled in (False, True):
-            module = ModuleWriter()
-            leaf = turned(tile, rows, assembled)
-            leaf.build(module.function("part", leaf.params, "void", "", ATTRIBUTES))
-            code = load_code(llvm.compile_object(module.text(), llvm.CALLS), ["part"])
-            made.append(
-                (code, ctypes.CFUNCTYPE(None, _P, _N, _P, _N, _N, _N)(code.address("part")))
-            )
+        made = in_both_languages(functools.partial(turned, tile, rows), COPY)
         strides = (rows, rows + 5) if rows == lanes else (rows,)
         for k, valid, stride in itertools.product(
             (0, 1, lanes, 3 * lanes - 2, 300), (1, rows - 1, rows), strides
         ):
             source = rng.standard_normal((rows, k + 3)).astype(dtype)
             found = []
-            for _, function in made:
+            for function in made:
                 target = np.full((k + 2 * lanes, stride), -1, dtype)
                 function(target.ctypes.data, stride, source.ctypes.data, k + 3, valid, k)
                 found.append(target)
@@ -390,20 +385,14 @@ def test_both_languages_make_the_same_inner_products(dtype: str) -> None:
     tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(9)
     kinds = [_N, _P, _N, _P, _N, _P, _N, _N, _N]
     for long, few in itertools.product((LONG, 1), (FEW, 1)):
-        made = []
-        for assembled in (False, True):
-            module = ModuleWriter()
-            leaf = inner_products(tile, long, few, assembled)
-            leaf.build(module.function("part", leaf.params, "void", "", ATTRIBUTES))
-            code = load_code(llvm.compile_object(module.text(), llvm.CALLS), ["part"])
-            made.append((code, ctypes.CFUNCTYPE(None, *kinds)(code.address("part"))))
+        made = in_both_languages(functools.partial(inner_products, tile, long, few), kinds)
         for k, adds in itertools.product((0, 1, tile.lanes, tile.lanes + 1, 300), (0, 1)):
             x = rng.standard_normal((long, k + 2)).astype(dtype)
             y = rng.standard_normal((few, k + 5)).astype(dtype)
             start = rng.standard_normal((long + 1, few + 3)).astype(dtype)
             for across in (False, True):
                 found = []
-                for _, function in made:
+                for function in made:
                     c = start.copy()
                     steps = (1, long) if across else (few + 3, 1)
                     function(
