@@ -1,6 +1,7 @@
 """Loops of products for AVX-512 in assembly language: what LLVM makes of them in its own language
 (`microkernel.py`, `packing.py`; a test compares the two bit for bit), at a fifth of the time to
-compile, since nothing in them is left to choose.
+compile, since nothing in them is left to choose. They need AVX512VL and BMI2 too, which every
+processor with AVX-512 but the Xeon Phi has.
 
 Source of the instructions: Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2.
 """
@@ -13,7 +14,6 @@ from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.writer import FunctionWriter, Value
 
 BYTES = 64  # of a vector
-ROWS = 8  # at most: the distances that addresses can have
 SUMS = 24  # at most, in the first registers; three vectors of B and one element of A follow
 OWN = 29  # vector registers that a text may use
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
