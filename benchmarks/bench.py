@@ -43,6 +43,10 @@ def arguments() -> argparse.Namespace:
     )
     add("--quick", action="store_true", help="few and short rounds, no fresh processes")
     add("--rounds", type=int, help="rounds per workload (default 15, quick 3)")
+    add(
+        "--patience", type=float, default=120, metavar="S",
+        help="seconds to wait for a contender's first result (default %(default)g)"
+    )  # fmt: skip
     add("--cores", type=int, help="use only so many cores, all contenders alike")
     add(
         "--fresh", metavar="NAMES", help="whose first calls and memory to measure in processes of "
@@ -58,7 +62,9 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run(workload: Workload, wanted: list[str], rounds: int, block: float) -> dict[str, Any]:
+def run(
+    workload: Workload, wanted: list[str], rounds: int, block: float, patience: float
+) -> dict[str, Any]:
     """Build, compare the results of, and time all contenders of a workload."""
     args = workload.args()
     timed: dict[str, Timed] = {}
@@ -69,7 +75,7 @@ def run(workload: Workload, wanted: list[str], rounds: int, block: float) -> dic
         if name not in wanted or not (name == "symgraph" or peers.installed(name)):
             continue
         try:
-            timed[name], result, first[name] = first_call(workload.contenders[name], args)
+            timed[name], result, first[name] = first_call(workload.contenders[name], args, patience)
         except Exception as error:
             failed[name] = _reason(error)
             continue
@@ -156,7 +162,7 @@ def measure_all(options: argparse.Namespace, chosen: list[Workload]) -> dict[str
     for workload in chosen:
         row = kept.get(workload.name)
         if row is None:
-            row = run(workload, wanted, rounds, block)
+            row = run(workload, wanted, rounds, block, options.patience)
             add_fresh(row, names, 1 if options.quick else 3)
         add_share(row, machine)
         summary["rows"].append(row)

@@ -8,10 +8,12 @@ comes next would have to share the processors with them.
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import statistics
 import time
 import timeit
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -52,12 +54,33 @@ class Result(NamedTuple):
     rounds: list[float]
 
 
-def first_call(build: Callable[..., Timed], args: Sequence[np.ndarray]) -> tuple[Timed, Any, float]:
-    """Build a contender and call it once: the timed call, its result, the seconds it took."""
+def first_call(
+    build: Callable[..., Timed], args: Sequence[np.ndarray], patience: float
+) -> tuple[Timed, Any, float]:
+    """Build a contender and call it once: the timed call, its result, the seconds it took.
+
+    Raises TimeoutError when that takes more than ``patience`` seconds: compilers have formulas
+    that they do not come to an end with.
+    """
     start = time.perf_counter()
-    timed = build(*args)
-    result = leaves(timed.run())
+    with _at_most(patience):
+        timed = build(*args)
+        result = leaves(timed.run())
     return timed, result, time.perf_counter() - start
+
+
+@contextlib.contextmanager
+def _at_most(seconds: float) -> Iterator[None]:
+    def give_up(number: int, frame: object) -> None:
+        raise TimeoutError(f"no result after {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again: what a callback raises is lost
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def compare(
