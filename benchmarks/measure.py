@@ -69,15 +69,21 @@ def first_call(
     return timed, result, time.perf_counter() - start
 
 
+class _GiveUp(BaseException):
+    """No Exception, as compilers catch those of their passes and go on."""
+
+
 @contextlib.contextmanager
 def _at_most(seconds: float) -> Iterator[None]:
     def give_up(number: int, frame: object) -> None:
-        raise TimeoutError(f"no result after {seconds:g} s")
+        raise _GiveUp
 
     before = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, seconds, 1.0)  # again: what a callback raises is lost
     try:
         yield
+    except _GiveUp:
+        raise TimeoutError(f"no result after {seconds:g} s") from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)

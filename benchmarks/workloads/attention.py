@@ -7,7 +7,16 @@ import math
 from typing import Any
 
 import numpy as np
-from peers import jax_formula, jax_module, numpy_formula, symgraph_formula, torch_formula
+from measure import Timed
+from peers import (
+    Contender,
+    jax_formula,
+    jax_module,
+    numpy_formula,
+    symgraph_formula,
+    torch_compiled,
+    torch_formula,
+)
 
 from workloads import Workload, arrays
 
@@ -55,11 +64,19 @@ def jax_gradient(*args: Any) -> Any:
     return jax_module().grad(lambda *a: (in_jax(*a) ** 2).sum(), (0, 1, 2))(*args)
 
 
-def torch_gradient(*args: Any) -> Any:
-    torch = importlib.import_module("torch")
-    given = [a.detach().requires_grad_(True) for a in args]
-    y = in_torch(*given)
-    return torch.autograd.grad((y * y).sum(), given)
+def torch_gradient(compiled: bool) -> Contender:
+    def build(*args: np.ndarray) -> Timed:
+        torch = importlib.import_module("torch")
+        given = tuple(torch.from_numpy(a).requires_grad_(True) for a in args)
+        value = torch_compiled(_squares) if compiled else _squares
+        return Timed(lambda *a: torch.autograd.grad(value(*a), a), given)
+
+    return build
+
+
+def _squares(*args: Any) -> Any:
+    y = in_torch(*args)
+    return (y * y).sum()
 
 
 PRODUCTS = 4.0 * BATCH * HEADS * LENGTH * LENGTH * UNITS
@@ -70,7 +87,8 @@ FORWARD = {
 }  # fmt: skip
 GRADIENT = {
     "numpy": numpy_formula(numpy_gradient), "symgraph": symgraph_formula(symgraph_gradient),
-    "jax": jax_formula(jax_gradient), "torch": torch_formula(torch_gradient),
+    "jax": jax_formula(jax_gradient), "torch": torch_gradient(compiled=False),
+    "torch.compile": torch_gradient(compiled=True),
 }  # fmt: skip
 WHAT = "x".join(map(str, SHAPE)) + " floats"
 

@@ -3,13 +3,14 @@ are known, as in every network."""
 
 from __future__ import annotations
 
+import functools
 import importlib
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 from measure import Timed
-from peers import Contender, jax_module
+from peers import Contender, jax_module, torch_compiled
 
 from workloads import Workload
 
@@ -48,16 +49,21 @@ def in_symgraph(layer: Layer, gradients: bool) -> Contender:
     return build
 
 
-def in_torch(layer: Layer, gradients: bool) -> Contender:
+def in_torch(layer: Layer, gradients: bool, compiled: bool = False) -> Contender:
     def build(x: np.ndarray, w: np.ndarray) -> Timed:
         torch = importlib.import_module("torch")
         given = tuple(torch.from_numpy(a).requires_grad_(gradients) for a in (x, w))
 
-        def call(x: Any, w: Any) -> Any:
+        def forward(x: Any, w: Any) -> Any:
             y = torch.conv2d(x, w, None, layer.stride, layer.padding, 1, layer.groups)
-            return torch.autograd.grad((y * y).sum(), (x, w)) if gradients else y
+            return (y * y).sum() if gradients else y
 
-        return Timed(call, given)
+        value = torch_compiled(forward) if compiled else forward
+
+        def slopes(*a: Any) -> Any:
+            return torch.autograd.grad(value(*a), a)
+
+        return Timed(slopes if gradients else value, given)
 
     return build
 
@@ -84,6 +90,7 @@ def in_jax(layer: Layer, gradients: bool) -> Contender:
 def contenders(layer: Layer, gradients: bool) -> dict[str, Contender]:
     makers: dict[str, Callable[..., Contender]] = {
         "symgraph": in_symgraph, "jax": in_jax, "torch": in_torch,
+        "torch.compile": functools.partial(in_torch, compiled=True),
     }  # fmt: skip
     return {name: make(layer, gradients) for name, make in makers.items()}
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from measure import Timed
-from peers import Contender, jax_module
+from peers import Contender, jax_module, torch_compiled
 
 from workloads import Workload
 
@@ -170,7 +170,7 @@ def in_torch(network: Network, start: list[np.ndarray], compiled: bool = False) 
         def loss_of(x: Any, y: Any) -> Any:
             return network(words, x, y, values)
 
-        forward = torch.compile(loss_of) if compiled else loss_of
+        forward = torch_compiled(loss_of) if compiled else loss_of
 
         def step(x: Any, y: Any) -> Any:
             loss = forward(x, y)

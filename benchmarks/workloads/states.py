@@ -120,7 +120,7 @@ def volatility_pytensor(c: Any, x: Any) -> Any:
     pytensor = importlib.import_module("pytensor")
     pt = importlib.import_module("pytensor.tensor")
     v = pytensor.scan(
-        lambda row, v, a, b: 0.1 + a * row * row + b * v, [x], [pt.constant(1.0)], [c[0], c[1]],
+        lambda row, v, a, b: 0.1 + a * row * row + b * v, [x], [pt.ones(())], [c[0], c[1]],
         return_updates=False,
     )  # fmt: skip
     loss = (pt.log(v) + x * x / v).sum()

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from measure import Timed
-from peers import Contender, jax_module
+from peers import Contender, jax_module, torch_compiled
 
 from workloads import Workload
 
@@ -136,7 +136,7 @@ def in_torch(sizes: tuple[int, ...], compiled: bool = False) -> Contender:
         def loss_of(x: Any, y: Any) -> Any:
             return torch.nn.functional.cross_entropy(logits(torch.relu, x, parameters), y)
 
-        forward = torch.compile(loss_of) if compiled else loss_of
+        forward = torch_compiled(loss_of) if compiled else loss_of
 
         def step(x: Any, y: Any) -> Any:
             loss = forward(x, y)
