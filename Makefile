@@ -7,7 +7,7 @@ VERSIONS := 3.11 3.12 3.13
 ARGS   ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-all test-browser assembler test-cuda fuzz lint format types golden bench ulp docs reference size matrix conformance-pytensor conformance-keras clean
+.PHONY: help run test test-all test-browser assembler test-cuda fuzz lint format types golden bench ulp docs reference shipped size matrix conformance-pytensor conformance-keras clean
 
 help: ## show this list
 	@printf 'usage: make TARGET [ARGS="more arguments"]\n\n'
@@ -75,6 +75,9 @@ reference: .venv/.stamp ## write the generated pages again: docs/reference/, fea
 	$(PY) -m benchmarks.features --write
 	$(PY) -m benchmarks.numpy_coverage --write
 	$(PY) -m benchmarks.theano_coverage --write
+
+shipped: .venv/.stamp ## compile the machine code that comes with the package again
+	$(PY) -m tests.runtime.ship
 
 size: ## lines and functions per directory, and what is over budget
 	@$(PYTHON) benchmarks/size.py $(ARGS)

@@ -24,6 +24,7 @@ from symgraph.runtime import abi, blas, c_entry, elf, pool, special_functions, t
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.crew import Crew, processors
 from symgraph.runtime.digest import digest, hexdigest
+from symgraph.runtime.shipped import shipped_object
 from symgraph.runtime.sources import compiler_digest
 from symgraph.scalar.special import LIBRARY
 
@@ -88,8 +89,11 @@ def thread_team() -> threads.Team:
 
 @functools.cache
 def _runtime_object(name: str) -> bytes:
-    """The object file of the pool or the team, from the cache or compiled and kept: their text is
-    written, and the writer loaded, only then."""
+    """The object file of the pool or the team: the one that comes with the package, or from the
+    cache, or compiled and kept; their text is written, and the writer loaded, only then."""
+    shipped = shipped_object(name)
+    if shipped is not None:
+        return shipped
     machine = threads.machine()
 
     def text() -> str:
@@ -141,8 +145,9 @@ def cached_objects(
 def prepare(crew: Crew) -> None:
     """Have a crew load LLVM and make what all functions call, each with a cost like that of texts
     (`llvm.cost`); errors are left to those who need it."""
+    there = shipped_object("team") is not None  # and only loaded
     for cost, function in ((math.inf, llvm.warm_up), (2500, thread_team), (1500, output_pool)):
-        crew.add(cost, functools.partial(_tried, function))
+        crew.add(cost if cost == math.inf or not there else 0, functools.partial(_tried, function))
 
 
 def _tried(function: Callable[[], Any]) -> None:
