@@ -95,6 +95,18 @@ def _exp(r: Any) -> Any:
     return (mp.exp(r) - 1 - r) / r**2
 
 
+def _log1p(f: Any) -> Any:
+    return (mp.log(1 + f) - f) / f**2
+
+
+def _log1p_cube(f: Any) -> Any:
+    return (_log1p(f) + mp.mpf(1) / 2) / f
+
+
+def _size(f: Any) -> Any:
+    return abs(f) + mp.mpf("1e-3")
+
+
 def _log(z: Any) -> Any:
     s = mp.sqrt(z)
     return (mp.log((1 + s) / (1 - s)) / s - 2) / z
@@ -124,8 +136,16 @@ def _erf(z: Any) -> Any:
     return mp.erf(mp.sqrt(z)) / mp.sqrt(z) - 1
 
 
+def _tanh(z: Any) -> Any:
+    return (mp.tanh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
 def _log_erfc(x: Any) -> Any:
     return mp.log(mp.erfc(x))
+
+
+def _erf_tail(t: Any) -> Any:
+    return mp.erfc(t + mp.mpf(5) / 2)
 
 
 def _log_erfc_weight(x: Any) -> Any:
@@ -156,7 +176,11 @@ def _jobs() -> dict[str, Job]:
         "EXP": Job("(e**r - 1 - r) / r**2, |r| <= ln(2)/2", _series(_exp), lambda r: r**2 + near,
                    -half_ln2, half_ln2, {"d": 9, "f": 4, "m": 5}),
         "LOG": Job("(log((1+s)/(1-s)) / s - 2) / z, z = s*s", _series(_log), _one, zero, log_end,
-                   {"d": 6, "f": 3, "m": 4}),
+                   {"d": 6, "m": 4}),
+        "LOG1P": Job("(log(1+f) - f) / f**2, -1/32 <= f <= 1/16", _series(_log1p), _size,
+                     -one / 32, one / 16, {"d": 9, "m": 4}),
+        "LOG1P_CUBE": Job("(log(1+f) - f + f**2/2) / f**3, -1/4 <= f <= 1/2", _series(_log1p_cube),
+                          lambda f: f**2 + near, -one / 4, one / 2, {"f": 8}),
         "POW_LOG": Job("(LOG - 2/3) / z", _series(_pow_log), _one, zero, log_end, {"d": 9}),
         "SIN": Job("(sin(r)/r - 1) / z, z = r*r, |r| <= pi/4", _series(_sin), _one, zero, trig_end,
                    {"d": 6, "m": 3}),
@@ -166,11 +190,14 @@ def _jobs() -> dict[str, Job]:
                     atan_end, {"d": 10, "m": 5}),
         "ASIN": Job("(asin(u)/u - 1) / z, z = u*u, u <= 1/2", _series(_asin), _one, zero,
                     one / 4, {"d": 12, "m": 6}),
+        "TANH": Job("(tanh(x)/x - 1) / z, z = x*x, x <= 5/8", _series(_tanh), _size, zero,
+                    mp.mpf(5) ** 2 / 64, {"d": 10, "f": 4}),
         "ERF_LOW": Job("erf(x)/x - 1 in z = x*x, x <= 1", _series(_erf), _one, zero, one,
                        {"d": 12, "f": 6, "m": 7}),
         "ERF_HIGH": Job("log(erfc(x)), 1 <= x <= 6 (4 for float32)", _log_erfc, _log_erfc_weight,
                         one, mp.mpf(6), {"d": 17}),
-        "ERF_HIGH4": Job("", _log_erfc, _log_erfc_weight, one, mp.mpf(4), {"f": 8, "m": 10}),
+        "ERF_TAIL": Job("erfc(x) in t = x - 2.5, 1 <= x <= 3.95", _erf_tail, _one, -one * 3 / 2,
+                        mp.mpf("1.45"), {"f": 14}),
         "ERFC_LOW": Job("erf(x)/x - 1 in z = x*x, x <= 1/2", _series(_erf), _one, zero, one / 4,
                         {"d": 8}),
         "ERFC": Job("(1+2x) e**(x*x) erfc(x) in t = (x-4)/(x+4), 0 <= x <= 28 (12 for float32)",
@@ -224,6 +251,22 @@ def _constants() -> dict[str, tuple[str, dict[str, list[float]]]]:
     return out
 
 
+def _reciprocals() -> dict[str, tuple[float, ...]]:
+    """For the sixteenths of the mantissas of m in [3/4, 3/2): c near 1/m with few bits, and -log(c)
+    in two parts, the first as short as that of LN2. c m - 1 is in [-1/32, 1/16]."""
+    rows: list[tuple[Any, ...]] = []
+    for k in range(16):
+        low = mp.mpf(16 + k) / 16 / (2 if k >= 8 else 1)
+        high = mp.mpf(17 + k) / 16 / (2 if k >= 8 else 1)
+        c = mp.ceil(64 * 2 / (low + high)) / 64 if 0 < k < 15 else mp.mpf(1)
+        assert c * low - 1 >= mp.mpf(-1) / 32 and c * high - 1 <= mp.mpf(1) / 16
+        value = -mp.log(c)
+        head = mp.nint(value * 2**42) / 2**42
+        rows.append((c, head, value - head))
+    names = "RECIPROCAL", "RECIPROCAL_LOG", "RECIPROCAL_LOG_LOW"
+    return {name: tuple(float(row[k]) for row in rows) for k, name in enumerate(names)}
+
+
 def _table(name: str, what: str, kinds: dict[str, list[float]]) -> str:
     rows = [f"# {what}"] if what else []
     rows.append(f"{name} = {{")
@@ -252,6 +295,11 @@ def text() -> str:
             print(f"{name:10s} {kind} degree {degree:2d} error 2**{level:.1f}", file=sys.stderr)
     for name, (what, kinds) in {**fitted, **_constants()}.items():
         parts.append(_table(name, what, kinds))
+    parts.append(
+        "# 1/m, shortened, for sixteen m in [3/4, 3/2), and minus its logarithm in two parts"
+    )
+    for name, row in _reciprocals().items():
+        parts.append("\n".join([f"{name} = (", *(f"    {v!r}," for v in row), ")", ""]))
     with mp.workdps(420):
         window = int(mp.floor(2 / mp.pi * mp.mpf(2) ** 1280)).to_bytes(160, "big")
     digits = window.hex()

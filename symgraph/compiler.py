@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 _products = Later("symgraph.products")
 
 MODES = ("run", "debug", "nan", "interpret")
+CALLED = frozenset(["matmul"])  # ops of which nothing is compiled at the level of kernels
 
 
 def compile(
@@ -243,9 +244,12 @@ def native_function(d: Definition) -> Function:
             meta, objects = _compiled(d, clock, tell)
         if cache is not None and key is not None:
             written = [callbacks.to_text(*c) for c in meta["callbacks"]]
-            cache.put(key, {**meta, "callbacks": written}, objects)
+            cache.put_later(key, {**meta, "callbacks": written}, objects)
     clock.append(time.perf_counter())
     function = _linked(d, meta, objects)
+    tiles = [name for kind, name in meta["layout"] if kind == "parts"]
+    if tiles and cache is not None and key is not None:
+        _products.remember(cache, key, tiles, found is not None)
     clock.append(time.perf_counter())
     function.statistics = _statistics(clock, found is not None, sum(map(len, objects.values())))
     return function
@@ -256,7 +260,7 @@ def _compiled(
 ) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The cold way, loaded when it is first needed: half of the package's import time is in it."""
     check_told(d)
-    with _getting_ready() as crew, uncollected():
+    with _getting_ready(d.graph) as crew, uncollected():
         stages = importlib.import_module("symgraph.stages")
         loaded = time.perf_counter()
         record = _profiling().CompileRecord() if d.options.get("profile") else None
@@ -279,14 +283,15 @@ def _compiled(
 
 
 @contextmanager
-def _getting_ready() -> Iterator[Crew]:
+def _getting_ready(graph: Graph) -> Iterator[Crew]:
     """Threads for LLVM, whose work Python runs beside. The first ones in a process load it and
     compile what every function calls."""
     global _ready
     with Crew(max(1, processors() - 1)) as crew:
         if not _ready:
             _ready = True
-            prepare(crew)
+            calls = all(node.op.name in CALLED for node in graph.sized_toposort())
+            prepare(crew, llvm.CALLS if calls else llvm.KERNELS)
         yield crew
 
 

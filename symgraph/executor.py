@@ -136,18 +136,25 @@ def cached_objects(
         objects.update(made)
         if cache is not None:
             for name, blob in made.items():
-                cache.put(keys[name], {}, {"object": blob})
+                cache.put_later(keys[name], {}, {"object": blob})
     if cache is not None and together is not None:
-        cache.put(together, {}, objects)
+        cache.put_later(together, {}, objects)
     return objects
 
 
-def prepare(crew: Crew) -> None:
-    """Have a crew load LLVM and make what all functions call, each with a cost like that of texts
-    (`llvm.cost`); errors are left to those who need it."""
+def prepare(crew: Crew, level: int = llvm.KERNELS) -> None:
+    """Have a crew load LLVM, set up for modules of a level, and make what all functions call, each
+    with a cost like that of texts (`llvm.cost`); errors are left to those who need it."""
     there = shipped_object("team") is not None  # and only loaded
-    for cost, function in ((math.inf, llvm.warm_up), (2500, thread_team), (1500, output_pool)):
-        crew.add(cost if cost == math.inf or not there else 0, functools.partial(_tried, function))
+    writing = functools.partial(importlib.import_module, "symgraph.runtime.postponed")
+    tasks: list[tuple[Callable[[], Any], float]] = [
+        (functools.partial(llvm.warm_up, level), math.inf),
+        (thread_team, 0 if there else 2500),
+        (output_pool, 0 if there else 1500),
+        (writing, 0),
+    ]
+    for function, cost in tasks:
+        crew.add(cost, functools.partial(_tried, function))
 
 
 def _tried(function: Callable[[], Any]) -> None:
@@ -182,7 +189,7 @@ class KernelObjects:
         def task() -> None:
             made = self._found[text] = llvm.compile_object(text, level)
             if self._cache is not None:
-                self._cache.put(key, {}, {"object": made})
+                self._cache.put_later(key, {}, {"object": made})
 
         self._crew.add(llvm.cost(text, level), task)
 

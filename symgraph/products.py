@@ -1,24 +1,34 @@
 """The parts of matrix products (`codegen/gemm/leaves.py`) that this process has, by the key of
 their tile; what a running product misses is read from the disk cache, or compiled and kept there.
+
+What the calls of a function asked for is kept for it too, so that another process has all of it in
+one file before the first call.
 """
 
 from __future__ import annotations
 
+import collections
 import ctypes
 import threading
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from symgraph import callbacks
-from symgraph.codegen.gemm.tiles import HEAD, parts, tile_of
 from symgraph.executor import cached_objects, load_codes
+from symgraph.runtime.cache import Cache, Key
 from symgraph.runtime.later import Later
 from symgraph.runtime.sources import compiler_digest
 
-_text = Later("symgraph.codegen.gemm.parts")  # the writers of parts, which few processes need
+_tiles = Later("symgraph.codegen.gemm.tiles")  # the names of parts, by which they are written
+_text = Later("symgraph.codegen.gemm.parts")  # and their writers, which few processes need
 _ASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 _records: dict[str, Record] = {}
 _by_address: dict[int, Record] = {}
 _lock = threading.Lock()
+
+HEAD = 2  # words of a record before the addresses of parts, as in tiles.py
+MOST = 64  # parts of a tile: a bit for each in one word
+FUNCTIONS = 4  # of a process, for which what a record is asked for is kept: the latest
 
 
 class Record:
@@ -30,29 +40,82 @@ class Record:
     """
 
     def __init__(self, key: str) -> None:
-        self.key, self.tile = key, tile_of(key)
-        self.names = parts(self.tile)
-        self.words = (ctypes.c_int64 * (HEAD + len(self.names)))()
+        self.key = key
+        self.words = (ctypes.c_int64 * (HEAD + MOST))()
         self.words[1] = ctypes.cast(_ask, ctypes.c_void_p).value or 0
         self.address = ctypes.addressof(self.words)
         self.code: list[Any] = []
+        self.functions: collections.deque[Asked] = collections.deque(maxlen=FUNCTIONS)
+
+    @property
+    def names(self) -> list[str]:
+        """The parts in the order of their bits."""
+        found: list[str] = _tiles.parts(_tiles.tile_of(self.key))
+        return found
 
     def make(self, bits: int) -> None:
         """Fill in the parts that the bits stand for. Raises compile_object's errors."""
-        wanted = [name for k, name in enumerate(self.names) if bits >> k & 1]
-        digest = compiler_digest()
-        modules = {n: {"part": n, "tile": self.key, "compiler": digest} for n in wanted}
+        numbers = [k for k in range(MOST) if bits >> k & 1]
+        tile = {"tile": self.key, "compiler": compiler_digest()}
+        modules = {str(k): {"part": str(k), **tile} for k in numbers}
         objects = cached_objects("part", modules, self._text)
-        made = load_codes([(objects[name], ["part"]) for name in wanted])
-        with _lock:
-            for name, code in zip(wanted, made, strict=True):
-                self.code.append(code)
-                self.words[HEAD + self.names.index(name)] = code.address("part")
-            self.words[0] |= bits  # last: a thread that sees a bit calls the part
+        made = load_codes([(objects[str(k)], ["part"]) for k in numbers])
+        self.fill(dict(zip(numbers, made, strict=True)))
+        for function in self.functions:
+            function.add(self.key, objects)
 
-    def _text(self, name: str) -> str:
-        text: str = _text.part_text(self.tile, name)
+    def fill(self, codes: Mapping[int, Any]) -> None:
+        """Fill in parts by their numbers."""
+        with _lock:
+            for k, code in codes.items():
+                self.code.append(code)
+                self.words[HEAD + k] = code.address("part")
+            self.words[0] |= sum(1 << k for k in codes)  # last: who sees a bit calls the part
+
+    def _text(self, number: str) -> str:
+        tile = _tiles.tile_of(self.key)
+        text: str = _text.part_text(tile, self.names[int(number)])
         return text
+
+
+class Asked:
+    """What calls of one function asked for, in this process and in earlier ones."""
+
+    def __init__(self, cache: Cache, function: Key) -> None:
+        self.cache, self.key = cache, Key("asked", {"function": function.hexdigest})
+        self.objects: dict[str, bytes] = {}
+
+    def add(self, tile: str, objects: Mapping[str, bytes]) -> None:
+        """Keep these parts of a tile, by their numbers, in the disk cache."""
+        self.objects.update({f"{tile}/{number}": blob for number, blob in objects.items()})
+        self.cache.put_later(self.key, {}, self.objects)
+
+    def load(self) -> None:
+        """Make what earlier processes kept."""
+        found = self.cache.get(self.key)
+        if found is None:
+            return
+        self.objects.update(found.sections)
+        places = [name.rpartition("/") for name in self.objects]
+        wanted = [
+            (record_, int(number), blob)
+            for (tile, _, number), blob in zip(places, self.objects.values(), strict=True)
+            for record_ in [_record(tile)]
+            if not record_.words[0] >> int(number) & 1
+        ]
+        made = load_codes([(bytes(blob), ["part"]) for _, _, blob in wanted]) if wanted else []
+        for (each, number, _), code in zip(wanted, made, strict=True):
+            each.fill({number: code})
+
+
+def remember(cache: Cache, function: Key, tiles: Iterable[str], warm: bool) -> None:
+    """Keep what calls of a function ask for, of parts of these tiles; where the function is from
+    the disk cache, load what they asked for before."""
+    asked = Asked(cache, function)
+    if warm:
+        asked.load()
+    for tile in dict.fromkeys(tiles):
+        _record(tile).functions.append(asked)
 
 
 @_ASK
@@ -70,9 +133,13 @@ def record(key: str) -> int:
     >>> record("float32 16 8 3 1") == record("float32 16 8 3 1")
     True
     """
+    return _record(key).address
+
+
+def _record(key: str) -> Record:
     found = _records.get(key)
     if found is None:
         with _lock:
             found = _records.setdefault(key, Record(key))
             _by_address[found.address] = found
-    return found.address
+    return found

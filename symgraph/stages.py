@@ -10,12 +10,10 @@ A warm start finds its artefact in the disk cache and never loads this module.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgraph import config
 from symgraph.codegen import llvm
-from symgraph.codegen.c_entry_llvm import emit_c_entry
-from symgraph.codegen.entry_llvm import Port, Signature, emit_entry
 from symgraph.codegen.program_llvm import ProgramModule
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.function import Definition
@@ -24,19 +22,28 @@ from symgraph.ir.hashing import inner_graphs, large_constants
 from symgraph.ir.types import SizeCheck
 from symgraph.loops.cost import program_cost
 from symgraph.loops.legalize import legalize
-from symgraph.loops.program import Branch, Failure, Loop, Program, Run
+from symgraph.loops.program import Branch, Call, Failure, Loop, Program, Run
 from symgraph.lower.build import Builder, context
-from symgraph.lower.epilogues import join_epilogues
-from symgraph.lower.parallel import share_out
 from symgraph.lower.routines import realise
 from symgraph.lower.widening import widen_routines
 from symgraph.passes.pipeline import PassRecord, optimize
 from symgraph.records import NamedTuple
-from symgraph.rewrite.engine import Firing
+from symgraph.rewrite.record import Firing
 from symgraph.runtime.collecting import uncollected
 from symgraph.runtime.later import Later
 
-profile_llvm = Later("symgraph.codegen.profile_llvm")  # for functions with a profile
+if TYPE_CHECKING:
+    from symgraph.codegen import c_entry_llvm, entry_llvm, profile_llvm
+    from symgraph.lower import epilogues, parallel
+else:
+    # for programs that are more than calls
+    epilogues = Later("symgraph.lower.epilogues")
+    parallel = Later("symgraph.lower.parallel")
+    # for functions with a profile
+    profile_llvm = Later("symgraph.codegen.profile_llvm")
+    # imported when the texts of the kernels are there, which other threads compile meanwhile
+    entry_llvm = Later("symgraph.codegen.entry_llvm")
+    c_entry_llvm = Later("symgraph.codegen.c_entry_llvm")
 
 
 class Lowered(NamedTuple):
@@ -109,20 +116,22 @@ def emit(
 ) -> Lowered:
     """The LLVM module of a program with its entry; ``made`` is told the text of each kernel as soon
     as it is there."""
-    host = llvm.host()
-    module = ModuleWriter(host.features)
+    host = llvm.instructions()
+    module = ModuleWriter(host.words)
     least = config.get("parallel_from")
-    legal = legalize(share_out(program))
+    alone = all(isinstance(step, Call) for step in program.steps)
+    legal = program if alone else legalize(parallel.share_out(program))
     profile = profile_llvm.Profiler(_kernel_origins(legal)) if d.options.get("profile") else None
-    programs = ProgramModule(module, host.vector_bits, host.features, least, profile, made)
-    if config.get("matmul") == "own":
-        legal = join_epilogues(legal)
+    programs = ProgramModule(module, host.vector_bits, host.words, least, profile, made)
+    if config.get("matmul") == "own" and not alone:
+        legal = epilogues.join_epilogues(legal)
     main = programs.emit(legal)
     count = len(optimized.outputs) - len(d.updates)
-    signature = Signature(
-        tuple(Port(v.dtype, v.shape) for v in optimized.inputs),
-        tuple(Port(v.dtype, v.shape) for v in d.graph.outputs[:count]),
-        tuple(Port(v.dtype, v.shape) for v in d.shared),
+    port = entry_llvm.Port
+    signature = entry_llvm.Signature(
+        tuple(port(v.dtype, v.shape) for v in optimized.inputs),
+        tuple(port(v.dtype, v.shape) for v in d.graph.outputs[:count]),
+        tuple(port(v.dtype, v.shape) for v in d.shared),
         program.sizes,
         tuple(_unnamed(c) for c in d.checks) + _update_checks(d, count),
         programs.plan.total(),
@@ -130,9 +139,9 @@ def emit(
         d.outputs.container if d.outputs.container != "nested" else "tuple",
         program_cost(program),
     )
-    emit_entry(module, programs.table, signature, main, profile)
+    entry_llvm.emit_entry(module, programs.table, signature, main, profile)
     if profile is None:
-        emit_c_entry(module, programs.table, signature, main)
+        c_entry_llvm.emit_c_entry(module, programs.table, signature, main)
     places = _Places(d.graph) if programs.failures or profile else None
     failures = [places.record(f) for f in programs.failures] if places else []
     return Lowered(

@@ -51,7 +51,7 @@ def _kept(outputs: Sequence[Variable], fixed: Sequence[Variable]) -> Sequence[Va
         after = list(work(outputs, fixed))
         rows = replay.written(held, after, mark_of)
         if rows is not None:
-            cache.put(key, rows, {})
+            cache.put_later(key, rows, {})
     return after
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from symgraph import dtypes
+from symgraph.codegen import ahead_llvm
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.lanes_llvm import SLOW, live, most_of, register
 from symgraph.codegen.literals import constant, llvm_type
@@ -90,12 +91,26 @@ class Folds:
 
         def block(base: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
             with self.values.vector(index, self.width, base, mask):
+                if mask is None and self.values.ahead is None:
+                    self._further_on()
+                elif mask is None:
+                    ahead_llvm.ask(self.values, self.folds)
                 return self._turn(carried, mask)
 
         for s, held in zip(self.folds, self._run(lanes, block), strict=True):
             held = self._halved(s, held, self.one, 1)
             for name, value in zip(s.names, held, strict=True):
                 self.values.bind(name, (value, 1))
+
+    def _further_on(self) -> None:
+        """A light fold asks for what it will read of its one array. Of several arrays, or rows that
+        are not one after another, nothing is gained."""
+        order = postorder([v for s in self.folds for v in s.values])
+        if self.turns == self.one or self.values.rooms or any(e.op in SLOW for e in order):
+            return
+        loads = [e for e in order if e.op in ("load", "load_if")]
+        if len(loads) == 1:
+            ahead_llvm.further_on(self.values, loads, most_of(self.folds[0].extent))
 
     def _fetch_ahead(self) -> None:
         """Ask for what the next block of rows reads of these columns. Rows lie far apart, which no
@@ -112,7 +127,8 @@ class Folds:
             place = values.linear(e.attr, e.args)
             if values.step_of(place) == 1:
                 place = substitute(place, {first.index: first.index + rows})
-                self.fn.prefetch(values.address(e.attr, place, e.dtype), False, 2)
+                where = values.address(e.attr, place, e.dtype)
+                ahead_llvm.lines(self.fn, where, self.width * dtypes.itemsize(e.dtype), False, 2)
 
     def start(self, s: Fold, lanes: int = 0) -> Carried:
         """The type and the neutral value of each name, in all lanes if not said otherwise."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from symgraph.codegen import ahead_llvm, streams_llvm
 from symgraph.codegen import lanes_llvm as choices
 from symgraph.codegen.folds_llvm import Folds, join
 from symgraph.codegen.library_llvm import library_functions, parameter
@@ -57,13 +58,18 @@ def emit_kernel(
     params = [("ptr", p.name, "") for p in kernel.params]
     params += [("i64", f"n{k}", "") for k in range(len(kernel.sizes))]
     params += [("ptr", parameter(name), "") for name in library_functions(kernel)]
-    fn = module.function(symbol, params, "void", "", "nounwind")
+    attributes = "nounwind"
+    if choices.spills(kernel):
+        attributes += f" alignstack({vector_bits // 8})"
+    fn = module.function(symbol, params, "void", "", attributes)
     shapes = {p.name: p.shape for p in kernel.params}
     stored = {s.buffer for s in walk(kernel.body) if isinstance(s, Store)}
     values = Values(fn, module, shapes, {p.name: f"%{p.name}" for p in kernel.params}, stored)
     for k, name in enumerate(kernel.sizes):
         values.bind(var(name), (f"%n{k}", 1), True)
+    streams_llvm.prepare(values, kernel)
     Loops(values, kernel, vector_bits).body(kernel.body)
+    streams_llvm.fence(values)
     return fn
 
 
@@ -137,17 +143,29 @@ class Loops:
         self._hoist(s)
         if _may_be_square(s) and squares_llvm.emit_turned(self.values, s, self.vector_bits):
             return
+        ahead_llvm.begin(self.values, [s])
         if lanes == 1:
-            self.fn.loop(0, extent, 1, [], lambda i, _: self._turn(s, i))
+            with ahead_llvm.rows(self.values, s):
+                self.fn.loop(0, extent, 1, [], lambda i, _: self._turn(s, i))
         elif self.values.rooms or any(isinstance(x, Fold) for x in walk(s.body)):
             self._long_turns(s, extent, lanes)
-        elif choices.interleaves(s, lanes):
-            self._interleaved(s, extent, lanes)
+        elif self.values.ahead is not None:
+            self._plain_turns(s, extent, lanes)
         else:
-            self.vectors(
-                extent, lanes, [], lambda base, mask, _: self._block(s, base, lanes, mask),
-                choices.is_short(s, lanes),
-            )  # fmt: skip
+            with streams_llvm.streaming(self.values, s, lanes, self.vector_bits // 8):
+                self._plain_turns(s, extent, lanes)
+
+    def _plain_turns(self, s: For, extent: Value, lanes: int) -> None:
+        """A loop of vectors without folds."""
+        count, one = choices.interleaved(s, lanes, self.vector_bits), lanes
+        if count > 1 and not choices.is_written_once(s, lanes * count):
+            self._interleaved(s, extent, lanes, count)
+            return
+        lanes *= count
+        self.vectors(
+            extent, lanes, [], lambda base, mask, _: self._block(s, base, lanes, mask),
+            choices.is_short(s, lanes), self.vector_bits // 8 // one,
+        )  # fmt: skip
 
     def _turn(self, s: For, i: Value) -> list[Value]:
         with self.values.inside():
@@ -164,8 +182,22 @@ class Loops:
         if mask is not None and mask.count("true") == 1:
             return self._turn(s, base)
         with self.values.vector(s.index, lanes, base, mask, left):
+            if mask is None and self.values.ahead is not None:
+                ahead_llvm.ask(self.values, [s])
+            elif mask is None:
+                self._further_on(s)
             self.body(s.body)
         return []
+
+    def _further_on(self, s: For) -> None:
+        """A loop of slow functions, whose turns are so long that a processor does not begin the
+        loads of the next ones early, asks for what it will read."""
+        if any(not isinstance(x, Let | Store) for x in s.body):
+            return
+        order = choices.computed(s)
+        if any(e.op in choices.SLOW and e.op not in ("div", "mod", "floordiv") for e in order):
+            loads = [e for e in order if e.op == "load"]
+            ahead_llvm.further_on(self.values, loads, choices.most_of(s.extent))
 
     def _long_turns(self, s: For, extent: Value, lanes: int) -> None:
         """Several registers at a time, then single ones, all of which are under a mask: beside a
@@ -204,9 +236,9 @@ class Loops:
 
         fn.loop(whole, extent, one, [], rest)
 
-    def _interleaved(self, s: For, extent: Value, lanes: int) -> None:
+    def _interleaved(self, s: For, extent: Value, lanes: int, count: int) -> None:
         """Several registers at a time, then single ones under a mask."""
-        fn, wide = self.fn, lanes * choices.INTERLEAVED
+        fn, wide = self.fn, lanes * count
 
         def rest(base: Value, _: list[Value]) -> list[Value]:
             left = fn.val(f"sub i64 {extent}, {base}")
@@ -260,6 +292,7 @@ class Loops:
         before = set(self.values.known)
         for f in folds:
             self._hoist(f)
+        ahead_llvm.begin(self.values, folds)
         hoisted = [e for e in self.values.known if e not in before and self._may_change(e)]
         rest = positions_llvm.offset(s) if s.combiner in POSITIONS else None
         found = None

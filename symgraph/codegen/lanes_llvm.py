@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
+from symgraph.codegen import vmath
 from symgraph.codegen.literals import lane_numbers, llvm_type
 from symgraph.codegen.writer import FunctionWriter, Value
-from symgraph.loops.statements import Fold, For, Let, Size, Stmt, Store, walk
-from symgraph.scalar import Expr
+from symgraph.loops.statements import Fold, For, Kernel, Let, Size, Stmt, Store, walk
+from symgraph.scalar import Expr, postorder
 from symgraph.scalar.special import SPECIAL
 
 SLOW = frozenset(
     "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
     " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
 ) | set(SPECIAL)
+QUICK = ("exp", "exp2", "log")  # of those the ones that take less than a dozen cycles
+# of several functions in a turn one waits for the other; beside one of these it is worth the code
+# to have several turns in hand
+HEAVY = frozenset(
+    "log log1p log2 log10 softplus asin acos atan atan2 asinh acosh atanh erf erfc pow".split()
+) | set(SPECIAL)
 LIGHT = 14  # expression nodes up to which a fold is light enough to run four accumulators
 INTERLEAVED = 4  # registers that a chain of operations runs on at once
+FEW_LIVE = 3  # values at once, up to which a processor of 32 registers has room for twice as many
 CHAIN, LONG = 5, 48  # the number of operations for which that is worth its code
+WAITING = 64  # and where functions wait for each other
 
 
 def register(s: For | Fold, vector_bits: int) -> int:
@@ -39,6 +48,8 @@ def lanes_of(s: For | Fold, vector_bits: int) -> int:
     light = len(exprs) <= LIGHT * (1 if isinstance(s, Fold) else 3)
     if folds and light and not any(n.op in SLOW for n in exprs):
         lanes *= 4
+    elif folds and light and _calls_once(s, exprs):
+        lanes *= 4 if vector_bits == 512 else 2
     elif any(isinstance(x, Fold) and x.combiner == "next" for x in walk(s.body)):
         lanes *= 2  # each turn waits for the one before: two chains at once
     most = most_of(s.extent)
@@ -48,15 +59,72 @@ def lanes_of(s: For | Fold, vector_bits: int) -> int:
     return lanes
 
 
-def interleaves(s: For, lanes: int) -> bool:
-    """Whether a turn is a chain of operations that wait for each other, so that several at once
-    are faster, and short enough to be written twice more."""
+def _calls_once(s: For | Fold, exprs: list[Expr]) -> bool:
+    """Whether its folds call one function that is quick enough to gain a third from running on
+    several registers, as a call waits for what it begins with and puts the sums on the stack."""
+    slow = [n.op for n in exprs if n.op in SLOW]
+    folds = [x for x in walk((s,)) if isinstance(x, Fold)]
+    within = [n.op for x in folds for n in postorder(x.values) if n.op in SLOW]
+    plain = all(x.combiner != "next" for x in folds)
+    return plain and len(slow) == 1 and slow[0] in QUICK and slow == within
+
+
+def interleaved(s: For, lanes: int, vector_bits: int) -> int:
+    """How many registers go at once where a turn is a chain of operations that wait for each other
+    and short enough to be written twice more; 1 for other loops."""
     if any(not isinstance(x, Let | Store) for x in s.body):
-        return False
+        return 1
     if isinstance(s.extent, int) and s.extent < 2 * INTERLEAVED * lanes:
-        return False
+        return 1
     ops = [n.op for n in computed(s) if n.op not in ("load", "load_if")]
-    return CHAIN <= len(ops) <= LONG and sum(op in SLOW for op in ops) <= 1
+    slow = [op for op in ops if op in SLOW]
+    long = WAITING if _wait(slow) else LONG if len(slow) <= 1 else 0
+    if not CHAIN <= len(ops) <= long:
+        return 1
+    roomy = not slow and vector_bits == 512 and _most_live(s) <= FEW_LIVE
+    return 2 * INTERLEAVED if roomy else INTERLEAVED
+
+
+def is_written_once(s: For, lanes: int) -> bool:
+    """Whether a loop that is worth several registers at once takes them at its end, too, under a
+    mask: then there is one vector function, and none of a single register beside it."""
+    slow = [n for n in computed(s) if n.op in SLOW]
+    if len(slow) != 1 or slow[0].op not in vmath.FUNCTIONS or slow[0].dtype not in vmath.DTYPES:
+        return False
+    return not vmath.is_long(slow[0].op, slow[0].dtype, lanes)
+
+
+def _wait(slow: list[str]) -> bool:
+    """Whether there are several functions and among them a long one."""
+    functions = [op for op in slow if op != "div"]
+    return len(functions) > 1 and not HEAVY.isdisjoint(functions)
+
+
+def _most_live(s: For) -> int:
+    """How many values that a turn computes or loads are still needed, where most are."""
+    inner = {*computed(s)}
+    named = {x.name: x.value for x in s.body if isinstance(x, Let)}
+    order: dict[Expr, None] = {}
+    for x in s.body:
+        if isinstance(x, Let | Store):
+            order.update((e, None) for e in postorder([x.value]) if e in inner)
+    last = {named.get(a, a): k for k, e in enumerate(order) for a in e.args}
+    most = 0
+    live: set[Expr] = set()
+    for k, e in enumerate(order):
+        live = {x for x in live if last.get(x, -1) > k} | {e}
+        most = max(most, len(live))
+    return most
+
+
+def spills(kernel: Kernel) -> bool:
+    """Whether registers of vectors are likely to be put on the stack, as they are at each call of a
+    function. LLVM does not align it for them by itself: one that lies across two pages, which
+    depends on where the process has its stack, makes a loop four times as slow."""
+    loops = [s for s in walk(kernel.body) if isinstance(s, For | Fold)]
+    ops = [n.op for s in loops if s.kind == "vector" for n in computed(s)]
+    calls = SLOW - {"div", "mod", "floordiv"}
+    return len(ops) > 2 * LONG or any(op in calls for op in ops)
 
 
 def is_short(s: For, lanes: int) -> bool:

@@ -9,17 +9,23 @@ bits, of which a library with 32-bit integers reads the low half (little-endian)
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgraph import dtypes
 from symgraph.codegen import cholesky_llvm, lu_llvm
 from symgraph.codegen.lapack_writer import Writer
 from symgraph.codegen.literals import constant, llvm_type
-from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer, Call
+from symgraph.runtime.later import Later
+
+if TYPE_CHECKING:
+    from symgraph.codegen import cholesky_lanes_llvm as lanes
+    from symgraph.codegen.program_llvm import ProgramModule
+else:
+    lanes = Later("symgraph.codegen.cholesky_lanes_llvm")
 
 SMALL = 12  # up to this many unknowns a triangular system is solved in line
 
@@ -268,9 +274,33 @@ ROUTINES: dict[str, Callable[[Writer, dict[str, Any]], Value]] = {
 
 
 def emit_call(
-    fn: FunctionWriter, table: Table, values: Values, step: Call,
+    fn: FunctionWriter, shared: ProgramModule, values: Values, step: Call,
     operands: Sequence[tuple[Value, Buffer]],
 ) -> Value:  # fmt: skip
     """Write a Call step of routine "lapack"; the result says whether it failed, as i1."""
-    params = dict(step.params)
-    return ROUTINES[params["name"]](Writer(fn, table, values, operands), params)
+    params, table = dict(step.params), shared.table
+
+    def library() -> list[Value]:
+        return [ROUTINES[params["name"]](Writer(fn, table, values, operands), params)]
+
+    if "symmetrize" not in params:
+        return library()[0]
+    # many matrices: small ones in lanes, without the library
+    n, bits = values.uniform(operands[0][1].shape[-1]), shared.vector_bits
+    words = operands[0][1].dtype, params["symmetrize"], params["on_failure"] == "nan"
+    name = "cholesky_{}{}{}".format(words[0], *(f"_{w}".lower() for w in words[1:]))
+    if name not in shared.kernels:
+        shared.keep(name, lanes.module_text(*words, bits))
+
+    def small() -> list[Value]:
+        with values.inside():
+            least = shared.parallel_from
+            return [lanes.emit_factors(fn, table, values, name, operands, bits, least)]
+
+    def large() -> list[Value]:
+        with values.inside():
+            return library()
+
+    if n.isdigit():
+        return small()[0]
+    return fn.if_(fn.val(f"icmp ule i64 {n}, {lanes.MOST}"), small, large, ["i1"])[0]

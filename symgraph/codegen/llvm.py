@@ -16,7 +16,7 @@ import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from symgraph.errors import TargetError, VerifyError
@@ -36,6 +36,26 @@ class HostTarget(NamedTuple):
     llvm: str
 
 
+class Instructions(NamedTuple):
+    """What the writers of text ask of the processor: the bits of its vectors, and features by
+    LLVM's names, those of `FEATURES` alone."""
+
+    vector_bits: int
+    features: frozenset[str]
+
+    @property
+    def words(self) -> str:
+        """The features as LLVM writes them."""
+        return ",".join(f"+{name}" for name in sorted(self.features))
+
+
+#: LLVM's names of the features that text depends on, with those that Linux has for them
+FEATURES = {
+    **dict.fromkeys(
+        "avx2 avx512bw avx512cd avx512dq avx512f avx512vl bmi2 f16c fma movbe popcnt sse2".split()
+    ),
+    "bmi": "bmi1", "lzcnt": "abm", "neon": "asimd",
+}  # fmt: skip
 CALLS = 0  # the code generator's level for a function that mostly calls others: a tenth of the time
 KERNELS = 2  # and for one with loops over elements
 MOSTLY_CALLS = "; mostly calls\n"  # the first line of a kernel that is compiled like those
@@ -60,9 +80,11 @@ e:
   ret void
 }
 """
+_NOTHING = "define void @f() nounwind {\n  ret void\n}\n"
 _idle: dict[int, list[Any]] = {}  # machines that nobody uses just now, by level
 _library_numbers = itertools.count()
 _host: HostTarget | None = None
+_instructions: tuple[HostTarget | None, Instructions] | None = None  # with whose they are
 _jit: Any = None
 _setup_lock = threading.Lock()
 
@@ -73,9 +95,10 @@ def _library() -> Any:
         return importlib.import_module("symgraph.codegen.libllvm").library()
 
 
-def warm_up() -> None:
-    """Load LLVM and have it set itself up: what a thread may do while others are busy."""
-    _emit(_TRIAL, KERNELS, True)
+def warm_up(opt: int = KERNELS) -> None:
+    """Load LLVM and have it set itself up for a level: what a thread may do while others are
+    busy."""
+    _emit(_TRIAL if opt >= KERNELS else _NOTHING, opt, True)
 
 
 def _binding() -> Any:
@@ -113,13 +136,34 @@ def remember_host(target: HostTarget) -> None:
 def _ask_host() -> HostTarget:
     library = _library()
     triple, cpu, features = library.host()
-    flags = set(features.split(","))
-    x86 = triple.startswith(("x86_64", "i686"))
-    bits = 128
-    if x86:
-        bits = 512 if "+avx512f" in flags else 256 if "+avx2" in flags else 128
-    has_fma = "+fma" in flags if x86 else True
-    return HostTarget(cpu, features, bits, has_fma, triple, library.version())
+    flags = {f[1:] for f in features.split(",") if f[:1] == "+"}
+    has_fma = "fma" in flags if triple.startswith(("x86_64", "i686")) else True
+    return HostTarget(cpu, features, _bits(flags), has_fma, triple, library.version())
+
+
+def _bits(features: Collection[str]) -> int:
+    """The bits of a vector register."""
+    return 512 if "avx512f" in features else 256 if "avx2" in features else 128
+
+
+def instructions() -> Instructions:
+    """What the processor can do, found without LLVM where the system tells: text is written while
+    LLVM is loaded. Errors are those of `host`."""
+    global _instructions
+    if _instructions is None or _instructions[0] is not _host:
+        found = _told_by_system() if _host is None else None
+        if found is None:
+            flags = {f[1:] for f in host().features.split(",") if f[:1] == "+"}
+            found = flags & FEATURES.keys()
+        _instructions = _host, Instructions(_bits(found), frozenset(found))
+    return _instructions[1]
+
+
+def _told_by_system() -> set[str] | None:
+    """The features by what Linux says of the first processor."""
+    flags = next((line for line in _processor() if line.startswith(("flags", "Features"))), "")
+    told = set(flags.partition(":")[2].split())
+    return {name for name, linux in FEATURES.items() if (linux or name) in told} if told else None
 
 
 def can_generate(triple: str) -> bool:
@@ -146,6 +190,7 @@ def _machine_name() -> str:
     return uname().machine if uname else os.environ.get("PROCESSOR_IDENTIFIER", "")
 
 
+@functools.cache
 def _processor() -> list[str]:
     """The lines about the first processor that say what it is, not how fast it runs just now."""
     try:

@@ -4,6 +4,9 @@ Turns come in order, so an element takes the place of an earlier one only where 
 itself: greater (less), or the first NaN. Each lane keeps its best value, and the turn that it came
 from in integers of the value's width rather than 64 bits. At the end the best value of all lanes is
 found, then the first position among the lanes that hold it.
+
+Down columns each turn waits for the one before. There lanes keep the turn of their first NaN apart,
+so that it waits for one maximum and for no comparison.
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.folds_llvm import Carried, Host, part_of
 from symgraph.codegen.lanes_llvm import most_of
-from symgraph.codegen.literals import constant, lane_numbers, llvm_type
+from symgraph.codegen.literals import constant, lane_numbers, llvm_type, suffix
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import identity
 from symgraph.loops.statements import Fold
@@ -91,28 +94,59 @@ class _Positions:
         zero = constant(word, self.width, 0)
         start: Carried = [(self.kind, neutral), (self.places, zero), (self.places, zero)]
         step = constant(word, self.width, self.lanes)
+        apart = dtypes.is_float(self.dtype) and self.lanes == 1
+        never = constant(word, self.width, dtypes.max_value(word))
+        if apart:
+            start = [*start, (self.places, never)]
 
         def turn(i: Value, mask: Value | None, carried: list[Value]) -> list[Value]:
-            old, turns, here = carried
+            old, turns, here, *strange = carried
             new = self._value(i if begin == "0" else fn.val(f"add i64 {begin}, {i}"), mask)
-            wins = _wins(fn, s.combiner, self.dtype, self.width, new, old)
+            if apart:
+                wins = _beyond(fn, s.combiner, self.dtype, self.width, new, old)
+                strange = [self._first_strange(new, here, strange[0], never)]
+            else:
+                wins = _wins(fn, s.combiner, self.dtype, self.width, new, old)
             if mask is not None:
                 wins = fn.val(f"and {flags} {wins}, {mask}")
             return [
                 fn.val(f"select {flags} {wins}, {self.kind} {new}, {self.kind} {old}"),
                 fn.val(f"select {flags} {wins}, {self.places} {here}, {self.places} {turns}"),
                 fn.val(f"add {self.places} {here}, {step}"),
+                *strange,
             ]
 
         if self.lanes > 1:
             size = 4 if self.short else 8
             finals = self.host.vectors(count, self.lanes, start, turn, size=size)
             return self._across(*finals[:2])
-        value, place, _ = fn.loop(0, count, 1, start, lambda i, c: turn(i, None, c))
+        finals = fn.loop(0, count, 1, start, lambda i, c: turn(i, None, c))
+        value, place = self._with_strange(finals, never)
         if self.short:
             wide = llvm_type("int64", self.width)
             place = fn.val(f"sext {self.places} {place} to {wide}")
         return [value, place]
+
+    def _first_strange(self, new: Value, here: Value, first: Value, never: Value) -> Value:
+        """The turn of the first NaN, of which ``never`` is none."""
+        fn, flags = self.fn, llvm_type("bool", self.width)
+        odd = fn.val(f"fcmp uno {self.kind} {new}, {new}")
+        mine = fn.val(f"select {flags} {odd}, {self.places} {here}, {self.places} {never}")
+        name = f"llvm.smin.{suffix('int32' if self.short else 'int64', self.width)}"
+        return fn.call(self.places, name, [(self.places, first), (self.places, mine)])
+
+    def _with_strange(self, finals: list[Value], never: Value) -> list[Value]:
+        """The best values and their turns: the first NaN of lanes that met one."""
+        fn, flags = self.fn, llvm_type("bool", self.width)
+        value, place, _, *strange = finals
+        if not strange:
+            return [value, place]
+        nan = constant(self.dtype, self.width, float("nan"))
+        met = fn.val(f"icmp ne {self.places} {strange[0]}, {never}")
+        return [
+            fn.val(f"select {flags} {met}, {self.kind} {nan}, {self.kind} {value}"),
+            fn.val(f"select {flags} {met}, {self.places} {strange[0]}, {self.places} {place}"),
+        ]
 
     def _value(self, i: Value, mask: Value | None) -> Value:
         """The elements of a turn."""
@@ -171,10 +205,20 @@ def _wins(
 ) -> Value:
     """Whether a later value is better: beyond the old one, or the first NaN."""
     kind, flags = llvm_type(dtype, lanes), llvm_type("bool", lanes)
-    if dtypes.is_float(dtype):  # unordered counts as better, unless the old one is NaN
-        way = "ugt" if combiner == "argmax" else "ult"
-        known = fn.val(f"fcmp ord {kind} {old}, {old}")
-        return fn.val(f"and {flags} {fn.val(f'fcmp {way} {kind} {new}, {old}')}, {known}")
+    if not dtypes.is_float(dtype):
+        return _beyond(fn, combiner, dtype, lanes, new, old)
+    # unordered counts as better, unless the old one is NaN
+    way = "ugt" if combiner == "argmax" else "ult"
+    known = fn.val(f"fcmp ord {kind} {old}, {old}")
+    return fn.val(f"and {flags} {fn.val(f'fcmp {way} {kind} {new}, {old}')}, {known}")
+
+
+def _beyond(
+    fn: FunctionWriter, combiner: str, dtype: str, lanes: int, new: Value, old: Value
+) -> Value:
+    """Whether a value is greater (less)."""
+    kind, way = llvm_type(dtype, lanes), "gt" if combiner == "argmax" else "lt"
+    if dtypes.is_float(dtype):
+        return fn.val(f"fcmp o{way} {kind} {new}, {old}")
     sign = "s" if dtypes.kind(dtype) == "i" else "u"
-    way = "gt" if combiner == "argmax" else "lt"
     return fn.val(f"icmp {sign}{way} {kind} {new}, {old}")

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from symgraph import config, dtypes
 from symgraph.codegen import team_llvm
-from symgraph.codegen.kernel_llvm import emit_kernel
+from symgraph.codegen.addresses_llvm import Addresses
 from symgraph.codegen.library_llvm import library_functions
 from symgraph.codegen.share_llvm import Sharing, context_of, memcpy, typed
 from symgraph.codegen.tables import Table
@@ -22,7 +22,7 @@ from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.cost import loop_turns, turn_cost
-from symgraph.loops.memory import ALIGNMENT, Plan, nbytes, plan
+from symgraph.loops.memory import Plan, nbytes, plan
 from symgraph.loops.program import (
     ENDLESS,
     INTERRUPTED,
@@ -44,11 +44,19 @@ from symgraph.runtime.later import Later
 from symgraph.scalar import as_expr, as_size, var
 
 if TYPE_CHECKING:
-    from symgraph.codegen import blas_llvm, gemm_llvm, lapack_llvm, profile_llvm, sort_llvm
+    from symgraph.codegen import (
+        blas_llvm,
+        gemm_llvm,
+        kernel_llvm,
+        lapack_llvm,
+        profile_llvm,
+        sort_llvm,
+    )
     from symgraph.loops import work
 else:
     blas_llvm = Later("symgraph.codegen.blas_llvm")
     gemm_llvm = Later("symgraph.codegen.gemm_llvm")
+    kernel_llvm = Later("symgraph.codegen.kernel_llvm")
     lapack_llvm = Later("symgraph.codegen.lapack_llvm")
     profile_llvm = Later("symgraph.codegen.profile_llvm")
     sort_llvm = Later("symgraph.codegen.sort_llvm")
@@ -85,11 +93,11 @@ class ProgramModule:
         """The name of a kernel in the table; its module is written at first sight."""
         if kernel.name not in self.kernels:
             module = ModuleWriter(self.features)
-            emit_kernel(module, kernel, self.vector_bits)
-            self._keep(kernel.name, module.text())
+            kernel_llvm.emit_kernel(module, kernel, self.vector_bits)
+            self.keep(kernel.name, module.text())
         return kernel.name
 
-    def _keep(self, name: str, text: str) -> None:
+    def keep(self, name: str, text: str) -> None:
         """A kernel is written; who wants to know is told."""
         self.kernels[name] = text
         if self.told is not None:
@@ -102,8 +110,8 @@ class ProgramModule:
         if name not in self.kernels:
             module = ModuleWriter(self.features)
             for symbol, phase in zip(symbols, step.phases, strict=True):
-                emit_kernel(module, phase.kernel, self.vector_bits, symbol)
-            self._keep(name, module.text())
+                kernel_llvm.emit_kernel(module, phase.kernel, self.vector_bits, symbol)
+            self.keep(name, module.text())
         return [f"{name}/{symbol}" for symbol in symbols]
 
     def gemm(self, fn: FunctionWriter, dtype: str, images: str = "") -> gemm_llvm.Product | None:
@@ -114,7 +122,7 @@ class ProgramModule:
         name = f"convolution_{images}_{dtype}" if images else f"matmul_{dtype}"
         features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
         text, parts = gemm_llvm.module_text(dtype, self.vector_bits, features, images)
-        self._keep(name, text)
+        self.keep(name, text)
         address = self.table.load(fn, "kernel", name)
         return gemm_llvm.Product(address, self.table.load(fn, "parts", parts))
 
@@ -124,13 +132,23 @@ class ProgramModule:
         texts = sort_llvm.modules(dtype, positions, descending, self.vector_bits, features)
         for name, text in texts.items():
             if name not in self.kernels:
-                self._keep(name, text)
+                self.keep(name, text)
         return list(texts)
+
+    def _kernels_of(self, program: Program) -> None:
+        """Write the kernels first: other threads compile them, which takes longer than all else."""
+        for step in program.steps:
+            if isinstance(step, Run):
+                self.phases(step) if step.phases else self.kernel(step.kernel)
+            for inner in _programs(step):
+                self._kernels_of(inner)
 
     def emit(self, program: Program, stops: bool = True, parent: int = -1) -> str:
         """Write the function of a program (and of the programs inside it); returns its name.
         ``stops``: a signal may end it, as nothing has been changed that its caller would see;
         ``parent``: the row of the profile under which it runs. ``plan`` is then its memory's."""
+        if not self.programs:
+            self._kernels_of(program)
         name = f"program{self.programs}"
         self.programs += 1
         function = _Function(self, program, name, stops, parent)
@@ -155,6 +173,7 @@ class _Function:
         for k, size in enumerate(program.sizes):
             self.values.bind(var(size), (f"%n{k}", 1))
         self.plan = plan(program)
+        self.addresses = Addresses(shared, self.values, program, self.plan)
         self.pointers: dict[str, Value] = {}
         self.inner: dict[int, list[str]] = {}
         self.rows: dict[int, int] = {}
@@ -169,7 +188,7 @@ class _Function:
                 self.inner[k] = [self.shared.emit(p, self.stops and k < safe, row) for p in inner]
         if self.parent >= 0:  # what has gone by since the last mark is the loop's own
             self._mark(self.parent, count=0)
-        self._addresses()
+        self.pointers = self.addresses.find()
         stops = self.stops
         for k, step in enumerate(self.program.steps):
             self.stops = stops and k < safe
@@ -216,47 +235,6 @@ class _Function:
             count=count, moved=moved, flops=flops,
         )  # fmt: skip
 
-    # buffers --------------------------------------------------------------------------------------
-
-    def _addresses(self) -> None:
-        program, fn = self.program, self.fn
-        offsets: list[Value] = []
-        offset = "0"
-        for size in self.plan.slots:
-            offsets.append(offset)
-            rounded = as_size((as_expr(size) + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT)
-            room = self.values.uniform(rounded)
-            both = offset.isdigit() and room.isdigit()
-            offset = str(int(offset) + int(room)) if both else fn.val(f"add i64 {offset}, {room}")
-        self.offsets = offsets
-        for b in program.buffers.values():
-            if b.role in ("input", "output"):
-                self.pointers[b.name] = f"%{b.name}"
-            elif b.role == "shared":
-                cell = self.shared.table.load(fn, "shared", str(b.position))
-                self.pointers[b.name] = fn.val(f"load ptr, ptr {cell}")
-            elif b.role == "constant":
-                self.pointers[b.name] = self._constant(b)
-            elif not b.alias:
-                self.pointers[b.name] = self._slot(self.plan.slot_of.get(b.name))
-        for b in program.buffers.values():
-            if b.alias:
-                home = b.alias
-                while program.buffers[home].alias:
-                    home = program.buffers[home].alias
-                self.pointers[b.name] = self.pointers[home]
-
-    def _slot(self, slot: int | None) -> Value:
-        if slot is None or self.offsets[slot] == "0":
-            return "%arena"
-        return self.fn.val(f"getelementptr i8, ptr %arena, i64 {self.offsets[slot]}")
-
-    def _constant(self, b: Buffer) -> Value:
-        if b.data is None:
-            return self.shared.table.load(self.fn, "constant", str(b.position))
-        text = "".join(f"\\{byte:02X}" for byte in b.data)
-        return self.shared.module.constant(f"[{len(b.data)} x i8]", f'c"{text}"')
-
     # steps ----------------------------------------------------------------------------------------
 
     def _step(self, k: int, step: Step) -> None:
@@ -281,9 +259,9 @@ class _Function:
                 size = nbytes(self.program.buffers[step.target])
                 self.shared.sharing.copy(self.fn, self.values, target, source, size)
             case Loop():
-                self._loop(step, self.inner[k][0], self._slot(self.plan.slot_of.get(f"#{k}")))
+                self._loop(step, self.inner[k][0], self.addresses.slot(f"#{k}"))
             case Branch():
-                self._branch(step, self.inner[k], self._slot(self.plan.slot_of.get(f"#{k}")))
+                self._branch(step, self.inner[k], self.addresses.slot(f"#{k}"))
             case Require():
                 self._require(step)
 
@@ -416,7 +394,7 @@ class _Function:
         """Where a routine fails the op's reference is called back, which raises, or the call stops
         with a failure."""
         operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
-        failed = lapack_llvm.emit_call(self.fn, self.shared.table, self.values, step, operands)
+        failed = lapack_llvm.emit_call(self.fn, self.shared, self.values, step, operands)
         params = dict(step.params)
         if "graph" in params:
             with self.values.inside():

@@ -1,7 +1,8 @@
 """Running folds (cumsum and its kin) in registers.
 
-A vector becomes its own running fold in log2(lanes) rounds, in each of which it is combined with
-itself moved up by 1, 2, 4 ... lanes (Hillis and Steele, 1986). UNROLL vectors make a block; what
+A vector becomes its own running fold in log2(lanes) rounds: in each, the second half of every 2, 4,
+8 ... lanes is combined with the last lane of the first half (Sklansky, 1960), which processors do
+as one shuffle and one operation under a mask. UNROLL vectors become a block in the same way; what
 was carried so far joins each of them, and the block's last lane joins what is carried. Only that
 last step waits for the block before.
 """
@@ -59,24 +60,35 @@ class _Writer:
                 after, parts = self._corrected(carried, parts)
                 self.values.store_wide(store.buffer, store.indices, self._joined(parts), self.dtype)
                 return after
+            total = self._op(carried[0], self._last(parts[-1]))
             parts = [self._op(carried[0], p) for p in parts]
             self.values.bind(self.found.new, (self._joined(parts), self.width))
             self.values.store(store.buffer, store.indices, store.value)
-            return [self._last(parts[-1])]
+            return [total]
 
     def _block_alone(self, term: Value) -> list[Value]:
         """The running fold of a block by itself."""
         parts: list[Value] = []
         for k in range(UNROLL):
             order = list(range(k * self.lanes, (k + 1) * self.lanes))
-            part = self._shuffle(self.wide, term, "poison", order)
-            step = 1
-            while step < self.lanes:
-                order = [n + self.lanes if n < step else n - step for n in range(self.lanes)]
-                part = self._op(self._shuffle(self.kind, part, self.neutral, order), part)
-                step *= 2
-            parts.append(self._op(self._last(parts[-1]), part) if parts else part)
+            parts.append(self._vector_alone(self._shuffle(self.wide, term, "poison", order)))
+        step = 1
+        while step < UNROLL:
+            for first in range(step, UNROLL, 2 * step):
+                last = self._last(parts[first - 1])
+                for k in range(first, first + step):
+                    parts[k] = self._op(last, parts[k])
+            step *= 2
         return parts
+
+    def _vector_alone(self, part: Value) -> Value:
+        step = 1
+        while step < self.lanes:
+            order = [n // (2 * step) * 2 * step + step - 1 if n & step else self.lanes
+                     for n in range(self.lanes)]  # fmt: skip
+            part = self._op(self._shuffle(self.kind, part, self.neutral, order), part)
+            step *= 2
+        return part
 
     def _corrected(
         self, carried: list[Value], parts: list[Value]

@@ -408,6 +408,9 @@ def _cast(o: _Operation) -> Value:
         if kind != "f":
             return _float_to_int(o, x, kind, bits)
         return o.convert("fpext" if bits > o.bits else "fptrunc", x, o.type, target)
+    if kind == "f" and o.kind == "b":  # one instruction beside the comparison
+        one, zero = (constant(o.result, o.lanes, c) for c in (1.0, 0.0))
+        return o.fn.val(f"select {o.type} {x}, {target} {one}, {target} {zero}")
     if kind == "f":
         return o.convert("sitofp" if o.kind == "i" else "uitofp", x, o.type, target)
     if bits == o.bits:

@@ -88,7 +88,7 @@ def emit_sort(
         return
     team = {"run": "run", "threads": "threads", "team": "state"}
     held = {k: table.load(fn, "team", name) for k, name in team.items()}
-    held |= {k: table.load(fn, "kernel", f"{names[1]}/{k}") for k in ("few", "partition")}
+    held |= {k: table.load(fn, "kernel", f"{names[1]}/{k}") for k in ("few", "partition", "merge")}
     held |= {"x": x[0], "room": rooms[0], "out": out[0], "n": n, "count": count}
     _emit_rows(fn, kernel, held, rows, least)
 

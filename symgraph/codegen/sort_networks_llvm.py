@@ -46,6 +46,17 @@ class Network(ABC, Generic[Register]):
             self._compare(bit, mirrored)
         return self._in_order()
 
+    def merged(self) -> list[Register]:
+        """The same of keys that rise and then fall, or the other way round, in the order of memory:
+        low logical bits number lanes, and high ones registers."""
+        width = len(self.across)
+        self.across, self.registers = list(range(width)), list(range(width, self.bits))
+        steps = list(reversed(range(self.bits)))
+        for k, bit in enumerate(steps):
+            self._bring(bit, steps[k:])
+            self._compare(bit, False)
+        return self._in_order()
+
     # steps ----------------------------------------------------------------------------------------
 
     def _compare(self, bit: int, mirrored: bool) -> None:

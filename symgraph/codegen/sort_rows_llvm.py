@@ -2,12 +2,12 @@
 
 A row's words are written to one room and sorted there: short rows on the stack, others where their
 result will be, if it is as long as the row. Up to 1 KB of them is few: a network sorts them in
-registers. More are quicksort's (Hoare, 1961): parted by a pivot from a sorted sample
-(codegen/sort_x86.py), the left part sorted first, so that of a row of which only the first words
-are wanted what lies behind those is left alone. Where nothing is less than the pivot, the words
-equal to it are set apart, and are in place. Where parts were divided too often, the pivot is the
-middle between the least and the greatest word, which ends after as many divisions as a word has
-bits (as introsort, Musser, 1997, turns to another method).
+registers; halves of up to 2 KB are sorted so and merged. More are quicksort's (Hoare, 1961): parted
+by a pivot from a sorted sample (codegen/sort_x86.py), the left part sorted first, so that of a row
+of which only the first words are wanted what lies behind those is left alone. Where nothing is less
+than the pivot, the words equal to it are set apart, and are in place. Where parts were divided too
+often, the pivot is the middle between the least and the greatest word, which ends after as many
+divisions as a word has bits (as introsort, Musser, 1997, turns to another method).
 
 A long row is divided by one thread until its parts are enough for all threads.
 """
@@ -29,10 +29,13 @@ EACH = 8  # a part that waits is at most this part of its row
 STACK = 1024  # words of a row that are sorted on the stack
 
 #: what a caller hands over; ``many``: from how many words on a row is shared by threads
-CONTEXT = ("x", "room", "out", "n", "count", "many", "run", "threads", "team", "few", "partition")
+CONTEXT = ("x", "room", "out", "n", "count", "many", "run", "threads", "team", "few", "partition",
+           "merge")  # fmt: skip
 #: what the functions of one row share, before the parts that wait: begin, end, depth
-JOB = ("a", "out", "count", "few", "partition", "most", "parts", "low")
-_POINTERS = frozenset(("x", "room", "out", "run", "threads", "team", "few", "partition", "a"))
+JOB = ("a", "out", "count", "few", "partition", "merge", "most", "parts", "low")
+_POINTERS = frozenset(
+    ("x", "room", "out", "run", "threads", "team", "few", "partition", "merge", "a")
+)
 
 Names = dict[str, Value]
 
@@ -98,12 +101,52 @@ class Rows:
             fn.raw(f"call void {names['few']}(ptr {names['a']}, ptr {work}, i64 {n}, i64 1)")
             self.finish(fn, work, names["out"], names["count"], names["job"])
 
-        def large() -> None:
+        def more() -> None:
             self._encode(fn, names["x"], names["a"], n)
+            fn.if_(self._two(fn, n, names["count"]), two, large)
+
+        def two() -> None:
+            self.halves(fn, names, names["a"], work, n, 1)
+            self.finish(fn, work, names["out"], names["count"], names["job"])
+
+        def large() -> None:
             self.begin(fn, names | {"low": "0"})
             self.sort(fn, names)
 
-        fn.if_(fn.fresh(f"icmp sle i64 {n}, {self.base}"), small, large)
+        fn.if_(fn.fresh(f"icmp sle i64 {n}, {self.base}"), small, more)
+
+    def _two(self, fn: FunctionWriter, n: Value, wanted: Value) -> Value:
+        """Whether words that are more than few are to be sorted by halves; where only few of them
+        are wanted, a partition leaves most of the others alone."""
+        little = fn.fresh(f"icmp sle i64 {n}, {2 * self.base}")
+        return fn.fresh(f"and i1 {little}, {fn.fresh(f'icmp sgt i64 {wanted}, {self.base}')}")
+
+    def halves(
+        self, fn: FunctionWriter, names: Names, source: Value, work: Value, n: Value, room: int
+    ) -> None:
+        """Sort what is more than few, but no more than twice as much, to ``work``: the halves, of
+        which the other one is filled up with the greatest word, and then both."""
+
+        def body(fn: FunctionWriter) -> None:
+            kind = f"<{self.lanes} x i{self.bits}>"
+            behind = self.place(fn, "%work", str(self.base))
+            fn.raw(f"call void %few(ptr %source, ptr %work, i64 {self.base}, i64 1)")
+
+            def fill(k: Value, _: list[Value]) -> list[Value]:
+                fn.raw(f"store {kind} splat (i{self.bits} -1), ptr {self.place(fn, behind, k)}")
+                return []
+
+            fn.loop("0", self.base, self.lanes, [], fill)
+            rest, left = self.place(fn, "%source", str(self.base)), f"sub i64 %n, {self.base}"
+            words = f"ptr {rest}, ptr {behind}, i64 {fn.fresh(left)}, i64 %room"
+            fn.raw(f"call void %few({words})")
+            fn.raw("call void %merge(ptr %work)")
+
+        pointers = ("few", "merge", "source", "work")
+        params = [("ptr", name, "") for name in pointers] + [("i64", x, "") for x in ("n", "room")]
+        self.module.once("halves", params, "void", body, "noinline nounwind")
+        words = f"ptr {names['few']}, ptr {names['merge']}, ptr {source}, ptr {work}"
+        fn.raw(f"call void @halves({words}, i64 {n}, i64 {room})")
 
     def _encode(self, fn: FunctionWriter, x: Value, room: Value, n: Value) -> None:
         """Write the words of n elements, whole registers of them: short rows have room behind."""
@@ -228,7 +271,7 @@ class Rows:
 
     def _divisions(self, fn: FunctionWriter) -> None:
         """Sort the words lo to hi: the left part in a call, the right one in the next turn."""
-        a, out, count, few, part, most = (self.read(fn, "%job", name) for name in JOB[:6])
+        a, out, count, few, part, merge, most = (self.read(fn, "%job", name) for name in JOB[:7])
         stop = fn.call("i64", "llvm.smin.i64", [("i64", "%hi"), ("i64", count)])
 
         def parted(lo: Value, by: Value) -> Value:
@@ -240,12 +283,20 @@ class Rows:
             size = fn.fresh(f"sub i64 %hi, {lo}")
             here, place = self.place(fn, a, lo), self.place(fn, out, lo, self.result)
 
-            def leaf() -> None:
+            def one() -> None:
                 fn.raw(f"call void {few}(ptr {here}, ptr %work, i64 {size}, i64 0)")
+
+            def two() -> None:
+                self.halves(fn, {"few": few, "merge": merge}, here, "%work", size, 0)
+
+            def leaf() -> None:
+                fn.if_(fn.fresh(f"icmp sle i64 {size}, {self.base}"), one, two)
                 self.finish(fn, "%work", place, fn.fresh(f"sub i64 {stop}, {lo}"), "%job")
                 fn.ret()
 
-            fn.if_(fn.fresh(f"icmp sle i64 {size}, {self.base}"), leaf)
+            few_or_two = self._two(fn, size, fn.fresh(f"sub i64 {stop}, {lo}"))
+            small = fn.fresh(f"icmp sle i64 {size}, {self.base}")
+            fn.if_(fn.fresh(f"or i1 {small}, {few_or_two}"), leaf)
             fn.if_(fn.fresh(f"icmp sle i64 {size}, {most}"), lambda: self._wait(fn, lo, depth))
             pivot = self._pivot(fn, here, size, fn.fresh(f"sub i64 {count}, {lo}"), few, depth)
             middle, less = parted(lo, pivot), fn.fresh(f"sub i64 {depth}, 1")

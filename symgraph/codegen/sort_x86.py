@@ -8,6 +8,7 @@ statement of inline assembly (AT&T order: the result comes last), its arguments 
     few(source, target, n, room)     up to 1 KB of words sorted from source to target, whose last
                                      registers are filled up with the greatest word; ``room``: 1 if
                                      whole registers can be read
+    merge(room)                      2 KB of words, of which either half is sorted
     partition(a, lo, hi, pivot, room) -> first     the words lo to hi of a, of more than 1 KB: those
                                      from the first on are not less than the pivot
 
@@ -27,7 +28,7 @@ WIDTH = 64  # bytes of a register
 SIZES = (2, 4, 8, 16)  # registers of the networks
 FEATURES = frozenset(("avx512f", "avx512vl", "bmi2", "popcnt"))
 MOST = SIZES[-1] * WIDTH  # bytes that are few
-ROOM = 2048  # bytes that a partition needs, or few words as a target
+ROOM = 2 * MOST  # bytes that a partition needs, or few words as a target, or two of these
 _REGISTERS = 32
 _CHUNK = 8  # registers that a partition reads at a time
 _CLOBBERED = ("memory", "dirflag", "fpsr", "flags", "k1", "k2", "k3",
@@ -38,6 +39,7 @@ def write_functions(module: ModuleWriter, bits: int) -> None:
     """Write the functions for words of 32 or 64 bits."""
     params = [("ptr", "source", ""), ("ptr", "target", ""), ("i64", "n", ""), ("i64", "room", "")]
     _Few(module, bits).build(module.function("few", params, "void", "", "nounwind"))
+    _Merge(module, bits).build(module.function("merge", params[:1], "void", "", "nounwind"))
     params = [("ptr", "a", ""), ("i64", "lo", ""), ("i64", "hi", ""), (f"i{bits}", "pivot", "")]
     params += [("ptr", "room", "")]
     _Partition(module, bits).build(module.function("partition", params, "i64", "", "nounwind"))
@@ -54,6 +56,13 @@ class _Assembly:
     def put(self, text: str) -> None:
         """Append instructions, one a line."""
         self.lines += [line.strip() for line in text.strip().splitlines()]
+
+    def table(self, orders: dict[Order, int]) -> Value:
+        """The orders of lanes, one after another."""
+        kind = f"[{self.lanes} x i{self.bits}]"
+        rows = (", ".join(f"i{self.bits} {k}" for k in order) for order in orders)
+        text = ", ".join(f"{kind} [{row}]" for row in rows)
+        return self.module.constant(f"[{len(orders)} x {kind}]", f"[{text}]")
 
     def statement(self, fn: FunctionWriter, ret: str, inputs: dict[str, str], used: str) -> Value:
         """Write the function: ``inputs`` are values by their registers, which must not change;
@@ -85,10 +94,7 @@ class _Few(_Assembly):
             if size < SIZES[-1]:
                 self.put(f"jmp 99f\n{size}:")
         self.put("99:\nvzeroupper")
-        kind = f"[{self.lanes} x i{self.bits}]"
-        rows = (", ".join(f"i{self.bits} {k}" for k in order) for order in orders)
-        table = ", ".join(f"{kind} [{row}]" for row in rows)
-        place = self.module.constant(f"[{len(orders)} x {kind}]", f"[{table}]")
+        place = self.table(orders)
         inputs = {
             "rdi": "ptr %source",
             "rsi": "ptr %target",
@@ -96,6 +102,42 @@ class _Few(_Assembly):
             "rcx": f"ptr {place}",
         }
         self.statement(fn, "void", inputs, "rax r8")
+
+
+class _Merge(_Assembly):
+    """The lesser words of all pairs, one of either half counted from different ends, to the first
+    half, and the greater ones to the other: each then rises and falls, and is merged in registers.
+    The other one lies there with its registers in reverse."""
+
+    def build(self, fn: FunctionWriter) -> None:
+        size = SIZES[-1]
+        orders = {tuple(reversed(range(self.lanes))): 0}
+        self.put("vmovdqa64 (%rcx), %zmm31")
+        for k in range(size):
+            one, other = f"{WIDTH * k}(%rdi)", f"{WIDTH * (2 * size - 1 - k)}(%rdi)"
+            self.put(
+                f"""vmovdqa64 {one}, %zmm0
+                vperm{self.q} {other}, %zmm31, %zmm1
+                vpminu{self.q} %zmm0, %zmm1, %zmm2
+                vpmaxu{self.q} %zmm0, %zmm1, %zmm1
+                vmovdqa64 %zmm2, {one}
+                vmovdqa64 %zmm1, {other}"""
+            )
+        self.put(f"movq %rdi, %rax\nmovq %rdi, %rsi\nmovq ${WIDTH}, %r8\n1:")
+        for k in range(size):
+            self.put(f"vmovdqa64 (%rax), %zmm{k}\naddq %r8, %rax")
+        for k, register in enumerate(_Registers(self, size, orders).merged()):
+            self.put(f"vmovdqa64 %zmm{register}, {WIDTH * k}(%rsi)")
+        self.put(
+            f"""leaq {WIDTH * (2 * size - 1)}(%rdi), %rax
+            addq ${WIDTH * size}, %rsi
+            negq %r8
+            js 1b
+            vzeroupper"""
+        )
+        self.statement(
+            fn, "void", {"rdi": "ptr %source", "rcx": f"ptr {self.table(orders)}"}, "rax rsi r8"
+        )
 
 
 class _Registers(Network[int]):

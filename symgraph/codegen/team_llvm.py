@@ -66,7 +66,8 @@ def share(
         place = 8 * table.slot("api", "arena_malloc")  # arena_free and pool_state follow
         memory = fn.val(f"getelementptr i8, ptr {at}, i64 {place}")
     numbers = ", ".join(f"i64 {n}" for n in (count, cost, least, multiple, room))
-    words = f"ptr {state}, ptr @{body}, ptr {context}, {numbers}, ptr {memory}"
+    run = body if body[0] == "%" else f"@{body}"  # of a kernel the address is known
+    words = f"ptr {state}, ptr {run}, ptr {context}, {numbers}, ptr {memory}"
     return fn.fresh(f"call i32 {function}({words})")
 
 

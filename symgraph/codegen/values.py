@@ -23,8 +23,9 @@ from symgraph.scalar import Expr, as_expr, coefficient, const, depends, postorde
 from symgraph.scalar.polynomial import Polynomial, build, polynomial
 
 if TYPE_CHECKING:
-    from symgraph.codegen import pairs_llvm
+    from symgraph.codegen import ahead_llvm, near_rows_llvm, pairs_llvm
 else:
+    near_rows_llvm = Later("symgraph.codegen.near_rows_llvm")
     pairs_llvm = Later("symgraph.codegen.pairs_llvm")
 
 _LATER = 1 << 30  # the level of names that are not bound yet
@@ -55,6 +56,11 @@ class Values:
         self.left: Value = ""
         self.bounds: dict[Expr, int] = {}  # sizes that are known not to exceed a number here
         self.rooms: set[str] = set()  # buffers on the stack
+        self.ahead: ahead_llvm.Ahead | None = None  # what the rows of the present loop ask for
+        self.candidates: frozenset[str] = frozenset()  # results to write past the caches if large
+        self.streams: dict[str, Value] = {}  # those of the present loop: whether to do so
+        self.in_rows: dict[tuple[str, Expr], Value] = {}  # where rows are loops: by their columns
+        self.streamed: dict[str, str] = {}  # the first of each such loop, and its dtype
 
     # context --------------------------------------------------------------------------------------
 
@@ -352,21 +358,39 @@ class Values:
         args = f"{kind} {held}, ptr {where}, i32 {align}, {flags} {mask}"
         self.fn.raw(f"call void @{name}({args})")
 
+    def _store_streaming(self, flag: Value, held: Value, where: Value, dtype: str) -> None:
+        """A whole vector: past the caches where the flag holds, which says that it is aligned."""
+        kind = memory_type(dtype, self.lanes)
+        past = f"store {kind} {held}, ptr {where}, align 64, !nontemporal !2"
+        self.fn.if_(
+            flag, lambda: self.fn.raw(past),
+            lambda: self.vector_store(held, where, dtype, self.lanes, None), likely=False,
+        )  # fmt: skip
+
     def _gather(
         self, read: Any, buffer: str, position: Expr, dtype: str, mask: Value | None
     ) -> Lanes:
         if self.lanes == 1:
             raise ValueError(f"{position} needs lanes to gather")
         kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
-        where, step = self._places(buffer, position, dtype), self._uniform_stride(position)
-        name = f"llvm.masked.gather.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
-        self.fn.declare(kind, name, [f"<{self.lanes} x ptr>", "i32", flags, kind])
+        step = self._uniform_stride(position)
+
+        def scattered() -> list[Value]:
+            where = self._places(buffer, position, dtype)
+            name = f"llvm.masked.gather.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
+            self.fn.declare(kind, name, [f"<{self.lanes} x ptr>", "i32", flags, kind])
+            live = mask or "splat (i1 true)"
+            args = f"<{self.lanes} x ptr> {where}, i32 {dtypes.itemsize(dtype)}, {flags} {live}, "
+            return [read(f"call {kind} @{name}({args}{kind} zeroinitializer)")]
+
         if self.left and mask == self.mask and step is not None and self._is_near(step):
             mask = None  # places are repeated
-        live = mask or "splat (i1 true)"
-        args = f"<{self.lanes} x ptr> {where}, i32 {dtypes.itemsize(dtype)}, {flags} {live}, "
-        value = read(f"call {kind} @{name}({args}{kind} zeroinitializer)")
-        return self._memory_value(value, dtype, self.lanes)
+            if near_rows_llvm.fits(self, dtype, self._most(step)):
+                first, apart = self._first_place(buffer, position, dtype, step)
+                offsets = self._offsets(step, True)
+                words = self, first, apart, offsets, dtype, scattered
+                return self._memory_value(near_rows_llvm.load(*words), dtype, self.lanes)
+        return self._memory_value(scattered()[0], dtype, self.lanes)
 
     def reads_neighbours(
         self, buffer: str, indices: tuple[Expr, ...], lanes: Sequence[Expr]
@@ -395,16 +419,23 @@ class Values:
         if step is None:
             offsets = self.wide(position)
         else:  # how far the lanes are apart leaves the loop
-            assert self.lane is not None
-            apart = self.uniform(step)
-            parts = self._parts(position - self.lane * step)
-            where = self.levels[self.lane]
-            for _, part in sorted([*parts, (where, self.lane)], key=lambda p: p[0]):
-                own = part is self.lane
-                offset = self.fn.val(f"mul i64 {self.base}, {apart}") if own else self.uniform(part)
-                base = self.fn.val(f"getelementptr {kind}, ptr {base}, i64 {offset}")
+            base, _ = self._first_place(buffer, position, dtype, step)
             offsets = self._offsets(step)
         return self.fn.val(f"getelementptr {kind}, ptr {base}, {wide} {offsets}")
+
+    def _first_place(
+        self, buffer: str, position: Expr, dtype: str, step: Expr
+    ) -> tuple[Value, Value]:
+        """The address of the first lane's element, and how far the lanes are apart."""
+        assert self.lane is not None
+        base, apart = self.pointers[buffer], self.uniform(step)
+        parts = self._parts(position - self.lane * step)
+        where = self.levels[self.lane]
+        for _, part in sorted([*parts, (where, self.lane)], key=lambda p: p[0]):
+            own = part is self.lane
+            offset = self.fn.val(f"mul i64 {self.base}, {apart}") if own else self.uniform(part)
+            base = self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {offset}")
+        return base, apart
 
     def _offsets(self, step: Expr, begin: bool = False) -> Value:
         """The lanes' numbers times a number. What is known to fit into 32 bits is computed there,
@@ -429,8 +460,11 @@ class Values:
 
     def _is_near(self, step: Expr) -> bool:
         """Whether lanes so far apart are known to be reached by 32 bits."""
-        most = self.bounds.get(step, step.value if step.is_const else -1)
-        return bool(0 <= most * self.lanes < 1 << 31)
+        return 0 <= self._most(step) * self.lanes < 1 << 31
+
+    def _most(self, step: Expr) -> int:
+        """A number that a size is known not to exceed, -1 where none is."""
+        return int(self.bounds.get(step, step.value if step.is_const else -1))
 
     def _uniform_stride(self, position: Expr) -> Expr | None:
         """By how many elements the position moves from lane to lane, where that is one number."""
@@ -459,7 +493,10 @@ class Values:
         if stride == 1:
             where = self.address(buffer, position, dtype)
             mask = self._mask_of(buffer, position)
-            self.vector_store(held, where, dtype, self.lanes, mask)
+            if mask is None and buffer in self.streams:
+                self._store_streaming(self.streams[buffer], held, where, dtype)
+            else:
+                self.vector_store(held, where, dtype, self.lanes, mask)
             return
         if stride == -1:
             first = self.linear_at_first_lane(position, -1)

@@ -22,10 +22,12 @@ Value = str
 Carried = Sequence[tuple[str, Value]]  # (LLVM type, initial value)
 Builder = Callable[["FunctionWriter"], None]
 
-# branch weights are metadata nodes of the module: !0 for an unlikely branch, !1 for a likely one
-_PROFILES = (
-    '!0 = !{!"branch_weights", i32 1, i32 100000}',
-    '!1 = !{!"branch_weights", i32 100000, i32 1}',
+# metadata nodes of the module: branch weights, !0 for an unlikely branch and !1 for a likely one,
+# and !2, which non-temporal stores name
+_NOTES = (
+    ("!prof !0", '!0 = !{!"branch_weights", i32 1, i32 100000}'),
+    ("!prof !1", '!1 = !{!"branch_weights", i32 100000, i32 1}'),
+    ("!nontemporal !2", "!2 = !{i32 1}"),
 )
 
 
@@ -388,7 +390,7 @@ class ModuleWriter:
         parts = [f"@{name} = {text}" for name, text in self._globals.items()]
         parts = ["\n".join(part) + "\n" for part in (parts, declared) if part]
         body = "\n".join(parts + functions)
-        used = [line for k, line in enumerate(_PROFILES) if f"!prof !{k}" in body]
+        used = [line for name, line in _NOTES if name in body]
         return "\n".join([body, *used, ""]) if used else body
 
 

@@ -10,7 +10,7 @@ otherwise it is copied there at the very end, so a failed call changes no state.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, creating_with, toposort
 from symgraph.ir.types import Size, TensorType
@@ -31,9 +31,14 @@ from symgraph.loops.statements import Kernel
 from symgraph.lower import nests
 from symgraph.lower.groups import Group, Grouping
 from symgraph.lower.partition import Inliner, Root
-from symgraph.lower.schedule import schedule
 from symgraph.records import NamedTuple
+from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, as_size, load, postorder, substitute, var
+
+if TYPE_CHECKING:
+    from symgraph.lower import schedule as _schedule
+else:
+    _schedule = Later("symgraph.lower.schedule")  # for programs with loops of our own
 
 INTERRUPTIBLE = 1000  # turns of a loop that a signal should be able to stop
 
@@ -158,7 +163,7 @@ class Builder:
 
     def run(self, kernel: Kernel, buffers: Sequence[str], origins: tuple[Any, ...]) -> Run:
         """A step that runs a kernel; equal kernels are one."""
-        kernel = schedule(kernel) if self.ctx.scheduled else kernel
+        kernel = _schedule.schedule(kernel) if self.ctx.scheduled else kernel
         key = (kernel.params, kernel.sizes, kernel.body)
         kernel = kernel._replace(name=f"kernel{len(self.ctx.kernels)}")
         return Run(self.ctx.kernels.setdefault(key, kernel), tuple(buffers), origins)

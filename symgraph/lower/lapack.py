@@ -22,6 +22,7 @@ from symgraph.lower.kernels import kernel, nest
 from symgraph.scalar import Expr, as_expr, as_size, call, const, load, var
 from symgraph.scalar import functions as F
 
+IN_LANES = 32  # rows up to which many matrices are factorised together, each in a lane
 BLOCK = 64  # columns that LAPACK's blocked algorithms want workspace for
 
 
@@ -30,11 +31,14 @@ BLOCK = 64  # columns that LAPACK's blocked algorithms want workspace for
 
 def _fill(
     b: Builder, target: str, sources: Sequence[str], origins: tuple[Any, ...],
-    element: Callable[..., Expr],
+    element: Callable[..., Expr], least: int = 0,
 ) -> Step:  # fmt: skip
     """A kernel target[batch, i, j] = element(i, j, *read), where read[k](i, j) loads from source
-    number k of the same batch."""
+    number k of the same batch. ``least``: of a batch of smaller matrices nothing is done."""
     shape = b.buffers[target].shape
+    if least:
+        large = call("minimum", as_expr(shape[-1]) // least, const(1))
+        shape = (as_size(as_expr(shape[0]) * large), *shape[1:])
     axes = index_axes(len(shape))
 
     def reader(k: int) -> Callable[[Expr, Expr], Expr]:
@@ -92,8 +96,12 @@ def _conjugate(x: Expr) -> Expr:
 
 
 def cholesky(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
-    """The lower triangle of what is factorised goes where the factor will be."""
+    """The lower triangle of what is factorised goes where the factor will be; small matrices, if
+    there are many, are read by what factorises them."""
     a, out = b.buffer(apply.inputs[0]), b.buffer(apply.output)
+    (*batch, n), plain = b.buffers[a].shape[:-1], b.ctx.device or not b.ctx.scheduled
+    real = dtypes.is_float(b.buffers[a].dtype)
+    lanes = batch and real and not plain and not (isinstance(n, int) and n > IN_LANES)
 
     def low(i: Expr, j: Expr, x: Callable[[Expr, Expr], Expr]) -> Expr:
         both = F.add(x(i, j), _conjugate(x(j, i)))
@@ -103,10 +111,11 @@ def cholesky(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     more: dict[str, Any] = {"on_failure": params["on_failure"]}
     if params["on_failure"] == "raise":
         more["graph"] = reference(b, apply)
-    steps = [
-        _fill(b, out, [a], apply.origins, low),
-        _call("potrf", [a, out], apply.origins, **more),
-    ]
+    if lanes:
+        more["symmetrize"] = params["symmetrize"]
+    steps: list[Step] = [_call("potrf", [a, out], apply.origins, **more)]
+    if not (lanes and isinstance(n, int)):
+        steps.insert(0, _fill(b, out, [a], apply.origins, low, IN_LANES + 1 if lanes else 0))
     b.add_steps([a], [out], steps, needs)
 
 

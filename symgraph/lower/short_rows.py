@@ -3,7 +3,7 @@
     for i { fold r in 0 .. n vector: x[i, r]; store out[i] }
 
 A row of a few elements fills a part of a register, whose lanes must then be combined. Where n is at
-most SHORT the lanes take a row each instead; n is looked at when the kernel runs:
+most SHORT, or less, the lanes take a row each instead; n is looked at when the kernel runs:
 
     for block { if n <= SHORT: for i vector { fold r in 0 .. n: ... }
                 if n > SHORT: for i { fold r in 0 .. n vector: ... } }
@@ -19,7 +19,8 @@ from symgraph.lower.rewriting import around, independent, moved, perfect_nest, p
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, var
 from symgraph.scalar import functions as F
 
-SHORT = 16  # elements of a row
+SHORT = 16  # elements of a row,
+PLAIN = 9  # and of one of which only the sum is wanted: the lanes of a register are soon added
 ROWS = 256  # rows of a block, so that what is asked of n is asked seldom
 LEAST = 4  # rows below which there is nothing to gain
 BLOCK, ROW = var("_iblock"), var("_irow")
@@ -32,13 +33,14 @@ def short_rows(kernel: Kernel) -> Kernel:
     if not path or path[-1].kind != "serial" or not _fits(path[-1], kernel):
         return kernel
     loop = path[-1]
+    most = _most(loop)
     extents = dict.fromkeys(s.extent for s in loop.body if isinstance(s, Fold))
     known = [n for n in extents if isinstance(n, int)]
-    if any(n > SHORT for n in known):
+    if any(n > most for n in known):
         return kernel
     if len(known) == len(extents):
         return kernel._replace(body=around(path[:-1], (_rows(loop, {}, loop.index, loop.extent),)))
-    tests = [F.le(n, SHORT) for n in extents if isinstance(n, Expr)]
+    tests = [F.le(n, most) for n in extents if isinstance(n, Expr)]
     short = functools.reduce(F.and_, tests)
     at = {loop.index: BLOCK * ROWS + ROW}
     count = as_size(F.minimum(as_expr(loop.extent) - BLOCK * ROWS, const(ROWS)))
@@ -70,17 +72,25 @@ def _apart(body: Sequence[Stmt], index: Expr, shapes: dict[str, tuple[Size, ...]
     return all(step is const(1) for step in steps)
 
 
+def _most(loop: For) -> int:
+    """The elements of rows that are short."""
+    folds = [s for s in loop.body if isinstance(s, Fold)]
+    plain = len(folds) == 1 and folds[0].combiner == "add" and folds[0].values[0].op == "load"
+    return PLAIN if plain else SHORT
+
+
 def _rows(loop: For, at: dict[Expr, Expr], index: Expr, count: Size) -> For:
     """The turns with a lane for each; rows are known to be short."""
+    most = _most(loop)
     body = tuple(
-        s._replace(kind="serial", extent=_short(s.extent)) if isinstance(s, Fold) else s
+        s._replace(kind="serial", extent=_short(s.extent, most)) if isinstance(s, Fold) else s
         for s in loop.body
     )
     return For(index, count, "vector", moved(body, at) if at else body)
 
 
-def _short(extent: Size) -> Size:
+def _short(extent: Size, most: int) -> Size:
     """The extent, so written that its bound shows."""
     if isinstance(extent, int):
         return extent
-    return as_size(F.minimum(extent, const(SHORT)))
+    return as_size(F.minimum(extent, const(most)))

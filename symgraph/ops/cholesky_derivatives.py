@@ -27,14 +27,15 @@ __all__: list[str] = []
 
 
 def _two_sided(low: Any, middle: Any, trans: bool) -> Any:
-    """l^-1 m l^-T, or l^-T m l^-1 for ``trans``, of symmetric m."""
-    from scipy.linalg import solve_triangular
+    """l^-1 m l^-T, or l^-T m l^-1 for ``trans``, of symmetric m. A zero on the diagonal of l makes
+    infinities, as in compiled code, where SciPy's own functions raise an error."""
+    from scipy.linalg import get_blas_funcs
 
     out = np.empty_like(middle)
+    (solve,) = get_blas_funcs(("trsm",), (low, middle))
     for place in np.ndindex(low.shape[:-2]) if low.size else ():
-        factor = np.tril(low[place])
-        half = solve_triangular(factor, middle[place], int(trans), True, check_finite=False)
-        out[place] = solve_triangular(factor, half.T, int(trans), True, check_finite=False)
+        half = solve(1.0, low[place], middle[place], lower=1, trans_a=int(trans))
+        out[place] = solve(1.0, low[place], half.T, lower=1, trans_a=int(trans))
     return out
 
 

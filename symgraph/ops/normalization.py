@@ -67,8 +67,12 @@ def _channels(x: Variable, layout: str, name: str) -> int:
 
 
 def _standard(x: Variable, axes: tuple[int, ...], epsilon: float) -> Variable:
+    """x less its mean, over its deviation. What rounding left of the mean is that of the distances,
+    which is taken off too (Chan, Golub and LeVeque, 1983); being 0, it has no derivative."""
     distance = x - reductions.mean(x, axes, keepdims=True)
-    return distance * rsqrt(reductions.mean(square(distance), axes, keepdims=True) + epsilon)
+    left = stop_gradient(reductions.mean(distance, axes, keepdims=True))
+    over = rsqrt(reductions.mean(square(distance), axes, keepdims=True) + epsilon)
+    return (distance - left) * over
 
 
 def batch_norm(

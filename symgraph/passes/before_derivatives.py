@@ -14,12 +14,12 @@ from collections.abc import Sequence
 from symgraph.ir.graph import Graph, Input, Variable, rebuild
 from symgraph.ops.arithmetic import is_sum_of_squares, power, sqrt, square
 from symgraph.ops.comparison import less, where
-from symgraph.passes.loading import LaterRules
 from symgraph.passes.pipeline import PIPELINE, Pass, settled
 from symgraph.passes.views import AFTER_DERIVATIVES
 from symgraph.rewrite.pattern import wild
 from symgraph.rewrite.rules import RuleSet, rule
 
+_WITH_THEM = "canonicalize"  # the set with rules that wait for derivatives
 _LAST = "ranges"  # of the pipeline's passes what follows is about loops and speed
 x = wild("x", "f")
 
@@ -59,8 +59,8 @@ def _steps() -> tuple[Pass, ...]:
 
 def _waiting_left_out(step: Pass) -> Pass:
     work, left_out = step.work, set(AFTER_DERIVATIVES)
-    # a set that is imported when it is needed holds none of them, as a test knows
-    if isinstance(work, LaterRules) or left_out.isdisjoint(work):  # type: ignore[arg-type]
+    # the other sets hold none of them, as a test knows, and are imported when they are needed
+    if work.name != _WITH_THEM or left_out.isdisjoint(work):  # type: ignore[union-attr, arg-type]
         return step
     kept = [r for r in work if r not in left_out]  # type: ignore[union-attr]
     return step._replace(work=RuleSet(step.name, kept))

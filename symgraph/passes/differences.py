@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from fractions import Fraction
 from typing import Any
 
 from symgraph.ir.graph import Variable
@@ -21,7 +20,7 @@ from symgraph.ops.comparison import less, where
 from symgraph.ops.exponential import log
 from symgraph.ops.trigonometric import cos, sin
 from symgraph.passes.adapter import TENSORS, number
-from symgraph.passes.linear import Linear, gap, linear, written
+from symgraph.passes.linear import Fraction, Linear, gap, linear, written
 from symgraph.records import NamedTuple
 from symgraph.rewrite.pattern import wild
 from symgraph.rewrite.rules import STABLE, Rule, rule, rule_function
@@ -37,7 +36,6 @@ STEPS: dict[str, Callable[..., Variable]] = {
 }  # fmt: skip
 _SAME = ("cbrt", "log", "exp", "sin", "cos", "tan", "atan")
 _BETWEEN = frozenset(("sin", "cos", "cbrt", "log"))
-_ONE = Linear({}, Fraction(1))
 
 
 class Seen(NamedTuple):
@@ -49,6 +47,11 @@ class Seen(NamedTuple):
     times: Variable | None = None
 
 
+def _one() -> Linear:
+    """The number 1."""
+    return Linear({}, Fraction(1))
+
+
 def _seen(v: Variable) -> Seen | None:
     node = v.owner
     if node is None:
@@ -57,11 +60,11 @@ def _seen(v: Variable) -> Seen | None:
     if name in _SAME:
         return Seen(name, linear(inputs[0]))
     if name == "log1p":
-        return Seen("log", linear(inputs[0]).plus(_ONE))
+        return Seen("log", linear(inputs[0]).plus(_one()))
     if name == "power":
         return Seen("power", linear(inputs[0]), (inputs[1],))
     if name == "compound":
-        return Seen("power", linear(inputs[0]).plus(_ONE), (inputs[1],))
+        return Seen("power", linear(inputs[0]).plus(_one()), (inputs[1],))
     if name == "divide":
         root = inputs[1].owner
         times = None if number(inputs[0]) == 1 else inputs[0]
@@ -79,7 +82,7 @@ def _logarithmic(name: str, inputs: Any) -> Seen | None:
         for a, b in (inputs, inputs[::-1]):
             if b.owner is not None and b.owner.op.name == "log1p":
                 whole = linear(a)
-                if not whole.plus(linear(b.owner.inputs[0]).plus(_ONE), -1).size:
+                if not whole.plus(linear(b.owner.inputs[0]).plus(_one()), -1).size:
                     return Seen("xlogx", whole)
     return None
 

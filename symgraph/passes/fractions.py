@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import reduce
 
 from symgraph.ir.graph import Variable
 from symgraph.ops.stable_forms import multiply_add
 from symgraph.passes.adapter import TENSORS
-from symgraph.passes.linear import linear
+from symgraph.passes.linear import Fraction, linear
 from symgraph.rewrite.pattern import wild
 from symgraph.rewrite.rules import STABLE, Rule, rule_function
 

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from typing import TYPE_CHECKING
 
 from symgraph.ir.graph import Variable
 from symgraph.passes.adapter import TENSORS, number
 from symgraph.records import NamedTuple
+from symgraph.runtime.later import LaterFunctions
+
+if TYPE_CHECKING:
+    from fractions import Fraction as Fraction
+else:  # imports decimal numbers and compiles a pattern
+    Fraction = LaterFunctions("fractions").Fraction
 
 DEPTH = 5  # sums within sums that are opened
 LONGEST = 2  # terms of a difference that is written down

@@ -4,10 +4,11 @@ does not wait for rules about logarithms to add two numbers."""
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
-from symgraph.ir.graph import Graph
-from symgraph.rewrite.rules import Rule, RuleSet
+from symgraph.ir.graph import Apply, Constant, Graph
+from symgraph.rewrite.rules import Rule, RuleSet, Table
 
 #: ops of which alone no rule of stabilize is made (a test looks at all of them)
 PLAIN = frozenset(
@@ -26,30 +27,71 @@ MATRICES = frozenset(
 )
 
 
+#: ops of which, in graphs without constants, no rule of canonicalize, ranges and specialize is made
+SETTLED = frozenset(
+    "add argmax argmin argsort cholesky convolution convolution_input convolution_weights cos"
+    " cumprod cumsum divide erf exp expm1 gather log log1p matmul pool pool_position scatter"
+    " sigmoid sin softplus sort tanh top_positions triangular_solve".split()
+)
+
+#: and those of which none is made if they are the only node and have axes
+REDUCTIONS = frozenset("all any max min prod sum".split())
+
+
 class LaterRules(RuleSet):
-    """The set of that name in the module of that name, ``module.NAME``. ``plain`` are ops of
-    graphs in which none of its rules fires, ``needs`` those of which one must be there."""
+    """The set of that name in the module of that name, ``module.NAME``, for graphs that it
+    ``concerns``: a function of their nodes, false only where no rule fires."""
 
-    def __init__(
-        self, name: str, plain: frozenset[str] = frozenset(), needs: frozenset[str] = frozenset()
-    ) -> None:
-        self.name, self.plain, self.needs = name, plain, needs
-        self._tables = {}
+    def __init__(self, name: str, concerns: Callable[[Sequence[Apply]], bool]) -> None:
+        self.name, self._concerns = name, concerns
 
-    def __getattr__(self, name: str) -> tuple[Rule, ...]:
-        """``rules``, imported by the first who asks."""
+    def _set(self) -> RuleSet:
+        """The set itself, imported by the first who asks."""
+        module = importlib.import_module(f"symgraph.passes.{self.name}")
+        found: RuleSet = getattr(module, self.name.upper())
+        return found
+
+    def __getattr__(self, name: str) -> Any:
         if name != "rules":
             raise AttributeError(name)
-        module = importlib.import_module(f"symgraph.passes.{self.name}")
-        self.rules = getattr(module, self.name.upper()).rules
-        return self.rules
+        return self._set().rules
+
+    def __iter__(self) -> Iterator[Rule]:
+        return iter(self._set())
+
+    def table(self, admit: Iterable[str]) -> Table:
+        """The admitted rules, indexed by the op at their root."""
+        return self._set().table(admit)
 
     def concerns(self, graph: Graph) -> bool:
         """Whether a rule may fire."""
-        order = graph.toposort()
-        if self.needs and not any(node.op.name in self.needs for node in order):
-            return False
-        return any(node.op.name not in self.plain for node in order)
+        return self._concerns(graph.toposort())
+
+
+def cancelling(nodes: Sequence[Apply]) -> bool:
+    """Whether a rule of stabilize may fire."""
+    return any(node.op.name not in PLAIN for node in nodes)
+
+
+def structured(nodes: Sequence[Apply]) -> bool:
+    """Whether a rule about matrices with known properties may fire."""
+    return any(node.op.name in MATRICES for node in nodes)
+
+
+def with_constants(nodes: Sequence[Apply]) -> bool:
+    """Whether a rule of fold_constants may fire."""
+    return any(
+        node.op.name == "size_value" or any(isinstance(v, Constant) for v in node.inputs)
+        for node in nodes
+    )
+
+
+def unsettled(nodes: Sequence[Apply]) -> bool:
+    """Whether a rule of canonicalize, ranges or specialize may fire."""
+    if len(nodes) == 1 and nodes[0].op.name in REDUCTIONS:
+        axes: tuple[int, ...] = nodes[0].op.axes  # type: ignore[attr-defined]
+        return not axes or isinstance(nodes[0].inputs[0], Constant)
+    return any(node.op.name not in SETTLED for node in nodes) or with_constants(nodes)
 
 
 def over_loops(name: str) -> Callable[[Graph], Graph]:

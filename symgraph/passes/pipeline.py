@@ -15,19 +15,21 @@ from symgraph import config
 from symgraph.errors import ArgumentError, VerifyError
 from symgraph.ir.graph import Graph, Variable, apply
 from symgraph.ir.verify import verify
-from symgraph.passes.adapter import TENSORS
-from symgraph.passes.canonicalize import CANONICALIZE
-from symgraph.passes.fold_constants import FOLD_CONSTANTS
+from symgraph.passes import loading
 from symgraph.passes.inline_functions import inline_functions
-from symgraph.passes.loading import MATRICES, PLAIN, LaterRules, over_loops
-from symgraph.passes.ranges import RANGES
-from symgraph.passes.specialize import SPECIALIZE
+from symgraph.passes.loading import LaterRules, over_loops
 from symgraph.records import NamedTuple
-from symgraph.rewrite.engine import Record, rewrite
+from symgraph.rewrite.record import Record
 from symgraph.rewrite.rules import EXACT, STABLE, OwnRules, Rule, RuleSet
+from symgraph.runtime.later import Later
 
-STABILIZE = LaterRules("stabilize", PLAIN)
-STRUCTURED = LaterRules("structured", needs=MATRICES)
+CANONICALIZE = LaterRules("canonicalize", loading.unsettled)
+FOLD_CONSTANTS = LaterRules("fold_constants", loading.with_constants)
+STABILIZE = LaterRules("stabilize", loading.cancelling)
+STRUCTURED = LaterRules("structured", loading.structured)
+RANGES = LaterRules("ranges", loading.unsettled)
+SPECIALIZE = LaterRules("specialize", loading.unsettled)
+_engine, _adapter = Later("symgraph.rewrite.engine"), Later("symgraph.passes.adapter")
 merge_scans, scan_ends = over_loops("merge_scans"), over_loops("scan_ends")
 scan_before, scan_after = over_loops("scan_before"), over_loops("scan_after")
 
@@ -122,7 +124,7 @@ def optimize(
     exclude = (*exclude, *LEFT_OUT.get(mode, ()))
     steps = steps_without(exclude) if exclude else PIPELINE
     steps = (*steps[:1], _own(rules), *steps[1:]) if rules else steps
-    return _Work(steps, admit, record, check).optimize(graph)
+    return _Work(steps, admit, record, check, mode == "debug").optimize(graph)
 
 
 def _own(rules: Sequence[Rule]) -> Pass:
@@ -165,9 +167,11 @@ def _without(work: Any, exclude: Sequence[str]) -> Any:
 
 class _Work:
     def __init__(
-        self, steps: Sequence[Pass], admit: Sequence[str], record: Record | None, check: bool
-    ) -> None:
+        self, steps: Sequence[Pass], admit: Sequence[str], record: Record | None, check: bool,
+        all_rules: bool = False,
+    ) -> None:  # fmt: skip
         self.steps, self.admit, self.record, self.check = steps, admit, record, check
+        self.all_rules = all_rules  # also those that cannot fire
         self.inner: dict[Graph, Graph] = {}
         # the normal forms under each rule set, for its next turn; near misses are told anew
         self.normal: dict[RuleSet, dict[Any, Any]] = {}
@@ -209,12 +213,14 @@ class _Work:
     def applied(self, step: Pass, graph: Graph) -> Graph:
         if isinstance(step.work, RuleSet):
             again = getattr(self.record, "near_misses", None) is None
-            if again and isinstance(step.work, LaterRules) and not step.work.concerns(graph):
+            later = again and not self.all_rules and isinstance(step.work, LaterRules)
+            if later and not step.work.concerns(graph):  # type: ignore[attr-defined, union-attr]
                 return graph
             memo = self.normal.setdefault(step.work, {}) if again else None
-            outputs = rewrite(
-                graph.outputs, step.work, TENSORS, admit=self.admit, record=self.record, memo=memo
-            )
+            outputs = _engine.rewrite(
+                graph.outputs, step.work, _adapter.TENSORS,
+                admit=self.admit, record=self.record, memo=memo,
+            )  # fmt: skip
             after = Graph(graph.inputs, outputs)
         else:
             after = step.work(graph)

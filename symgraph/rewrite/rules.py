@@ -20,7 +20,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from symgraph.rewrite.pattern import Number, OpPattern, Pattern, Wild, as_pattern, names
+from symgraph.rewrite.pattern import Number, OpPattern, Pattern, Wild, as_pattern, bind
 
 EXACT, STABLE, RELAXED = "exact", "stable", "relaxed"
 CLASSES = (EXACT, STABLE, RELAXED)
@@ -57,9 +57,13 @@ class Rule:
         self.among = among
         self._name = name
         if replacement is not None:
-            unbound = set(names(replacement)) - set(names(pattern))
-            if unbound:
-                raise ValueError(f"{self}: the right side uses unbound {sorted(unbound)}")
+            bound: set[str] = set()
+            used: set[str] = set()
+            bind(pattern, bound)
+            bind(replacement, used)
+            if not used <= bound:
+                unbound = sorted(used - bound)
+                raise ValueError(f"{self}: the right side uses unbound {unbound}")
 
     @property
     def name(self) -> str:

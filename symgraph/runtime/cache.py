@@ -10,19 +10,21 @@ The directory must belong to the user and be writable for nobody else, because i
 machine code; it is created with mode 0700, and one that is not so is not used.
 
 Several kinds share it: `function` (the hash of the user's graph, options and target finds the
-finished artefact), `kernel` (shared between functions), `part` and `parts` (of products, singly and
-as they are asked for), `repaired` (what rules made of a graph before its derivatives were taken);
-`runtime` holds our own modules.
+finished artefact), `kernel` (shared between functions), `part`, `parts` and `asked` (of products,
+singly, as they are asked for, and all for the calls of a function), `repaired` (what rules made of
+a graph before its derivatives were taken); `runtime` holds our own modules.
 """
 
 from __future__ import annotations
 
+import importlib
+import json
 import os
 import stat
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgraph import config
 from symgraph.records import NamedTuple
@@ -31,6 +33,7 @@ from symgraph.runtime.artifact import (
     Difference,
     InvalidArtifact,
     Key,
+    canonical_json,
     decode,
     decode_header,
     encode,
@@ -48,6 +51,9 @@ from symgraph.runtime.private_files import (
     unlink,
 )
 
+if TYPE_CHECKING:
+    from symgraph.runtime.postponed import Postponed
+
 __all__ = [
     "Artifact",
     "Cache",
@@ -56,6 +62,7 @@ __all__ = [
     "Key",
     "default_directory",
     "open_cache",
+    "settle",
     "why",
 ]
 
@@ -109,7 +116,10 @@ class Cache:
     def get(self, key: Key) -> Artifact | None:
         """The artefact of a key, or None. Never raises for anything found on the disk."""
         path = self._path(key.hexdigest)
-        artifact = None
+        artifact = _postponed.find((self, key)) if _postponed is not None else None
+        if artifact is not None:  # as it will be read
+            self.hits += 1
+            return Artifact(key, json.loads(canonical_json(artifact.meta)), artifact.sections)
         try:
             if refusal(self.directory) is None and refusal(os.path.dirname(path)) is None:
                 artifact = decode(read(path, _MAX_FILE, note_use=True))
@@ -149,6 +159,15 @@ class Cache:
             self.prune()
         return True
 
+    def put_later(self, key: Key, meta: Mapping[str, Any], sections: Mapping[str, bytes]) -> None:
+        """The same a moment later, by another thread, before the process ends; `get` finds it at
+        once."""
+        global _postponed
+        if _postponed is None:
+            _postponed = importlib.import_module("symgraph.runtime.postponed").LATER
+        artifact = Artifact(key, dict(meta), dict(sections))
+        _postponed.add((self, key), artifact, lambda: self.put(*artifact))
+
     def _path(self, hexdigest: str) -> str:
         return os.path.join(self.directory, hexdigest[:2], hexdigest[2:] + _SUFFIX)
 
@@ -165,6 +184,7 @@ class Cache:
 
     def ls(self) -> list[Entry]:
         """All entries, the most recently used first. Headers are read, digests not checked."""
+        settle()
         entries = [_entry(path, status) for path, status in self._files() if _is_entry(path)]
         return sorted(entries, key=lambda e: (-e.used, e.hexdigest))
 
@@ -202,6 +222,7 @@ class Cache:
 
     def clear(self) -> int:
         """Remove all entries and temporary files; returns how many entries. Other files stay."""
+        settle()
         removed = sum(unlink(path) and _is_entry(path) for path, _ in self._files())
         for shard in self._shards():
             try:
@@ -212,6 +233,7 @@ class Cache:
 
     def verify(self) -> list[Removed]:
         """Check every entry's digest and name; take bad ones away and tell which and why."""
+        settle()
         removed = []
         for path, status in self._files():
             reason = self._fault(path, status)
@@ -308,6 +330,13 @@ def open_cache() -> Cache | None:
 
 
 _opened: dict[tuple[str, int], Cache] = {}
+_postponed: Postponed | None = None  # of the process, from the first artefact on that can wait
+
+
+def settle() -> None:
+    """Return when everything that waits is on the disk."""
+    if _postponed is not None:
+        _postponed.settle()
 
 
 def default_directory() -> str:

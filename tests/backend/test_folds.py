@@ -17,6 +17,7 @@ import pytest
 import symgraph as sg
 from symgraph import config, stages
 from symgraph.codegen import llvm
+from symgraph.compiler import stage_definition
 from symgraph.loops.text import program_text
 
 COUNTS = (1, 2, 7, 8, 9, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 79, 80, 81, 127, 129, 200, 260)
@@ -164,3 +165,39 @@ def test_empty_folds(registers: int) -> None:
             right = [a.sum(0), a.sum(1), (a > 0).any(0), (a > 0).all(1)]
             for one, other in zip(f(a), right, strict=True):
                 np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_positions_down_columns_with_nan_and_infinities(dtype: str, registers: int) -> None:
+    """The first NaN wins, then the first of the largest; nothing is greater than the start."""
+    x = sg.matrix("x", dtype=dtype)
+    ways = [(sg.argmax, np.argmax), (sg.argmin, np.argmin), (sg.max, np.max), (sg.min, np.min)]
+    f = sg.compile([x], [way(x, 0) for way, _ in ways])
+    rng = np.random.default_rng(7)
+    kinds = [np.nan, -np.nan, np.inf, -np.inf, 0.0, -0.0, 1.0, -1.0]
+    for count in (1, 3, 10, 16, 17, 33, 64, 70):
+        for rows in (1, 2, 9, 40):
+            for some in (2, 4, 6, 8):
+                a = rng.choice(kinds[-some:], size=(rows, count)).astype(dtype)
+                a[:, ::5] = rng.choice([-np.inf, np.inf], size=count)[::5]
+                for one, (_, way) in zip(f(a), ways, strict=True):
+                    np.testing.assert_array_equal(one, way(a, axis=0), err_msg=str(a.shape))
+
+
+@pytest.mark.parametrize("name", ["exp", "log"])
+def test_folds_of_one_quick_function_take_several_registers(registers: int, name: str) -> None:
+    """Along and down lanes; the rest a register at a time."""
+    x = sg.matrix("x", dtype="float32")
+    for axis in (0, 1):
+        total = sg.sum(getattr(sg, name)(x), axis=axis)
+        d = stage_definition(total)
+        graph = stages.optimized_graph(d)
+        text = stages.emit(d, graph, stages.lower(d, graph)).text
+        lanes = registers // 32
+        many = lanes * (4 if registers == 512 else 2)
+        assert f"@sg_{name}_f32_{many}(" in text and f"@sg_{name}_f32_{lanes}(" in text
+        f = sg.compile([x], total)
+        for count in COUNTS:
+            value = np.random.default_rng(count).uniform(0.5, 2, (count, count)).astype("float32")
+            expected = getattr(np, name)(value.astype("float64")).sum(axis=axis)
+            np.testing.assert_allclose(f(value), expected, rtol=2e-6, atol=2e-6 * count)

@@ -245,6 +245,13 @@ def test_maps_of_factors_want_two_square_matrices_of_a_size(name: str) -> None:
             OPS[name]()(a, b)
 
 
+@pytest.mark.parametrize("name", ["cholesky_pull", "cholesky_push"])
+def test_a_zero_on_a_factor_s_diagonal_divides_and_is_no_error(name: str, mode: str) -> None:
+    low, g = sg.matrix("low", shape=(2, 2)), sg.matrix("g", shape=(2, 2))
+    f = sg.compile([low, g], OPS[name]()(low, g), mode=mode)
+    assert not np.isfinite(f([[1.0, 0.0], [0.5, 0.0]], np.ones((2, 2)))[1, 1])
+
+
 def test_an_index_computed_from_floats_in_a_loop_that_threads_share() -> None:
     x, y = sg.vector("x", shape=(3,)), sg.vector("y")
     at = sg.cast(sg.minimum(y, sg.constant(np.array(2.0))), "int64")

@@ -10,9 +10,11 @@ import pytest
 
 import symgraph as sg
 from symgraph.loops.running import compensated_sum, running, running_fold
-from symgraph.loops.statements import Let, Store
+from symgraph.loops.statements import For, Kernel, Let, Param, Store
+from symgraph.lower.borders import borders
 from symgraph.ops.cumulative import CumSum
-from symgraph.scalar import const, load, var
+from symgraph.scalar import const, load, load_if, var
+from symgraph.scalar import functions as F
 from tests.backend.test_schedules import agree, numbers
 
 SIZES = [1, 2, 7, 8, 31, 32, 33, 64, 100, 129, 1000]
@@ -168,3 +170,24 @@ def test_parts_side_by_side_ask_nothing() -> None:
     a = numbers((3, 128), "float64")
     text = agree(lambda x: side_by_side(sg, x), [a], [side_by_side(np, a)], known=True)
     assert "select" not in text and " if " not in text
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("shape", [(1, 40), (3, 64), (5, 100), (2, 3, 33)])
+def test_a_question_about_rows_is_asked_once_for_each(shape: tuple[int, ...], known: bool) -> None:
+    a = numbers(shape, "float64")
+    wanted = [np.concatenate([a, a * 2]) + 1, np.maximum.accumulate(a, 0)]
+    text = agree(lambda x: [sg.concatenate([x, x * 2], 0) + 1, sg.cummax(x, 0)], [a], wanted,
+                 known=known, seen="if ")  # fmt: skip
+    assert " if 0 < " not in text.replace("    if 0 < ", "")  # no load asks it
+
+
+def test_a_question_about_a_name_of_the_loop_stays_there() -> None:
+    i, n, t = var("_i0"), var("n"), var("_t0")
+    value = load_if("p0", F.lt(t, n), (t,), "float64")
+    shape = (n,)
+    params = (Param("p0", "float64", shape, "in"), Param("p1", "float64", shape, "out"))
+    body = (Let(t, load("p2", (i,), "int64")), Store("p1", (i,), value))
+    where = Param("p2", "int64", shape, "in")
+    kernel = Kernel("k", (*params, where), ("n",), (For(i, n, "vector", body),))
+    assert borders(kernel) is kernel

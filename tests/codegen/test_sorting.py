@@ -22,7 +22,7 @@ HOST = ModuleWriter(llvm.host().features).features
 TABLES = [(256, frozenset({"avx2"})), (128, frozenset({"sse2"}))]
 if "avx512f" in HOST:
     TABLES.append((512, HOST))
-SIZES = [1, 2, 3, 17, 31, 64, 65, 100, 128, 129, 256, 257, 300, 1000, 3001]
+SIZES = [1, 2, 3, 17, 31, 64, 65, 100, 128, 129, 255, 256, 257, 300, 511, 512, 513, 1000, 3001]
 
 
 WIDE = sort_x86.FEATURES <= HOST
@@ -51,6 +51,19 @@ def test_networks_sort(count: int, lanes: int) -> None:
         for _ in range(10):
             keys = rng.integers(0, bound, count * lanes)
             found = np.concatenate(Simulated(keys.reshape(count, lanes), lanes).sorted())
+            np.testing.assert_array_equal(found, np.sort(keys))
+
+
+@pytest.mark.parametrize("lanes", [2, 4, 8, 16])
+@pytest.mark.parametrize("count", [2, 4, 16])
+def test_networks_merge(count: int, lanes: int) -> None:
+    rng = np.random.default_rng(count + lanes)
+    for bound in (2, 5, 1000):
+        for _ in range(20):
+            keys, top = rng.integers(0, bound, count * lanes), rng.integers(0, count * lanes)
+            keys = np.concatenate([np.sort(keys[:top]), np.sort(keys[top:])[::-1]])
+            keys = rng.choice([1, -1]) * keys  # that rise and fall, or fall and rise
+            found = np.concatenate(Simulated(keys.reshape(count, lanes), lanes).merged())
             np.testing.assert_array_equal(found, np.sort(keys))
 
 
@@ -116,7 +129,7 @@ def run(
         types = [ctypes.c_void_p] * 6 + [ctypes.c_int64] * 3
         ctypes.CFUNCTYPE(None, *types)(code.address("kernel"))(*words, rows, n, count)
         return out
-    held: dict[str, Any] = {k: address(modules, k) for k in ("few", "partition")}
+    held: dict[str, Any] = {k: address(modules, k) for k in ("few", "partition", "merge")}
     held |= {k: a.ctypes.data for k, a in (("x", x), ("room", rooms[0]), ("out", out))}
     held |= {"n": n, "count": count, "many": many, "team": 0}
     team = {"run": RUN, "threads": THREE}
@@ -230,6 +243,24 @@ def test_few_words(bits: int) -> None:
                 target[:] = 0
                 few(padded[1:].ctypes.data, target.ctypes.data, n, 1)
                 np.testing.assert_array_equal(target[:n], np.sort(words[1 : n + 1]))
+
+
+@pytest.mark.parametrize("bits", [32, 64])
+def test_merged_halves(bits: int) -> None:
+    if WIDE:
+        merge = ctypes.CFUNCTYPE(None, ctypes.c_void_p)(
+            address({f"words{bits}": sort_llvm._words(bits)}, "merge")
+        )
+        rng, dtype = np.random.default_rng(bits), f"uint{bits}"
+        room = np.zeros(sort_x86.ROOM + 64, "uint8")
+        target = room[-room.ctypes.data % 64 :][: sort_x86.ROOM].view(dtype)
+        for most in (1, 30, 2 ** (bits - 1), 2**bits - 1):
+            for _ in range(20):
+                words = rng.integers(0, most, len(target), dtype, endpoint=True)
+                words[len(words) // 2 :] //= rng.integers(1, 4, dtype=dtype)
+                target[:] = np.sort(words.reshape(2, -1), axis=1).reshape(-1)
+                merge(target.ctypes.data)
+                np.testing.assert_array_equal(target, np.sort(words))
 
 
 @pytest.mark.parametrize("bits", [32, 64])

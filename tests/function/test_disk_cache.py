@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 import symgraph as sg
-from symgraph.runtime.cache import open_cache
+from symgraph.runtime.cache import open_cache, settle
 
 ROOT = Path(__file__).parents[2]
 
@@ -166,6 +166,7 @@ def test_messages_come_from_the_present_program() -> None:
 
 
 def files(folder: Path) -> list[Path]:
+    settle()  # what is written a moment later
     return [p for p in folder.rglob("*") if p.is_file() and p.stat().st_size > 500]
 
 

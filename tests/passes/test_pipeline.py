@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import subprocess
 import sys
 
@@ -20,11 +21,11 @@ from symgraph.passes import before_derivatives, pipeline
 from symgraph.passes.adapter import TENSORS
 from symgraph.passes.canonicalize import CANONICALIZE
 from symgraph.passes.fold_constants import FOLD_CONSTANTS
-from symgraph.passes.loading import MATRICES, PLAIN
+from symgraph.passes.loading import MATRICES, PLAIN, REDUCTIONS, SETTLED
 from symgraph.passes.pipeline import PIPELINE, Pass, optimize
 from symgraph.passes.views import AFTER_DERIVATIVES
 from symgraph.rewrite.engine import Record, rewrite
-from symgraph.rewrite.pattern import OpPattern
+from symgraph.rewrite.pattern import Number, OpPattern, Wild
 from symgraph.rewrite.rules import EXACT, RuleSet
 
 
@@ -389,6 +390,51 @@ def test_no_rule_of_stabilize_is_made_of_plain_ops_alone():
         among = rule.among or {"nothing"}
         assert _ops(rule.pattern) - PLAIN or not set(among) & PLAIN, rule.name
     assert set(OPS) >= PLAIN
+
+
+def _constants(pattern):
+    """Whether a pattern holds a constant or a number."""
+    waiting = [pattern]
+    while waiting:
+        p = waiting.pop()
+        if isinstance(p, Number) or (isinstance(p, Wild) and p.constant):
+            return True
+        waiting.extend(getattr(p, "inputs", ()))
+    return False
+
+
+def test_settled_graphs_are_what_no_rule_about_spelling_is_made_of():
+    """Graphs of such ops do not even import the rules."""
+    sets = {p.work for p in PIPELINE if p.name in ("canonicalize", "ranges", "specialize")}
+    assert len(sets) == 3
+    for rule in (r for rules in sets for r in rules if not _constants(r.pattern)):
+        ops = _ops(rule.pattern)
+        assert ops - SETTLED or not (ops or rule.among) & SETTLED, rule.name
+        if rule.root in REDUCTIONS:  # of something else than an input, or of no axes
+            nested = rule.pattern.inputs[0]
+            assert isinstance(nested, OpPattern) or rule.function.__name__ == "_sum_of_nothing"
+        assert ops or not rule.among & REDUCTIONS
+    assert set(OPS) >= SETTLED | REDUCTIONS and not SETTLED & REDUCTIONS
+    (folding,) = {p.work for p in PIPELINE if p.name == "fold_constants"}
+    assert [(r.root, r.among) for r in folding] == [("", {"#"}), ("size_value", None)]
+
+
+def test_a_settled_graph_imports_no_rules(tmp_path):
+    program = """
+import sys
+import symgraph as sg
+a, b = sg.matrix("a"), sg.matrix("b")
+sg.compile([a, b], sg.tanh(a @ b + a))
+sg.compile([a], sg.sum(a, axis=1))
+assert "symgraph.stages" in sys.modules
+print([n for n in ("canonicalize", "specialize", "ranges", "fold_constants", "stabilize")
+       if f"symgraph.passes.{n}" in sys.modules])
+f = sg.compile([a], sg.sum(a + 0, axis=1))
+print("symgraph.passes.canonicalize" in sys.modules, len(f.rewrites()))
+"""
+    env = {**os.environ, "SYMGRAPH_CACHE_DIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=env, capture_output=True, text=True)
+    assert done.stdout == "['stabilize']\nTrue 1\n", done.stdout + done.stderr
 
 
 def test_rules_about_matrices_are_imported_for_what_they_begin_with():

@@ -38,6 +38,7 @@ FAR = 4 << 20  # bytes of B that are packed for many tiles, as its strips come f
 NEAR = 1 << 18  # bytes of packed parts of an image that are used before more are packed
 OFTEN = 8  # tiles of A that are enough to pack B for
 NEAR_TILES = 8  # tiles of A in an image that meet all strips of B before the next ones
+RANGES = 4  # of images for each thread, as one of them may be slower
 STACK = 32768  # bytes of packed operands that need no allocation
 MEAGRE = 64  # the block of the summed axis when there is no memory but the stack
 
@@ -301,12 +302,12 @@ class _Kernel(Entry):
         return ints.pick(across, copies, leaves.bit(turned_name(tile, tile.lanes)))
 
     def _run_images(self, summed: Value, limit: Value) -> None:
-        """Threads share images, or for a sum over the batch its tiles: in few ranges then, as each
-        packs all of B."""
+        """Threads share images, one by one if there are few, or for a sum over the batch its tiles:
+        in few ranges then, as each packs all of B."""
         ints, word = self.ints, self.word
         count = ints.pick(summed, word("tiles"), word("batch"))
         body = f"@{matrices(self.module, self.tile)}"
-        self.run(body, count, 1, limit, ints.pick(summed, 1, 2))
+        self.run(body, count, 1, limit, ints.pick(summed, 1, RANGES))
 
     def _rooms(self, depth: Integer, width: Integer, high: Integer) -> tuple[Integer, Integer]:
         """Bytes for a packed block of A and one of B, with what turning writes beyond them."""

@@ -143,7 +143,8 @@ class _Turned(_Microkernel):
     complete, and written in pieces as long as it has rows."""
 
     def _prefetch(self, lines: list[Value]) -> None:
-        for k in range(self.vectors * self.v.lanes):
+        # backwards, as the first are stored first, and may all compete for one set of a cache
+        for k in reversed(range(self.vectors * self.v.lanes)):
             place = self.v.at(lines[0], self.ints.mul("%c_col", k))
             self.fn.prefetch(place, True, 3)
 

@@ -19,6 +19,8 @@ from symgraph.codegen.writer import FunctionWriter, Value
 SWEPT = 8  # rows of B added at once,
 SIDE_BY_SIDE = 4  # and vectors of each: a stretch of cache lines, and as many chains of additions
 CHAINS = 8  # sums that run side by side: an addition takes four cycles and two start in each
+LINES = 4  # columns of B whose inner products are made at once, as long stretches of each
+AHEAD = 1024  # bytes: rows that lie apart are not foreseen by the processor, most of all at 4096
 
 # b_step: from row to row of B for sweep, from column to column for dots
 PARAMETERS = [
@@ -113,7 +115,7 @@ class _Dots:
 
     def write(self) -> None:
         fn, ints = self.fn, self.ints
-        whole = ints.mul(ints.div("%n", CHAINS), CHAINS)
+        whole = ints.mul(ints.div("%n", LINES), LINES)
 
         def columns(count: int) -> None:
             start, stop = (0, whole) if count > 1 else (whole, "%n")
@@ -124,54 +126,62 @@ class _Dots:
 
             fn.loop(start, stop, count, [], turn)
 
-        columns(CHAINS)
+        columns(LINES)
         columns(1)
 
     def _columns(self, j: Value, count: int) -> None:
-        """So many inner products at once; a single one runs in several chains."""
+        """So many inner products at once, each in several chains."""
         fn, ints, v = self.fn, self.ints, self.v
-        chains = CHAINS // count
+        chains = SIDE_BY_SIDE if count > 1 else CHAINS
         lines = [v.at("%b", ints.mul(ints.add(j, q), "%b_step")) for q in range(count)]
-        sums: list[Value] = ["zeroinitializer"] * CHAINS
-        done: Value = "0"
-        for length in dict.fromkeys((v.lanes * chains, v.lanes)):
-            rest = ints.sub("%k", done)
-            stop = str(ints.add(done, ints.mul(ints.div(rest, length), length)))
+        length = v.lanes * chains
+        stop = str(ints.mul(ints.div("%k", length), length))
 
-            def turn(p: Value, sums: list[Value], length: int = length) -> list[Value]:
-                return self._piece(p, lines, sums, length // v.lanes, None)
+        def whole() -> list[Value]:
+            def turn(p: Value, sums: list[Value]) -> list[Value]:
+                return self._piece(p, lines, sums, chains, None)
 
-            sums = fn.loop(done, stop, length, [(v.kind, s) for s in sums], turn)
-            done = stop
+            start = [(v.kind, "zeroinitializer")] * (count * chains)
+            sums = fn.loop(0, stop, length, start, turn)
+            return [self._sum(sums[q * chains : (q + 1) * chains]) for q in range(count)]
 
-        def tail() -> list[Value]:
-            return self._piece(done, lines, sums, 1, v.first(ints.sub("%k", done)))
+        def rest(p: Value, sums: list[Value]) -> list[Value]:
+            return self._piece(p, lines, sums, 1, v.first(ints.sub("%k", p)))
 
-        short = ints.is_("slt", done, "%k")
-        sums = fn.if_(short, tail, lambda: sums, [v.kind] * CHAINS)
-        for q in range(count):
-            self._finish(ints.add(j, q), sums[q * chains : (q + 1) * chains])
+        long, none = ints.is_("sgt", stop, 0), ["zeroinitializer"] * count
+        sums = fn.if_(long, whole, lambda: none, [v.kind] * count)
+        sums = fn.loop(stop, "%k", v.lanes, [(v.kind, s) for s in sums], rest)
+        for q, total in enumerate(sums):
+            self._finish(ints.add(j, q), total)
 
     def _piece(
         self, p: Value, lines: list[Value], sums: list[Value], parts: int, mask: Value | None
     ) -> list[Value]:
         v, ints = self.v, self.ints
         new = list(sums)
-        chains = CHAINS // len(lines)
+        chains = len(sums) // len(lines)
         for part in range(parts):
             at = ints.add(p, part * v.lanes)
             x = v.load(v.at("%a", at), mask)
             for q, line in enumerate(lines):
+                place = v.at(line, at)
+                if mask is None and len(lines) > 1:
+                    self.fn.prefetch(v.at(place, AHEAD // v.size), False, 3)
                 k = q * chains + part
-                new[k] = v.fma(x, v.load(v.at(line, at), mask), new[k])
+                new[k] = v.fma(x, v.load(place, mask), new[k])
         return new
 
-    def _finish(self, j: Value | int, chains: list[Value]) -> None:
-        fn, v = self.fn, self.v
+    def _sum(self, chains: list[Value]) -> Value:
         while len(chains) > 1:
             half = len(chains) // 2
-            chains = [v.add(a, b) for a, b in zip(chains[:half], chains[half:], strict=True)]
-        total = v.total(chains[0])
+            pairs = zip(chains[:half], chains[half:], strict=True)
+            chains = [self.v.add(a, b) for a, b in pairs]
+        return chains[0]
+
+    def _finish(self, j: Integer, lanes: Value) -> None:
+        """Add the lanes up and store the result."""
+        fn, v = self.fn, self.v
+        total = v.total(lanes)
         place = v.at("%c", j)
         adds = fn.val("trunc i64 %flags to i1")
 

@@ -11,6 +11,8 @@ for each matrix                                     (threads, where matrices are
 
 from __future__ import annotations
 
+import functools
+
 from symgraph.codegen.gemm.blocks import block
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.leaves import DRIVER, Leaf, Leaves
@@ -82,6 +84,7 @@ class _Matrices(_Part):
             turns = (str(ints.pick(summed, 0, "%begin")),
                      str(ints.pick(summed, self.word("batch"), "%end")))  # fmt: skip
             self.tiles = (ints.pick(summed, "%begin", 0), ints.pick(summed, "%end", tiles))
+        self.start = turns[0]
         fn.loop(*turns, 1, [], self._matrix)
 
     def _matrix(self, i: Value, _: list[Value]) -> list[Value]:
@@ -93,6 +96,9 @@ class _Matrices(_Part):
             a, b, c = (v.at(word(x), ints.mul(i, word(f"{x}_next"))) for x in "abc")
         first = ints.mul(i, word("m"))
         SLAB.put(fn, self.slab, first_row=first)
+        self.packs = self.flag("packs_b")
+        if self.tile.images == "a":
+            self.packs = fn.val(f"and i1 {self.packs}, {self._other_b(i)}")
 
         def columns(j: Value, _: list[Value]) -> list[Value]:
             def depths(p: Value, _: list[Value]) -> list[Value]:
@@ -139,6 +145,15 @@ class _Matrices(_Part):
             found.append(v.at(word(x), ints.add(offset, ints.mul(group, word(f"{x}_group")))))
         return found
 
+    def _other_b(self, i: Value) -> Value:
+        """Whether B is not what was packed for the image before, the whole of it at once."""
+        fn, ints, word = self.fn, self.ints, self.word
+        whole = (("n", "width"), ("k", "depth"))
+        flags = [ints.is_("eq", i, self.start), ints.is_("ne", word("b_next"), 0),
+                 ints.is_("ne", word("groups"), 1)]  # fmt: skip
+        flags += [ints.is_("sgt", word(x), word(most)) for x, most in whole]
+        return functools.reduce(lambda a, b: fn.val(f"or i1 {a}, {b}"), flags)
+
     def _after_all(self, i: Value, begin: Integer, end: Integer) -> None:
         """The epilogue of a whole matrix whose rows were not completed one by one; that may be a
         single turn."""
@@ -177,7 +192,7 @@ class _Matrices(_Part):
                  flags=flags, last=last)  # fmt: skip
         leaves = Leaves(fn, self.tile, word("parts"))
         strips = lambda: leaves.address("pack_strips")  # noqa: E731
-        fn.if_(packs, lambda: self._run(strips(), n, self.tile.columns))
+        fn.if_(self.packs, lambda: self._run(strips(), n, self.tile.columns))
         rows = f"@{_rows(self.module, self.tile)}"
         count = ints.mul(word("tiles"), self.groups)
         self._run(rows, count, 1, self.tiles if self.tile.images else (0, count))

@@ -64,6 +64,8 @@ class Tile(NamedTuple):
         149
         """
         depth = self.depth
+        if images == "a":  # columns of the result lie far apart: they are better written once
+            depth *= 2
         if images == "b":  # a strip of an image stays next to the registers
             depth = min(depth, STRIP // (self.columns * dtypes.itemsize(self.dtype)))
         return self._replace(images=images, depth=depth)

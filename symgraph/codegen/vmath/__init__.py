@@ -88,6 +88,7 @@ SPECIAL: dict[str, MathFunction] = {
     "k1e": MathFunction(bessel.k1e, 1, "m"),
 }
 FUNCTIONS |= SPECIAL
+_SHORT = ("exp", "exp2")  # in float64, too, written for several registers at once
 _ATTRIBUTES = "noinline nounwind memory(none)"
 
 
@@ -102,10 +103,43 @@ def request(module: ModuleWriter, name: str, dtype: str, lanes: int) -> str:
 
     def build(fn: FunctionWriter) -> None:
         args = [f"%{letter}" for letter in letters]
-        fn.ret(type_, inline(fn, module, name, dtype, lanes, args))
+        written = _by_register if is_long(name, dtype, lanes) else inline
+        fn.ret(type_, written(fn, module, name, dtype, lanes, args))
 
     params = [(type_, letter, "") for letter in letters]
-    return module.once(symbol, params, type_, build, _ATTRIBUTES)
+    narrow = dtype == "float32" and FUNCTIONS[name].float32 == "f"
+    # what works on several registers puts some on the stack, which LLVM does not align for them
+    wide = lanes * (32 if narrow else 64) > 512
+    return module.once(symbol, params, type_, build, _ATTRIBUTES + " alignstack(64)" * wide)
+
+
+def is_long(name: str, dtype: str, lanes: int) -> bool:
+    """Whether a function of several registers calls that of one."""
+    if lanes <= 512 // int(dtype[5:]) or name in _SHORT:
+        return False
+    return dtype == "float64" or FUNCTIONS[name].float32 == "m"
+
+
+def _by_register(
+    fn: FunctionWriter, module: ModuleWriter, name: str, dtype: str, lanes: int, args: list[Value]
+) -> Value:
+    """The calls, in a loop: the processor has several of them in hand at once, and nothing is
+    compiled twice."""
+    one = 512 // int(dtype[5:])
+    whole, part = llvm_type(dtype, lanes), llvm_type(dtype, one)
+    places = [fn.slot(whole) for _ in args]
+    for x, place in zip(args, places, strict=True):
+        fn.raw(f"store {whole} {x}, ptr {place}, align 64")
+
+    def turn(i: Value, _: list[Value]) -> list[Value]:
+        at = [fn.val(f"getelementptr i8, ptr {place}, i64 {i}") for place in places]
+        given = [fn.fresh(f"load {part}, ptr {p}, align 64") for p in at]
+        found = call(fn, module, name, dtype, one, given)
+        fn.raw(f"store {part} {found}, ptr {at[0]}, align 64")
+        return []
+
+    fn.loop(0, lanes * 64 // one, 64, [], turn)
+    return fn.fresh(f"load {whole}, ptr {places[0]}, align 64")
 
 
 def inline(

@@ -1,6 +1,7 @@
 """erf and erfc.
 
-Method: erf(x) = x (1 + P(x^2)) up to 1 and 1 - e^(Q(x)) beyond, Q minimax for log(erfc).
+Method: erf(x) = x (1 + P(x^2)) up to 1 and 1 - e^(Q(x)) beyond, Q minimax for log(erfc); in float32
+a polynomial is erfc itself.
 erfc(x) = e^(-x^2) G(t)/(1 + 2x) with t = (x-4)/(x+4), which keeps relative accuracy to the end
 (M. M. Shepherd, J. G. Laframboise, Chebyshev approximation of (1+2x) exp(x^2) erfc(x), 1981).
 Polynomials minimax (Remez).
@@ -9,7 +10,7 @@ Polynomials minimax (Remez).
 from __future__ import annotations
 
 from symgraph.codegen.vmath import coefficients as table
-from symgraph.codegen.vmath.exponential import exp_parts, one_plus
+from symgraph.codegen.vmath.exponential import exp_parts, exp_plain, one_plus
 from symgraph.codegen.vmath.lanes import Lanes
 from symgraph.codegen.writer import Value
 
@@ -18,9 +19,12 @@ def erf(b: Lanes, x: Value) -> Value:
     """The error function."""
     a = b.abs(x)
     small = b.fma(a, b.poly(table.ERF_LOW[b.kind], b.mul(a, a)), a)
-    g = b.poly(table.ERF_HIGH[b.kind], b.clamp(a, 1.0, 6.0 if b.kind == "d" else 4.0))
-    n, r, t = exp_parts(b, g)
-    e = b.mul(b.add(b.add(r, t), 1.0), b.pow2(n))
+    last = 6.0 if b.kind == "d" else 3.95
+    high = b.sel(b.cmp("ogt", a, last), last, a)
+    if b.kind == "f":
+        e = b.poly(table.ERF_TAIL["f"], b.sub(high, 2.5))
+    else:
+        e = exp_plain(b, b.poly(table.ERF_HIGH[b.kind], high))
     return b.copysign(b.sel(b.cmp("ogt", a, 1.0), b.sub(1.0, e), small), x)
 
 

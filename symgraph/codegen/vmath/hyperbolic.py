@@ -7,7 +7,13 @@ functions are logarithms of an argument in two parts, so that nothing cancels ne
 from __future__ import annotations
 
 from symgraph.codegen.vmath import coefficients as table
-from symgraph.codegen.vmath.exponential import exp_parts, expm1_parts, one_plus
+from symgraph.codegen.vmath.exponential import (
+    exp_parts,
+    exp_plus_one,
+    expm1_parts,
+    inverse_pair,
+    one_plus,
+)
 from symgraph.codegen.vmath.lanes import Lanes, Pair
 from symgraph.codegen.vmath.logarithm import INFINITY, NAN, log_pair, split_exponent
 from symgraph.codegen.writer import Value
@@ -49,12 +55,15 @@ def cosh(b: Lanes, x: Value) -> Value:
 
 
 def tanh(b: Lanes, x: Value) -> Value:
-    """E / (E + 2) with E = e^(2|x|) - 1."""
-    limit = 44.0 if b.kind == "d" else 22.0
-    _, high, low, u = expm1_parts(b, b.clamp(b.mul(b.abs(x), 2.0), 0.0, limit))
-    high, low = b.fast_two_sum(high, low)
-    d, rest = b.two_sum(high, b.mul(u, 2.0))
-    return b.copysign(b.total(b.ratio((high, low), (d, b.add(rest, low)))), x)
+    """x + x^3 P(x^2) up to 5/8, and beyond 1 - 2 / (e^(2|x|) + 1), of which rounding errors count
+    a third."""
+    a = b.abs(x)
+    z = b.mul(a, a)
+    near = b.fma(b.mul(a, z), b.poly(table.TANH[b.kind], z), a)
+    bounded = _bounded(b, x, 20.0, 10.0)
+    inverse, rest = inverse_pair(b, *exp_plus_one(b, b.add(bounded, bounded)))
+    far = b.fma(b.fma(inverse, rest, inverse), -2.0, 1.0)
+    return b.copysign(b.sel(b.cmp("olt", a, 0.625), near, far), x)
 
 
 def _root_of_square_plus(b: Lanes, a: Value, one: float) -> Pair:
@@ -74,7 +83,7 @@ def _log_of_sum(b: Lanes, a: Value, one: float) -> Value:
     high, e = b.two_sum(root, a)
     high, low = b.fast_two_sum(high, b.add(e, low))
     high, low = b.sel(large, a, high), b.sel(large, 0.0, low)
-    return log_pair(b, high, low, doublings=b.int_sel(large, 1, 0))
+    return log_pair(b, high, low, b.sel(large, 1.0, 0.0))
 
 
 def asinh(b: Lanes, x: Value) -> Value:

@@ -10,8 +10,18 @@ Three kinds of arithmetic: "d" works in float64 for a float64 result; "f" in flo
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 
-from symgraph.codegen.literals import ELEMENTS, constant, llvm_type, suffix, vector
+from symgraph.codegen.literals import (
+    ELEMENTS,
+    constant,
+    constants,
+    element_literal,
+    lane_numbers,
+    llvm_type,
+    suffix,
+    vector,
+)
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
 Operand = Value | float | int
@@ -33,6 +43,9 @@ class Lanes:
         self.M = vector("i1", lanes)
         # adding this leaves the rounded integer in the low bits; its own low two bits are 0
         self.magic = 1.5 * 2.0**self.mantissa
+        self._rounded: dict[Value, Value] = {}  # integer lanes and the same as floats
+        # whole registers of a processor that has the instructions for exponents
+        self.avx512 = self.bits * lanes % 512 == 0 and "avx512dq" in module.features
 
     # operands -------------------------------------------------------------------------------------
 
@@ -109,6 +122,17 @@ class Lanes:
         pairs = [self.fma(sums[k + 1], x, sums[k]) for k in (0, 2)]
         return self.fma(pairs[1], x2, pairs[0])
 
+    def tree_poly(self, coefficients: tuple[float, ...], x: Value) -> Value:
+        """The same in pairs of pairs (G. Estrin): as few steps one after another as can be, for a
+        power of x more each time the number of coefficients doubles."""
+        terms = [self.c(c) for c in coefficients]
+        while True:
+            pairs = [self.fma(terms[k + 1], x, terms[k]) for k in range(0, len(terms) - 1, 2)]
+            terms = pairs + terms[2 * len(pairs) :]
+            if len(terms) == 1:
+                return terms[0]
+            x = self.mul(x, x)
+
     def _horner(self, coefficients: tuple[float, ...], x: Value) -> Value:
         r = self.c(coefficients[-1])
         for k in reversed(coefficients[:-1]):
@@ -164,7 +188,8 @@ class Lanes:
         return self.int_sel(self.int_cmp("slt", a, b), a, b)
 
     def to_float(self, a: Value) -> Value:
-        return self.fn.val(f"sitofp {self.I} {a} to {self.F}")
+        """Integer lanes as floats: those that `round_scaled` rounded are at hand."""
+        return self._rounded.get(a) or self.fn.val(f"sitofp {self.I} {a} to {self.F}")
 
     def pow2(self, n: Value) -> Value:
         """2^n for integers n in the range of normal numbers."""
@@ -173,25 +198,84 @@ class Lanes:
     def scale(self, v: Value, n: Value) -> Value:
         """v 2^n. Two steps, the first exact, so that results may be subnormal or overflow; in kind
         "m" both are out of reach."""
+        if self.avx512:  # one instruction instead of seven, the same result
+            return self.x86("mask.scalef", "FFF", v, self.to_float(n), v)
         if self.kind == "m":
             return self.mul(v, self.pow2(n))
-        if self.bits * self.lanes == 512 and "avx512dq" in self.module.features:
-            return self._scale_avx512(v, n)
         half = self.int_op("ashr", n, 1)
         return self.mul(self.mul(v, self.pow2(half)), self.pow2(self.int_op("sub", n, half)))
 
-    def _scale_avx512(self, v: Value, n: Value) -> Value:
-        """`vscalef`: one instruction instead of seven, the same result."""
-        name = f"llvm.x86.avx512.mask.scalef.p{'s' if self.kind == 'f' else 'd'}.512"
-        mask = f"i{self.lanes}"
-        words = [(self.F, v), (self.F, self.to_float(n)), (self.F, v), (mask, "-1"), ("i32", "4")]
-        return self.fn.call(self.F, name, words)
+    def x86(self, name: str, kinds: str, *args: Value) -> Value:
+        """An intrinsic of AVX-512, register by register: `kinds` says which arguments are floats,
+        integers (F, I) or numbers of the instruction (N). All lanes are written, rounded to
+        nearest."""
+        one, found = Lanes(self.fn, self.module, self.kind, 512 // self.bits), []
+        types = {"F": one.F, "I": one.I, "N": "i32"}
+        for at in range(0, self.lanes, one.lanes):
+            words = [(types[k], self._register(k, a, at)) for k, a in zip(kinds, args, strict=True)]
+            if name.startswith("mask."):
+                words += [(f"i{one.lanes}", "-1"), ("i32", "4")]
+            letter = "s" if self.kind == "f" else "d"
+            found.append(self.fn.call(one.F, f"llvm.x86.avx512.{name}.p{letter}.512", words))
+        width = one.lanes
+        while len(found) > 1:
+            type_ = llvm_type(self.dtype, width)
+            order = f"<{2 * width} x i32> {lane_numbers(2 * width, 'int32')}"
+            found = [
+                self.fn.val(f"shufflevector {type_} {found[k]}, {type_} {found[k + 1]}, {order}")
+                for k in range(0, len(found), 2)
+            ]
+            width *= 2
+        return found[0]
+
+    def _register(self, kind: str, a: Value, at: int) -> Value:
+        """The 512 bits of a value from a lane on; literals stay."""
+        if not a.startswith("%") or self.bits * self.lanes == 512:
+            return a
+        type_ = self.I if kind == "I" else self.F
+        places = lane_numbers(self.lanes, "int32")[1:-1].split(", ")[at : at + 512 // self.bits]
+        order = f"<{len(places)} x i32> <{', '.join(places)}>"
+        return self.fn.val(f"shufflevector {type_} {a}, {type_} poison, {order}")
+
+    def lookup(self, values: tuple[float, ...], index: Value) -> Value:
+        """One of 16 doubles by the low four bits of integer lanes."""
+        if self.avx512:
+            low, high = (constants(self.dtype, values[k : k + 8]) for k in (0, 8))
+            return self.x86("vpermi2var", "FIF", low, index, high)
+        words = ", ".join(f"double {element_literal(self.dtype, v)}" for v in values)
+        table = self.module.constant(f"[{len(values)} x double]", f"[{words}]")
+        place = self.int_op("and", index, len(values) - 1)
+        if self.lanes == 1 or "avx2" not in self.module.features:  # GPUs gather nothing either
+            return self._each(place, lambda one: self._loaded(table, one))
+        at = self.fn.val(f"getelementptr double, ptr {table}, {self.I} {place}")
+        name = f"llvm.masked.gather.{suffix(self.dtype, self.lanes)}.v{self.lanes}p0"
+        flags = constant("bool", self.lanes, True)
+        given = [(vector("ptr", self.lanes), at), ("i32", "8"), (self.M, flags), (self.F, "poison")]
+        return self.fn.call(self.F, name, given)
+
+    def _loaded(self, table: Value, place: Value) -> Value:
+        at = self.fn.val(f"getelementptr double, ptr {table}, i64 {place}")
+        return self.fn.val(f"load double, ptr {at}, align 8")
+
+    def _each(self, a: Value, work: Callable[[Value], Value]) -> Value:
+        """A function of single elements, of integer lanes one by one."""
+        if self.lanes == 1:
+            return work(a)
+        found = "poison"
+        for k in range(self.lanes):
+            one = work(self.fn.val(f"extractelement {self.I} {a}, i32 {k}"))
+            element = llvm_type(self.dtype)
+            found = self.fn.val(f"insertelement {self.F} {found}, {element} {one}, i32 {k}")
+        return found
 
     def round_scaled(self, x: Value, factor: float) -> tuple[Value, Value]:
         """The integer nearest to x factor, as a float and as integer lanes. No conversion is
         needed: after adding `magic` the integer stands in the low bits."""
         t = self.fma(x, factor, self.magic)
-        return self.sub(t, self.magic), self.int_op("sub", self.to_bits(t), self._magic_bits())
+        n = self.sub(t, self.magic)
+        count = self.int_op("sub", self.to_bits(t), self._magic_bits())
+        self._rounded[count] = n
+        return n, count
 
     def _magic_bits(self) -> int:
         form = ("<f", "<i") if self.kind == "f" else ("<d", "<q")

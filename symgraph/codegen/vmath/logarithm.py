@@ -1,8 +1,9 @@
 """log, log1p, log2, log10, softplus.
 
-Method: x = 2^n m with m in [sqrt(1/2), sqrt(2)), then with f = m - 1 and s = f/(2+f)
-log(1+f) = f - f^2/2 + s (f^2/2 + R(s^2)), R minimax (Remez). The leading terms are summed without
-error. K. C. Ng in FDLIBM; P. T. P. Tang, Table-driven implementation of the logarithm, 1990.
+Method: x = 2^n m with m in [3/4, 3/2). In float32 a polynomial of m - 1 follows, in float64 one of
+r = c m - 1, where c and -log(c) come from a table of sixteen; polynomials minimax (Remez). The
+leading terms are summed without error. P. T. P. Tang, Table-driven implementation of the
+logarithm, 1990.
 """
 
 from __future__ import annotations
@@ -14,81 +15,109 @@ from symgraph.codegen.writer import Value
 
 Parts = tuple[float, ...]
 INFINITY, NAN = float("inf"), float("nan")
-_SQRT_HALF_BITS = {"float64": 0x3FE6A09E667F3BCD, "float32": 0x3F3504F3}
+# the least m: the root of 1/2, and in float32 3/4
+_THREE_QUARTERS = {"float64": 0x3FE8000000000000, "float32": 0x3F400000}
+_SQRT_HALF_BITS = {"float64": 0x3FE6A09E667F3BCD, "float32": 0x3F400000}
 
 
-def split_exponent(b: Lanes, x: Value, subnormal: bool = True) -> tuple[Value, Value]:
-    """Positive finite x -> (integer lanes n, m in [sqrt(1/2), sqrt(2))) with x = 2^n m."""
+def split_exponent(
+    b: Lanes, x: Value, subnormal: bool = True, lowest: int = 0
+) -> tuple[Value, Value]:
+    """Positive finite x -> (integer lanes n, m in [sqrt(1/2), sqrt(2))) with x = 2^n m; `lowest`
+    are the bits of another least m."""
     offset: Value | int = 0
     if subnormal and b.kind != "m":  # a float32 is no subnormal as a double
         tiny, up = b.cmp("olt", x, 2.0 ** (1 - b.bias)), b.mantissa + 2
         x = b.sel(tiny, b.mul(x, 2.0**up), x)
         offset = b.int_sel(tiny, -up, 0)
     bits = b.to_bits(x)
-    n = b.int_op("ashr", b.int_op("sub", bits, _SQRT_HALF_BITS[b.dtype]), b.mantissa)
+    n = b.int_op("ashr", b.int_op("sub", bits, lowest or _SQRT_HALF_BITS[b.dtype]), b.mantissa)
     m = b.from_bits(b.int_op("sub", bits, b.int_op("shl", n, b.mantissa)))
     return (n if offset == 0 else b.int_op("add", n, offset)), m
 
 
-def log_fraction(b: Lanes, f: Value, f_low: Value | None = None) -> Pair:
-    """log(1 + f + f_low) as a pair, for 1 + f in [sqrt(1/2), sqrt(2)]."""
-    s = b.div(f, b.add(f, 2.0))
-    z = b.mul(s, s)
-    rest = b.mul(z, b.poly(table.LOG[b.kind], z))
-    half = b.mul(f, 0.5)
-    square = b.mul(half, f)
-    low = b.fma(half, f, b.neg(square))
-    high, e = b.fast_two_sum(f, b.neg(square))
-    low = b.sub(e, low)
-    if f_low is not None:  # d log(1+f) = f_low / (1+f), and 1/(1+f) = (1-s)/(1+s) = 1 - 2s + 2s^2
-        low = b.fma(f_low, b.fma(b.fma(s, 2.0, -2.0), s, 1.0), low)
-    return high, b.fma(s, b.add(square, rest), low)
+def exponent_and_rest(b: Lanes, x: Value, subnormal: bool = True) -> tuple[Value, Value]:
+    """Positive finite x -> (n, m in [3/4, 3/2)), both floats, with x = 2^n m. What else there is
+    gets numbers without meaning."""
+    if b.avx512:
+        m = b.x86("mask.getmant", "FNF", x, "3", x)
+        n, one = (b.x86("mask.getexp", "FF", v, v) for v in (x, m))
+        return b.sub(n, one), m
+    n, m = split_exponent(b, x, subnormal, _THREE_QUARTERS[b.dtype])
+    return b.to_float(n), m
 
 
-def _log_short(b: Lanes, f: Value) -> Value:
-    """log(1 + f) in kind "m"."""
-    s = b.div(f, b.add(f, 2.0))
-    z = b.mul(s, s)
-    square = b.mul(b.mul(f, 0.5), f)
-    rest = b.mul(z, b.poly(table.LOG[b.kind], z))
-    return b.sub(f, b.sub(square, b.mul(s, b.add(square, rest))))
-
-
-def log_parts(b: Lanes, n: Value, f: Value, f_low: Value | None = None) -> Pair:
-    """log(2^n (1 + f + f_low)), n as float lanes, in two parts of which the first is not rounded
-    last; the second is 0 in kind "m"."""
+def log_parts(b: Lanes, n: Value | None, m: Value, low: Value | None = None) -> Pair:
+    """log(2^n (m + low)) for floats n (None: 0) and m in [3/4, 3/2), in two parts of which the
+    first is not rounded last; the second is 0 in kind "m"."""
+    if b.kind == "f":
+        return _log_parts_by_polynomial(b, n, m, low)
+    index = b.int_op("lshr", b.to_bits(m), 48)
+    c, start = b.lookup(table.RECIPROCAL, index), b.lookup(table.RECIPROCAL_LOG, index)
+    r = b.fma(c, m, -1.0)
     if b.kind == "m":
-        f = f if f_low is None else b.add(f, f_low)
-        return b.fma(n, table.LN2_DD["d"][0], _log_short(b, f)), b.c(0.0)
-    high, low = table.LN2[b.kind]
-    fraction, rest = log_fraction(b, f, f_low)
-    total, e = b.fast_two_sum(b.mul(n, high), fraction)  # n is 0 or |n ln 2| > |fraction|
-    return total, b.fma(n, low, b.add(e, rest))
+        r = r if low is None else b.fma(c, low, r)
+        start = start if n is None else b.fma(n, table.LN2_DD["d"][0], start)
+        return b.add(start, b.fma(b.mul(r, r), b.poly(table.LOG1P["m"], r), r)), b.c(0.0)
+    tail = b.lookup(table.RECIPROCAL_LOG_LOW, index)
+    high_2, low_2 = table.LN2["d"]
+    if n is not None:
+        start, tail = b.fma(n, high_2, start), b.fma(n, low_2, tail)  # the first is exact
+    rest = None
+    if low is not None:
+        r, rest = b.two_sum(r, b.mul(c, low))
+    total, e = b.fast_two_sum(start, r)  # start is 0 or greater than r
+    tail = b.fma(b.mul(r, r), b.poly(table.LOG1P["d"], r), b.add(tail, e))
+    return total, tail if rest is None else b.fma(rest, b.sub(1.0, r), tail)
 
 
-def log_of(b: Lanes, n: Value, f: Value, f_low: Value | None = None) -> Value:
-    """log(2^n (1 + f + f_low)), n as float lanes."""
-    high, low = log_parts(b, n, f, f_low)
-    return high if b.kind == "m" else b.add(high, low)
+def _log_parts_by_polynomial(b: Lanes, n: Value | None, m: Value, low: Value | None) -> Pair:
+    """The same in float32, where one polynomial serves all m."""
+    f, e = b.sub(m, 1.0), None
+    if low is not None:  # d log(1+f) = e / (1+f)
+        f, e = b.two_sum(f, low)
+        e = b.mul(e, b.fma(b.sub(f, 1.0), f, 1.0))
+    square, slope = b.mul(f, f), b.poly(table.LOG1P_CUBE["f"], f)
+    if n is None:  # f - f^2/2 without error
+        half = b.mul(f, -0.5)
+        high = b.fma(half, f, f)
+        lost = b.fma(half, f, b.sub(f, high))
+        return high, b.fma(b.mul(square, f), slope, lost if e is None else b.add(lost, e))
+    ln_2, ln_2_low = table.LN2["f"]
+    total, lost = b.fast_two_sum(b.mul(n, ln_2), f)  # n is 0 or |n ln 2| > |f|
+    tail = b.fma(n, ln_2_low, lost if e is None else b.add(lost, e))
+    return total, b.fma(square, b.fma(slope, f, -0.5), tail)
 
 
-def log_pair(b: Lanes, high: Value, low: Value, doublings: Value | int = 0) -> Value:
+def log_of(b: Lanes, n: Value, m: Value, low: Value | None = None) -> Value:
+    """log(2^n (m + low)), n as float lanes."""
+    parts = log_parts(b, n, m, low)
+    return parts[0] if b.kind == "m" else b.total(parts)
+
+
+def log_pair(b: Lanes, high: Value, low: Value, doublings: Value | None = None) -> Value:
     """log((high + low) 2^doublings) for positive normal `high`; exact where the sum is near 1."""
     return log_of(b, *_pair_split(b, high, low, doublings))
 
 
 def _pair_split(
-    b: Lanes, high: Value, low: Value, doublings: Value | int = 0
+    b: Lanes, high: Value, low: Value, doublings: Value | None = None
 ) -> tuple[Value, Value, Value]:
-    n, m = split_exponent(b, high, subnormal=False)
-    low = b.mul(low, b.pow2(b.int_op("sub", 0, b.int_min(n, b.bias - 2))))
-    f, rest = b.two_sum(b.sub(m, 1.0), low)
-    n = n if doublings == 0 else b.int_op("add", n, doublings)
-    return b.to_float(n), f, rest
+    if b.avx512:
+        n, m = exponent_and_rest(b, high)
+        low = b.x86("mask.scalef", "FFF", low, b.neg(n), low)
+    else:
+        count, m = split_exponent(b, high, False, _THREE_QUARTERS[b.dtype])
+        low = b.mul(low, b.pow2(b.int_op("sub", 0, b.int_min(count, b.bias - 2))))
+        n = b.to_float(count)
+    return n if doublings is None else b.add(n, doublings), m, low
 
 
 def _ends(b: Lanes, x: Value, y: Value, zero: float) -> Value:
     """The special values of a logarithm whose argument vanishes at x = `zero`."""
+    if b.avx512 and zero == 0.0:
+        # a digit for each class of x: -inf for 0, NaN for negative ones, inf and NaN themselves
+        return b.x86("mask.fixupimm", "FFIN", y, x, b.i(0x03530422), "0")
     y = b.sel(b.cmp("oeq", x, zero), -INFINITY, y)
     y = b.sel(b.cmp("ult", x, zero), NAN, y)
     return b.sel(b.cmp("oeq", x, INFINITY), INFINITY, y)
@@ -96,8 +125,8 @@ def _ends(b: Lanes, x: Value, y: Value, zero: float) -> Value:
 
 def log(b: Lanes, x: Value) -> Value:
     """The natural logarithm."""
-    n, m = split_exponent(b, x)
-    return _ends(b, x, log_of(b, b.to_float(n), b.sub(m, 1.0)), 0.0)
+    n, m = exponent_and_rest(b, x)
+    return _ends(b, x, log_of(b, n, m), 0.0)
 
 
 def log1p(b: Lanes, x: Value) -> Value:
@@ -108,12 +137,10 @@ def log1p(b: Lanes, x: Value) -> Value:
 
 def _scaled_log(b: Lanes, x: Value, unit: Parts, log2: Parts) -> Value:
     """n log2 + log(m) unit, both constants in two parts."""
-    n, m = split_exponent(b, x)
-    high, low = log_fraction(b, b.sub(m, 1.0))
-    high, low = b.fast_two_sum(high, low)
+    count, m = exponent_and_rest(b, x)
+    high, low = b.fast_two_sum(*log_parts(b, None, m))
     p, e = b.two_product(high, unit[0])
     e = b.add(e, b.fma(high, unit[1], b.mul(low, unit[0])))
-    count = b.to_float(n)
     total, rest = b.fast_two_sum(b.mul(count, log2[0]), p)
     return _ends(b, x, b.add(total, b.fma(count, log2[1], b.add(rest, e))), 0.0)
 

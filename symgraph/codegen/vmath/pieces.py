@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from symgraph.codegen.vmath import coefficients as elementary
 from symgraph.codegen.vmath.exponential import exp_parts
 from symgraph.codegen.vmath.lanes import Lanes, Operand, Pair
-from symgraph.codegen.vmath.logarithm import log_parts, split_exponent
+from symgraph.codegen.vmath.logarithm import exponent_and_rest, log_parts
 from symgraph.codegen.vmath.trigonometric import cosine_near, sine_near
 from symgraph.codegen.writer import Value
 
@@ -47,8 +47,7 @@ def over_root(b: Lanes, rows: Table, w: Value, x: Value, lead: float) -> Pair:
 
 def log_in_parts(b: Lanes, x: Value) -> Pair:
     """log(x) of positive finite x, high and low; the low part is 0 in kind "m"."""
-    n, m = split_exponent(b, x)
-    high, low = log_parts(b, b.to_float(n), b.sub(m, 1.0))
+    high, low = log_parts(b, *exponent_and_rest(b, x))
     return (high, low) if b.kind == "m" else b.fast_two_sum(high, low)
 
 

@@ -10,22 +10,28 @@ from __future__ import annotations
 from symgraph.codegen.vmath import coefficients as table
 from symgraph.codegen.vmath.exponential import exp_parts
 from symgraph.codegen.vmath.lanes import Lanes, Pair
-from symgraph.codegen.vmath.logarithm import INFINITY, NAN, log_of, split_exponent
+from symgraph.codegen.vmath.logarithm import (
+    INFINITY,
+    NAN,
+    exponent_and_rest,
+    log_of,
+    split_exponent,
+)
 from symgraph.codegen.writer import Value
 
 
 def pow(b: Lanes, x: Value, y: Value) -> Value:
     """x^y."""
     a = b.abs(x)
-    n, m = split_exponent(b, a)
-    count, f = b.to_float(n), b.sub(m, 1.0)
     exponent = b.clamp(y, -(2.0**80), 2.0**80)  # more would make inf - inf in the products
     if b.kind == "m":
-        product = b.clamp(b.mul(log_of(b, count, f), exponent), -300.0, 300.0)
+        logarithm = log_of(b, *exponent_and_rest(b, a))
+        product = b.clamp(b.mul(logarithm, exponent), -300.0, 300.0)
         k, r, t = exp_parts(b, product)
         v = b.mul(b.add(b.add(r, t), 1.0), b.pow2(k))
     else:
-        v = _exp_pair(b, *times(b, log_double(b, count, f), exponent))
+        n, m = split_exponent(b, a)
+        v = _exp_pair(b, *times(b, log_double(b, b.to_float(n), b.sub(m, 1.0)), exponent))
     plain = b.both(b.cmp("ogt", x, 0.0), b.cmp("olt", a, INFINITY))
     plain = b.both(plain, b.cmp("olt", b.abs(y), INFINITY))
     mixed = b.any(b.invert(plain))  # a fifth of the time is saved where all lanes are plain

@@ -21,7 +21,7 @@ def reduce_quadrant(b: Lanes, x: Value) -> tuple[Value, Value | None, Value]:
     """(r, r_low, q): float lanes r + r_low and integer lanes q, of which the low two bits count.
     r_low is None in kind "m". Infinities and NaN give NaN."""
     r, low, q = _reduce_small(b, x)
-    large = b.both(b.cmp("oge", b.abs(x), LARGE[b.kind]), b.cmp("one", b.abs(x), float("inf")))
+    large = b.cmp("oge", b.abs(x), LARGE[b.kind])
     rows = 2 if low is None else 3
     types = [b.F, b.I, b.F][:rows]
     buffer = b.fn.slot("double", 3 * b.lanes)
@@ -30,12 +30,12 @@ def reduce_quadrant(b: Lanes, x: Value) -> tuple[Value, Value | None, Value]:
         fn, step = b.fn, 8 * b.lanes
         fn.raw(f"store {b.F} {x}, ptr {buffer}, align 8")
         fn.raw(f"call void @{_request_slow(b.module, b.lanes)}(ptr {buffer})")
-        found = []
+        found, finite = [], b.both(large, b.cmp("one", b.abs(x), float("inf")))
         for k in range(rows):
             at = fn.val(f"getelementptr i8, ptr {buffer}, i64 {k * step}")
             found.append(fn.fresh(f"load {types[k]}, ptr {at}, align 8"))
-        values = [b.sel(large, found[0], r), b.int_sel(large, found[1], q)]
-        return values if low is None else [*values, b.sel(large, found[2], low)]
+        values = [b.sel(finite, found[0], r), b.int_sel(finite, found[1], q)]
+        return values if low is None else [*values, b.sel(finite, found[2], low)]
 
     def fast() -> list[Value]:
         return [r, q] if low is None else [r, q, low]

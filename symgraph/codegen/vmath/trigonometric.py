@@ -41,30 +41,40 @@ def _odd(b: Lanes, q: Value) -> Value:
     return b.int_cmp("ne", b.int_op("and", q, 1), 0)
 
 
-def _flip(b: Lanes, v: Value, sign: Value) -> Value:
-    """v with its sign bit flipped where bit 1 of `sign` is set."""
-    return b.from_bits(b.int_op("xor", b.to_bits(v), b.int_op("shl", sign, b.bits - 2)))
+def _flip(b: Lanes, v: Value, q: Value, x: Value | None = None) -> Value:
+    """v with its sign flipped in the quadrants 2 and 3, and where x is negative."""
+    sign = b.int_op("shl", q, b.bits - 2)
+    sign = sign if x is None else b.int_op("xor", sign, b.to_bits(x))
+    return b.from_bits(b.int_op("xor", b.to_bits(v), b.int_op("and", sign, 1 << (b.bits - 1))))
 
 
-def _wave(b: Lanes, x: Value, phase: int) -> Value:
-    """sin(x + phase pi/2)."""
+def _sine_cosine(b: Lanes, r: Value, low: Value | None) -> Pair:
+    """sin(r + low) and cos(r + low), |r| <= pi/4, rounded."""
+    if low is not None:
+        return b.total(sine_near(b, r, low)), b.total(cosine_near(b, r, low))
+    z = b.mul(r, r)
+    s = b.fma(b.mul(r, z), b.poly(table.SIN[b.kind], z), r)
+    return s, b.fma(b.fma(b.poly(table.COS[b.kind], z), z, -0.5), z, 1.0)
+
+
+def _wave(b: Lanes, x: Value, phase: int, sign: Value | None = None) -> Value:
+    """sin(x + phase pi/2), negated where `sign` is negative."""
     r, low, q = reduce_quadrant(b, x)
-    q = b.int_op("add", q, phase)
-    s, c = b.total(sine_near(b, r, low)), b.total(cosine_near(b, r, low))
-    return _flip(b, b.sel(_odd(b, q), c, s), b.int_op("and", q, 2))
+    q = b.int_op("add", q, phase) if phase else q
+    s, c = _sine_cosine(b, r, low)
+    return _flip(b, b.sel(_odd(b, q), c, s), q, sign)
 
 
 def sin_cos(b: Lanes, x: Value) -> Pair:
     """The sine and the cosine, by one reduction."""
     r, low, q = reduce_quadrant(b, x)
-    s, c, odd = b.total(sine_near(b, r, low)), b.total(cosine_near(b, r, low)), _odd(b, q)
-    sine = _flip(b, b.sel(odd, c, s), b.int_op("and", q, 2))
-    return sine, _flip(b, b.sel(odd, s, c), b.int_op("and", b.int_op("add", q, 1), 2))
+    (s, c), odd = _sine_cosine(b, r, low), _odd(b, q)
+    return _flip(b, b.sel(odd, c, s), q), _flip(b, b.sel(odd, s, c), b.int_op("add", q, 1))
 
 
 def sin(b: Lanes, x: Value) -> Value:
     """The sine."""
-    return b.sel(b.cmp("oeq", x, 0.0), x, _wave(b, x, 0))  # keeps -0
+    return _wave(b, b.abs(x), 0, x)
 
 
 def cos(b: Lanes, x: Value) -> Value:
