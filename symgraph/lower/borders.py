@@ -125,7 +125,7 @@ def _either(loop: For, outer: Sequence[Expr]) -> tuple[Stmt, ...] | None:
 
 def _are_opposites(a: Expr, b: Expr) -> bool:
     """Whether a is "x < y" and b is "y <= x", or the other way round."""
-    return a.op != b.op and a.args == b.args[::-1]
+    return {a.op, b.op} == {"lt", "le"} and a.args == b.args[::-1]
 
 
 def _stretches(
