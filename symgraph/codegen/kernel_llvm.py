@@ -37,11 +37,18 @@ from symgraph.scalar import Expr, postorder, var
 from symgraph.scalar.table import SCALAR_OPS
 
 if TYPE_CHECKING:
-    from symgraph.codegen import pairs_llvm, positions_llvm, running_llvm, squares_llvm
+    from symgraph.codegen import (
+        pairs_llvm,
+        positions_llvm,
+        quotients_llvm,
+        running_llvm,
+        squares_llvm,
+    )
     from symgraph.loops import running
 else:
     pairs_llvm = Later("symgraph.codegen.pairs_llvm")
     positions_llvm = Later("symgraph.codegen.positions_llvm")
+    quotients_llvm = Later("symgraph.codegen.quotients_llvm")
     running_llvm = Later("symgraph.codegen.running_llvm")
     squares_llvm = Later("symgraph.codegen.squares_llvm")
     running = Later("symgraph.loops.running")
@@ -355,8 +362,21 @@ class Loops:
                 moving.add(x.name)
         for e in self._unmoved(roots, moving, written):
             self.values.emit(e)
+        if s.kind == "vector":
+            self._invert(roots)
         if self.values.apart:
             self._begin_addresses(inner, roots)
+
+    def _invert(self, roots: list[Expr]) -> None:
+        """The inverses of what many elements are divided by."""
+        known, lanes = self.values.known, self.vector_bits // 32
+        for e in postorder(roots):
+            if (
+                e.op == "div"
+                and e.args[0] not in known
+                and quotients_llvm.fits(self.values, e, lanes)
+            ):
+                quotients_llvm.prepare(self.values, e)
 
     def _begin_addresses(self, inner: list[Stmt], roots: list[Expr]) -> None:
         """What addresses are made of that no turn changes."""

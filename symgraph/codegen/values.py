@@ -23,10 +23,11 @@ from symgraph.scalar import Expr, as_expr, coefficient, const, depends, postorde
 from symgraph.scalar.polynomial import Polynomial, build, polynomial
 
 if TYPE_CHECKING:
-    from symgraph.codegen import ahead_llvm, near_rows_llvm, pairs_llvm
+    from symgraph.codegen import ahead_llvm, near_rows_llvm, pairs_llvm, quotients_llvm
 else:
     near_rows_llvm = Later("symgraph.codegen.near_rows_llvm")
     pairs_llvm = Later("symgraph.codegen.pairs_llvm")
+    quotients_llvm = Later("symgraph.codegen.quotients_llvm")
 
 _LATER = 1 << 30  # the level of names that are not bound yet
 Lanes = tuple[Value, int]  # a value and its number of lanes: 1, or that of the vector loop
@@ -151,6 +152,8 @@ class Values:
             return self._load(e, e.args[1:], self.known[e.args[0]])
         parts = [self.known[a] for a in e.args]
         lanes = max(n for _, n in parts)
+        if e.op == "div" and quotients_llvm.fits(self, e, lanes):
+            return quotients_llvm.quotient(self, e, parts[0][0], lanes), lanes
         args = [
             v if n == lanes else scalars.splat(self.fn, v, a.dtype, lanes)
             for (v, n), a in zip(parts, e.args, strict=True)
