@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -177,9 +178,16 @@ def matmul(a: Any, b: Any) -> Variable:
         rows = reshape(a, (product(a.shape[:-1]), a.shape[-1]))
         return reshape(multiply_matrices(rows, b), (*a.shape[:-1], b.shape[-1]))
     batch = broadcast_shapes(a.shape[:-2], b.shape[:-2], what="matmul: batch sizes differ")
-    a = broadcast_to(a, (*batch, *a.shape[-2:]))
-    b = broadcast_to(b, (*batch, *b.shape[-2:]))
-    return multiply_matrices(a, b)
+    return multiply_matrices(_stretched(a, batch), _stretched(b, batch))
+
+
+def _stretched(x: Variable, batch: Sequence[Size]) -> Variable:
+    """The matrices with all leading axes; axes that need not stretch keep their own sizes, which
+    the product compares, so that nothing stands between it and what made the operand."""
+    own = x.shape[:-2]
+    missing = len(batch) - len(own)
+    kept = [new if is_one(old) else old for old, new in zip(own, batch[missing:], strict=True)]
+    return broadcast_to(x, (*batch[:missing], *kept, *x.shape[-2:]))
 
 
 def _check_inner(a: Variable, b: Variable) -> None:
