@@ -363,20 +363,17 @@ class Loops:
         for e in self._unmoved(roots, moving, written):
             self.values.emit(e)
         if s.kind == "vector":
-            self._invert(roots)
+            self._invert(s, roots)
         if self.values.apart:
             self._begin_addresses(inner, roots)
 
-    def _invert(self, roots: list[Expr]) -> None:
+    def _invert(self, s: For | Fold, roots: list[Expr]) -> None:
         """The inverses of what many elements are divided by."""
-        known, lanes = self.values.known, self.vector_bits // 32
         for e in postorder(roots):
-            if (
-                e.op == "div"
-                and e.args[0] not in known
-                and quotients_llvm.fits(self.values, e, lanes)
-            ):
-                quotients_llvm.prepare(self.values, e)
+            if e.op == "div" and quotients_llvm.fits(self.values, e, self.vector_bits):
+                found = quotients_llvm.prepare(self.values, e, self.values.uniform(s.extent))
+                if found is not None:
+                    self.values.inverses[e.args[1]] = found
 
     def _begin_addresses(self, inner: list[Stmt], roots: list[Expr]) -> None:
         """What addresses are made of that no turn changes."""

@@ -34,70 +34,90 @@ if TYPE_CHECKING:
     from symgraph.codegen.values import Values
 
 REGISTER = 64  # bytes: narrower ones divide faster
+MANY = 16  # registers of a loop, from which the inverse pays
 # exponents of two: divisors lie within the first of 1, and dividends of less than the second are
 # divided; quotients are normal numbers then, and no bit of what is left of a dividend is lost
 _RANGES = {"float32": (40, -80), "float64": (400, -500)}
 
 
 class Inverse(NamedTuple):
-    """A divisor with its inverse in two parts."""
+    """A divisor with its inverse in two parts; ``few`` says that a loop has so few turns that
+    dividing is quicker (empty where that is known not to be so)."""
 
     divisor: Value
     high: Value
     low: Value
+    few: Value
 
 
-def fits(values: Values, e: Expr, lanes: int) -> bool:
-    """Whether it is a quotient of whole registers by what is known to be the same in all lanes."""
+def fits(values: Values, e: Expr, vector_bits: int) -> bool:
+    """Whether it is a quotient by what is known already, in registers that are slow to divide."""
     if e.op != "div" or e.dtype not in _RANGES or "avx512f" not in values.module.features:
         return False
-    if lanes * dtypes.itemsize(e.dtype) < REGISTER:
-        return False
     divisor = e.args[1]
-    if divisor not in values.known or values.known[divisor][1] != 1:
+    if vector_bits < 8 * REGISTER or e.args[0] in values.known or divisor not in values.known:
+        return False
+    if values.known[divisor][1] != 1:
         return False
     return not (divisor.is_const and math.frexp(divisor.value)[0] == 0.5)  # a product already
 
 
-def prepare(values: Values, e: Expr) -> Inverse:
-    """The inverse of a divisor: written before a loop, and found again inside."""
-    fn, kind = values.fn, llvm_type(e.dtype)
-    b, one = values.known[e.args[1]][0], constant(e.dtype, 1, 1.0)
-    near, _ = _RANGES[e.dtype]
-    least, most = (constant(e.dtype, 1, 2.0**n) for n in (-near, near))
+def prepare(values: Values, e: Expr, extent: Value) -> Inverse | None:
+    """The inverse of a divisor, before a loop of so many turns; None where they are few."""
+    fn = values.fn
+    least_turns, few = MANY * REGISTER // dtypes.itemsize(e.dtype), ""
+    if not extent.isdigit():
+        few = fn.val(f"icmp slt i64 {extent}, {least_turns}")
+    elif int(extent) < least_turns:
+        return None
+    b, kind = values.known[e.args[1]][0], llvm_type(e.dtype)
+    none = constant(e.dtype, 1, math.nan)
+
+    def invert() -> list[Value]:
+        return _inverse(fn, e.dtype, b, none)
+
+    high, low = fn.if_(few, lambda: [none, none], invert, [kind] * 2) if few else invert()
+    return Inverse(b, high, low, few)
+
+
+def _inverse(fn: FunctionWriter, dtype: str, b: Value, none: Value) -> list[Value]:
+    """Both parts; ``none``, which is NaN, for a divisor of another size."""
+    kind, one = llvm_type(dtype), constant(dtype, 1, 1.0)
+    near, _ = _RANGES[dtype]
+    least, most = (constant(dtype, 1, 2.0**n) for n in (-near, near))
     above = fn.val(f"fcmp oge {kind} {b}, {least}")
     below = fn.val(f"fcmp ole {kind} {b}, {most}")
     moderate = fn.val(f"and i1 {above}, {below}")
     inverse = fn.val(f"fdiv {kind} {one}, {b}")
-    none = constant(e.dtype, 1, math.nan)
     high = fn.val(f"select i1 {moderate}, {kind} {inverse}, {kind} {none}")
-    lost = _fma(fn, e.dtype, 1, fn.val(f"fneg {kind} {b}"), high, one)
-    return Inverse(b, high, fn.val(f"fmul {kind} {lost}, {high}"))
+    lost = _fma(fn, dtype, 1, fn.val(f"fneg {kind} {b}"), high, one)
+    return [high, fn.val(f"fmul {kind} {lost}, {high}")]
 
 
-def quotient(values: Values, e: Expr, a: Value, lanes: int) -> Value:
+def quotient(fn: FunctionWriter, dtype: str, lanes: int, a: Value, by: Inverse) -> Value:
     """The elements of a register, or of several, over the divisor."""
-    fn, dtype = values.fn, e.dtype
     kind = llvm_type(dtype, lanes)
-    parts = prepare(values, e)
-    b, high, low = (splat(fn, x, dtype, lanes) for x in parts)
-    first = _fma(fn, dtype, lanes, a, high, fn.val(f"fmul {kind} {a}, {low}"))
-    rest = _fma(fn, dtype, lanes, fn.val(f"fneg {kind} {b}"), first, a)
-    found = _fma(fn, dtype, lanes, rest, high, first)
-    # the sum of a zero and a zero of the other sign lost the dividend's
-    name = f"llvm.copysign.{suffix(dtype, lanes)}"
-    signed = fn.call(kind, name, [(kind, found), (kind, a)])
-    whole = vector(f"i{lanes}", 1)
-    odd = fn.val(f"bitcast {vector('i1', lanes)} {_odd(fn, dtype, lanes, a, found)} to {whole}")
-    some = fn.val(f"icmp ne {whole} {odd}, 0")
-    (result,) = fn.if_(
-        some, lambda: [fn.val(f"fdiv {kind} {a}, {b}")], lambda: [signed], [kind], likely=False
-    )
-    return result
+    b, high, low = (splat(fn, x, dtype, lanes) for x in by[:3])
+
+    def divided() -> list[Value]:
+        return [fn.val(f"fdiv {kind} {a}, {b}")]
+
+    def corrected() -> list[Value]:
+        first = _fma(fn, dtype, lanes, a, high, fn.val(f"fmul {kind} {a}, {low}"))
+        rest = _fma(fn, dtype, lanes, fn.val(f"fneg {kind} {b}"), first, a)
+        found = _fma(fn, dtype, lanes, rest, high, first)
+        # the sum of a zero and a zero of the other sign lost the dividend's
+        name = f"llvm.copysign.{suffix(dtype, lanes)}"
+        signed = fn.call(kind, name, [(kind, found), (kind, a)])
+        odd = _odd(fn, dtype, lanes, a, found)
+        some = fn.val(f"icmp ne i{lanes} {odd}, 0")
+        return fn.if_(some, divided, lambda: [signed], [kind], likely=False)
+
+    return fn.if_(by.few, divided, corrected, [kind])[0] if by.few else corrected()[0]
 
 
 def _odd(fn: FunctionWriter, dtype: str, lanes: int, a: Value, found: Value) -> Value:
-    """Which dividends are tiny, but not 0, and which results are NaN."""
+    """Bits of the dividends that are tiny, but not 0, and of results that are NaN."""
     bits = 8 * dtypes.itemsize(dtype)
     number, flags = vector(f"i{bits}", lanes), vector("i1", lanes)
     kind = llvm_type(dtype, lanes)
@@ -108,7 +128,7 @@ def _odd(fn: FunctionWriter, dtype: str, lanes: int, a: Value, found: Value) -> 
     least = ((_RANGES[dtype][1] + bias) << mantissa) - 1
     tiny = fn.val(f"icmp ult {number} {less}, {constant(f'int{bits}', lanes, least)}")
     lost = fn.val(f"fcmp uno {kind} {found}, {constant(dtype, lanes, 0.0)}")
-    return fn.val(f"or {flags} {tiny}, {lost}")
+    return fn.val(f"bitcast {flags} {fn.val(f'or {flags} {tiny}, {lost}')} to i{lanes}")
 
 
 def _fma(fn: FunctionWriter, dtype: str, lanes: int, a: Value, b: Value, c: Value) -> Value:

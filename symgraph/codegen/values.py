@@ -47,6 +47,7 @@ class Values:
         self.known: dict[Expr, Lanes] = {}
         self.level = 0  # of blocks within blocks
         self.levels: dict[Expr, int] = {}  # where names were bound
+        self.inverses: dict[Expr, quotients_llvm.Inverse] = {}  # of what loops divide by
         self.counts: set[Expr] = set()  # names of what is never negative
         self.places: dict[tuple[tuple[Expr, ...], tuple[Size, ...]], Expr] = {}
         self.lane: Expr | None = None
@@ -68,13 +69,13 @@ class Values:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """A block: what is made in it is not known after it."""
-        saved = self.known
-        self.known = dict(saved)
+        saved, inverses = self.known, self.inverses
+        self.known, self.inverses = dict(saved), dict(inverses)
         self.level += 1
         try:
             yield
         finally:
-            self.known = saved
+            self.known, self.inverses = saved, inverses
             self.level -= 1
 
     @contextmanager
@@ -152,8 +153,9 @@ class Values:
             return self._load(e, e.args[1:], self.known[e.args[0]])
         parts = [self.known[a] for a in e.args]
         lanes = max(n for _, n in parts)
-        if e.op == "div" and quotients_llvm.fits(self, e, lanes):
-            return quotients_llvm.quotient(self, e, parts[0][0], lanes), lanes
+        if e.op == "div" and e.args[1] in self.inverses and parts[0][1] == self.lanes > 1:
+            by = self.inverses[e.args[1]]
+            return quotients_llvm.quotient(self.fn, e.dtype, lanes, parts[0][0], by), lanes
         args = [
             v if n == lanes else scalars.splat(self.fn, v, a.dtype, lanes)
             for (v, n), a in zip(parts, e.args, strict=True)

@@ -325,11 +325,26 @@ class Builder:
         def of(name: str) -> tuple[str, tuple[Size, ...]]:
             return self.buffers[name].dtype, self.buffers[name].shape
 
-        nest = nests.build(group, outside, of, "")
+        fresh = self._fresh(group) if self._follows_product(group) else set()
+        nest = nests.build(group, outside, fresh, of, "")
         for name, (dtype, shape) in nest.scratch.items():
             self.buffers[name] = Buffer(name, dtype, shape, "temp")
         origins = tuple(dict.fromkeys(o for m in group.members for o in m.origins))
         return [self.run(nest.kernel, nest.buffers, origins)]
+
+    def _fresh(self, group: Group) -> set[str]:
+        """What a group makes in memory that holds nothing before."""
+        made = [self.buffers[m.buffer] for m in group.members]
+        return {b.name for b in made if b.role in ("temp", "output") and not b.alias}
+
+    def _follows_product(self, group: Group) -> bool:
+        """Whether it reads a product, which may then run it on the rows that it has made: without
+        scratch rows, which threads must not share (`epilogues.py`). Elsewhere these are quicker."""
+        makers = [self.steps.get(self.grouping.owner.get(b, -1)) for b in group.sources]
+        steps = [s for made in makers if isinstance(made, list) for s in made]
+        return not self.ctx.device and any(
+            isinstance(s, Call) and s.routine == "matmul" for s in steps
+        )
 
 
 def _is_alias(apply: Apply) -> bool:

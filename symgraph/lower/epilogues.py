@@ -6,7 +6,8 @@ soon as the block is complete, while it lies in cache and in the thread that mad
 
 A loop can do so when its outermost turns are rows of the product (or elements) and each reads the
 product only at its own row; anything else it may read freely. So biases, activations, their
-derivatives, residuals and updates of weights join a product, sums over columns too. What is
+derivatives, residuals and updates of weights join a product, sums over columns too, and what goes
+over whole rows several times, as the softmax of attention does. What is
 computed for an element does not change. Where the product itself is needed for nothing else, and
 the loop writes an array like it, the product is made in that array.
 """
@@ -17,7 +18,7 @@ from collections.abc import Sequence
 
 from symgraph.loops.memory import touched
 from symgraph.loops.program import Branch, Buffer, Call, Loop, Phase, Program, Run, Step
-from symgraph.loops.statements import For, Let, Store
+from symgraph.loops.statements import For, Let, Stmt, Store, walk
 from symgraph.lower.parallel import single_phase
 from symgraph.lower.rewriting import accesses, perfect_nest, place_of, reads
 from symgraph.scalar import Expr, as_expr, product
@@ -204,30 +205,54 @@ def _shared_memory(program: Program, steps: Sequence[Step | None], k: int, phase
         return ""
     path = perfect_nest(phase.kernel.body)
     body = path[-1].body if path else ()
-    if not body or not all(isinstance(s, Let | Store) for s in body):
-        return ""
-    stores = [s for s in body if isinstance(s, Store)]
-    if body[-len(stores) :] != tuple(stores) or any(
-        s.value.op not in ("var", "const") for s in stores
-    ):
-        return ""
     bound = dict(zip((p.name for p in phase.kernel.params), phase.buffers, strict=True))
     shapes = {p.name: p.shape for p in phase.kernel.params}
-    read = [(name, i) for name, i in accesses(body) if _memory(program, bound[name]) == c.name]
-    places, forms = {i for _, i in read}, {shapes[name] for name, _ in read}
-    for s in stores:
-        b = program.buffers[bound[s.buffer]]
+    read = {name for name, x in bound.items() if _memory(program, x) == c.name}
+    forms = {shapes[name] for name in read}
+    for name in dict.fromkeys(s.buffer for s in walk(body) if isinstance(s, Store)):
+        b = program.buffers[bound[name]]
         fresh = b.role in ("temp", "output") and not b.alias
         alike = b.dtype == c.dtype and product(b.shape) == product(c.shape)
-        alike = alike and places == {s.indices} and forms == {shapes[s.buffer]}
-        alone = sum(name == s.buffer for name, _ in accesses(body)) == 1
+        alike = alike and forms == {shapes[name]} and _written_after(body, read, name)
         once = list(phase.buffers).count(b.name) == 1
         unused = not any(
             b.name in {_memory(program, x) for x in touched(s)} for s in steps[:k] if s
         )
-        if fresh and alike and alone and once and unused and b.name not in call.buffers:
+        if fresh and alike and once and unused and b.name not in call.buffers:
             return b.name
     return ""
+
+
+def _written_after(body: tuple[Stmt, ...], read: set[str], written: str) -> bool:
+    """Whether elements of an array are written when nothing needs those of the others any more, or
+    only the same element, in the same turn of a loop."""
+    if all(isinstance(s, Let | Store) for s in body):
+        return _same_turn(body, read, written)
+    done = False
+    for s in body:
+        reads_here = any(name in read for name, _ in accesses((s,)))
+        if done and reads_here:
+            return False
+        if any(isinstance(x, Store) and x.buffer == written for x in walk((s,))):
+            inner = s.body if isinstance(s, For) else ()
+            if reads_here and not _same_turn(inner, read, written):
+                return False
+            done = True
+    return done
+
+
+def _same_turn(body: tuple[Stmt, ...], read: set[str], written: str) -> bool:
+    """The same for a loop of single values, each of which is stored once."""
+    stores = [s for s in body if isinstance(s, Store)]
+    if not stores or not all(isinstance(s, Let | Store) for s in body):
+        return False
+    if body[-len(stores) :] != tuple(stores) or any(
+        s.value.op not in ("var", "const") for s in stores
+    ):
+        return False
+    places = {i for name, i in accesses(body) if name in read}
+    own = [i for name, i in accesses(body) if name == written]
+    return len(own) == 1 and places == set(own)
 
 
 def _memory(program: Program, name: str) -> str:

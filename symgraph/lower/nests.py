@@ -1,12 +1,13 @@
 """From a group of roots to one kernel in the loop language.
 
 Values that no other step reads stay in a named scalar when they are used at the place where they
-are made, or in a scratch row when they are needed again inside the same row.
+are made. When they are needed again inside the same row they stay in memory: in the row of a result
+that is written after their last use (softmax keeps its exponentials there), else in a scratch row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 
 from symgraph.loops.statements import Alloc, Fold, For, If, Kernel, Let, Param, Size, Stmt, Store
 from symgraph.lower.groups import Group
@@ -34,22 +35,26 @@ class _Segment:
         self.members, self.extents = [root], extents
 
 
-def build(group: Group, read_outside: set[str], buffer_type: BufferShape, name: str) -> Nest:
-    """The kernel of a group. ``read_outside`` are the buffers that other steps or callers read;
-    ``buffer_type(name)`` gives (dtype, shape)."""
-    builder = _Builder(group, read_outside)
+def build(
+    group: Group, read_outside: set[str], fresh: Set[str], buffer_type: BufferShape, name: str
+) -> Nest:
+    """The kernel of a group. ``read_outside`` are the buffers that other steps or callers read,
+    ``fresh`` those with memory of their own that holds nothing yet; ``buffer_type(name)`` gives
+    (dtype, shape)."""
+    builder = _Builder(group, read_outside, fresh)
     body = builder.column() if group.kind == "column" else builder.row()
     return _close(body, builder, buffer_type, name)
 
 
 class _Builder:
-    def __init__(self, group: Group, read_outside: set[str]) -> None:
-        self.group, self.read_outside = group, read_outside
+    def __init__(self, group: Group, read_outside: set[str], fresh: Set[str]) -> None:
+        self.group, self.read_outside, self.fresh = group, read_outside, fresh
         self.depth = len(group.outer)
         self.outer = tuple(node("var", (), "int64", f"_i{k}") for k in range(self.depth))
         self.members = {m.buffer: m for m in group.members}
         self.scalars: dict[str, Expr] = {}  # buffer -> its value at the present place
         self.scratch: dict[str, Root] = {}
+        self.hosts: dict[str, str] = {}  # results whose rows hold other values first
 
     # the two forms ------------------------------------------------------------------------------
 
@@ -73,11 +78,32 @@ class _Builder:
             ]  # fmt: skip
             inner = place[root.buffer].extents is not None
             if inner and readers and root.buffer not in self.read_outside:
-                self.scratch[root.buffer] = root
+                host = self._host(root, segments)
+                if host:
+                    self.hosts[root.buffer] = host
+                else:
+                    self.scratch[root.buffer] = root
         body: list[Stmt] = []
         for segment in segments:
             body += self._segment(segment)
         return self._loops(self.outer, self.group.outer, tuple(body), "serial")
+
+    def _host(self, root: Root, segments: list[_Segment]) -> str:
+        """A result that nothing here reads, whose row is written after the last use of this one,
+        or with it, in the same turns of a loop."""
+        users = [(k, m) for k, s in enumerate(segments) for m in s.members
+                 if root.buffer in m.sources]  # fmt: skip
+        last, final = users[-1]
+        reads = [x for k, m in users if k == last for x in m.reads if x.attr == root.buffer]
+        in_turn = all(_at_place(x, root, final) for x in reads)
+        used = {b for m in self.group.members for b in m.sources} | set(self.hosts.values())
+        later = [m for s in segments[last + 1 :] for m in s.members]
+        for m in [*([final] if in_turn else []), *later]:
+            alike = m.reduction is None and m.dtype == root.dtype and m.extents == root.extents
+            own = m.target == m.axes and root.target == root.axes
+            if alike and own and m.buffer in self.fresh and m.buffer not in used:
+                return m.buffer
+        return ""
 
     def _segments(self) -> list[_Segment]:
         out: list[_Segment] = []
@@ -133,6 +159,8 @@ class _Builder:
         self.scalars[root.buffer] = name
         if root.buffer in self.read_outside or root.buffer in self.scratch:
             body.append(Store(root.buffer, self._place(root), name))
+        elif root.buffer in self.hosts:
+            body.append(Store(self.hosts[root.buffer], root.target, name))
         return body
 
     def _fold(self, root: Root, values: list[Expr], kind: str) -> Fold:
@@ -170,6 +198,8 @@ class _Builder:
                 if e.op == "load":
                     return scalar
                 return node("select", (args[0], scalar, const(0, e.dtype)), e.dtype)
+            if e.attr in self.hosts:
+                return node(e.op, args, e.dtype, self.hosts[e.attr])
             root = self.scratch.get(e.attr)
             if root is None:
                 return rebuild(e, args)

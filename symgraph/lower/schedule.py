@@ -1,8 +1,8 @@
 """Choices about a kernel's loops that do not change what it computes.
 
 ``collapse``: two neighbouring loops of a perfect nest that walk through memory as one become one,
-so that short rows do not waste vector lanes and loop ends. ``join_folds``: the same for a fold
-inside a fold. ``tile`` (lower/tiling.py): transposed
+so that short rows do not waste vector lanes and loop ends, and rows are counted by one number.
+``join_folds``: the same for a fold inside a fold. ``tile`` (lower/tiling.py): transposed
 reads in squares. ``row_order``, ``strip``, ``short_rows``, ``borders``: see their files.
 """
 
@@ -38,11 +38,13 @@ def schedule(kernel: Kernel) -> Kernel:
 
 
 def collapse(kernel: Kernel) -> Kernel:
-    """Merge neighbouring loops of a perfect nest of Lets and Stores where every access has both
-    indices side by side over an axis of exactly the inner extent, or neither."""
+    """Merge neighbouring loops of a perfect nest where every access has both indices side by side
+    over an axis of exactly the inner extent, or neither: of Lets and Stores, or rows with folds."""
     path = perfect_nest(kernel.body)
-    if not path or not all(isinstance(s, Let | Store) for s in path[-1].body):
+    if not path or not all(isinstance(s, For | Fold | Let | Store) for s in walk(path[-1].body)):
         return kernel
+    if any(isinstance(s, Fold) and s.combiner == "next" for s in walk(path[-1].body)):
+        return kernel  # recurrences have schedules of their own
     k = len(path) - 2
     while k >= 0:
         merged = _merged(kernel, path, k)
@@ -158,8 +160,7 @@ def _merged(kernel: Kernel, path: list[For], k: int) -> Kernel | None:
 
 
 def _roots(body: tuple[Stmt, ...]) -> list[Expr]:
-    values = [s.value for s in body if isinstance(s, Let | Store)]
-    return values + [i for s in body if isinstance(s, Store) for i in s.indices]
+    return [e for s in walk(body) for e in expressions(s)]
 
 
 def _side_by_side(indices: tuple[Expr, ...], i: Expr, j: Expr) -> int | None:
@@ -182,7 +183,8 @@ def _uses_elsewhere(body: tuple[Stmt, ...], i: Expr, j: Expr) -> bool:
         plain = e.args if e.op not in ("load", "load_if") else e.args[:1] * (e.op == "load_if")
         if any(a is i or a is j for a in plain):
             return True
-    return any(s.value is i or s.value is j for s in body if isinstance(s, Let | Store))
+    values = [s._replace(indices=()) if isinstance(s, Store) else s for s in walk(body)]
+    return any(e is i or e is j for s in values for e in expressions(s))
 
 
 def _drop(s: Stmt, j: Expr, merged: dict[str, int]) -> Stmt:
@@ -200,10 +202,19 @@ def _drop(s: Stmt, j: Expr, merged: dict[str, int]) -> Stmt:
     def expr(e: Expr) -> Expr:
         return transform([e], visit)[0]
 
-    if isinstance(s, Let):
-        return s._replace(value=expr(s.value))
-    assert isinstance(s, Store)
-    return Store(s.buffer, without(s.buffer, tuple(map(expr, s.indices))), expr(s.value))
+    def statement(s: Stmt) -> Stmt:
+        match s:
+            case For():
+                return s._replace(body=tuple(map(statement, s.body)))
+            case Fold():
+                inner, values = tuple(map(statement, s.body)), tuple(map(expr, s.values))
+                return s._replace(body=inner, values=values)
+            case Let():
+                return s._replace(value=expr(s.value))
+        assert isinstance(s, Store)
+        return Store(s.buffer, without(s.buffer, tuple(map(expr, s.indices))), expr(s.value))
+
+    return statement(s)
 
 
 def _merged_shape(shape: tuple[Size, ...], spot: int) -> tuple[Size, ...]:

@@ -11,7 +11,7 @@ import symgraph as sg
 from symgraph import config, stages
 from symgraph.compiler import stage_definition
 from symgraph.loops.legalize import legalize
-from symgraph.loops.program import Call, Program
+from symgraph.loops.program import Call, Program, Run
 from symgraph.lower.epilogues import join_epilogues
 from symgraph.lower.parallel import share_out
 
@@ -72,13 +72,26 @@ def relu(x: Any) -> Any:
     return sg.maximum(x, 0)
 
 
+def exponentials(x: Any, step: int) -> Any:
+    """Two results of a row that is read after it was summed: as it lies, or backwards too."""
+    e = sg.exp(x - sg.max(x, axis=1, keepdims=True))
+    total = e.sum(axis=1, keepdims=True)
+    return [e[:, ::step] / total, e * 3 + total]
+
+
 X, W, R = (matrix(n, None, None) for n in "xwr")
 B = matrix("b", None)
 CASES: dict[str, tuple[Any, list[str]]] = {
     "bias": (lambda m: relu(X @ W + B), ["in place"]),
     "elements": (lambda m: m.exp(X @ W), ["in place"]),
     "transposed operands": (lambda m: m.tanh(X @ R.T), ["in place"]),
-    "row factors": (lambda m: m.tanh(X @ W * R.sum(axis=1, keepdims=True)), ["joined"]),
+    "row factors": (lambda m: m.tanh(X @ W * R.sum(axis=1, keepdims=True)), ["in place"]),
+    "softmax": (lambda m: sg.nn.softmax(X @ W * 0.5), ["in place"]),
+    "softmax and its product": (lambda m: sg.nn.softmax(X @ W) @ W.T, ["joined", "none"]),
+    "softmax and the product": (lambda m: [sg.nn.softmax(X @ W), X @ W], ["in place"]),
+    "exponentials used twice": (lambda m: exponentials(X @ W, 1), ["in place"]),
+    "exponentials reversed": (lambda m: exponentials(X @ W, -1), ["none"]),
+    "layer norm": (lambda m: sg.nn.layer_norm(X @ W), ["in place"]),
     "residual": (lambda m: (X @ W) * 0.5 + (R @ W), ["none", "in place"]),
     # rows of unknown length are folded in blocks, in case they are short
     "sum over columns": (lambda m: m.exp(X @ W * 0.1).sum(axis=1), ["none"]),
@@ -123,6 +136,22 @@ def test_epilogues(name: str) -> None:
     for arrays, got in results:
         for one, want in zip(got, interpreted(*arrays), strict=True):
             np.testing.assert_allclose(one, want, rtol=2e-5, atol=2e-5)
+
+
+def test_attention_has_one_loop_which_its_product_runs() -> None:
+    q, k, v = (sg.tensor(n, dtype="float32", shape=(None,) * 4) for n in "qkv")
+    out = sg.nn.scaled_dot_product_attention(q, k, v)
+    program = joined(out)
+    assert epilogues(program) == ["joined", "none"]
+    assert not any(isinstance(s, Run) and s.kernel.params[-1].shape for s in program.steps)
+    rng = np.random.default_rng(3)
+    shapes = ((2, 3, 70, 16), (2, 3, 40, 16), (2, 3, 40, 9))
+    arrays = [rng.standard_normal(s).astype("float32") for s in shapes]
+    with config.change(cache=False, parallel_from=0):
+        got = sg.compile([q, k, v], out)(*arrays)
+    a, b, c = (x.astype("float64") for x in arrays)
+    e = np.exp(a @ b.swapaxes(-1, -2) / 4)
+    np.testing.assert_allclose(got, e / e.sum(-1, keepdims=True) @ c, rtol=2e-5, atol=1e-6)
 
 
 def test_updates_join_their_gradients() -> None:
