@@ -34,7 +34,7 @@ FUNCTIONS = 4  # of a process, for which what a record is asked for is kept: the
 class Record:
     """The record of a tile's parts, which lives as long as the process, as products hold it.
 
-    >>> record = Record("float32 16 8 3 1")
+    >>> record = Record("float32 16 8 3 1 0")
     >>> record.names[:2], record.words[0]
     (['tile_1x1', 'tile_1x2'], 0)
     """
@@ -130,7 +130,7 @@ def _ask(address: int, bits: int) -> None:
 def record(key: str) -> int:
     """The address of the record of a tile.
 
-    >>> record("float32 16 8 3 1") == record("float32 16 8 3 1")
+    >>> record("float32 16 8 3 1 0") == record("float32 16 8 3 1")
     True
     """
     return _record(key).address

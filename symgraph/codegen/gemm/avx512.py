@@ -16,6 +16,7 @@ from symgraph.codegen.writer import FunctionWriter, Value
 BYTES = 64  # of a vector
 SUMS = 24  # at most, in the first registers; three vectors of B and one element of A follow
 OWN = 29  # vector registers that a text may use
+WHOLE = 2  # the flag of tiles whose last vector is not cut
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
 _PLACES = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (1, 4), 5: (5, 1), 6: (3, 2), 7: (7, 1)}
 
@@ -226,13 +227,16 @@ class _Inner:
 
 
 def assembled_tiles(
-    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value | None
+    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value | None, ahead: int = 0
 ) -> None:
     """The body of a function with `microkernel.PARAMETERS`, of which ``count`` is at least 1, for
-    so many rows and vectors of 64 bytes, the last one under a mask.
+    so many rows and vectors of 64 bytes, the last one under a mask. Rows of B are asked for so many
+    steps ``ahead``, unless 0.
 
     For each element of the summed axis the vectors of B are loaded, and each element of A's column
     is multiplied with all of them: out of memory, or where there are several through a register.
+    A load under a mask takes one of Intel's two units for multiplications too, a turn in 25 of
+    a tile of 8x3: where the last vector is whole, the loop is one without masks.
     """
     ints = Ints(fn)
     col, b_row, c_row, row = (
@@ -240,12 +244,15 @@ def assembled_tiles(
     )
     apart = {f"row{n}": ints.mul(row, n) for n in sorted({_PLACES[i][0] for i in range(1, rows)})}
     changed = {"a": "ptr %a", "b": "ptr %b", "c": "ptr %c", "k": "", "place": ""}
+    whole = ints.pick(ints.is_("eq", "%last", v.lanes), WHOLE, 0)
     memory = {
-        "count": "%count", "length": "%k", "flags": "%flags",
+        "count": "%count", "length": "%k", "flags": fn.val(f"or i64 %flags, {whole}"),
         "next_a": ints.sub(ints.mul("%a_step", v.size), ints.mul("%k", col)),
         "next_b": ints.sub(ints.mul("%b_step", v.size), ints.mul("%k", b_row)),
     }  # fmt: skip
     steady = {"col": col, "b_row": b_row, "c_row": c_row, **apart}
+    if ahead:
+        steady["ahead"] = ints.mul(b_row, ahead)
 
     def lines(held: dict[str, str]) -> list[str]:
         return _Tiles(v, rows, vectors, held).lines()
@@ -264,19 +271,20 @@ class _Tiles:
         self.element = f"%zmm{SUMS + vectors}"
 
     def lines(self) -> list[str]:
-        """Tiles from label 1, the summed axis from 2 to 3, the results from 4."""
+        """Tiles from label 1, the summed axis from 2 to 3, the results from 4; 5 is the loop with
+        masks."""
         held = self.held
         zeros = [f"vpxord {x}, {x}, {x}" for line in self.sums for x in line]
-        some = [f"movq {held['length']}, {held['k']}", f"testq {held['k']}, {held['k']}", "jle 3f"]
-        again = [f"addq {held['col']}, {held['a']}", f"addq {held['b_row']}, {held['b']}",
-                 f"decq {held['k']}", "jne 2b", "3:"]  # fmt: skip
+        some = [f"movq {held['length']}, {held['k']}", f"testq {held['k']}, {held['k']}", "jle 3f",
+                f"testb $${WHOLE}, {held['flags']}", "je 5f"]  # fmt: skip
+        loops = ["2:", *self._step(False), "jne 2b", "jmp 3f", "5:", *self._step(True), "jne 5b"]
         adds = [f"testb $$1, {held['flags']}", "je 4f"]
         below = [f"leaq ({held['place']},{held['c_row']}), {held['c']}",
                  f"addq {held['next_a']}, {held['a']}", f"addq {held['next_b']}, {held['b']}",
                  f"decq {held['count']}", "jne 1b"]  # fmt: skip
         return [
-            "1:", *self._each_row(self._fetched), *zeros, *some, "2:", *self._step(), *again,
-            *adds, *self._each_row(self._added), "4:", *self._each_row(self._stored), *below,
+            "1:", *self._each_row(self._fetched), *zeros, *some, *loops, "3:", *adds,
+            *self._each_row(self._added), "4:", *self._each_row(self._stored), *below,
         ]  # fmt: skip
 
     def _each_row(self, write: Callable[[int, int], str]) -> list[str]:
@@ -306,24 +314,32 @@ class _Tiles:
     def _stored(self, i: int, j: int) -> str:
         return f"vmovup{self.kind} {self.sums[i][j]}, {self._at('place', j)}{self._cut(j)}"
 
-    def _step(self) -> list[str]:
-        """One element of the summed axis: a column of A times a row of B."""
-        lines = []
+    def _step(self, masked: bool) -> list[str]:
+        """One element of the summed axis: a column of A times a row of B; counts it."""
+        held, lines = self.held, []
         for j in range(self.vectors):
-            cut = self._cut(j)
+            cut = self._cut(j) if masked else ""
             lines.append(
                 f"vmovup{self.kind} {self._at('b', j)}, {self.row[j]}{cut and cut + ' {z}'}"
             )
-        for i, sums in enumerate(self.sums):
-            place = f"({self.held['a']})"
-            if i:
-                n, scale = _PLACES[i]
-                place = f"({self.held['a']},{self.held[f'row{n}']},{scale})"
-            if self.vectors == 1:
-                spread = f"{place}{{1to{self.v.lanes}}}"
-                lines.append(f"vfmadd231p{self.kind} {spread}, {self.row[0]}, {sums[0]}")
-                continue
-            lines.append(f"vbroadcasts{self.kind} {place}, {self.element}")
-            for x, b in zip(sums, self.row, strict=True):
-                lines.append(f"vfmadd231p{self.kind} {self.element}, {b}, {x}")
+        for i in range(self.rows):
+            lines += self._products(i)
+            if "ahead" in held and i < self.vectors:
+                lines.append(f"prefetcht0 {BYTES * i or ''}({held['b']},{held['ahead']})")
+        return [*lines, f"addq {held['col']}, {held['a']}", f"addq {held['b_row']}, {held['b']}",
+                f"decq {held['k']}"]  # fmt: skip
+
+    def _products(self, i: int) -> list[str]:
+        """An element of A's column times the row of B."""
+        sums = self.sums[i]
+        place = f"({self.held['a']})"
+        if i:
+            n, scale = _PLACES[i]
+            place = f"({self.held['a']},{self.held[f'row{n}']},{scale})"
+        if self.vectors == 1:
+            spread = f"{place}{{1to{self.v.lanes}}}"
+            return [f"vfmadd231p{self.kind} {spread}, {self.row[0]}, {sums[0]}"]
+        lines = [f"vbroadcasts{self.kind} {place}, {self.element}"]
+        for x, b in zip(sums, self.row, strict=True):
+            lines.append(f"vfmadd231p{self.kind} {self.element}, {b}, {x}")
         return lines

@@ -54,7 +54,7 @@ def microkernel(
     def build(fn: FunctionWriter) -> None:
         made = (_Turned if form == "turned" else _Microkernel)(fn, tile, rows, vectors, form)
         if assembled:
-            assembled_tiles(fn, made.v, rows, vectors, made.mask)
+            assembled_tiles(fn, made.v, rows, vectors, made.mask, tile.ahead)
         else:
             made.write()
 
