@@ -43,12 +43,12 @@ class Product(NamedTuple):
 
 @functools.cache
 def module_text(
-    dtype: str, vector_bits: int, features: frozenset[str], images: str = ""
+    dtype: str, vector_bits: int, features: frozenset[str], images: str = "", columns: int = 0
 ) -> tuple[str, str]:
-    """The module of products of one dtype, with the operand ``images`` in images, and the key of
-    the parts that it needs when it is called."""
+    """The module of products of one dtype, with the operand ``images`` in images and so many
+    ``columns`` (0: any), and the key of the parts that it needs when it is called."""
     module = ModuleWriter()
-    tile = tile_for(dtype, vector_bits, features).of_images(images)
+    tile = tile_for(dtype, vector_bits, features).of_images(images, columns)
     gemm_module(module, tile)
     return llvm.MOSTLY_CALLS + module.text(), tile.key
 

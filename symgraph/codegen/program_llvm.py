@@ -114,14 +114,16 @@ class ProgramModule:
             self.keep(name, module.text())
         return [f"{name}/{symbol}" for symbol in symbols]
 
-    def gemm(self, fn: FunctionWriter, dtype: str, images: str = "") -> gemm_llvm.Product | None:
+    def gemm(
+        self, fn: FunctionWriter, dtype: str, images: str = "", columns: int = 0
+    ) -> gemm_llvm.Product | None:
         """The module of matrix products of a dtype, None where BLAS makes them. ``images`` is the
-        operand of a convolution that lies in images."""
+        operand of a convolution that lies in images; its result has so many ``columns``."""
         if dtype not in gemm_llvm.DTYPES or (not images and config.get("matmul") == "blas"):
             return None
-        name = f"convolution_{images}_{dtype}" if images else f"matmul_{dtype}"
         features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
-        text, parts = gemm_llvm.module_text(dtype, self.vector_bits, features, images)
+        text, parts = gemm_llvm.module_text(dtype, self.vector_bits, features, images, columns)
+        name = f"convolution {parts}" if images else f"matmul_{dtype}"
         self.keep(name, text)
         address = self.table.load(fn, "kernel", name)
         return gemm_llvm.Product(address, self.table.load(fn, "parts", parts))
@@ -361,10 +363,8 @@ class _Function:
         params, table = dict(step.params), self.shared.table
         operands = [self.pointers[b] for b in step.buffers[:5]]
         dtype = self.program.buffers[step.buffers[4]].dtype
-        kernel, least = (
-            self.shared.gemm(self.fn, dtype, params["images"]),
-            self.shared.parallel_from,
-        )
+        kernel = self.shared.gemm(self.fn, dtype, params["images"], params["n"])
+        least = self.shared.parallel_from
         assert kernel is not None
         made = self.program.buffers[step.buffers[4]]
         after = self._epilogue(params["epilogue"], made) if "epilogue" in params else None

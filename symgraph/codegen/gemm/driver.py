@@ -34,7 +34,6 @@ FOLLOWED = 1 << 18  # bytes of complete rows at which their epilogue is run,
 FEWEST = 4  # and how many tiles that are at least
 TURNED = 1 << 19  # the same for elements of a transposed A, each in a cache line of its own
 ALIASED = 4096  # rows of A so many bytes apart compete for the same places of a small cache
-NEAR = 1 << 18  # bytes of packed parts of an image that are used before more are packed
 FAR = 4 << 20  # bytes of B that are packed for many tiles, as its strips come from far away
 OFTEN, OFTENER = 8, 48  # so many are enough for it, and where B is nearer (`Tile.far`)
 NEAR_TILES = 8  # tiles of A in an image that meet all strips of B before the next ones
@@ -133,7 +132,7 @@ class _Kernel(Entry):
         blocks = ints.max(ints.ceil(word("n"), tile.width), 1)  # of columns, of nearly equal width
         most = ints.up(ints.ceil(word("n"), blocks), tile.columns)
         if tile.images == "b":  # packed once, read by all tiles out of the second level of cache
-            strips = ints.div(NEAR // (tile.columns * self.v.size), ints.max(depth, 1))
+            strips = ints.div(tile.room // (tile.columns * self.v.size), ints.max(depth, 1))
             most = ints.mul(ints.max(strips, 1), tile.columns)
         width = ints.pick(self.packs_b, ints.min(word("n"), most), word("n"))
         most_high = ints.min(count, NEAR_TILES) if tile.images == "a" else count

@@ -25,6 +25,8 @@ CALLING = frozenset([
     "pack_a", "pack_b", "pack_image", "pack_strips",
 ])  # fmt: skip
 TURNED = "_turned"  # the microkernels that write columns of the result as rows
+FEWEST = 3  # rows of one in assembly language: of fewer, columns are no registers of their own
+FOUR = 6, 4  # a tile for four vectors of columns, which are twice two for one of 8x3
 HEAD = 2  # words of a record of parts before their addresses
 
 
@@ -33,7 +35,8 @@ class Tile(NamedTuple):
     block of the summed axis; ``height`` x ``depth`` of A and ``depth`` x ``width`` of B are packed
     at a time. ``masks``: whether there are masks for whole vectors; ``ahead``: so many rows of B
     are asked for before they are needed; ``far``: bytes of B that are packed for very many tiles;
-    ``near``: the block of the summed axis where B is in an image.
+    ``near``: the block of the summed axis where B is in an image, of which ``room`` bytes
+    are packed at a time.
 
     ``images`` names the operand (a or b) whose elements are found in an image, through tables of
     places; empty where both are matrices.
@@ -51,6 +54,7 @@ class Tile(NamedTuple):
     ahead: int = 0
     far: int = 0
     near: int = 0
+    room: int = 0
     images: str = ""
 
     @property
@@ -64,18 +68,20 @@ class Tile(NamedTuple):
         whole vectors."""
         return 1 << (self.rows - 1).bit_length()
 
-    def of_images(self, images: str) -> Tile:
-        """The same for products one operand of which lies in images.
+    def of_images(self, images: str, columns: int = 0) -> Tile:
+        """The same for products one operand of which lies in images, of so many columns (0: any).
 
-        >>> tile_for("float32", 512, ["avx512f", "avx512vl"]).of_images("b").depth
+        >>> tile_for("float32", 512, ["avx512f", "clzero"]).of_images("b").depth
         149
         """
-        depth = self.depth
+        depth, shape = self.depth, (self.rows, self.vectors)
         if images == "a":  # columns of the result lie far apart: they are better written once
             depth *= 2
+            if self.assembled and -(-columns // self.lanes) == FOUR[1]:
+                shape = FOUR
         if images == "b":  # a strip of an image stays next to the registers
             depth = self.near
-        return self._replace(images=images, depth=depth)
+        return self._replace(images=images, depth=depth, rows=shape[0], vectors=shape[1])
 
     @property
     def assembled(self) -> bool:
@@ -150,8 +156,7 @@ _SHAPES = {
     (128, 16): (6, 2, 1024, 192, 2496),
 }
 NEVER = 1 << 62
-# what differs there: a larger second level of cache, further away
-INTEL = {"height": 384, "ahead": 8, "far": 1 << 19}
+ROOM = 1 << 18
 
 
 def tile_for(dtype: str, vector_bits: int, features: Iterable[str]) -> Tile:
@@ -170,6 +175,8 @@ def tile_for(dtype: str, vector_bits: int, features: Iterable[str]) -> Tile:
     lanes = vector_bits // (8 * size)
     depth //= size
     near = min(depth, STRIP // (vectors * vector_bits // 8))
-    made = Tile(dtype, lanes, rows, vectors, avx512, depth, height, width, 0, NEVER, near)
-    # LLVM names what AMD's processors alone can do
-    return made._replace(**INTEL) if avx512 and "clzero" not in known else made
+    made = Tile(dtype, lanes, rows, vectors, avx512, depth, height, width, 0, NEVER, near, ROOM)
+    if not avx512 or "clzero" in known:  # which AMD's processors alone can do
+        return made
+    # Intel's second level of cache is larger and further away
+    return made._replace(height=384, ahead=5, far=1 << 19, near=depth, room=1 << 20)
