@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         lapack_llvm,
         profile_llvm,
         sort_llvm,
+        tuned,
     )
     from symgraph.loops import work
 else:
@@ -60,6 +61,7 @@ else:
     lapack_llvm = Later("symgraph.codegen.lapack_llvm")
     profile_llvm = Later("symgraph.codegen.profile_llvm")
     sort_llvm = Later("symgraph.codegen.sort_llvm")
+    tuned = Later("symgraph.codegen.tuned")
     work = Later("symgraph.loops.work")
 
 POLL = 1_000_000_000  # picoseconds of a loop's work between two polls for signals
@@ -122,11 +124,11 @@ class ProgramModule:
         if dtype not in gemm_llvm.DTYPES or (not images and config.get("matmul") == "blas"):
             return None
         features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
-        text, parts = gemm_llvm.module_text(dtype, self.vector_bits, features, images, columns)
-        name = f"convolution {parts}" if images else f"matmul_{dtype}"
-        self.keep(name, text)
+        tile = tuned.tile_for(dtype, self.vector_bits, features).of_images(images, columns)
+        name = f"convolution {tile.key}" if images else f"matmul_{dtype}"
+        self.keep(name, gemm_llvm.module_text(tile))
         address = self.table.load(fn, "kernel", name)
-        return gemm_llvm.Product(address, self.table.load(fn, "parts", parts))
+        return gemm_llvm.Product(address, self.table.load(fn, "parts", tile.key))
 
     def sort(self, dtype: str, positions: bool, descending: bool) -> list[str]:
         """The names of the modules that sort rows of a dtype, the kernel's first."""

@@ -71,7 +71,7 @@ class Tile(NamedTuple):
     def of_images(self, images: str, columns: int = 0) -> Tile:
         """The same for products one operand of which lies in images, of so many columns (0: any).
 
-        >>> tile_for("float32", 512, ["avx512f", "clzero"]).of_images("b").depth
+        >>> tile_for("float32", 512, ["avx512f", "sse4a"]).of_images("b").depth
         149
         """
         depth, shape = self.depth, (self.rows, self.vectors)
@@ -176,7 +176,7 @@ def tile_for(dtype: str, vector_bits: int, features: Iterable[str]) -> Tile:
     depth //= size
     near = min(depth, STRIP // (vectors * vector_bits // 8))
     made = Tile(dtype, lanes, rows, vectors, avx512, depth, height, width, 0, NEVER, near, ROOM)
-    if not avx512 or "clzero" in known:  # which AMD's processors alone can do
+    if not avx512 or "sse4a" in known:  # which AMD's processors alone can do
         return made
     # Intel's second level of cache is larger and further away
     return made._replace(height=384, ahead=5, far=1 << 19, near=depth, room=1 << 20)
