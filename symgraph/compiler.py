@@ -235,6 +235,8 @@ def native_function(d: Definition) -> Function:
     cache = open_cache()
     key = cache_key(d) if cache is not None else None
     found = cache.get(key) if cache is not None and key is not None else None
+    if found is not None and _products_changed(found.meta):
+        found = None
     if found is not None:
         read = [callbacks.from_text(c) for c in found.meta["callbacks"]]
         meta = {**found.meta, "callbacks": read}
@@ -253,6 +255,11 @@ def native_function(d: Definition) -> Function:
     clock.append(time.perf_counter())
     function.statistics = _statistics(clock, found is not None, sum(map(len, objects.values())))
     return function
+
+
+def _products_changed(meta: Mapping[str, Any]) -> bool:
+    """Whether a function has products that are made with other tiles by now (`symgraph tune`)."""
+    return "tiles" in meta and meta["tiles"] != _products.tiles_chosen()
 
 
 def _compiled(
@@ -276,6 +283,8 @@ def _compiled(
         tell("llvm")
         objects = kernels.finish(low.main, low.kernels)
     meta = {"name": d.name, "layout": low.layout, "failures": low.failures}
+    if any(kind == "parts" for kind, _ in low.layout):
+        meta["tiles"] = _products.tiles_chosen()
     if record is not None:
         moments = [clock[0], loaded, *clock[1:], time.perf_counter()]
         meta["profile"] = {"rows": low.profile, "compile": record.summary(moments)}

@@ -21,6 +21,7 @@ from symgraph.runtime.sources import compiler_digest
 
 _tiles = Later("symgraph.codegen.gemm.tiles")  # the names of parts, by which they are written
 _text = Later("symgraph.codegen.gemm.parts")  # and their writers, which few processes need
+_tuned = Later("symgraph.codegen.tuned")
 _ASK = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_int64)
 _records: dict[str, Record] = {}
 _by_address: dict[int, Record] = {}
@@ -34,7 +35,7 @@ FUNCTIONS = 4  # of a process, for which what a record is asked for is kept: the
 class Record:
     """The record of a tile's parts, which lives as long as the process, as products hold it.
 
-    >>> record = Record("float32 16 8 3 1")
+    >>> record = Record("float32 16 8 3 1 0")
     >>> record.names[:2], record.words[0]
     (['tile_1x1', 'tile_1x2'], 0)
     """
@@ -108,6 +109,13 @@ class Asked:
             each.fill({number: code})
 
 
+def tiles_chosen() -> str:
+    """What was chosen for tiles on this machine, of which functions with products know: one that
+    was compiled with another choice is compiled again."""
+    found: str = _tuned.state()
+    return found
+
+
 def remember(cache: Cache, function: Key, tiles: Iterable[str], warm: bool) -> None:
     """Keep what calls of a function ask for, of parts of these tiles; where the function is from
     the disk cache, load what they asked for before."""
@@ -130,7 +138,7 @@ def _ask(address: int, bits: int) -> None:
 def record(key: str) -> int:
     """The address of the record of a tile.
 
-    >>> record("float32 16 8 3 1") == record("float32 16 8 3 1")
+    >>> record("float32 16 8 3 1 0") == record("float32 16 8 3 1 0")
     True
     """
     return _record(key).address

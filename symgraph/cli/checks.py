@@ -21,7 +21,7 @@ from pathlib import Path
 
 from symgraph import config
 from symgraph.cli.console import bytes_text
-from symgraph.codegen import llvm
+from symgraph.codegen import llvm, tuned
 from symgraph.records import NamedTuple
 from symgraph.runtime import abi, blas, elf, pool
 from symgraph.runtime.cache import Cache, open_cache
@@ -287,6 +287,12 @@ def lapack() -> Check:
         return _good("LAPACK", blas.blas_routine("dpotrf").source)
     except (KeyError, ImportError) as error:
         return Check("LAPACK", "bad", f"no dpotrf: {error}", "pip install scipy")
+
+
+@check
+def tiles_of_products() -> Check:
+    found = tuned.summary()
+    return _good("tiles of products", found or "the table's; symgraph tune measures others here")
 
 
 @check

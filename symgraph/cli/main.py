@@ -84,6 +84,8 @@ def parser() -> argparse.ArgumentParser:
     one = _command(commands, "doctor", "check this installation, and the mend of what is wrong")
     one.add_argument("--bundle", metavar="FILE", help="write all findings there, without names")
     one.add_argument("--quick", action="store_true", help="without self-tests and speed")
+    one = _command(commands, "tune", "measure which tiles make matrix products fastest here")
+    one.add_argument("--forget", action="store_true", help="use the table's tiles again")
     return top
 
 

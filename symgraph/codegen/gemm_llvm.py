@@ -13,7 +13,7 @@ from typing import Any
 from symgraph.codegen import llvm
 from symgraph.codegen.gemm.driver import gemm_module
 from symgraph.codegen.gemm.record import JOB
-from symgraph.codegen.gemm.tiles import tile_for
+from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
@@ -42,15 +42,11 @@ class Product(NamedTuple):
 
 
 @functools.cache
-def module_text(
-    dtype: str, vector_bits: int, features: frozenset[str], images: str = ""
-) -> tuple[str, str]:
-    """The module of products of one dtype, with the operand ``images`` in images, and the key of
-    the parts that it needs when it is called."""
+def module_text(tile: Tile) -> str:
+    """The module of products of a tile."""
     module = ModuleWriter()
-    tile = tile_for(dtype, vector_bits, features).of_images(images)
     gemm_module(module, tile)
-    return llvm.MOSTLY_CALLS + module.text(), tile.key
+    return llvm.MOSTLY_CALLS + module.text()
 
 
 def emit_product(

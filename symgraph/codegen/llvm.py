@@ -52,7 +52,8 @@ class Instructions(NamedTuple):
 #: LLVM's names of the features that text depends on, with those that Linux has for them
 FEATURES = {
     **dict.fromkeys(
-        "avx2 avx512bw avx512cd avx512dq avx512f avx512vl bmi2 f16c fma movbe popcnt sse2".split()
+        "avx2 avx512bw avx512cd avx512dq avx512f avx512vl bmi2 f16c fma movbe popcnt sse2 sse4a"
+        .split()
     ),
     "bmi": "bmi1", "lzcnt": "abm", "neon": "asimd",
 }  # fmt: skip
@@ -198,7 +199,16 @@ def _processor() -> list[str]:
             first = file.read(8192).decode("utf-8", "replace").split("\n\n")[0]
     except OSError:
         return []
-    names = ("vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU ")
+    names = (
+        "vendor_id",
+        "cpu family",
+        "model",
+        "stepping",
+        "cache size",
+        "flags",
+        "Features",
+        "CPU ",
+    )
     return [line for line in first.splitlines() if line.startswith(names)]
 
 

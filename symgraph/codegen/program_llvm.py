@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         lapack_llvm,
         profile_llvm,
         sort_llvm,
+        tuned,
     )
     from symgraph.loops import work
 else:
@@ -60,6 +61,7 @@ else:
     lapack_llvm = Later("symgraph.codegen.lapack_llvm")
     profile_llvm = Later("symgraph.codegen.profile_llvm")
     sort_llvm = Later("symgraph.codegen.sort_llvm")
+    tuned = Later("symgraph.codegen.tuned")
     work = Later("symgraph.loops.work")
 
 POLL = 1_000_000_000  # picoseconds of a loop's work between two polls for signals
@@ -114,17 +116,19 @@ class ProgramModule:
             self.keep(name, module.text())
         return [f"{name}/{symbol}" for symbol in symbols]
 
-    def gemm(self, fn: FunctionWriter, dtype: str, images: str = "") -> gemm_llvm.Product | None:
+    def gemm(
+        self, fn: FunctionWriter, dtype: str, images: str = "", columns: int = 0
+    ) -> gemm_llvm.Product | None:
         """The module of matrix products of a dtype, None where BLAS makes them. ``images`` is the
-        operand of a convolution that lies in images."""
+        operand of a convolution that lies in images; its result has so many ``columns``."""
         if dtype not in gemm_llvm.DTYPES or (not images and config.get("matmul") == "blas"):
             return None
-        name = f"convolution_{images}_{dtype}" if images else f"matmul_{dtype}"
         features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
-        text, parts = gemm_llvm.module_text(dtype, self.vector_bits, features, images)
-        self.keep(name, text)
+        tile = tuned.tile_for(dtype, self.vector_bits, features).of_images(images, columns)
+        name = f"convolution {tile.key}" if images else f"matmul_{dtype}"
+        self.keep(name, gemm_llvm.module_text(tile))
         address = self.table.load(fn, "kernel", name)
-        return gemm_llvm.Product(address, self.table.load(fn, "parts", parts))
+        return gemm_llvm.Product(address, self.table.load(fn, "parts", tile.key))
 
     def sort(self, dtype: str, positions: bool, descending: bool) -> list[str]:
         """The names of the modules that sort rows of a dtype, the kernel's first."""
@@ -361,10 +365,8 @@ class _Function:
         params, table = dict(step.params), self.shared.table
         operands = [self.pointers[b] for b in step.buffers[:5]]
         dtype = self.program.buffers[step.buffers[4]].dtype
-        kernel, least = (
-            self.shared.gemm(self.fn, dtype, params["images"]),
-            self.shared.parallel_from,
-        )
+        kernel = self.shared.gemm(self.fn, dtype, params["images"], params["n"])
+        least = self.shared.parallel_from
         assert kernel is not None
         made = self.program.buffers[step.buffers[4]]
         after = self._epilogue(params["epilogue"], made) if "epilogue" in params else None

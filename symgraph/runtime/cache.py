@@ -12,7 +12,8 @@ machine code; it is created with mode 0700, and one that is not so is not used.
 Several kinds share it: `function` (the hash of the user's graph, options and target finds the
 finished artefact), `kernel` (shared between functions), `part`, `parts` and `asked` (of products,
 singly, as they are asked for, and all for the calls of a function), `repaired` (what rules made of
-a graph before its derivatives were taken); `runtime` holds our own modules.
+a graph before its derivatives were taken), `tiles` (what `symgraph tune` chose); `runtime` holds
+our own modules.
 """
 
 from __future__ import annotations
@@ -158,6 +159,14 @@ class Cache:
         if draw * self.cap < _SLACK * _taken(len(content)):
             self.prune()
         return True
+
+    def remove(self, key: Key) -> bool:
+        """Take the artefact of a key away; whether there was one."""
+        settle()
+        try:
+            return refusal(self.directory) is None and unlink(self._path(key.hexdigest))
+        except OSError:
+            return False
 
     def put_later(self, key: Key, meta: Mapping[str, Any], sections: Mapping[str, bytes]) -> None:
         """The same a moment later, by another thread, before the process ends; `get` finds it at

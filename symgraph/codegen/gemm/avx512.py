@@ -16,11 +16,12 @@ from symgraph.codegen.writer import FunctionWriter, Value
 BYTES = 64  # of a vector
 SUMS = 24  # at most, in the first registers; three vectors of B and one element of A follow
 OWN = 29  # vector registers that a text may use
+WHOLE = 2  # the flag of tiles whose last vector is not cut
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
 _PLACES = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (1, 4), 5: (5, 1), 6: (3, 2), 7: (7, 1)}
 
 
-def _assembled(
+def assembled(
     fn: FunctionWriter, v: Lanes, lines: Callable[[dict[str, str]], list[str]],
     changed: Mapping[str, str], steady: Mapping[str, Integer], memory: Mapping[str, Integer],
     mask: Value | None, vectors: Mapping[str, str] | None = None,
@@ -30,7 +31,7 @@ def _assembled(
     ``changed``: registers that begin with a value ("ptr %a"), or with none, and that the text
     changes; ``steady``: numbers and pointers that it reads there; ``memory``: those that it reads
     and changes in memory; ``vectors``: what it reads in the last vector registers. The others are
-    the text's own, and so is the mask register k1."""
+    the text's own, and so are the mask registers k1 and k2."""
     vectors = vectors or {}
     given = [f"old {name}" for name, value in changed.items() if value]
     names = [*changed, *given, *steady, *memory, *vectors, "mask"]
@@ -50,7 +51,7 @@ def _assembled(
         whole = f"i{v.lanes}"
         words.append(f"{whole} {fn.val(f'bitcast {v.flags} {mask} to {whole}')}")
     constraints += [f"~{{zmm{n}}}" for n in range(OWN)]
-    constraints += ["~{k1}", "~{memory}", "~{flags}", "~{dirflag}", "~{fpsr}"]
+    constraints += ["~{k1}", "~{k2}", "~{memory}", "~{flags}", "~{dirflag}", "~{fpsr}"]
     kinds = ", ".join(value.split()[0] if value else "i64" for value in changed.values())
     body = "\\0A".join(lines(held))
     text = f'"{body}", "{",".join(constraints)}"'
@@ -76,7 +77,7 @@ def assembled_copy(fn: FunctionWriter, v: Lanes, vectors: int, mask: Value) -> N
         ]  # fmt: skip
 
     changed = {"source": "ptr %source", "target": "ptr %target", "k": "i64 %k"}
-    _assembled(fn, v, lines, changed, steady, {}, mask)
+    assembled(fn, v, lines, changed, steady, {}, mask)
 
 
 def assembled_turn(fn: FunctionWriter, v: Lanes, rows: int) -> None:
@@ -88,12 +89,6 @@ def assembled_turn(fn: FunctionWriter, v: Lanes, rows: int) -> None:
     step, last = ints.mul("%step", v.size), ints.sub("%valid", 1)
     # a row that does not exist is the last one again
     memory = {f"to{i}": ints.pick(ints.is_("sgt", last, i), step, 0) for i in range(rows - 1)}
-    low = [x for k in range(lanes // 2) for x in (k, lanes + k)]
-    number = f"i{8 * v.size}"
-    kind = f"<{lanes} x {number}>"
-    picks = {}
-    for name, first in (("low", 0), ("high", lanes // 2)):
-        picks[name] = f"{kind} <{', '.join(f'{number} {x + first}' for x in low)}>"
     changed = {
         "source": "ptr %source",
         "target": "ptr %target",
@@ -106,7 +101,35 @@ def assembled_turn(fn: FunctionWriter, v: Lanes, rows: int) -> None:
     def lines(held: dict[str, str]) -> list[str]:
         return _turn_lines(v, rows, held)
 
-    _assembled(fn, v, lines, changed, steady, memory, None, picks)
+    assembled(fn, v, lines, changed, steady, memory, None, interleaved(v))
+
+
+def interleaved(v: Lanes) -> dict[str, str]:
+    """The picks of the lower and of the higher halves of two vectors, lane by lane."""
+    lanes, number = v.lanes, f"i{8 * v.size}"
+    low = [x for k in range(lanes // 2) for x in (k, lanes + k)]
+    picks = {}
+    for name, first in (("low", 0), ("high", lanes // 2)):
+        words = ", ".join(f"{number} {x + first}" for x in low)
+        picks[name] = f"<{lanes} x {number}> <{words}>"
+    return picks
+
+
+def turned_lines(
+    kind: str, held: Mapping[str, str], registers: list[str], spare: str
+) -> tuple[list[str], list[str]]:
+    """Lines that transpose what is in some registers (a power of two), and where it is then: each
+    round interleaves the first half of them with the second one (`lanes.turn`)."""
+    lines, half = [], len(registers) // 2
+    for _ in range(len(registers).bit_length() - 1):
+        turned = []
+        for a, b in zip(registers[:half], registers[half:], strict=True):
+            lines += [f"vmovaps {a}, {spare}", f"vpermt2p{kind} {b}, {held['low']}, {a}",
+                      f"vpermt2p{kind} {b}, {held['high']}, {spare}"]  # fmt: skip
+            turned += [a, spare]
+            spare = b
+        registers = turned
+    return lines, registers
 
 
 def _first_lanes(v: Lanes, count: str, one: str, other: str) -> list[str]:
@@ -128,14 +151,8 @@ def _turn_lines(v: Lanes, rows: int, held: dict[str, str]) -> list[str]:
         if i + 1 < rows:
             lines.append(f"addq {held[f'to{i}']}, {at}")
     registers, spare = [f"%zmm{i}" for i in range(rows)], f"%zmm{rows}"
-    for _ in range(rows.bit_length() - 1):
-        turned = []
-        for a, b in zip(registers[: rows // 2], registers[rows // 2 :], strict=True):
-            lines += [f"vmovaps {a}, {spare}", f"vpermt2p{kind} {b}, {held['low']}, {a}",
-                      f"vpermt2p{kind} {b}, {held['high']}, {spare}"]  # fmt: skip
-            turned += [a, spare]
-            spare = b
-        registers = turned
+    more, registers = turned_lines(kind, held, registers, spare)
+    lines += more
     for register in registers:
         lines += [f"vmovup{kind} {register}, ({target})", f"addq {held['apart']}, {target}"]
     return [*lines, f"addq $${BYTES}, {source}", f"subq $${v.lanes}, {k}", "jg 1b", "2:"]
@@ -156,7 +173,7 @@ def assembled_inner(fn: FunctionWriter, v: Lanes, long: int, few: int) -> None:
     def lines(held: dict[str, str]) -> list[str]:
         return _Inner(v, long, few, held).lines()
 
-    _assembled(fn, v, lines, changed, steady, memory, None)
+    assembled(fn, v, lines, changed, steady, memory, None)
 
 
 class _Inner:
@@ -226,13 +243,16 @@ class _Inner:
 
 
 def assembled_tiles(
-    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value | None
+    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value | None, ahead: int = 0
 ) -> None:
     """The body of a function with `microkernel.PARAMETERS`, of which ``count`` is at least 1, for
-    so many rows and vectors of 64 bytes, the last one under a mask.
+    so many rows and vectors of 64 bytes, the last one under a mask. Rows of B are asked for so many
+    steps ``ahead``, unless 0.
 
     For each element of the summed axis the vectors of B are loaded, and each element of A's column
     is multiplied with all of them: out of memory, or where there are several through a register.
+    A load under a mask takes one of Intel's two units for multiplications too, a turn in 25 of
+    a tile of 8x3: where the last vector is whole, the loop is one without masks.
     """
     ints = Ints(fn)
     col, b_row, c_row, row = (
@@ -240,20 +260,23 @@ def assembled_tiles(
     )
     apart = {f"row{n}": ints.mul(row, n) for n in sorted({_PLACES[i][0] for i in range(1, rows)})}
     changed = {"a": "ptr %a", "b": "ptr %b", "c": "ptr %c", "k": "", "place": ""}
+    whole = ints.pick(ints.is_("eq", "%last", v.lanes), WHOLE, 0)
     memory = {
-        "count": "%count", "length": "%k", "flags": "%flags",
+        "count": "%count", "length": "%k", "flags": fn.val(f"or i64 %flags, {whole}"),
         "next_a": ints.sub(ints.mul("%a_step", v.size), ints.mul("%k", col)),
         "next_b": ints.sub(ints.mul("%b_step", v.size), ints.mul("%k", b_row)),
     }  # fmt: skip
     steady = {"col": col, "b_row": b_row, "c_row": c_row, **apart}
+    if ahead:
+        steady["ahead"] = ints.mul(b_row, ahead)
 
     def lines(held: dict[str, str]) -> list[str]:
-        return _Tiles(v, rows, vectors, held).lines()
+        return Tiles(v, rows, vectors, held).lines()
 
-    _assembled(fn, v, lines, changed, steady, memory, mask)
+    assembled(fn, v, lines, changed, steady, memory, mask)
 
 
-class _Tiles:
+class Tiles:
     """The lines for operands of these names."""
 
     def __init__(self, v: Lanes, rows: int, vectors: int, held: dict[str, str]) -> None:
@@ -264,29 +287,39 @@ class _Tiles:
         self.element = f"%zmm{SUMS + vectors}"
 
     def lines(self) -> list[str]:
-        """Tiles from label 1, the summed axis from 2 to 3, the results from 4."""
+        """Tiles from label 1, the summed axis in 2 or with masks 5, the results from 3."""
         held = self.held
         zeros = [f"vpxord {x}, {x}, {x}" for line in self.sums for x in line]
         some = [f"movq {held['length']}, {held['k']}", f"testq {held['k']}, {held['k']}", "jle 3f"]
-        again = [f"addq {held['col']}, {held['a']}", f"addq {held['b_row']}, {held['b']}",
-                 f"decq {held['k']}", "jne 2b", "3:"]  # fmt: skip
         adds = [f"testb $$1, {held['flags']}", "je 4f"]
         below = [f"leaq ({held['place']},{held['c_row']}), {held['c']}",
                  f"addq {held['next_a']}, {held['a']}", f"addq {held['next_b']}, {held['b']}",
                  f"decq {held['count']}", "jne 1b"]  # fmt: skip
         return [
-            "1:", *self._each_row(self._fetched), *zeros, *some, "2:", *self._step(), *again,
-            *adds, *self._each_row(self._added), "4:", *self._each_row(self._stored), *below,
+            "1:", *self._each_row(self.fetched), *zeros, *some, *self.loops(), "3:", *adds,
+            *self._each_row(self.added), "4:", *self._each_row(self.stored), *below,
+        ]  # fmt: skip
+
+    def loops(self) -> list[str]:
+        """The loops over the summed axis."""
+        return [
+            f"testb $${WHOLE}, {self.held['flags']}", "je 5f",
+            "2:", *self.step(False), "jne 2b", "jmp 3f", "5:", *self.step(True), "jne 5b",
         ]  # fmt: skip
 
     def _each_row(self, write: Callable[[int, int], str]) -> list[str]:
         held = self.held
-        lines = [f"movq {held['c']}, {held['place']}"]
+        step = f"addq {held['c_row']}, {held['place']}"
+        return [f"movq {held['c']}, {held['place']}", *self.in_rows(write, step)]
+
+    def in_rows(self, write: Callable[[int, int], str], step: str) -> list[str]:
+        """What is written for each vector of each row, with a step from row to row."""
+        lines = []
         for i in range(self.rows):
             for j in range(self.vectors):
                 lines.append(write(i, j))
             if i + 1 < self.rows:
-                lines.append(f"addq {held['c_row']}, {held['place']}")
+                lines.append(step)
         return lines
 
     def _at(self, name: str, j: int) -> str:
@@ -296,34 +329,50 @@ class _Tiles:
         last = "mask" in self.held and j == self.vectors - 1
         return f" {{{self.held['mask']}}}" if last else ""
 
-    def _fetched(self, _: int, j: int) -> str:
+    def fetched(self, _: int, j: int) -> str:
         return f"prefetchw {self._at('place', j)}"
 
-    def _added(self, i: int, j: int) -> str:
+    def added(self, i: int, j: int) -> str:
         x = self.sums[i][j]
         return f"vaddp{self.kind} {self._at('place', j)}, {x}, {x}{self._cut(j)}"
 
-    def _stored(self, i: int, j: int) -> str:
+    def stored(self, i: int, j: int) -> str:
         return f"vmovup{self.kind} {self.sums[i][j]}, {self._at('place', j)}{self._cut(j)}"
 
-    def _step(self) -> list[str]:
-        """One element of the summed axis: a column of A times a row of B."""
+    def step(self, masked: bool) -> list[str]:
+        """One element of the summed axis: a column of A times a row of B; counts it."""
+        held, lines = self.held, self.row_of_b(masked)
+        for i in range(self.rows):
+            lines += self.products(i)
+            if "ahead" in held and i < self.vectors:
+                lines.append(f"prefetcht0 {BYTES * i or ''}({held['b']},{held['ahead']})")
+        return [*lines, f"addq {held['col']}, {held['a']}", f"addq {held['b_row']}, {held['b']}",
+                f"decq {held['k']}"]  # fmt: skip
+
+    def row_of_b(self, masked: bool) -> list[str]:
+        """The vectors of a row of B."""
         lines = []
         for j in range(self.vectors):
-            cut = self._cut(j)
+            cut = self._cut(j) if masked else ""
             lines.append(
                 f"vmovup{self.kind} {self._at('b', j)}, {self.row[j]}{cut and cut + ' {z}'}"
             )
-        for i, sums in enumerate(self.sums):
-            place = f"({self.held['a']})"
-            if i:
-                n, scale = _PLACES[i]
-                place = f"({self.held['a']},{self.held[f'row{n}']},{scale})"
-            if self.vectors == 1:
-                spread = f"{place}{{1to{self.v.lanes}}}"
-                lines.append(f"vfmadd231p{self.kind} {spread}, {self.row[0]}, {sums[0]}")
-                continue
-            lines.append(f"vbroadcasts{self.kind} {place}, {self.element}")
-            for x, b in zip(sums, self.row, strict=True):
-                lines.append(f"vfmadd231p{self.kind} {self.element}, {b}, {x}")
         return lines
+
+    def products(self, i: int) -> list[str]:
+        """An element of A's column times the row of B."""
+        sums, place = self.sums[i], self.place_of(i)
+        if self.vectors == 1:
+            spread = f"{place}{{1to{self.v.lanes}}}"
+            return [f"vfmadd231p{self.kind} {spread}, {self.row[0]}, {sums[0]}"]
+        lines = [f"vbroadcasts{self.kind} {place}, {self.element}"]
+        for x, b in zip(sums, self.row, strict=True):
+            lines.append(f"vfmadd231p{self.kind} {self.element}, {b}, {x}")
+        return lines
+
+    def place_of(self, i: int) -> str:
+        """An element of A's column."""
+        if not i:
+            return f"({self.held['a']})"
+        n, scale = _PLACES[i]
+        return f"({self.held['a']},{self.held[f'row{n}']},{scale})"

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import functools
 
-from symgraph.codegen.gemm.entry import DONE, NO_MEMORY, NO_PARTS, Entry
+from symgraph.codegen.gemm.entry import DONE, NO_MEMORY, NO_PARTS, PIECES, Entry
 from symgraph.codegen.gemm.lanes import Integer
 from symgraph.codegen.gemm.leaves import there
 from symgraph.codegen.gemm.record import JOB
@@ -35,8 +35,7 @@ FEWEST = 4  # and how many tiles that are at least
 TURNED = 1 << 19  # the same for elements of a transposed A, each in a cache line of its own
 ALIASED = 4096  # rows of A so many bytes apart compete for the same places of a small cache
 FAR = 4 << 20  # bytes of B that are packed for many tiles, as its strips come from far away
-NEAR = 1 << 18  # bytes of packed parts of an image that are used before more are packed
-OFTEN = 8  # tiles of A that are enough to pack B for
+OFTEN, OFTENER = 8, 48  # so many are enough for it, and where B is nearer (`Tile.far`)
 NEAR_TILES = 8  # tiles of A in an image that meet all strips of B before the next ones
 RANGES = 4  # of images for each thread, as one of them may be slower
 STACK = 32768  # bytes of packed operands that need no allocation
@@ -130,13 +129,17 @@ class _Kernel(Entry):
         blocks = ints.ceil(word("k"), tile.depth)
         depth = ints.ceil(word("k"), ints.max(blocks, 1))
         follows = self.fn.val(f"icmp ne ptr {word('after')}, null")
-        most: Integer = tile.width
+        blocks = ints.max(ints.ceil(word("n"), tile.width), 1)  # of columns, of nearly equal width
+        most = ints.up(ints.ceil(word("n"), blocks), tile.columns)
         if tile.images == "b":  # packed once, read by all tiles out of the second level of cache
-            strips = ints.div(NEAR // (tile.columns * self.v.size), ints.max(depth, 1))
+            strips = ints.div(tile.room // (tile.columns * self.v.size), ints.max(depth, 1))
             most = ints.mul(ints.max(strips, 1), tile.columns)
         width = ints.pick(self.packs_b, ints.min(word("n"), most), word("n"))
         most_high = ints.min(count, NEAR_TILES) if tile.images == "a" else count
-        high = ints.pick(self.packs_a, ints.min(count, tile.height // tile.rows), most_high)
+        # a thread's tiles in blocks of nearly equal height
+        own = ints.ceil(count, ints.pick(ints.is_("sgt", limit, 1), ints.mul(limit, PIECES), 1))
+        groups = ints.max(ints.ceil(own, max(tile.height // tile.rows, 1)), 1)
+        high = ints.pick(self.packs_a, ints.max(ints.ceil(own, groups), 1), most_high)
         # complete rows are to be in cache when they are followed up, and B again for the next ones
         near = ints.div(FOLLOWED // (tile.rows * self.v.size), word("n"))
         high = ints.pick(follows, ints.min(high, ints.max(near, FEWEST)), high)
@@ -163,8 +166,11 @@ class _Kernel(Entry):
         scattered = ints.is_("ne", word("b_col"), 1)
         some = ints.is_("sgt", word("k"), 0)
         size_of_b = ints.mul(ints.mul(word("k"), word("n")), size)
-        often = ints.is_("sge", word("m"), OFTEN * tile.rows)
-        far = fn.val(f"and i1 {often}, {ints.is_('sgt', size_of_b, FAR)}")
+        far = "false"
+        for tiles, most in ((OFTEN, FAR), (OFTENER, tile.far)):
+            often = ints.is_("sge", word("m"), tiles * tile.rows)
+            both = fn.val(f"and i1 {often}, {ints.is_('sgt', size_of_b, most)}")
+            far = fn.val(f"or i1 {far}, {both}")
         b_only = fn.val(f"or i1 {far}, {scattered}")
         self.packs_b = fn.val(f"and i1 {some}, {fn.val(f'or i1 {large}, {b_only}')}")
         self.packs_a = fn.val(f"and i1 {some}, {large}")

@@ -13,6 +13,7 @@ from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.cost import AWAKE
 
 BEGINNING = 512  # multiplications that take as long as to begin with a product of a batch
+PIECES = 2  # of a job for each thread, as one of them may be slower
 DONE, NO_PARTS, NO_MEMORY = 0, 1, 2  # what an entry returns
 
 
@@ -63,7 +64,7 @@ class Entry:
         return limit
 
     def run(
-        self, body: Value, count: Integer, multiple: int, limit: Value, ranges: Integer = 2
+        self, body: Value, count: Integer, multiple: int, limit: Value, ranges: Integer = PIECES
     ) -> None:
         """``body`` over 0 .. count, by the team or alone."""
         fn, ints, word = self.fn, self.ints, self.word

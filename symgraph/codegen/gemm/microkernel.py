@@ -10,6 +10,7 @@ number in whichever tile, on whichever thread it is made.
 from __future__ import annotations
 
 from symgraph.codegen.gemm.avx512 import assembled_tiles
+from symgraph.codegen.gemm.avx512_images import assembled_image_tiles
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes, turn
 from symgraph.codegen.gemm.leaves import Leaf
 from symgraph.codegen.gemm.tiles import Tile
@@ -53,8 +54,10 @@ def microkernel(
 
     def build(fn: FunctionWriter) -> None:
         made = (_Turned if form == "turned" else _Microkernel)(fn, tile, rows, vectors, form)
-        if assembled:
-            assembled_tiles(fn, made.v, rows, vectors, made.mask)
+        if assembled and tile.images == "a" and made.mask is not None:
+            assembled_image_tiles(fn, made.v, rows, vectors, made.mask, form == "turned")
+        elif assembled:
+            assembled_tiles(fn, made.v, rows, vectors, made.mask, tile.ahead)
         else:
             made.write()
 

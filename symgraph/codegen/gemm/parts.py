@@ -6,7 +6,7 @@ from typing import Any
 
 from symgraph.codegen import llvm
 from symgraph.codegen.gemm.leaves import ATTRIBUTES, DRIVER, Leaf
-from symgraph.codegen.gemm.tiles import CALLING, Tile
+from symgraph.codegen.gemm.tiles import CALLING, FEWEST, TURNED, Tile
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.runtime.later import Later
 
@@ -48,7 +48,7 @@ def _assembled(tile: Tile, name: str) -> bool:
     if not tile.assembled:
         return False
     if name.startswith("tile_"):
-        return tile.images != "a"
+        return int(name[len("tile_")]) >= FEWEST or not name.endswith(TURNED)
     return name.startswith((f"straight_{tile.lanes}x", "turned_", "inner_"))
 
 

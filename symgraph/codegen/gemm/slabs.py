@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 
 from symgraph.codegen.gemm.blocks import block
+from symgraph.codegen.gemm.entry import PIECES
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.leaves import DRIVER, Leaf, Leaves
 from symgraph.codegen.gemm.record import JOB, SLAB
@@ -24,6 +25,7 @@ from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 BODY = [("ptr", "context", ""), ("i64", "begin", ""), ("i64", "end", ""), ("i64", "worker", "")]
 WHOLE = (1 << 62) - 1  # the end of a range that has none
 TOGETHER = 64  # matrices of one tile that are followed up together
+WIDE = 8  # times as many columns as rows, which are shared before them
 SUMS = 2  # the word ``adds`` of a convolution whose result is a sum over the batch
 
 
@@ -71,10 +73,10 @@ class _Matrices(_Part):
         tiles, limit = self.word("tiles"), self.word("limit")
         # few tiles for many threads: those of each strip apart
         lanes = ints.ceil(self.word("width"), self.tile.columns)
-        groups = ints.min(lanes, ints.ceil(ints.mul(limit, 2), tiles))
-        enough = ints.is_("sge", tiles, ints.mul(limit, 2))
-        alone = ints.is_("eq", limit, 1)
-        groups = ints.pick(fn.val(f"or i1 {enough}, {alone}"), 1, groups)
+        pieces = ints.mul(limit, PIECES)
+        groups = ints.pick(ints.is_("sge", tiles, pieces), 1, ints.ceil(pieces, tiles))
+        groups = ints.pick(self._wide(), pieces, groups)
+        groups = ints.pick(ints.is_("eq", limit, 1), 1, ints.min(lanes, groups))
         width = ints.mul(ints.ceil(lanes, groups), self.tile.columns)
         self.groups = groups
         SLAB.put(fn, self.slab, job="%context", place_a=place_a, groups=groups, group_width=width)
@@ -86,6 +88,15 @@ class _Matrices(_Part):
             self.tiles = (ints.pick(summed, "%begin", 0), ints.pick(summed, "%end", tiles))
         self.start = turns[0]
         fn.loop(*turns, 1, [], self._matrix)
+
+    def _wide(self) -> Value:
+        """Whether threads share the columns although there are rows for all of them: each then
+        reads its part of B alone, in place of all of it. What follows complete rows wants rows."""
+        fn, ints, word = self.fn, self.ints, self.word
+        wide = ints.is_("sge", self.word("width"), ints.mul(word("m"), WIDE))
+        for flag in (f"icmp eq ptr {word('after')}, null", f"icmp eq i64 {word('packs_a')}, 0"):
+            wide = fn.val(f"and i1 {wide}, {fn.val(flag)}")
+        return wide
 
     def _matrix(self, i: Value, _: list[Value]) -> list[Value]:
         fn, ints, v, word = self.fn, self.ints, self.v, self.word
@@ -205,7 +216,7 @@ class _Matrices(_Part):
         limit = word("limit")
 
         def team() -> None:
-            grain = ints.up(ints.ceil(count, ints.mul(limit, 2)), multiple)
+            grain = ints.up(ints.ceil(count, ints.mul(limit, PIECES)), multiple)
             words = f"ptr {word('team')}, ptr {body}, ptr {self.slab}, i64 {count}, i64 {grain}"
             fn.raw(f"call void {word('run')}({words}, i64 {limit})")
 

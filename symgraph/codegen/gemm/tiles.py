@@ -25,16 +25,23 @@ CALLING = frozenset([
     "pack_a", "pack_b", "pack_image", "pack_strips",
 ])  # fmt: skip
 TURNED = "_turned"  # the microkernels that write columns of the result as rows
+FEWEST = 3  # rows of one in assembly language: of fewer, columns are no registers of their own
+FOUR = 6, 4  # a tile for four vectors of columns, which are twice two for one of 8x3
 HEAD = 2  # words of a record of parts before their addresses
 
 
 class Tile(NamedTuple):
     """``rows`` x ``vectors`` (of ``lanes`` elements) are computed at once. ``depth`` is the largest
     block of the summed axis; ``height`` x ``depth`` of A and ``depth`` x ``width`` of B are packed
-    at a time. ``masks``: whether a masked load costs no more than a plain one.
+    at a time. ``masks``: whether there are masks for whole vectors; ``ahead``: so many rows of B
+    are asked for before they are needed; ``far``: bytes of B that are packed for very many tiles;
+    ``near``: the block of the summed axis where B is in an image, of which ``room`` bytes
+    are packed at a time.
 
     ``images`` names the operand (a or b) whose elements are found in an image, through tables of
-    places; empty where both are matrices."""
+    places; empty where both are matrices.
+
+    A result's bits depend on ``depth`` and ``near`` and on nothing else here."""
 
     dtype: str
     lanes: int
@@ -44,6 +51,10 @@ class Tile(NamedTuple):
     depth: int
     height: int
     width: int
+    ahead: int = 0
+    far: int = 0
+    near: int = 0
+    room: int = 0
     images: str = ""
 
     @property
@@ -57,18 +68,20 @@ class Tile(NamedTuple):
         whole vectors."""
         return 1 << (self.rows - 1).bit_length()
 
-    def of_images(self, images: str) -> Tile:
-        """The same for products one operand of which lies in images.
+    def of_images(self, images: str, columns: int = 0) -> Tile:
+        """The same for products one operand of which lies in images, of so many columns (0: any).
 
-        >>> Tile("float32", 16, 8, 3, True, 512, 192, 2016).of_images("b").depth
+        >>> tile_for("float32", 512, ["avx512f", "sse4a"]).of_images("b").depth
         149
         """
-        depth = self.depth
+        depth, shape = self.depth, (self.rows, self.vectors)
         if images == "a":  # columns of the result lie far apart: they are better written once
             depth *= 2
+            if self.assembled and -(-columns // self.lanes) == FOUR[1]:
+                shape = FOUR
         if images == "b":  # a strip of an image stays next to the registers
-            depth = min(depth, STRIP // (self.columns * dtypes.itemsize(self.dtype)))
-        return self._replace(images=images, depth=depth)
+            depth = self.near
+        return self._replace(images=images, depth=depth, rows=shape[0], vectors=shape[1])
 
     @property
     def assembled(self) -> bool:
@@ -80,21 +93,22 @@ class Tile(NamedTuple):
         """What the parts of products depend on, as text; `tile_of` reads it.
 
         >>> Tile("float32", 16, 8, 3, True, 512, 192, 2016).key
-        'float32 16 8 3 1'
+        'float32 16 8 3 1 0'
         """
-        words = self.dtype, self.lanes, self.rows, self.vectors, int(self.masks), self.images
-        return " ".join(map(str, words)).rstrip()
+        shape = self.lanes, self.rows, self.vectors, int(self.masks), self.ahead
+        return " ".join(map(str, (self.dtype, *shape, self.images))).rstrip()
 
 
 def tile_of(key: str) -> Tile:
     """The tile of a key, for which alone parts are written.
 
-    >>> tile_of("float64 8 8 3 1 b").key
-    'float64 8 8 3 1 b'
+    >>> tile_of("float64 8 8 3 1 8 b").key
+    'float64 8 8 3 1 8 b'
     """
     dtype, *words = key.split()
-    lanes, rows, vectors, masks = map(int, words[:4])
-    return Tile(dtype, lanes, rows, vectors, bool(masks), 0, 0, 0, "".join(words[4:]))
+    lanes, rows, vectors, masks, ahead = map(int, words[:5])
+    images = "".join(words[5:])
+    return Tile(dtype, lanes, rows, vectors, bool(masks), 0, 0, 0, ahead, images=images)
 
 
 def parts(tile: Tile) -> list[str]:
@@ -135,12 +149,14 @@ def turned_name(tile: Tile, rows: int) -> str:
 
 # (bits of a vector, registers) -> rows, vectors, depth in bytes, height, width
 _SHAPES = {
-    (512, 32): (8, 3, 2048, 192, 2016),
-    (256, 32): (6, 4, 1536, 192, 2016),
-    (256, 16): (6, 2, 1024, 192, 2016),
-    (128, 32): (8, 3, 1024, 192, 2016),
-    (128, 16): (6, 2, 1024, 192, 2016),
+    (512, 32): (8, 3, 2048, 192, 2496),
+    (256, 32): (6, 4, 1536, 192, 2496),
+    (256, 16): (6, 2, 1024, 192, 2496),
+    (128, 32): (8, 3, 1024, 192, 2496),
+    (128, 16): (6, 2, 1024, 192, 2496),
 }
+NEVER = 1 << 62
+ROOM = 1 << 18
 
 
 def tile_for(dtype: str, vector_bits: int, features: Iterable[str]) -> Tile:
@@ -157,4 +173,10 @@ def tile_for(dtype: str, vector_bits: int, features: Iterable[str]) -> Tile:
     rows, vectors, depth, height, width = _SHAPES[vector_bits, registers]
     size = dtypes.itemsize(dtype)
     lanes = vector_bits // (8 * size)
-    return Tile(dtype, lanes, rows, vectors, avx512, depth // size, height, width)
+    depth //= size
+    near = min(depth, STRIP // (vectors * vector_bits // 8))
+    made = Tile(dtype, lanes, rows, vectors, avx512, depth, height, width, 0, NEVER, near, ROOM)
+    if not avx512 or "sse4a" in known:  # which AMD's processors alone can do
+        return made
+    # Intel's second level of cache is larger and further away
+    return made._replace(height=384, ahead=5, far=1 << 19, near=depth, room=1 << 20)
