@@ -110,9 +110,11 @@ def _gathered(rows: _Rows, b: Builder, names: list[str]) -> tuple[Stmt, ...]:
     first, length = var("_first"), var("_length")
     begin = (Let(first, rows.start(i)), Let(length, rows.start(i + 1) - first))
     total, turn = var("_total", out.dtype), var("_turn")
-    single = out.shape[1] == 1  # one sum after another: short rows gain nothing from several
+    single = out.shape[1] == 1
+    wide = single and b.ctx.scheduled and not b.ctx.device and dtypes.is_float(out.dtype)
     value = product(first + turn, const(0) if single else k)
-    fold = Fold((total,), "add", turn, length, "serial", (), (value,))
+    kind = "vector" if wide and not dtypes.is_narrow(out.dtype) else "serial"
+    fold = Fold((total,), "add", turn, length, kind, (), (value,))
     if single:
         row: tuple[Stmt, ...] = (fold, Store("p4", (i, const(0)), total))
     else:  # in blocks of columns, each of which reads the row's elements again, from the cache

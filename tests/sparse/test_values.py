@@ -58,6 +58,28 @@ def test_turned_products_in_blocks_of_columns(columns: int, dtype: str) -> None:
     np.testing.assert_allclose(found[0], a.T.toarray() @ x, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_any_length_times_a_vector(dtype: str) -> None:
+    """Short rows are a step or a few under a mask, long ones blocks whose rounding errors are
+    kept: lengths on both sides of each limit."""
+    lengths = np.array([0, 1, 3, 15, 16, 17, 0, 31, 33, 511, 512, 513, 1024, 1025, 1300, 2, 0])
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    indices = np.concatenate([np.sort(RNG.permutation(1300)[:n]) for n in lengths])
+    data = RNG.normal(size=indices.size).astype(dtype)
+    a = scipy.sparse.csr_array((data, indices, indptr), shape=(lengths.size, 1300))
+    x = RNG.normal(size=1300).astype(dtype)
+    held, given = S.shared(a), sg.vector("x", dtype=dtype)
+    f = sg.compile([given], held @ given)
+    found = []
+    for count in (1, 3):
+        with config.change(parallel_from=0, num_threads=count):
+            found.append(np.asarray(f(x)))
+    assert (found[0] == found[1]).all()
+    wanted = a.astype("float64") @ x.astype("float64")
+    size = abs(a).astype("float64") @ abs(x).astype("float64")
+    assert (abs(found[0] - wanted) <= 20 * np.finfo(dtype).eps * size).all()
+
+
 def test_a_wide_product_runs_as_vectors() -> None:
     a, x = matrix(30, 40, seed=2), RNG.normal(size=(40, 37))
     for dtype in ("float32", "float64", "complex128"):
