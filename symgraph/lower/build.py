@@ -28,7 +28,7 @@ from symgraph.loops.program import (
     Step,
 )
 from symgraph.loops.statements import Kernel
-from symgraph.lower import nests
+from symgraph.lower import nests, own_checks
 from symgraph.lower.groups import Group, Grouping
 from symgraph.lower.partition import Inliner, Root
 from symgraph.records import NamedTuple
@@ -89,6 +89,7 @@ class Builder:
         self.copies_first: list[Step] = []
         self.uses: dict[Variable, int] = {}
         self.inliner: Inliner | None = None
+        self.own_checks: dict[Apply, Failure] = {}  # of nodes whose steps look at indices
         for k, v in enumerate(graph.inputs):
             self._declare(v, f"in{k}", "input", k)
         for k, v in enumerate(shared):
@@ -174,6 +175,7 @@ class Builder:
         """The whole Program. ``realise(builder, apply, needs)`` adds the steps of an opaque op."""
         requires = _requirements(self.graph, [v for _, v in updates])
         values = [*self.graph.outputs, *(v for _, v in updates)]
+        self.own_checks = own_checks.take(toposort(values), values, requires, self.ctx)
         roots = [flag for flags in requires.values() for flag, _ in flags] + values
         whole = Graph(self.graph.inputs, roots)
         inliner = Inliner(whole, self.buffer, self._root, self.ctx.simplify, not self.ctx.device)
