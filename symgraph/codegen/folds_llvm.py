@@ -109,10 +109,11 @@ class Folds:
         return [v for s, held in pairs for v in self._halved(s, held, self.one, 1)]
 
     def _is_found(self) -> bool:
-        """Whether the number of turns is found in the data, as that of a sparse row is: no size
-        and no index."""
+        """Whether floats are folded and the number of turns is found in the data, as that of a
+        sparse row is: no size and no index."""
         names = variables(as_expr(self.folds[0].extent))
-        return any(v not in self.values.counts for v in names)
+        floats = all(dtypes.is_float(s.names[0].dtype) for s in self.folds)
+        return floats and any(v not in self.values.counts for v in names)
 
     def _found(self, lanes: int, block: Block) -> list[Value]:
         """A few registers at a time under a mask: the lengths of short rows follow no order, so a

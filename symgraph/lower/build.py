@@ -211,10 +211,14 @@ class Builder:
         return numbers[flag]
 
     def _outputs(self, values: Sequence[Variable]) -> None:
-        """Outputs that a step makes are made in the caller's memory; others are copied there."""
+        """Outputs that a step makes are made in the caller's memory, also where the caller gets
+        another view of what the step makes; others are copied there."""
         for k, v in enumerate(self.graph.outputs):
-            if v.owner is not None and v not in self.names and not _is_alias(v.owner):
-                self._declare(v, f"out{k}", "output", k)
+            made = _viewed(v)
+            if made.owner is not None and made not in self.names and v not in self.names:
+                name = self._declare(v, f"out{k}", "output", k)
+                if made is not v:
+                    self.add_buffer(self.buffer(made), made.type, "temp", 0, alias=name)
             else:
                 target = self.add_buffer(f"out{k}", v.type, "output", k)
                 source = self.buffer(v)
@@ -332,6 +336,13 @@ class Builder:
             self.buffers[name] = Buffer(name, dtype, shape, "temp")
         origins = tuple(dict.fromkeys(o for m in group.members for o in m.origins))
         return [self.run(nest.kernel, nest.buffers, origins)]
+
+
+def _viewed(v: Variable) -> Variable:
+    """What a variable is a view of: itself, where it is none."""
+    while v.owner is not None and _is_alias(v.owner):
+        v = v.owner.inputs[0]
+    return v
 
 
 def _is_alias(apply: Apply) -> bool:

@@ -54,7 +54,7 @@ def _scatters(n: Apply, ctx: Context) -> bool:
 
 def _structure(n: Apply, uses: Counter[Variable]) -> Apply | None:
     """The check of a sparse matrix that only this product uses."""
-    if n.op.name != "sparse_matmul":
+    if n.op.name != "sparse_matmul" or n.op.transposed:  # type: ignore[attr-defined]
         return None
     indices, indptr = n.inputs[1].owner, n.inputs[2].owner
     if indices is None or indptr is None:

@@ -7,19 +7,20 @@ registers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from symgraph import dtypes
 from symgraph.ir.graph import Apply
 from symgraph.ir.types import Size, TensorType
-from symgraph.loops.program import Buffer
-from symgraph.loops.statements import Fold, For, Let, Stmt, Store
+from symgraph.loops.program import Buffer, Require, Step
+from symgraph.loops.statements import Fold, For, If, Let, Stmt, Store
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel
 from symgraph.scalar import Expr, as_expr, as_size, const, load, var
 from symgraph.scalar import functions as F
 
+LOOK = 64  # rows that are looked at and then used
 STRIPE = 64  # bytes of a row of sums in one block of columns: a cache line
 
 
@@ -48,17 +49,64 @@ class _Rows:
             For(turn, length, "serial", body(first + turn)),
         )
 
+    @property
+    def blocks(self) -> Size:
+        """How many blocks of rows are looked at and then used."""
+        return as_size((as_expr(self.count) + (LOOK - 1)) // LOOK)
+
+    def looked(
+        self, row: Callable[[Expr], tuple[Stmt, ...]], stored: Size, minor: Size, flags: str,
+        flag: str,
+    ) -> tuple[Stmt, ...]:  # fmt: skip
+        """The statements for each row of a matrix of so many stored elements and columns, which is
+        looked at block by block: ``flags`` tells of each block whether it is sound, ``flag``
+        whether all is. The rows of a block that is not are left out."""
+        block, r, p = (var(f"_{name}") for name in ("look", "row", "place"))
+        first, end, many = (var(f"_look_{name}") for name in ("first", "end", "many"))
+        rising, sane, good, whole = (
+            var(f"_{name}", "bool") for name in ("rising", "sane", "good", "whole")
+        )
+        kind = f"u{self.index[1].removeprefix('u')}"  # of which a negative index is a large one
+        index, most = load(self.index[0], (first + p,), self.index[1]), var("_most", kind)
+        wide = "uint64" if dtypes.itemsize(kind) == 8 else "int64"
+        inside = F.lt(F.cast(most, wide), F.cast(as_expr(minor), wide))
+        begin = block * LOOK
+        count = as_size(F.minimum(as_expr(self.count) - begin, const(LOOK)))
+        ends = F.le(end, as_expr(stored))
+        begins = [load(self.ptr[0], (begin + r + k,), self.ptr[1]) for k in (0, 1)]
+        body = (
+            Fold((rising,), "and", r, count, "vector", (), (F.le(*begins),)),
+            Let(first, self.start(begin)),
+            Let(end, self.start(begin + as_expr(count))),
+            Let(sane, F.and_(rising, F.and_(F.le(const(0), first), ends))),
+            Let(many, F.select(sane, end - first, const(0))),
+            Fold((most,), "maximum", p, many, "vector", (), (F.cast(index, kind),)),
+            Let(good, F.and_(sane, F.or_(F.le(many, const(0)), inside))),
+            Store(flags, (block,), good),
+            If(good, (For(r, count, "serial", row(begin + r)),)),
+        )  # fmt: skip
+        last = F.eq(self.start(as_expr(self.count)), as_expr(stored))
+        tight = F.and_(F.eq(self.start(const(0)), const(0)), last)
+        return (
+            For(block, self.blocks, "serial", body),
+            Fold(
+                (whole,), "and", block, self.blocks, "serial", (), (load(flags, (block,), "bool"),)
+            ),
+            Store(flag, (), F.and_(whole, tight)),
+        )
+
 
 def _names(b: Builder, apply: Apply) -> list[str]:
     return [b.buffer(v) for v in (*apply.inputs, apply.output)]
 
 
 def _add(b: Builder, apply: Apply, names: list[str], body: tuple[Stmt, ...],
-         needs: set[int], more: tuple[str, ...] = ()) -> None:  # fmt: skip
+         needs: set[int], more: tuple[str, ...] = (),
+         after: Sequence[Step] = ()) -> None:  # fmt: skip
     buffers = [*names, *more]
     modes = "i" * len(apply.inputs) + "o" * (1 + len(more))
     step = kernel(b, buffers, modes, body, apply.origins)
-    b.add_steps(names[:-1], [names[-1], *more], [step], needs)
+    b.add_steps(names[:-1], [names[-1], *more], [step, *after], needs)
 
 
 def element_rows(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
@@ -84,9 +132,17 @@ def sparse_matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[i
     """out = A b or A^T b; operands: elements, indices, indptr, b."""
     names = _names(b, apply)
     rows, out = _Rows(b, names, 1, 2), b.buffers[names[4]]
+    failure = b.own_checks.get(apply)
     more: tuple[str, ...] = ()
     if not params["transposed"]:
-        body = _gathered(rows, b, names)
+        row = _gathered(rows, b, names)
+        if failure is not None:
+            more = (b.scratch(TensorType("bool", (rows.blocks,))), b.scratch(TensorType("bool")))
+            minor = b.ctx.simplify(apply.op.minor)  # type: ignore[attr-defined]
+            body = rows.looked(row, b.buffers[names[1]].shape[0], minor, "p5", "p6")
+        else:
+            i = var("_i")
+            body = (For(i, rows.count, "serial", row(i)),)
     elif out.shape[1] == 1:
         body = _scattered(rows, out, "p4", const(0), 1)
     elif not b.ctx.scheduled:
@@ -95,31 +151,33 @@ def sparse_matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[i
         width = as_size(F.minimum(as_expr(out.shape[1]), const(_columns(out.dtype))))
         more = (b.scratch(TensorType(out.dtype, (out.shape[0], width))),)
         body = _in_blocks(rows, out)
-    _add(b, apply, names, body, needs, more)
+    after = [Require(more[-1], failure)] if failure is not None else []
+    _add(b, apply, names, body, needs, more, after)
 
 
-def _gathered(rows: _Rows, b: Builder, names: list[str]) -> tuple[Stmt, ...]:
+def _gathered(rows: _Rows, b: Builder, names: list[str]) -> Callable[[Expr], tuple[Stmt, ...]]:
     """Each row of the result is a sum over the row's elements, held in registers."""
     out = b.buffers[names[4]]
-    i, k = var("_i"), var("_k")
+    k, first, length = var("_k"), var("_first"), var("_length")
+    total, turn = var("_total", out.dtype), var("_turn")
+    single = out.shape[1] == 1
+    wide = single and b.ctx.scheduled and not b.ctx.device and dtypes.is_float(out.dtype)
+    kind = "vector" if wide and not dtypes.is_narrow(out.dtype) else "serial"
 
     def product(p: Expr, at: Expr) -> Expr:
         element = load("p0", (p,), out.dtype)
         return F.mul(element, load("p3", (rows.column(p), at), out.dtype))
 
-    first, length = var("_first"), var("_length")
-    begin = (Let(first, rows.start(i)), Let(length, rows.start(i + 1) - first))
-    total, turn = var("_total", out.dtype), var("_turn")
-    single = out.shape[1] == 1
-    wide = single and b.ctx.scheduled and not b.ctx.device and dtypes.is_float(out.dtype)
-    value = product(first + turn, const(0) if single else k)
-    kind = "vector" if wide and not dtypes.is_narrow(out.dtype) else "serial"
-    fold = Fold((total,), "add", turn, length, kind, (), (value,))
-    if single:
-        row: tuple[Stmt, ...] = (fold, Store("p4", (i, const(0)), total))
-    else:  # in blocks of columns, each of which reads the row's elements again, from the cache
-        row = (For(k, out.shape[1], "vector", (fold, Store("p4", (i, k), total))),)
-    return (For(i, rows.count, "serial", (*begin, *row)),)
+    def row(i: Expr) -> tuple[Stmt, ...]:
+        begin = (Let(first, rows.start(i)), Let(length, rows.start(i + 1) - first))
+        value = product(first + turn, const(0) if single else k)
+        fold = Fold((total,), "add", turn, length, kind, (), (value,))
+        if single:
+            return (*begin, fold, Store("p4", (i, const(0)), total))
+        # in blocks of columns, each of which reads the row's elements again, from the cache
+        return (*begin, For(k, out.shape[1], "vector", (fold, Store("p4", (i, k), total))))
+
+    return row
 
 
 def zero_of(dtype: str) -> Expr:

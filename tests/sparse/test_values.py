@@ -80,6 +80,42 @@ def test_rows_of_any_length_times_a_vector(dtype: str) -> None:
     assert (abs(found[0] - wanted) <= 20 * np.finfo(dtype).eps * size).all()
 
 
+@pytest.mark.parametrize("index", ["int32", "int64"])
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_product_looks_at_the_structure_block_by_block(
+    turned: bool, columns: int, index: str
+) -> None:
+    """One wrong number in any block fails the call; any number of threads gives the same bits."""
+    a = scipy.sparse.random_array((200, 90), density=0.1, format="csr", rng=RNG)
+    parts = [sg.vector(n, dtype=d) for n, d in (("d", "float64"), ("i", index), ("p", index))]
+    x = sg.matrix("x")
+    held = S.CSR(*parts, (200, 90))
+    f = sg.compile([*parts, x], (held.T if turned else held) @ x)
+    dense = a.T if turned else a
+    data, indices, indptr = a.data, a.indices.astype(index), a.indptr.astype(index)
+    given = RNG.normal(size=(dense.shape[1], columns))
+    found = []
+    for count in (1, 3):
+        with config.change(parallel_from=0, num_threads=count):
+            found.append(np.asarray(f(data, indices, indptr, given)))
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_allclose(found[0], dense.toarray() @ given, atol=1e-12)
+    most = np.iinfo(index).max
+    for at in (0, indices.size // 2, indices.size - 1):
+        for wrong in (90, -1, most, -most - 1):
+            broken = indices.copy()
+            broken[at] = wrong
+            with pytest.raises(sg.errors.IndexOutOfRange):
+                f(data, broken, indptr, given)
+    for at in (0, 1, 63, 64, 65, 128, 199, 200):
+        for wrong in (-1, most, -most - 1, indptr[at] + 300, indptr[at] - 300):
+            broken = indptr.copy()
+            broken[at] = wrong
+            with pytest.raises(sg.errors.IndexOutOfRange):
+                f(data, indices, broken, given)
+
+
 def test_a_wide_product_runs_as_vectors() -> None:
     a, x = matrix(30, 40, seed=2), RNG.normal(size=(40, 37))
     for dtype in ("float32", "float64", "complex128"):
