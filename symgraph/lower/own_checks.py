@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from symgraph.ir.graph import Apply, Variable
 from symgraph.loops.program import Failure
 from symgraph.lower.scatter_sizes import parted
+from symgraph.lower.sparse_rows import sorts
 
 if TYPE_CHECKING:
     from symgraph.lower.build import Context
@@ -33,7 +34,7 @@ def take(
     flags = Counter(flag for checks in requires.values() for flag, _ in checks)
     found: dict[Apply, Failure] = {}
     for n in nodes:
-        owner = n if _scatters(n, ctx) else _structure(n, uses)
+        owner = n if _scatters(n, ctx) else _structure(n, uses, ctx)
         checks = requires.get(owner, []) if owner is not None else []
         if owner is None or len(checks) != 1:
             continue
@@ -52,9 +53,11 @@ def _scatters(n: Apply, ctx: Context) -> bool:
     return parted(n, ctx) is not None
 
 
-def _structure(n: Apply, uses: Counter[Variable]) -> Apply | None:
+def _structure(n: Apply, uses: Counter[Variable], ctx: Context) -> Apply | None:
     """The check of a sparse matrix that only this product uses."""
-    if n.op.name != "sparse_matmul" or n.op.transposed:  # type: ignore[attr-defined]
+    if n.op.name != "sparse_matmul":
+        return None
+    if n.op.transposed and not sorts(n, ctx):  # type: ignore[attr-defined]
         return None
     indices, indptr = n.inputs[1].owner, n.inputs[2].owner
     if indices is None or indptr is None:

@@ -15,85 +15,14 @@ from symgraph.ir.graph import Apply
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.program import Buffer, Require, Step
 from symgraph.loops.statements import Fold, For, If, Let, Stmt, Store
+from symgraph.lower import sparse_turned
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel
+from symgraph.lower.sparse_rows import LOOK, Rows, row_of_sums, sorts
 from symgraph.scalar import Expr, as_expr, as_size, const, load, var
 from symgraph.scalar import functions as F
 
-LOOK = 64  # rows that are looked at and then used
 STRIPE = 64  # bytes of a row of sums in one block of columns: a cache line
-
-
-class _Rows:
-    """The rows of a matrix in two parameters of a kernel, indices and indptr."""
-
-    def __init__(self, b: Builder, names: list[str], indices: int, indptr: int) -> None:
-        self.index = f"p{indices}", b.buffers[names[indices]].dtype
-        self.ptr = f"p{indptr}", b.buffers[names[indptr]].dtype
-        self.count = as_size(as_expr(b.buffers[names[indptr]].shape[0]) - 1)
-
-    def start(self, i: Expr) -> Expr:
-        return F.cast(load(self.ptr[0], (i,), self.ptr[1]), "int64")
-
-    def column(self, p: Expr) -> Expr:
-        return F.cast(load(self.index[0], (p,), self.index[1]), "int64")
-
-    def each(
-        self, i: Expr, names: str, body: Callable[[Expr], tuple[Stmt, ...]]
-    ) -> tuple[Stmt, ...]:
-        """The body for every element of row i, given its position; three new names are bound."""
-        first, length, turn = (var(f"_{names}{k}") for k in ("first", "length", "turn"))
-        return (
-            Let(first, self.start(i)),
-            Let(length, self.start(i + 1) - first),
-            For(turn, length, "serial", body(first + turn)),
-        )
-
-    @property
-    def blocks(self) -> Size:
-        """How many blocks of rows are looked at and then used."""
-        return as_size((as_expr(self.count) + (LOOK - 1)) // LOOK)
-
-    def looked(
-        self, row: Callable[[Expr], tuple[Stmt, ...]], stored: Size, minor: Size, flags: str,
-        flag: str,
-    ) -> tuple[Stmt, ...]:  # fmt: skip
-        """The statements for each row of a matrix of so many stored elements and columns, which is
-        looked at block by block: ``flags`` tells of each block whether it is sound, ``flag``
-        whether all is. The rows of a block that is not are left out."""
-        block, r, p = (var(f"_{name}") for name in ("look", "row", "place"))
-        first, end, many = (var(f"_look_{name}") for name in ("first", "end", "many"))
-        rising, sane, good, whole = (
-            var(f"_{name}", "bool") for name in ("rising", "sane", "good", "whole")
-        )
-        kind = f"u{self.index[1].removeprefix('u')}"  # of which a negative index is a large one
-        index, most = load(self.index[0], (first + p,), self.index[1]), var("_most", kind)
-        wide = "uint64" if dtypes.itemsize(kind) == 8 else "int64"
-        inside = F.lt(F.cast(most, wide), F.cast(as_expr(minor), wide))
-        begin = block * LOOK
-        count = as_size(F.minimum(as_expr(self.count) - begin, const(LOOK)))
-        ends = F.le(end, as_expr(stored))
-        begins = [load(self.ptr[0], (begin + r + k,), self.ptr[1]) for k in (0, 1)]
-        body = (
-            Fold((rising,), "and", r, count, "vector", (), (F.le(*begins),)),
-            Let(first, self.start(begin)),
-            Let(end, self.start(begin + as_expr(count))),
-            Let(sane, F.and_(rising, F.and_(F.le(const(0), first), ends))),
-            Let(many, F.select(sane, end - first, const(0))),
-            Fold((most,), "maximum", p, many, "vector", (), (F.cast(index, kind),)),
-            Let(good, F.and_(sane, F.or_(F.le(many, const(0)), inside))),
-            Store(flags, (block,), good),
-            If(good, (For(r, count, "serial", row(begin + r)),)),
-        )  # fmt: skip
-        last = F.eq(self.start(as_expr(self.count)), as_expr(stored))
-        tight = F.and_(F.eq(self.start(const(0)), const(0)), last)
-        return (
-            For(block, self.blocks, "serial", body),
-            Fold(
-                (whole,), "and", block, self.blocks, "serial", (), (load(flags, (block,), "bool"),)
-            ),
-            Store(flag, (), F.and_(whole, tight)),
-        )
 
 
 def _names(b: Builder, apply: Apply) -> list[str]:
@@ -131,19 +60,15 @@ def element_rows(b: Builder, apply: Apply, params: dict[str, Any], needs: set[in
 def sparse_matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """out = A b or A^T b; operands: elements, indices, indptr, b."""
     names = _names(b, apply)
-    rows, out = _Rows(b, names, 1, 2), b.buffers[names[4]]
-    failure = b.own_checks.get(apply)
+    rows, out = Rows(b, names, 1, 2), b.buffers[names[4]]
     more: tuple[str, ...] = ()
     if not params["transposed"]:
-        row = _gathered(rows, b, names)
-        if failure is not None:
-            more = (b.scratch(TensorType("bool", (rows.blocks,))), b.scratch(TensorType("bool")))
-            minor = b.ctx.simplify(apply.op.minor)  # type: ignore[attr-defined]
-            body = rows.looked(row, b.buffers[names[1]].shape[0], minor, "p5", "p6")
-        else:
-            i = var("_i")
-            body = (For(i, rows.count, "serial", row(i)),)
-    elif out.shape[1] == 1:
+        _product(b, apply, names, needs)
+        return
+    if sorts(apply, b.ctx):
+        sparse_turned.turned_product(b, apply, names, needs)
+        return
+    if out.shape[1] == 1:
         body = _scattered(rows, out, "p4", const(0), 1)
     elif not b.ctx.scheduled:
         body = _scattered(rows, out, "p4", const(0), out.shape[1])
@@ -151,33 +76,39 @@ def sparse_matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[i
         width = as_size(F.minimum(as_expr(out.shape[1]), const(_columns(out.dtype))))
         more = (b.scratch(TensorType(out.dtype, (out.shape[0], width))),)
         body = _in_blocks(rows, out)
-    after = [Require(more[-1], failure)] if failure is not None else []
-    _add(b, apply, names, body, needs, more, after)
+    _add(b, apply, names, body, needs, more)
 
 
-def _gathered(rows: _Rows, b: Builder, names: list[str]) -> Callable[[Expr], tuple[Stmt, ...]]:
-    """Each row of the result is a sum over the row's elements, held in registers."""
-    out = b.buffers[names[4]]
-    k, first, length = var("_k"), var("_first"), var("_length")
-    total, turn = var("_total", out.dtype), var("_turn")
-    single = out.shape[1] == 1
-    wide = single and b.ctx.scheduled and not b.ctx.device and dtypes.is_float(out.dtype)
-    kind = "vector" if wide and not dtypes.is_narrow(out.dtype) else "serial"
+def _product(b: Builder, apply: Apply, names: list[str], needs: set[int]) -> None:
+    """A b row by row; with a check each block of rows is looked at before."""
+    rows, out = Rows(b, names, 1, 2), b.buffers[names[4]]
+    minor = b.ctx.simplify(apply.op.minor)  # type: ignore[attr-defined]
+    stored = b.buffers[names[1]].shape[0]
+    plain = dtypes.is_float(out.dtype) and not dtypes.is_narrow(out.dtype)
+    wide = plain and out.shape[1] == 1 and b.ctx.scheduled and not b.ctx.device
+    failure = b.own_checks.get(apply)
 
-    def product(p: Expr, at: Expr) -> Expr:
-        element = load("p0", (p,), out.dtype)
-        return F.mul(element, load("p3", (rows.column(p), at), out.dtype))
+    def element(p: Expr) -> tuple[Expr, Expr]:
+        return load("p0", (p,), out.dtype), rows.column(p)
 
     def row(i: Expr) -> tuple[Stmt, ...]:
-        begin = (Let(first, rows.start(i)), Let(length, rows.start(i + 1) - first))
-        value = product(first + turn, const(0) if single else k)
-        fold = Fold((total,), "add", turn, length, kind, (), (value,))
-        if single:
-            return (*begin, fold, Store("p4", (i, const(0)), total))
-        # in blocks of columns, each of which reads the row's elements again, from the cache
-        return (*begin, For(k, out.shape[1], "vector", (fold, Store("p4", (i, k), total))))
+        return row_of_sums(i, rows.start, element, out, "p3", "p4", wide)
 
-    return row
+    if failure is None:
+        i = var("_i")
+        _add(b, apply, names, (For(i, rows.count, "serial", row(i)),), needs)
+        return
+    block, r, whole = var("_look"), var("_row"), var("_whole", "bool")
+    look = rows.looked_at(const(0), as_expr(rows.count), block, stored, minor)
+    use = If(look.good, (For(r, look.rows, "serial", row(block * LOOK + r)),))
+    told = load("p5", (block,), "bool")
+    body = (
+        For(block, look.blocks, "serial", (*look.body, Store("p5", (block,), look.good), use)),
+        Fold((whole,), "and", block, look.blocks, "serial", (), (told,)),
+        Store("p6", (), F.and_(whole, rows.tight(stored))),
+    )
+    flags, flag = b.scratch(TensorType("bool", (look.blocks,))), b.scratch(TensorType("bool"))
+    _add(b, apply, names, body, needs, (flags, flag), [Require(flag, failure)])
 
 
 def zero_of(dtype: str) -> Expr:
@@ -185,7 +116,7 @@ def zero_of(dtype: str) -> Expr:
     return const(False, "bool") if dtype == "bool" else const(0, dtype)
 
 
-def _scattered(rows: _Rows, out: Buffer, target: str, start: Expr, count: Size) -> tuple[Stmt, ...]:
+def _scattered(rows: Rows, out: Buffer, target: str, start: Expr, count: Size) -> tuple[Stmt, ...]:
     """Each element adds a multiple of ``count`` columns of b, from ``start`` on, to a row."""
     i, j, k = var("_i"), var("_j"), var("_k")
 
@@ -208,7 +139,7 @@ def _scattered(rows: _Rows, out: Buffer, target: str, start: Expr, count: Size) 
     return (clear, For(i, rows.count, "serial", rows.each(i, "", element)))
 
 
-def _in_blocks(rows: _Rows, out: Buffer) -> tuple[Stmt, ...]:
+def _in_blocks(rows: Rows, out: Buffer) -> tuple[Stmt, ...]:
     """The same in blocks of columns, so narrow that rows of sums, which are met in any order, are
     soon found again in the cache; for that they lie close together in memory of their own, p5.
     Threads share the blocks: every sum is added up in the order of the rows."""
@@ -233,7 +164,7 @@ def _columns(dtype: str) -> int:
 def sampled_dot(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """Operands: indices, indptr, left, right; each element is a product of two dense rows."""
     names = _names(b, apply)
-    rows = _Rows(b, names, 0, 1)
+    rows = Rows(b, names, 0, 1)
     out, width = b.buffers[names[4]], b.buffers[names[2]].shape[1]
     i, k = var("_i"), var("_k")
 
@@ -258,7 +189,7 @@ def sampled_product(b: Builder, apply: Apply, params: dict[str, Any], needs: set
     """Operands: elements, indices, indptr of a and of b, indices and indptr of the result. A dense
     row collects a row of the product; only what was written is read and cleared."""
     names = _names(b, apply)
-    left, right, wanted = (_Rows(b, names, *at) for at in ((1, 2), (4, 5), (6, 7)))
+    left, right, wanted = (Rows(b, names, *at) for at in ((1, 2), (4, 5), (6, 7)))
     dtype = b.buffers[names[8]].dtype
     size: Size = b.ctx.simplify(params["minor"])
     room = b.scratch(TensorType(dtype, (size,)))
