@@ -78,6 +78,7 @@ class Folds:
             with self.values.inside():
                 self.values.bind(index, (i, 1), True)
                 self._fetch_ahead()
+                ahead_llvm.found_rows(self.values, [v for s in self.folds for v in s.values], index)
                 return self._turn(carried, None)
 
         for s, finals in zip(self.folds, self._run(1, turn), strict=True):

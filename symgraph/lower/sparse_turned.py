@@ -93,16 +93,16 @@ def _sorted_product(b: Builder, apply: Apply, names: list[str]) -> Step:
     rows, out = Rows(b, names, 1, 2), b.buffers[names[4]]
     dtype, paired = rows.ptr[1], PAIRED[out.dtype]
     part, i, j = (var(f"_{n}") for n in ("part", "i", "j"))
-    column, place, row = var("_column"), var("_place"), var("_row")
+    column, place, row, side = (var(f"_{n}") for n in ("column", "place", "row", "side"))
     begin, here = _part_rows(rows, part)
 
     def deal(p: Expr) -> tuple[Stmt, ...]:
         number = F.bitcast(F.cast(row, paired), out.dtype)
+        both = F.select(F.eq(side, const(0)), load("p0", (p,), out.dtype), number)
         return (
             Let(column, rows.column(p)),
             Let(place, F.cast(load("p5", (part, column), dtype), "int64")),
-            Store("p7", (place * 2,), load("p0", (p,), out.dtype)),
-            Store("p7", (place * 2 + 1,), number),
+            For(side, 2, "vector", (Store("p7", (place * 2 + side,), both),)),  # one store
             Store("p5", (part, column), F.cast(place + 1, dtype)),
         )
 

@@ -412,6 +412,20 @@ def test_a_scatter_of_many_terms_looks_at_its_indices(count: int, known: bool) -
             f(np.array([3, 50]), values[:2])
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_elements_are_sorted_by_column(dtype: str) -> None:
+    """Turns of a loop of kind "apart" touch different memory: the interpreter goes backwards."""
+    rng = np.random.default_rng(7)
+    for shape in ((40, 9), (2, 30), (130, 7)):
+        dense = rng.integers(1, 9, shape) * (rng.random(shape) < 0.4)
+        indptr = np.concatenate([[0], np.cumsum((dense != 0).sum(1))])
+        indices = np.nonzero(dense)[1].astype("int32")
+        x = rng.integers(-9, 9, (shape[0], 5)).astype(dtype)
+        arrays = [dense[dense != 0].astype(dtype), indices, indptr.astype("int32"), x]
+        agree(lambda d, i, p, x, shape=shape: sg.sparse.CSR(d, i, p, shape).T @ x, arrays,
+              [(dense.T @ x).astype(dtype)], seen="for _part in 0 .. 4 apart")  # fmt: skip
+
+
 def test_the_sizes_of_schedules() -> None:
     """What the shapes above were chosen for."""
     assert (tiling.EDGE, tiling.ROWS, tiling.COLUMNS) == (16, 4, 4)

@@ -41,21 +41,29 @@ def test_products_with_dense(a: Any, x: Any) -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 3, 8, 9, 33])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_turned_products_in_blocks_of_columns(columns: int, dtype: str) -> None:
-    """Each block has sums of its own; any number of threads gives the same bits."""
-    a = scipy.sparse.random_array((70, 50), density=0.2, format="csr", rng=RNG, dtype=dtype)
-    x = RNG.normal(size=(70, columns)).astype(dtype)
-    held, given = S.shared(a), sg.matrix("x", dtype=dtype)
-    f = sg.compile([given], held.T @ given)
-    slow = sg.compile([given], held.T @ given, mode="interpret")
-    found = []
-    for count in (1, 2, 5):
-        with config.change(parallel_from=0, num_threads=count):
-            found.append(np.asarray(f(x)))
-    assert all((r == found[0]).all() for r in found)
-    np.testing.assert_array_equal(found[0], slow(x))
-    np.testing.assert_allclose(found[0], a.T.toarray() @ x, rtol=1e-4, atol=1e-5)
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "int16", "complex64"])
+def test_turned_products(columns: int, dtype: str) -> None:
+    """Elements are sorted by column where a row's number fits beside one, else each block of
+    columns has sums of its own; any number of threads gives the same bits."""
+    for shape, known in (((70, 50), False), ((3, 400), True), ((400, 3), False)):
+        a = scipy.sparse.random_array(shape, density=0.2, format="csr", rng=RNG)
+        a.data[:] = RNG.integers(1, 9, a.nnz) if "int" in dtype else RNG.normal(size=a.nnz)
+        a = a.astype(dtype)
+        x = (RNG.normal(size=(shape[0], columns)) * 50).astype(dtype)
+        held = S.shared(a)
+        given = sg.tensor("x", shape=x.shape if known else (None, None), dtype=dtype)
+        f = sg.compile([given], held.T @ given)
+        found = []
+        for count in (1, 2, 5):
+            with config.change(parallel_from=0, num_threads=count):
+                found.append(np.asarray(f(x)))
+        assert all((r == found[0]).all() for r in found)
+        dense = a.toarray().T
+        wanted = (
+            dense.astype(np.result_type(dtype, "float64")) @ x if "int" not in dtype else dense @ x
+        )
+        bound = 0 if "int" in dtype else 8 * np.finfo(dtype).eps * (abs(dense) @ abs(x))
+        assert (abs(found[0] - wanted) <= bound).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -121,7 +129,8 @@ def test_a_wide_product_runs_as_vectors() -> None:
     for dtype in ("float32", "float64", "complex128"):
         found = sg.compile([], S.as_sparse_variable(a.astype(dtype)) @ x.astype(dtype))()
         assert found.dtype == dtype
-        np.testing.assert_allclose(found, a @ x, rtol=1e-4 if dtype == "float32" else 1e-12)
+        near = 1e-4 if dtype == "float32" else 1e-12
+        np.testing.assert_allclose(found, a @ x, rtol=near, atol=near)
     counts = matrix(6, 40, dtype="int8")
     agrees(lambda a, x: a @ x, toarray(np.matmul), counts, np.arange(80).reshape(40, 2))
 
