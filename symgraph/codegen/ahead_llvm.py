@@ -24,7 +24,20 @@ from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.cost import body_cost
 from symgraph.loops.statements import Fold, For, Let, Size, Store, expressions, walk
 from symgraph.records import NamedTuple
-from symgraph.scalar import Expr, coefficient, const, postorder, substitute, variables
+from symgraph.scalar import (
+    Expr,
+    as_expr,
+    coefficient,
+    const,
+    depends,
+    load,
+    postorder,
+    rebuild,
+    substitute,
+    transform,
+    variables,
+)
+from symgraph.scalar import functions as F
 
 if TYPE_CHECKING:
     from symgraph.codegen.values import Values
@@ -33,6 +46,7 @@ ROW = 1 << 17  # bytes of a row and the next one, of all arrays: an eighth of a 
 LINE = 64  # bytes
 FURTHER = 8192  # bytes that a loop asks ahead of itself
 MOST = 4  # arrays
+LATER = 16  # turns, after which a row is needed whose number is found in memory
 
 
 class Stream(NamedTuple):
@@ -100,6 +114,27 @@ def further_on(values: Values, loads: Sequence[Expr], most: int | None) -> None:
             where = values.address(e.attr, place, e.dtype)
             where = values.fn.val(f"getelementptr i8, ptr {where}, i64 {FURTHER}")
             lines(values.fn, where, values.lanes * size, False, 3)
+
+
+def found_rows(values: Values, roots: Sequence[Expr], index: Expr) -> None:
+    """Ask for rows that later turns of a loop over ``index`` will read, whose numbers stand in
+    memory: no processor foresees them. Beyond the last number the last row is asked for again."""
+    for e in postorder(roots):
+        if e.op != "load" or e.attr in values.rooms or values.lanes == 1:
+            continue
+        place = values.linear(e.attr, e.args)
+        found = [n for n in postorder([place]) if n.op == "load" and depends(n, index)]
+        if len(found) != 1 or len(found[0].args) != 1 or values.step_of(place) != 1:
+            continue
+        (number,) = found
+        last = as_expr(values.shapes[number.attr][0]) - 1
+        later = F.minimum(substitute(number.args[0], {index: index + LATER}), last)
+
+        def visit(n: Expr, args: tuple[Expr, ...], number: Expr = number, p: Expr = later) -> Expr:
+            return load(n.attr, (p,), n.dtype) if n is number else rebuild(n, args)
+
+        where = values.address(e.attr, transform([place], visit)[0], e.dtype)
+        lines(values.fn, where, values.lanes * dtypes.itemsize(e.dtype), False, 3)
 
 
 def lines(fn: FunctionWriter, first: Value, size: int, written: bool, locality: int) -> None:

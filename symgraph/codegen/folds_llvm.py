@@ -20,9 +20,10 @@ from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import identity
 from symgraph.loops.statements import Fold, Stmt
-from symgraph.scalar import Expr, depends, postorder, substitute
+from symgraph.scalar import Expr, as_expr, depends, postorder, substitute, variables
 
 BLOCK = 16  # vectors added one after another before they join the compensated total: NumPy's too
+FOUND = 16  # turns at once of a fold whose length is found in the data: most rows are one step
 _SUMS, _PAIRS = ("add", "complex_add"), ("complex_add", "complex_mul")
 
 Block = Callable[[Value, Value | None, list[Value]], list[Value]]
@@ -77,6 +78,7 @@ class Folds:
             with self.values.inside():
                 self.values.bind(index, (i, 1), True)
                 self._fetch_ahead()
+                ahead_llvm.found_rows(self.values, [v for s in self.folds for v in s.values], index)
                 return self._turn(carried, None)
 
         for s, finals in zip(self.folds, self._run(1, turn), strict=True):
@@ -97,10 +99,47 @@ class Folds:
                     ahead_llvm.ask(self.values, self.folds)
                 return self._turn(carried, mask)
 
-        for s, held in zip(self.folds, self._run(lanes, block), strict=True):
-            held = self._halved(s, held, self.one, 1)
+        finals = self._found(lanes, block) if self._is_found() else self._ended(lanes, block)
+        for s, held in zip(self.folds, self._split(finals), strict=True):
             for name, value in zip(s.names, held, strict=True):
                 self.values.bind(name, (value, 1))
+
+    def _ended(self, lanes: int, block: Block) -> list[Value]:
+        """All turns, brought to one lane."""
+        pairs = zip(self.folds, self._run(lanes, block), strict=True)
+        return [v for s, held in pairs for v in self._halved(s, held, self.one, 1)]
+
+    def _is_found(self) -> bool:
+        """Whether floats are folded and the number of turns is found in the data, as that of a
+        sparse row is: no size and no index."""
+        names = variables(as_expr(self.folds[0].extent))
+        floats = all(dtypes.is_float(s.names[0].dtype) for s in self.folds)
+        return floats and any(v not in self.values.counts for v in names)
+
+    def _found(self, lanes: int, block: Block) -> list[Value]:
+        """A few registers at a time under a mask: the lengths of short rows follow no order, so a
+        loop over single registers, or elements, ends where no processor expects it, which costs
+        more than the row. Long rows go as others do."""
+        fn, width = self.fn, max(self.one, min(FOUND, lanes))
+        few = fn.val(f"icmp sle i64 {self.extent}, {BLOCK * lanes}")
+        kinds = [kind for s in self.folds for kind, _ in self.start(s, 1)]
+
+        def masked(i: Value, carried: list[Value]) -> list[Value]:
+            left = fn.val(f"sub i64 {self.extent}, {i}")
+            return block(i, live(fn, left, width, self._size()), carried)
+
+        def short() -> list[Value]:
+            self.width = width
+            start = [pair for s in self.folds for pair in self.start(s)]
+            held = self._split(fn.loop(0, self.extent, width, start, masked))
+            pairs = zip(self.folds, held, strict=True)
+            return [v for s, new in pairs for v in self._halved(s, new, width, 1)]
+
+        def long() -> list[Value]:
+            self.width = self.one
+            return self._ended(lanes, block)
+
+        return fn.if_(few, short, long, kinds, likely=True)
 
     def _further_on(self) -> None:
         """A light fold asks for what it will read of its one array. Of several arrays, or rows that

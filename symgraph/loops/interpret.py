@@ -141,7 +141,8 @@ class _Kernel:
                 self.env[s.index.attr] = np.arange(extent)
                 self.block(s.body, True)
             return
-        for k in range(extent):
+        turns = range(extent)
+        for k in reversed(turns) if s.kind == "apart" else turns:  # in any order
             self.env[s.index.attr] = np.int64(k)
             self.block(s.body, wide)
 

@@ -1,7 +1,7 @@
 """The loop language, on one page.
 
     Kernel = kernel name(params) { Stmt* }
-    Stmt   = For(index, extent, kind) { Stmt* }      kind: serial | vector | grid | block
+    Stmt   = For(index, extent, kind) { Stmt* }      kind: serial | apart | vector | grid | block
            | Fold(names = combiner over index, extent, kind) { Stmt* } yield values
            | Let(name, Expr) | If(Expr) { Stmt* } | Store(buffer, [Expr*], Expr)
            | Alloc(buffer, dtype, shape) | Barrier
@@ -12,6 +12,9 @@ complex_mul, which loops/complexes.py makes: the parts of a complex number): it 
 combiner's identity, combines the yielded values each turn and leaves its names bound afterwards. A
 ``vector`` Fold may combine in any fixed tree order. An ``Alloc`` lives until the end of the
 enclosing body.
+
+A For of kind ``apart`` is serial, and whoever wrote it knows that its turns touch different memory
+although the indices, which are found in the data, do not show it: threads may share them.
 
 The combiner ``next`` makes a Fold a recurrence: any number of names, which begin as ``starts``, are
 known in the body, and become the yielded values after each turn. Its turns cannot be exchanged; one

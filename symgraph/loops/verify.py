@@ -15,7 +15,7 @@ from symgraph.loops.statements import Alloc, Fold, For, If, Kernel, Let, Size, S
 from symgraph.scalar import SCALAR_OPS, Expr, as_expr, as_size, postorder
 from symgraph.scalar.expr import result_dtype
 
-KINDS = ("serial", "vector", "grid", "block", "warp", "tensor")
+KINDS = ("serial", "apart", "vector", "grid", "block", "warp", "tensor")
 ROLES = ("input", "output", "shared", "constant", "temp")
 MODES = ("in", "out", "inout")
 

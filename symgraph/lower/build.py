@@ -28,7 +28,7 @@ from symgraph.loops.program import (
     Step,
 )
 from symgraph.loops.statements import Kernel
-from symgraph.lower import nests
+from symgraph.lower import nests, own_checks
 from symgraph.lower.groups import Group, Grouping
 from symgraph.lower.partition import Inliner, Root
 from symgraph.records import NamedTuple
@@ -89,6 +89,7 @@ class Builder:
         self.copies_first: list[Step] = []
         self.uses: dict[Variable, int] = {}
         self.inliner: Inliner | None = None
+        self.own_checks: dict[Apply, Failure] = {}  # of nodes whose steps look at indices
         for k, v in enumerate(graph.inputs):
             self._declare(v, f"in{k}", "input", k)
         for k, v in enumerate(shared):
@@ -174,6 +175,7 @@ class Builder:
         """The whole Program. ``realise(builder, apply, needs)`` adds the steps of an opaque op."""
         requires = _requirements(self.graph, [v for _, v in updates])
         values = [*self.graph.outputs, *(v for _, v in updates)]
+        self.own_checks = own_checks.take(toposort(values), values, requires, self.ctx)
         roots = [flag for flags in requires.values() for flag, _ in flags] + values
         whole = Graph(self.graph.inputs, roots)
         inliner = Inliner(whole, self.buffer, self._root, self.ctx.simplify, not self.ctx.device)
@@ -209,10 +211,14 @@ class Builder:
         return numbers[flag]
 
     def _outputs(self, values: Sequence[Variable]) -> None:
-        """Outputs that a step makes are made in the caller's memory; others are copied there."""
+        """Outputs that a step makes are made in the caller's memory, also where the caller gets
+        another view of what the step makes; others are copied there."""
         for k, v in enumerate(self.graph.outputs):
-            if v.owner is not None and v not in self.names and not _is_alias(v.owner):
-                self._declare(v, f"out{k}", "output", k)
+            made = _viewed(v)
+            if made.owner is not None and made not in self.names and v not in self.names:
+                name = self._declare(v, f"out{k}", "output", k)
+                if made is not v:
+                    self.add_buffer(self.buffer(made), made.type, "temp", 0, alias=name)
             else:
                 target = self.add_buffer(f"out{k}", v.type, "output", k)
                 source = self.buffer(v)
@@ -345,6 +351,13 @@ class Builder:
         return not self.ctx.device and any(
             isinstance(s, Call) and s.routine == "matmul" for s in steps
         )
+
+
+def _viewed(v: Variable) -> Variable:
+    """What a variable is a view of: itself, where it is none."""
+    while v.owner is not None and _is_alias(v.owner):
+        v = v.owner.inputs[0]
+    return v
 
 
 def _is_alias(apply: Apply) -> bool:

@@ -174,6 +174,8 @@ class _Cut:
             return None
         if s.kind == "vector" and isinstance(s.extent, int) and s.extent <= VECTORS:
             return None  # one range, whose length would be unknown to its vectors
+        if s.kind == "apart":
+            return s, set()
         private = self._independent(s, s.index)
         if private is None:
             return None

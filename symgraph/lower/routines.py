@@ -39,7 +39,8 @@ def _matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -
 def _reshape(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     source = b.buffer(apply.inputs[0])
     name = b.buffer(apply.output)
-    b.add_buffer(name, apply.output.type, "temp", 0, alias=source)
+    if b.buffers[name].role != "output":  # else the source is made in its memory
+        b.add_buffer(name, apply.output.type, "temp", 0, alias=source)
     b.add_steps([source], [name], [], needs)
 
 

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, Store
 from symgraph.lower.rewriting import around, independent, moved, perfect_nest, position
-from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, var
+from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, postorder, var
 from symgraph.scalar import functions as F
 
 SHORT = 16  # elements of a row,
@@ -58,6 +58,9 @@ def _fits(loop: For, kernel: Kernel) -> bool:
     if not folds or not all(isinstance(s, Fold | Let | Store) for s in loop.body):
         return False
     if any(s.kind != "vector" or s.body or s.combiner == "next" for s in folds):
+        return False
+    own = {loop.index, *(s.name for s in loop.body if isinstance(s, Let))}
+    if any(own & set(postorder([as_expr(s.extent)])) for s in folds):  # known in their turn only
         return False
     if isinstance(loop.extent, int) and loop.extent < LEAST:
         return False

@@ -7,46 +7,22 @@ registers.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from symgraph import dtypes
 from symgraph.ir.graph import Apply
 from symgraph.ir.types import Size, TensorType
-from symgraph.loops.program import Buffer
-from symgraph.loops.statements import Fold, For, Let, Stmt, Store
+from symgraph.loops.program import Buffer, Require, Step
+from symgraph.loops.statements import Fold, For, If, Let, Stmt, Store
+from symgraph.lower import sparse_turned
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel
+from symgraph.lower.sparse_rows import LOOK, Rows, row_of_sums, sorts
 from symgraph.scalar import Expr, as_expr, as_size, const, load, var
 from symgraph.scalar import functions as F
 
 STRIPE = 64  # bytes of a row of sums in one block of columns: a cache line
-
-
-class _Rows:
-    """The rows of a matrix in two parameters of a kernel, indices and indptr."""
-
-    def __init__(self, b: Builder, names: list[str], indices: int, indptr: int) -> None:
-        self.index = f"p{indices}", b.buffers[names[indices]].dtype
-        self.ptr = f"p{indptr}", b.buffers[names[indptr]].dtype
-        self.count = as_size(as_expr(b.buffers[names[indptr]].shape[0]) - 1)
-
-    def start(self, i: Expr) -> Expr:
-        return F.cast(load(self.ptr[0], (i,), self.ptr[1]), "int64")
-
-    def column(self, p: Expr) -> Expr:
-        return F.cast(load(self.index[0], (p,), self.index[1]), "int64")
-
-    def each(
-        self, i: Expr, names: str, body: Callable[[Expr], tuple[Stmt, ...]]
-    ) -> tuple[Stmt, ...]:
-        """The body for every element of row i, given its position; three new names are bound."""
-        first, length, turn = (var(f"_{names}{k}") for k in ("first", "length", "turn"))
-        return (
-            Let(first, self.start(i)),
-            Let(length, self.start(i + 1) - first),
-            For(turn, length, "serial", body(first + turn)),
-        )
 
 
 def _names(b: Builder, apply: Apply) -> list[str]:
@@ -54,11 +30,12 @@ def _names(b: Builder, apply: Apply) -> list[str]:
 
 
 def _add(b: Builder, apply: Apply, names: list[str], body: tuple[Stmt, ...],
-         needs: set[int], more: tuple[str, ...] = ()) -> None:  # fmt: skip
+         needs: set[int], more: tuple[str, ...] = (),
+         after: Sequence[Step] = ()) -> None:  # fmt: skip
     buffers = [*names, *more]
     modes = "i" * len(apply.inputs) + "o" * (1 + len(more))
     step = kernel(b, buffers, modes, body, apply.origins)
-    b.add_steps(names[:-1], [names[-1], *more], [step], needs)
+    b.add_steps(names[:-1], [names[-1], *more], [step, *after], needs)
 
 
 def element_rows(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
@@ -83,11 +60,15 @@ def element_rows(b: Builder, apply: Apply, params: dict[str, Any], needs: set[in
 def sparse_matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """out = A b or A^T b; operands: elements, indices, indptr, b."""
     names = _names(b, apply)
-    rows, out = _Rows(b, names, 1, 2), b.buffers[names[4]]
+    rows, out = Rows(b, names, 1, 2), b.buffers[names[4]]
     more: tuple[str, ...] = ()
     if not params["transposed"]:
-        body = _gathered(rows, b, names)
-    elif out.shape[1] == 1:
+        _product(b, apply, names, needs)
+        return
+    if sorts(apply, b.ctx):
+        sparse_turned.turned_product(b, apply, names, needs)
+        return
+    if out.shape[1] == 1:
         body = _scattered(rows, out, "p4", const(0), 1)
     elif not b.ctx.scheduled:
         body = _scattered(rows, out, "p4", const(0), out.shape[1])
@@ -98,26 +79,36 @@ def sparse_matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[i
     _add(b, apply, names, body, needs, more)
 
 
-def _gathered(rows: _Rows, b: Builder, names: list[str]) -> tuple[Stmt, ...]:
-    """Each row of the result is a sum over the row's elements, held in registers."""
-    out = b.buffers[names[4]]
-    i, k = var("_i"), var("_k")
+def _product(b: Builder, apply: Apply, names: list[str], needs: set[int]) -> None:
+    """A b row by row; with a check each block of rows is looked at before."""
+    rows, out = Rows(b, names, 1, 2), b.buffers[names[4]]
+    minor = b.ctx.simplify(apply.op.minor)  # type: ignore[attr-defined]
+    stored = b.buffers[names[1]].shape[0]
+    plain = dtypes.is_float(out.dtype) and not dtypes.is_narrow(out.dtype)
+    wide = plain and out.shape[1] == 1 and b.ctx.scheduled and not b.ctx.device
+    failure = b.own_checks.get(apply)
 
-    def product(p: Expr, at: Expr) -> Expr:
-        element = load("p0", (p,), out.dtype)
-        return F.mul(element, load("p3", (rows.column(p), at), out.dtype))
+    def element(p: Expr) -> tuple[Expr, Expr]:
+        return load("p0", (p,), out.dtype), rows.column(p)
 
-    first, length = var("_first"), var("_length")
-    begin = (Let(first, rows.start(i)), Let(length, rows.start(i + 1) - first))
-    total, turn = var("_total", out.dtype), var("_turn")
-    single = out.shape[1] == 1  # one sum after another: short rows gain nothing from several
-    value = product(first + turn, const(0) if single else k)
-    fold = Fold((total,), "add", turn, length, "serial", (), (value,))
-    if single:
-        row: tuple[Stmt, ...] = (fold, Store("p4", (i, const(0)), total))
-    else:  # in blocks of columns, each of which reads the row's elements again, from the cache
-        row = (For(k, out.shape[1], "vector", (fold, Store("p4", (i, k), total))),)
-    return (For(i, rows.count, "serial", (*begin, *row)),)
+    def row(i: Expr) -> tuple[Stmt, ...]:
+        return row_of_sums(i, rows.start, element, out, "p3", "p4", wide)
+
+    if failure is None:
+        i = var("_i")
+        _add(b, apply, names, (For(i, rows.count, "serial", row(i)),), needs)
+        return
+    block, r, whole = var("_look"), var("_row"), var("_whole", "bool")
+    look = rows.looked_at(const(0), as_expr(rows.count), block, stored, minor)
+    use = If(look.good, (For(r, look.rows, "serial", row(block * LOOK + r)),))
+    told = load("p5", (block,), "bool")
+    body = (
+        For(block, look.blocks, "serial", (*look.body, Store("p5", (block,), look.good), use)),
+        Fold((whole,), "and", block, look.blocks, "serial", (), (told,)),
+        Store("p6", (), F.and_(whole, rows.tight(stored))),
+    )
+    flags, flag = b.scratch(TensorType("bool", (look.blocks,))), b.scratch(TensorType("bool"))
+    _add(b, apply, names, body, needs, (flags, flag), [Require(flag, failure)])
 
 
 def zero_of(dtype: str) -> Expr:
@@ -125,7 +116,7 @@ def zero_of(dtype: str) -> Expr:
     return const(False, "bool") if dtype == "bool" else const(0, dtype)
 
 
-def _scattered(rows: _Rows, out: Buffer, target: str, start: Expr, count: Size) -> tuple[Stmt, ...]:
+def _scattered(rows: Rows, out: Buffer, target: str, start: Expr, count: Size) -> tuple[Stmt, ...]:
     """Each element adds a multiple of ``count`` columns of b, from ``start`` on, to a row."""
     i, j, k = var("_i"), var("_j"), var("_k")
 
@@ -148,7 +139,7 @@ def _scattered(rows: _Rows, out: Buffer, target: str, start: Expr, count: Size) 
     return (clear, For(i, rows.count, "serial", rows.each(i, "", element)))
 
 
-def _in_blocks(rows: _Rows, out: Buffer) -> tuple[Stmt, ...]:
+def _in_blocks(rows: Rows, out: Buffer) -> tuple[Stmt, ...]:
     """The same in blocks of columns, so narrow that rows of sums, which are met in any order, are
     soon found again in the cache; for that they lie close together in memory of their own, p5.
     Threads share the blocks: every sum is added up in the order of the rows."""
@@ -173,7 +164,7 @@ def _columns(dtype: str) -> int:
 def sampled_dot(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """Operands: indices, indptr, left, right; each element is a product of two dense rows."""
     names = _names(b, apply)
-    rows = _Rows(b, names, 0, 1)
+    rows = Rows(b, names, 0, 1)
     out, width = b.buffers[names[4]], b.buffers[names[2]].shape[1]
     i, k = var("_i"), var("_k")
 
@@ -198,7 +189,7 @@ def sampled_product(b: Builder, apply: Apply, params: dict[str, Any], needs: set
     """Operands: elements, indices, indptr of a and of b, indices and indptr of the result. A dense
     row collects a row of the product; only what was written is read and cleared."""
     names = _names(b, apply)
-    left, right, wanted = (_Rows(b, names, *at) for at in ((1, 2), (4, 5), (6, 7)))
+    left, right, wanted = (Rows(b, names, *at) for at in ((1, 2), (4, 5), (6, 7)))
     dtype = b.buffers[names[8]].dtype
     size: Size = b.ctx.simplify(params["minor"])
     room = b.scratch(TensorType(dtype, (size,)))

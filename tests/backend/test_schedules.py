@@ -19,7 +19,7 @@ from symgraph.function import Definition, bind_sizes
 from symgraph.loops.interpret import run_program
 from symgraph.loops.text import program_text
 from symgraph.loops.verify import verify_program
-from symgraph.lower import row_order, scatter, strips, tiling
+from symgraph.lower import row_order, scatter_sizes, strips, tiling
 
 INF, NAN = np.inf, np.nan
 
@@ -355,7 +355,7 @@ def test_many_terms_fill_tables_of_their_own(
     shape: tuple[int, ...], dtype: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name in ("EACH", "FULL", "ROWS"):
-        monkeypatch.setattr(scatter, name, 2)
+        monkeypatch.setattr(scatter_sizes, name, 2)
     rng = np.random.default_rng(len(shape))
     with config.change(cache_dir=str(tmp_path), parallel_from=0):
         for count in (0, 3, 100, 1001):
@@ -372,8 +372,62 @@ def test_many_terms_fill_tables_of_their_own(
                   seen="for _part in 0 .. 8*minimum", loops=count < 200)  # fmt: skip
 
 
+@pytest.mark.parametrize("count", [131_072, 131_075, 200_001])
+@pytest.mark.parametrize("known", [False, True])
+def test_a_scatter_of_many_terms_looks_at_its_indices(count: int, known: bool) -> None:
+    """One wrong index anywhere fails the call, which changes no state."""
+    rng = np.random.default_rng(count)
+    held = rng.normal(size=50)
+    table = sg.shared(held, "table")
+    size = count if known else "n"
+    i, v = (sg.vector(n, shape=(size,), dtype=d) for n, d in (("i", "int64"), ("v", "float64")))
+    f = sg.compile([i, v], [], updates={table: table.at[i].add(v)})
+    text = program_text(stages.lower(f.definition, stages.optimized_graph(f.definition)))
+    assert "fold _part_good: bool = and" in text
+    index, values = rng.integers(0, 50, count), rng.normal(size=count)
+    chunk = -(-count // 8)
+    last = min(chunk, count - 7 * chunk)
+    for at in (0, 511, 512, chunk // 2, chunk - 1, chunk, 7 * chunk + last // 2, count - 1):
+        for wrong in (50, -51, 1 << 40, -(1 << 63)):
+            broken = index.copy()
+            broken[at] = wrong
+            with pytest.raises(sg.errors.IndexOutOfRange):
+                f(broken, values)
+            np.testing.assert_array_equal(table.get_value(), held)
+    index[[3, 700, chunk, count - 1]] = [-1, -50, -7, -3]  # from the end
+    for threads in (1, 3):
+        table.set_value(held)
+        with config.change(parallel_from=0, num_threads=threads):
+            f(index, values)
+        wanted = held.copy()
+        np.add.at(wanted, index, values)
+        np.testing.assert_allclose(table.get_value(), wanted, rtol=1e-9)
+    if not known:
+        table.set_value(held)
+        f(index[:9], values[:9])
+        np.testing.assert_allclose(
+            table.get_value(), held + np.bincount(index[:9] % 50, values[:9], 50)
+        )
+        with pytest.raises(sg.errors.IndexOutOfRange):
+            f(np.array([3, 50]), values[:2])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
+def test_elements_are_sorted_by_column(dtype: str) -> None:
+    """Turns of a loop of kind "apart" touch different memory: the interpreter goes backwards."""
+    rng = np.random.default_rng(7)
+    for shape in ((40, 9), (2, 30), (130, 7)):
+        dense = rng.integers(1, 9, shape) * (rng.random(shape) < 0.4)
+        indptr = np.concatenate([[0], np.cumsum((dense != 0).sum(1))])
+        indices = np.nonzero(dense)[1].astype("int32")
+        x = rng.integers(-9, 9, (shape[0], 5)).astype(dtype)
+        arrays = [dense[dense != 0].astype(dtype), indices, indptr.astype("int32"), x]
+        agree(lambda d, i, p, x, shape=shape: sg.sparse.CSR(d, i, p, shape).T @ x, arrays,
+              [(dense.T @ x).astype(dtype)], seen="for _part in 0 .. 4 apart")  # fmt: skip
+
+
 def test_the_sizes_of_schedules() -> None:
     """What the shapes above were chosen for."""
     assert (tiling.EDGE, tiling.ROWS, tiling.COLUMNS) == (16, 4, 4)
     assert (strips.WIDTH, strips.ROWS, strips.SHORT) == (512, 16, 32)
-    assert (row_order.ROWS, folds_llvm.BLOCK, scatter.PARTS) == (16, 16, 8)
+    assert (row_order.ROWS, folds_llvm.BLOCK, scatter_sizes.PARTS) == (16, 16, 8)

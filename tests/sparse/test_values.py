@@ -41,21 +41,87 @@ def test_products_with_dense(a: Any, x: Any) -> None:
 
 
 @pytest.mark.parametrize("columns", [1, 3, 8, 9, 33])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int32", "int64", "int16", "complex64"])
+def test_turned_products(columns: int, dtype: str) -> None:
+    """Elements are sorted by column where a row's number fits beside one, else each block of
+    columns has sums of its own; any number of threads gives the same bits."""
+    for shape, known in (((70, 50), False), ((3, 400), True), ((400, 3), False)):
+        a = scipy.sparse.random_array(shape, density=0.2, format="csr", rng=RNG)
+        a.data[:] = RNG.integers(1, 9, a.nnz) if "int" in dtype else RNG.normal(size=a.nnz)
+        a = a.astype(dtype)
+        x = (RNG.normal(size=(shape[0], columns)) * 50).astype(dtype)
+        held = S.shared(a)
+        given = sg.tensor("x", shape=x.shape if known else (None, None), dtype=dtype)
+        f = sg.compile([given], held.T @ given)
+        found = []
+        for count in (1, 2, 5):
+            with config.change(parallel_from=0, num_threads=count):
+                found.append(np.asarray(f(x)))
+        assert all((r == found[0]).all() for r in found)
+        dense = a.toarray().T
+        wanted = (
+            dense.astype(np.result_type(dtype, "float64")) @ x if "int" not in dtype else dense @ x
+        )
+        bound = 0 if "int" in dtype else 8 * np.finfo(dtype).eps * (abs(dense) @ abs(x))
+        assert (abs(found[0] - wanted) <= bound).all()
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_turned_products_in_blocks_of_columns(columns: int, dtype: str) -> None:
-    """Each block has sums of its own; any number of threads gives the same bits."""
-    a = scipy.sparse.random_array((70, 50), density=0.2, format="csr", rng=RNG, dtype=dtype)
-    x = RNG.normal(size=(70, columns)).astype(dtype)
-    held, given = S.shared(a), sg.matrix("x", dtype=dtype)
-    f = sg.compile([given], held.T @ given)
-    slow = sg.compile([given], held.T @ given, mode="interpret")
+def test_rows_of_any_length_times_a_vector(dtype: str) -> None:
+    """Short rows are a step or a few under a mask, long ones blocks whose rounding errors are
+    kept: lengths on both sides of each limit."""
+    lengths = np.array([0, 1, 3, 15, 16, 17, 0, 31, 33, 511, 512, 513, 1024, 1025, 1300, 2, 0])
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    indices = np.concatenate([np.sort(RNG.permutation(1300)[:n]) for n in lengths])
+    data = RNG.normal(size=indices.size).astype(dtype)
+    a = scipy.sparse.csr_array((data, indices, indptr), shape=(lengths.size, 1300))
+    x = RNG.normal(size=1300).astype(dtype)
+    held, given = S.shared(a), sg.vector("x", dtype=dtype)
+    f = sg.compile([given], held @ given)
     found = []
-    for count in (1, 2, 5):
+    for count in (1, 3):
         with config.change(parallel_from=0, num_threads=count):
             found.append(np.asarray(f(x)))
-    assert all((r == found[0]).all() for r in found)
-    np.testing.assert_array_equal(found[0], slow(x))
-    np.testing.assert_allclose(found[0], a.T.toarray() @ x, rtol=1e-4, atol=1e-5)
+    assert (found[0] == found[1]).all()
+    wanted = a.astype("float64") @ x.astype("float64")
+    size = abs(a).astype("float64") @ abs(x).astype("float64")
+    assert (abs(found[0] - wanted) <= 20 * np.finfo(dtype).eps * size).all()
+
+
+@pytest.mark.parametrize("index", ["int32", "int64"])
+@pytest.mark.parametrize("columns", [1, 3])
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_product_looks_at_the_structure_block_by_block(
+    turned: bool, columns: int, index: str
+) -> None:
+    """One wrong number in any block fails the call; any number of threads gives the same bits."""
+    a = scipy.sparse.random_array((200, 90), density=0.1, format="csr", rng=RNG)
+    parts = [sg.vector(n, dtype=d) for n, d in (("d", "float64"), ("i", index), ("p", index))]
+    x = sg.matrix("x")
+    held = S.CSR(*parts, (200, 90))
+    f = sg.compile([*parts, x], (held.T if turned else held) @ x)
+    dense = a.T if turned else a
+    data, indices, indptr = a.data, a.indices.astype(index), a.indptr.astype(index)
+    given = RNG.normal(size=(dense.shape[1], columns))
+    found = []
+    for count in (1, 3):
+        with config.change(parallel_from=0, num_threads=count):
+            found.append(np.asarray(f(data, indices, indptr, given)))
+    np.testing.assert_array_equal(*found)
+    np.testing.assert_allclose(found[0], dense.toarray() @ given, atol=1e-12)
+    most = np.iinfo(index).max
+    for at in (0, indices.size // 2, indices.size - 1):
+        for wrong in (90, -1, most, -most - 1):
+            broken = indices.copy()
+            broken[at] = wrong
+            with pytest.raises(sg.errors.IndexOutOfRange):
+                f(data, broken, indptr, given)
+    for at in (0, 1, 63, 64, 65, 128, 199, 200):
+        for wrong in (-1, most, -most - 1, indptr[at] + 300, indptr[at] - 300):
+            broken = indptr.copy()
+            broken[at] = wrong
+            with pytest.raises(sg.errors.IndexOutOfRange):
+                f(data, indices, broken, given)
 
 
 def test_a_wide_product_runs_as_vectors() -> None:
@@ -63,7 +129,8 @@ def test_a_wide_product_runs_as_vectors() -> None:
     for dtype in ("float32", "float64", "complex128"):
         found = sg.compile([], S.as_sparse_variable(a.astype(dtype)) @ x.astype(dtype))()
         assert found.dtype == dtype
-        np.testing.assert_allclose(found, a @ x, rtol=1e-4 if dtype == "float32" else 1e-12)
+        near = 1e-4 if dtype == "float32" else 1e-12
+        np.testing.assert_allclose(found, a @ x, rtol=near, atol=near)
     counts = matrix(6, 40, dtype="int8")
     agrees(lambda a, x: a @ x, toarray(np.matmul), counts, np.arange(80).reshape(40, 2))
 
