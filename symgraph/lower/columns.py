@@ -35,7 +35,7 @@ from symgraph.lower.strips import (
     levels_of,
     stores_last,
 )
-from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, load, postorder, var
+from symgraph.scalar import as_expr, as_size, coefficient, const, load, postorder, var
 from symgraph.scalar import functions as F
 
 LONG = 128  # rows that go down together
