@@ -27,6 +27,7 @@ from symgraph.lower.rewriting import (
 )
 from symgraph.lower.strips import (
     Column,
+    J,
     K,
     Strips,
     alike,
@@ -35,7 +36,19 @@ from symgraph.lower.strips import (
     levels_of,
     stores_last,
 )
-from symgraph.scalar import as_expr, as_size, coefficient, const, load, postorder, var
+from symgraph.records import NamedTuple
+from symgraph.scalar import (
+    Expr,
+    as_expr,
+    as_size,
+    coefficient,
+    const,
+    load,
+    node,
+    postorder,
+    substitute,
+    var,
+)
 from symgraph.scalar import functions as F
 
 LONG = 128  # rows that go down together
@@ -98,48 +111,134 @@ def _parts(extent: Size, columns: Size) -> tuple[Size, Size]:
     return as_size(F.select(few, const(LONGER), const(LONG))), as_size(F.select(few, longer, long))
 
 
+class _Deviation(NamedTuple):
+    """A fold that adds squares of deviations from a mean of the same values."""
+
+    column: Column
+    centre: Expr  # the name of the mean
+    total: Expr  # the name of the sum that it is made of
+    value: Expr  # what deviates
+
+
+def _deviations(body: tuple[Stmt, ...], columns: list[Column]) -> dict[Expr, _Deviation]:
+    """Such folds, by their names."""
+    lets = {s.name: s.value for s in body if isinstance(s, Let)}
+    sums = {c.names[0]: c for c in columns if c.combiner == "add" and len(c.loops) == 1}
+    found = {}
+    for name, c in sums.items():
+        (square,), (index, extent) = c.values, c.loops[0]
+        if square.op != "mul" or square.args[0] is not square.args[1]:
+            continue
+        difference = square.args[0]
+        mean = lets.get(difference.args[-1]) if difference.op == "sub" else None
+        if mean is None or mean.op != "div" or mean.args[0] not in sums:
+            continue
+        total, count = mean.args
+        whole = sums[total]
+        value = difference.args[0]
+        same = substitute(value, {index: whole.loops[0][0]}) is whole.values[0]
+        if same and extent == whole.loops[0][1] and count is _as_float(extent, count.dtype):
+            found[name] = _Deviation(c, difference.args[1], total, value)
+    return found
+
+
+def _as_float(size: Size, dtype: str) -> Expr:
+    if isinstance(size, int):
+        return const(float(size), dtype)
+    return node("cast", (size,), dtype)
+
+
 class _Parts(Strips):
     """Loops one after another: each level of folds, and what is made of them."""
 
     def __init__(self, loop: For, columns: list[Column]) -> None:
         super().__init__(loop, columns)
         self.params: list[Param] = []
+        self.deviations = _deviations(loop.body, columns)
+        self.parts: dict[Expr, str] = {}  # what each part of a fold comes to
 
     def build(self) -> tuple[Stmt, ...]:
         """The loops."""
-        levels = levels_of(self.loop.body)
+        levels = self._levels()
         out: list[Stmt] = []
         for level in range(max(levels.values()) + 1):
             now = [s for s in self.loop.body if levels[s] == level]
-            folds: list[Stmt] = []
-            for together in alike([self.columns[s.names] for s in now if isinstance(s, Fold)]):
-                nest, whole = self._in_parts(together)
-                out.append(nest)
-                folds += whole
-            others = [s for s in now if not isinstance(s, Fold)]
+            columns = [self.columns[s.names] for s in now if isinstance(s, Fold)]
+            around = [c for c in columns if c.names[0] in self.deviations]
+            whole: dict[Expr, Fold] = {}
+            for together in alike([c for c in columns if c not in around]):
+                names = {c.names[0] for c in together}
+                more = [c for c in around if self.deviations[c.names[0]].total in names]
+                out.append(self._in_parts(together, more, whole))
             later = [s for s in self.loop.body if levels[s] > level]
-            if folds or others:
-                out.append(self._made([*folds, *others], later))
+            made = [whole[s.names[0]] if isinstance(s, Fold) else s for s in now]
+            if made:
+                out.append(self._made(made, later))
         return tuple(out)
 
-    def _in_parts(self, columns: list[Column]) -> tuple[Stmt, list[Stmt]]:
-        """The loop over the parts of all rows, and the folds over what they come to."""
+    def _levels(self) -> dict[Stmt, int]:
+        """Deviations are found in the pass that finds the mean."""
+        plain = {
+            s: s._replace(values=(self.deviations[s.names[0]].value,))
+            if isinstance(s, Fold) and s.names[0] in self.deviations else s
+            for s in self.loop.body
+        }  # fmt: skip
+        levels = levels_of(tuple(plain.values()))
+        return {s: levels[x] for s, x in plain.items()}
+
+    def _in_parts(self, columns: list[Column], around: list[Column], whole: dict[Expr, Fold]) -> For:
+        """The loop over the parts of all rows; the folds over what they come to join ``whole``."""
         extent = columns[0].loops[0][1]
         rows, count = _parts(extent, self.loop.extent)
-        column = self.at[self.loop.index]
+        begin, most = PART * as_expr(rows), as_expr(rows)
         self.rooms = []
-        nest, ends = self.down(columns, PART * as_expr(rows), as_expr(rows))
-        folds: list[Stmt] = []
+        nest, ends = self.down(columns, begin, most)
+        if around:
+            centres = self._centres(around, F.minimum(as_expr(extent) - begin, most))
+            nest.append(self.across((*ends, *centres)))
+            more, finals = self.down(around, begin, most)
+            nest += more
+            ends += finals
+            for c in around:
+                self.at.pop(self.deviations[c.names[0]].centre, None)
         stores: list[Stmt] = []
-        for c in columns:
+        column = self.at[self.loop.index]
+        for c in (*columns, *around):
             parts = [self._memory(v.dtype, (count, self.loop.extent)) for v in c.values]
+            self.parts.update(zip(c.names, parts, strict=True))
             stores += [Store(p, (PART, column), n)
                        for p, n in zip(parts, c.names, strict=True)]  # fmt: skip
-            values = tuple(load(p, (K, column), n.dtype)
-                           for p, n in zip(parts, c.names, strict=True))  # fmt: skip
-            folds.append(Fold(c.names, c.combiner, K, count, "serial", (), values))
+            values = tuple(self._part(n) for n in c.names)
+            if c in around:
+                length = F.minimum(as_expr(extent) - K * as_expr(rows), as_expr(rows))
+                values = (self._moved(c.names[0], length),)
+            whole[c.names[0]] = Fold(c.names, c.combiner, K, count, "serial", (), values)
         strips = self.across_strips((*self.rooms, *nest, self.across((*ends, *stores))))
-        return For(PART, count, "serial", (strips,)), folds
+        return For(PART, count, "serial", (strips,))
+
+    def _part(self, name: Expr) -> Expr:
+        return load(self.parts[name], (K, self.at[self.loop.index]), name.dtype)
+
+    def _centres(self, around: list[Column], rows: Expr) -> list[Stmt]:
+        """The means of a part."""
+        stores: list[Stmt] = []
+        for c in around:
+            d = self.deviations[c.names[0]]
+            if d.centre not in self.at:
+                room = self.room(d.centre.dtype)
+                mean = F.div(d.total, node("cast", (rows,), d.centre.dtype))
+                stores.append(Store(room, (J,), mean))
+                self.at[d.centre] = load(room, (J,), d.centre.dtype)
+        return stores
+
+    def _moved(self, name: Expr, rows: Expr) -> Expr:
+        """The squares of a part's deviations from its own mean, as from that of all: Chan, Golub
+        and LeVeque, Algorithms for computing the sample variance, 1983. So the values are read once
+        from afar, and what is lost by a mean far away is lost in neither."""
+        d = self.deviations[name]
+        count = node("cast", (rows,), name.dtype)
+        far = F.sub(F.div(self._part(d.total), count), d.centre)
+        return F.add(self._part(name), F.mul(count, F.mul(far, far)))
 
     def _made(self, statements: list[Stmt], later: list[Stmt]) -> For:
         """What is made of the folds of a level; names that are wanted later go to memory."""

@@ -132,7 +132,7 @@ class Strips:
         made = [s.name for s in statements if isinstance(s, Let)]
         wanted = {e for s in later for e in postorder(expressions_within(s))}
         inner = list(moved(tuple(statements), self.at))
-        kept = [(name, self._room(name.dtype)) for name in made if name in wanted]
+        kept = [(name, self.room(name.dtype)) for name in made if name in wanted]
         inner += [Store(room, (J,), name) for name, room in kept]
         self.at.update({name: load(room, (J,), name.dtype) for name, room in kept})
         return [self.across(tuple(inner))]
@@ -141,7 +141,8 @@ class Strips:
         """The body for each column of a strip."""
         return For(J, self.width, "vector", body)
 
-    def _room(self, dtype: str) -> str:
+    def room(self, dtype: str) -> str:
+        """A buffer of a value for each column."""
         name = f"strip{len(self.rooms)}"
         self.rooms.append(Alloc(name, dtype, (WIDTH,)))
         return name
@@ -184,11 +185,11 @@ class Strips:
     def _rooms_of(self, c: Column) -> list[tuple[str, Expr]]:
         """The buffers of what a fold carries, with the values that they start from."""
         dtype = c.values[0].dtype
-        out = [(self._room(dtype), const(identity(c.combiner, dtype), dtype))]
+        out = [(self.room(dtype), const(identity(c.combiner, dtype), dtype))]
         if len(c.values) == 2:
-            out.append((self._room("int64"), const(dtypes.max_value("int64"))))
+            out.append((self.room("int64"), const(dtypes.max_value("int64"))))
         elif is_compensated(c.combiner, dtype):
-            out.append((self._room(dtype), const(0.0, dtype)))
+            out.append((self.room(dtype), const(0.0, dtype)))
         return out
 
 

@@ -203,6 +203,23 @@ def test_parts_are_the_same_for_any_number_of_threads(shape: tuple[int, int], th
     np.testing.assert_allclose(found[3], np.log(np.exp(wide).sum(0)), 1e-5)
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_deviations_from_the_mean_of_a_part(dtype: str, known: bool) -> None:
+    """Values far from zero, whose mean drifts from part to part; infinities, and one row too many."""
+    for shape in [(130, 9), (257, 70), (1025, 30), (2100, 3)]:
+        a = numbers(shape, "float64") + 3000 + np.arange(shape[0])[:, None]
+        a[7, 0], a[9, 1], a[-1, 2] = INF, NAN, -INF
+        a = a.astype(dtype)
+        wide = a.astype("float64")
+        with np.errstate(invalid="ignore"):
+            wanted = [wide.var(0), wide.std(0, ddof=1), wide.sum(0)]
+        text = agree(lambda x: [sg.var(x, 0), sg.std(x, 0, ddof=1), sg.sum(x, 0)], [a], wanted,
+                     known=known, seen="parts1[", rtol=1e-5 if dtype == "float32" else 1e-12,
+                     loops=a.size < 10_000)  # fmt: skip
+        assert text.count("in0[") + text.count("yield (p0[") <= 3
+
+
 def test_parts_with_nothing_in_them() -> None:
     a = numbers((0, 5), "float64")
     agree(lambda x: [sg.sum(x, 0), sg.prod(x, 0)], [a], [a.sum(0), a.prod(0)], seen="parts0[")
