@@ -20,7 +20,6 @@ from symgraph.function import Definition
 from symgraph.ir.graph import Apply, Graph
 from symgraph.ir.hashing import inner_graphs, large_constants
 from symgraph.ir.types import SizeCheck
-from symgraph.loops import memory
 from symgraph.loops.cost import program_cost
 from symgraph.loops.legalize import legalize
 from symgraph.loops.program import Branch, Call, Failure, Loop, Program, Run
@@ -108,8 +107,7 @@ def planned(
     graph = Graph(optimized.inputs, optimized.outputs[:count])
     builder = Builder(graph, d.name, d.shared, ctx)
     pairs = zip(d.updates, optimized.outputs[count:], strict=True)
-    program = builder.build(list(pairs), realise)
-    return builder, memory.in_results(program) if scheduled and not device else program
+    return builder, builder.build(list(pairs), realise)
 
 
 @uncollected()

@@ -16,16 +16,20 @@ from symgraph.loops.program import Branch, Buffer, Call, Copy, Loop, Program, Re
 from symgraph.loops.statements import For, Let, Param, Size, Stmt, Store
 from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, const, postorder
+from symgraph.scalar import functions as F
 
 ALIGNMENT = 64
+LARGE = 1 << 20  # bytes of a temporary from which its memory is not free
 
 
 class Plan(NamedTuple):
     """``slots`` are sizes in bytes; ``slot_of`` maps temporaries, and steps with inner programs
-    (under ``#step``), to their slot."""
+    (under ``#step``), to their slot. Of ``in_results`` those of LARGE bytes or more lie in the
+    memory of a result instead."""
 
     slots: tuple[Size, ...]
     slot_of: dict[str, int]
+    in_results: dict[str, str]
 
     def total(self) -> Size:
         """The bytes of the arena, each slot rounded up to the alignment."""
@@ -74,8 +78,10 @@ def workspace(step: Step) -> Size:
     return 0
 
 
-def plan(program: Program) -> Plan:
-    """Slots for the temporaries of a program."""
+def plan(program: Program, whole: bool = False) -> Plan:
+    """Slots for the temporaries of a program; ``whole``: it is in no other one, and its results are
+    new memory."""
+    in_results = _in_results(program) if whole else {}
     last: dict[str, int] = {}
     for k, step in enumerate(program.steps):
         for name in touched(step):
@@ -87,6 +93,8 @@ def plan(program: Program) -> Plan:
         found = sizes.get((buffer.dtype, buffer.shape))
         if found is None:
             found = sizes[buffer.dtype, buffer.shape] = nbytes(buffer)
+        if name in in_results:
+            return as_size(F.select(F.le(LARGE, as_expr(found)), const(0), as_expr(found)))
         return found
 
     slots: list[Size] = []
@@ -115,13 +123,14 @@ def plan(program: Program) -> Plan:
         for name, _ in wanted:
             if last[name] == k:
                 free.append(slot_of[name])
-    return Plan(tuple(slots), slot_of)
+    return Plan(tuple(slots), slot_of, in_results)
 
 
-def in_results(program: Program) -> Program:
-    """The program with temporaries made in the memory of the results that a kernel makes of them,
-    element by element, and of nothing else later: softmax writes its exponentials where they will
-    be divided. Memory of 16 MB less to write and to read, and no line of it is read in vain."""
+def _in_results(program: Program) -> dict[str, str]:
+    """Temporaries that can be made in the memory of the result that a kernel makes of them, element
+    by element: softmax writes its exponentials where they will be divided. That is less memory to
+    write and to read. Small ones stay apart: where rows are shorter than a vector, the load of one
+    would wait for the store of the one before, part of which is masked."""
     last: dict[str, int] = {}
     first: dict[str, int] = {}
     for k, step in enumerate(program.steps):
@@ -129,18 +138,19 @@ def in_results(program: Program) -> Program:
             last[name] = k
             first.setdefault(_memory_of(program, name), k)
     seen_twice = {b.alias for b in program.buffers.values() if b.alias}
-    buffers = dict(program.buffers)
+    found: dict[str, str] = {}
     for k, step in enumerate(program.steps):
         if not isinstance(step, Run):
             continue
-        dying = {n for n in step.buffers if _is_temp(program, n) and first[n] < last[n] == k}
+        temps = {n for n in step.buffers if _is_temp(program, n)} - seen_twice
+        dying = {n for n in temps if first.get(n, k) < k and last[n] == k}
 
         def fresh(name: str, k: int = k) -> bool:
-            return buffers[name].role == "output" and first[name] == k and name not in seen_twice
+            output = program.buffers[name].role == "output"
+            return output and first[name] == k and name not in seen_twice
 
-        for old, new in _in_place(program, step, dying - seen_twice, fresh):
-            buffers[old] = buffers[old]._replace(alias=new)
-    return program._replace(buffers=buffers)
+        found.update(_in_place(program, step, dying, fresh))
+    return found
 
 
 def _in_place(

@@ -164,12 +164,13 @@ class _Parts(Strips):
         for level in range(max(levels.values()) + 1):
             now = [s for s in self.loop.body if levels[s] == level]
             columns = [self.columns[s.names] for s in now if isinstance(s, Fold)]
-            around = [c for c in columns if c.names[0] in self.deviations]
+            second = [c for c in columns if c.names[0] in self.deviations]
             whole: dict[Expr, Fold] = {}
-            for together in alike([c for c in columns if c not in around]):
-                names = {c.names[0] for c in together}
-                more = [c for c in around if self.deviations[c.names[0]].total in names]
-                out.append(self._in_parts(together, more, whole))
+            for first in alike([c for c in columns if c not in second]):
+                names = {c.names[0] for c in first}
+                after = [c for c in second if self.deviations[c.names[0]].total in names]
+                out.append(self._in_parts(first, after))
+                whole.update((c.names[0], self._whole(c)) for c in (*first, *after))
             later = [s for s in self.loop.body if levels[s] > level]
             made = [whole[s.names[0]] if isinstance(s, Fold) else s for s in now]
             if made:
@@ -186,43 +187,45 @@ class _Parts(Strips):
         levels = levels_of(tuple(plain.values()))
         return {s: levels[x] for s, x in plain.items()}
 
-    def _in_parts(self, columns: list[Column], around: list[Column], whole: dict[Expr, Fold]) -> For:
-        """The loop over the parts of all rows; the folds over what they come to join ``whole``."""
-        extent = columns[0].loops[0][1]
+    def _in_parts(self, first: list[Column], after: list[Column]) -> For:
+        """The loop over the parts of all rows: some folds, and deviations from means of those."""
+        extent = first[0].loops[0][1]
         rows, count = _parts(extent, self.loop.extent)
         begin, most = PART * as_expr(rows), as_expr(rows)
         self.rooms = []
-        nest, ends = self.down(columns, begin, most)
-        if around:
-            centres = self._centres(around, F.minimum(as_expr(extent) - begin, most))
+        nest, ends = self.down(first, begin, most)
+        if after:
+            centres = self._centres(after, F.minimum(as_expr(extent) - begin, most))
             nest.append(self.across((*ends, *centres)))
-            more, finals = self.down(around, begin, most)
+            more, finals = self.down(after, begin, most)
             nest += more
             ends += finals
-            for c in around:
+            for c in after:
                 self.at.pop(self.deviations[c.names[0]].centre, None)
         stores: list[Stmt] = []
-        column = self.at[self.loop.index]
-        for c in (*columns, *around):
-            parts = [self._memory(v.dtype, (count, self.loop.extent)) for v in c.values]
-            self.parts.update(zip(c.names, parts, strict=True))
-            stores += [Store(p, (PART, column), n)
-                       for p, n in zip(parts, c.names, strict=True)]  # fmt: skip
-            values = tuple(self._part(n) for n in c.names)
-            if c in around:
-                length = F.minimum(as_expr(extent) - K * as_expr(rows), as_expr(rows))
-                values = (self._moved(c.names[0], length),)
-            whole[c.names[0]] = Fold(c.names, c.combiner, K, count, "serial", (), values)
+        for name in (n for c in (*first, *after) for n in c.names):
+            parts = self.parts[name] = self._memory(name.dtype, (count, self.loop.extent))
+            stores.append(Store(parts, (PART, self.at[self.loop.index]), name))
         strips = self.across_strips((*self.rooms, *nest, self.across((*ends, *stores))))
         return For(PART, count, "serial", (strips,))
+
+    def _whole(self, c: Column) -> Fold:
+        """The fold over what the parts come to."""
+        extent = c.loops[0][1]
+        rows, count = _parts(extent, self.loop.extent)
+        values = tuple(self._part(n) for n in c.names)
+        if c.names[0] in self.deviations:
+            length = F.minimum(as_expr(extent) - K * as_expr(rows), as_expr(rows))
+            values = (self._moved(c.names[0], length),)
+        return Fold(c.names, c.combiner, K, count, "serial", (), values)
 
     def _part(self, name: Expr) -> Expr:
         return load(self.parts[name], (K, self.at[self.loop.index]), name.dtype)
 
-    def _centres(self, around: list[Column], rows: Expr) -> list[Stmt]:
+    def _centres(self, columns: list[Column], rows: Expr) -> list[Stmt]:
         """The means of a part."""
         stores: list[Stmt] = []
-        for c in around:
+        for c in columns:
             d = self.deviations[c.names[0]]
             if d.centre not in self.at:
                 room = self.room(d.centre.dtype)

@@ -16,6 +16,7 @@ import symgraph as sg
 from symgraph import config, stages
 from symgraph.codegen import folds_llvm
 from symgraph.function import Definition, bind_sizes
+from symgraph.loops import memory
 from symgraph.loops.interpret import run_program
 from symgraph.loops.text import program_text
 from symgraph.loops.verify import verify_program
@@ -206,7 +207,7 @@ def test_parts_are_the_same_for_any_number_of_threads(shape: tuple[int, int], th
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_deviations_from_the_mean_of_a_part(dtype: str, known: bool) -> None:
-    """Values far from zero, whose mean drifts from part to part; infinities, and one row too many."""
+    """Values far from zero, whose mean drifts from part to part; infinities; a row too many."""
     for shape in [(130, 9), (257, 70), (1025, 30), (2100, 3)]:
         a = numbers(shape, "float64") + 3000 + np.arange(shape[0])[:, None]
         a[7, 0], a[9, 1], a[-1, 2] = INF, NAN, -INF
@@ -223,6 +224,28 @@ def test_deviations_from_the_mean_of_a_part(dtype: str, known: bool) -> None:
 def test_parts_with_nothing_in_them() -> None:
     a = numbers((0, 5), "float64")
     agree(lambda x: [sg.sum(x, 0), sg.prod(x, 0)], [a], [a.sum(0), a.prod(0)], seen="parts0[")
+
+
+@pytest.mark.parametrize("shape", [(600, 500), (40, 9), (1, 1)])
+def test_large_temporaries_are_made_in_the_result(shape: tuple[int, int]) -> None:
+    """Where the result is made of them element by element, and nothing reads them later."""
+    a = (numbers(shape) / 50).astype("float32")
+    e = np.exp(a - a.max(0))
+    share = e / e.sum(0)
+    turned = np.flip(e, 0) / e.sum(0)
+    cases: list[tuple[Any, list[np.ndarray], int]] = [
+        (lambda x: [sg.nn.softmax(x, 0)], [share], 1),
+        (lambda x: [sg.flip(sg.exp(x - sg.max(x, 0)), 0) / sg.exp(x - sg.max(x, 0)).sum(0)],
+         [turned], 0),
+    ]  # fmt: skip
+    for formula, wanted, count in cases:
+        x = sg.matrix("x", dtype="float32")
+        f = sg.compile([x], formula(x))
+        program = stages.lower(f.definition, stages.optimized_graph(f.definition))
+        assert len(memory.plan(program, True).in_results) == count
+        assert not memory.plan(program).in_results
+        for found, other in zip(f(a), wanted, strict=True):
+            np.testing.assert_allclose(found, other, 2e-6)
 
 
 # rows in the order of memory ----------------------------------------------------------------------
