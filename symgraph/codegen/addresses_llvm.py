@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from symgraph.codegen.writer import Value
-from symgraph.loops.memory import ALIGNMENT, Plan
+from symgraph.loops.memory import ALIGNMENT, LARGE, Plan, nbytes
 from symgraph.loops.program import Buffer, Program
 from symgraph.scalar import as_expr, as_size
+from symgraph.scalar import functions as F
 
 if TYPE_CHECKING:
     from symgraph.codegen.program_llvm import ProgramModule
@@ -42,7 +43,7 @@ class Addresses:
             elif b.role == "constant":
                 found[b.name] = self._constant(b)
             elif not b.alias:
-                found[b.name] = self.slot(b.name)
+                found[b.name] = self._temporary(b)
         for b in program.buffers.values():
             if b.alias:
                 home = b.alias
@@ -50,6 +51,14 @@ class Addresses:
                     home = program.buffers[home].alias
                 found[b.name] = found[home]
         return found
+
+    def _temporary(self, b: Buffer) -> Value:
+        """A slot, or the memory of a result where that is as large."""
+        slot, result = self.slot(b.name), self.plan.in_results.get(b.name)
+        if result is None:
+            return slot
+        large = self.values.uniform(F.le(LARGE, as_expr(nbytes(b))))
+        return self.fn.val(f"select i1 {large}, ptr %{result}, ptr {slot}")
 
     def slot(self, name: str) -> Value:
         """The memory that the plan gives to a name."""

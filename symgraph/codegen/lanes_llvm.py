@@ -121,10 +121,14 @@ def spills(kernel: Kernel) -> bool:
     """Whether registers of vectors are likely to be put on the stack, as they are at each call of a
     function. LLVM does not align it for them by itself: one that lies across two pages, which
     depends on where the process has its stack, makes a loop four times as slow."""
-    loops = [s for s in walk(kernel.body) if isinstance(s, For | Fold)]
-    ops = [n.op for s in loops if s.kind == "vector" for n in computed(s)]
-    calls = SLOW - {"div", "mod", "floordiv"}
-    return len(ops) > 2 * LONG or any(op in calls for op in ops)
+    loops = [s for s in walk(kernel.body) if isinstance(s, For | Fold) and s.kind == "vector"]
+    return sum(len(computed(s)) for s in loops) > 2 * LONG or calls(kernel)
+
+
+def calls(kernel: Kernel) -> bool:
+    """Whether its vectors call functions."""
+    loops = [s for s in walk(kernel.body) if isinstance(s, For | Fold) and s.kind == "vector"]
+    return any(n.op in SLOW - {"div", "mod", "floordiv"} for s in loops for n in computed(s))
 
 
 def is_short(s: For, lanes: int) -> bool:

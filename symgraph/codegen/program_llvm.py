@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from symgraph import config, dtypes
+from symgraph.codegen import lanes_llvm as choices
 from symgraph.codegen import team_llvm
 from symgraph.codegen.addresses_llvm import Addresses
 from symgraph.codegen.library_llvm import library_functions
@@ -106,15 +107,19 @@ class ProgramModule:
             self.told(text)
 
     def phases(self, step: Run) -> list[str]:
-        """The names of a kernel's phases in the table; they share a module and its functions."""
+        """The names of a kernel's phases in the table. Those that call functions share a module
+        with these; others have one each, which are compiled at the same time."""
         name = step.kernel.name
         symbols = [f"kernel{k}" for k in range(len(step.phases))]
+        calling = [choices.calls(p.kernel) for p in step.phases]
+        homes = [f"{name}_{k}" if k and not c else name for k, c in enumerate(calling)]
         if name not in self.kernels:
-            module = ModuleWriter(self.features)
-            for symbol, phase in zip(symbols, step.phases, strict=True):
-                kernel_llvm.emit_kernel(module, phase.kernel, self.vector_bits, symbol)
-            self.keep(name, module.text())
-        return [f"{name}/{symbol}" for symbol in symbols]
+            modules = {home: ModuleWriter(self.features) for home in homes}
+            for home, symbol, phase in zip(homes, symbols, step.phases, strict=True):
+                kernel_llvm.emit_kernel(modules[home], phase.kernel, self.vector_bits, symbol)
+            for home, module in modules.items():
+                self.keep(home, module.text())
+        return [f"{home}/{symbol}" for home, symbol in zip(homes, symbols, strict=True)]
 
     def gemm(
         self, fn: FunctionWriter, dtype: str, images: str = "", columns: int = 0
@@ -176,7 +181,7 @@ class _Function:
         self.values = Values(self.fn, shared.module, {}, {}, set())
         for k, size in enumerate(program.sizes):
             self.values.bind(var(size), (f"%n{k}", 1))
-        self.plan = plan(program)
+        self.plan = plan(program, name == "program0")
         self.addresses = Addresses(shared, self.values, program, self.plan)
         self.pointers: dict[str, Value] = {}
         self.inner: dict[int, list[str]] = {}

@@ -17,13 +17,14 @@ from symgraph import dtypes
 from symgraph.loops.compute import elements
 from symgraph.loops.program import ENDLESS as NO_END
 from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Run, Step
-from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, expressions
+from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, expressions, walk
 from symgraph.scalar import (
     Expr,
     as_expr,
     as_size,
     const,
     depends,
+    postorder,
     rebuild,
     substitute,
     transform,
@@ -73,6 +74,11 @@ def body_cost(body: Sequence[Stmt], lane: Expr | None = None) -> Size:
 
 @functools.lru_cache(maxsize=512)  # asked for a kernel, for each of its loops, for its phases
 def _statement(s: Stmt, lane: Expr | None) -> Size:
+    if isinstance(s, For) and (block := _block(s)) is not None:
+        whole, rest = (s._replace(body=_with_length(s.body, block[0], n)) for n in (block[1], 0))
+        once = _statement(whole._replace(extent=1), lane)
+        others = as_expr(_statement(rest._replace(extent=1), lane))
+        return as_size(as_expr(once) + (_turns(s.extent) - 1) * others)
     if isinstance(s, For | Fold):
         inner = s.index if s.kind == "vector" and lane is None else lane
         turn = as_expr(body_cost(s.body, inner)) + (2 if inner is s.index else _TURN)
@@ -86,6 +92,36 @@ def _statement(s: Stmt, lane: Expr | None) -> Size:
     stores = len(getattr(s, "indices", ())) and 1
     values = [e for e in expressions(s) if e not in getattr(s, "indices", ())]
     return _values(values, lane) + stores * _MEMORY
+
+
+def _block(s: For) -> tuple[Expr, Expr] | None:
+    """The length ``minimum(n - c * index, c)`` of a loop inside, with the n that the lengths of all
+    turns add up to."""
+    for x in walk(s.body):
+        if not isinstance(x, For | Fold) or not isinstance(x.extent, Expr):
+            continue
+        for e in postorder([x.extent]):
+            if e.op == "minimum":
+                for one, other in (e.args, e.args[::-1]):
+                    n = one + s.index * other
+                    if depends(one, s.index) and not depends(n, s.index):
+                        return e, n
+    return None
+
+
+def _with_length(body: Sequence[Stmt], length: Expr, size: Expr | int) -> tuple[Stmt, ...]:
+    """The statements with other extents of loops."""
+    at = {length: as_expr(size)}
+
+    def visit(s: Stmt) -> Stmt:
+        if isinstance(s, For | Fold):
+            extent = s.extent
+            if isinstance(extent, Expr):
+                extent = as_size(substitute(extent, at))
+            return s._replace(extent=extent, body=tuple(map(visit, s.body)))
+        return s._replace(body=tuple(map(visit, s.body))) if isinstance(s, If) else s
+
+    return tuple(map(visit, body))
 
 
 def _turns(extent: Size) -> Expr:

@@ -8,6 +8,7 @@ sizes, to one that wastes at most half of it. All slots lie in one arena, taken 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 
 from symgraph import dtypes
 from symgraph.loops.compute import elements
@@ -15,16 +16,20 @@ from symgraph.loops.program import Branch, Buffer, Call, Copy, Loop, Program, Re
 from symgraph.loops.statements import For, Let, Param, Size, Stmt, Store
 from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, const, postorder
+from symgraph.scalar import functions as F
 
 ALIGNMENT = 64
+LARGE = 1 << 20  # bytes of a temporary from which its memory is not free
 
 
 class Plan(NamedTuple):
     """``slots`` are sizes in bytes; ``slot_of`` maps temporaries, and steps with inner programs
-    (under ``#step``), to their slot."""
+    (under ``#step``), to their slot. Of ``in_results`` those of LARGE bytes or more lie in the
+    memory of a result instead."""
 
     slots: tuple[Size, ...]
     slot_of: dict[str, int]
+    in_results: dict[str, str]
 
     def total(self) -> Size:
         """The bytes of the arena, each slot rounded up to the alignment."""
@@ -73,8 +78,10 @@ def workspace(step: Step) -> Size:
     return 0
 
 
-def plan(program: Program) -> Plan:
-    """Slots for the temporaries of a program."""
+def plan(program: Program, whole: bool = False) -> Plan:
+    """Slots for the temporaries of a program; ``whole``: it is in no other one, and its results are
+    new memory."""
+    in_results = _in_results(program) if whole else {}
     last: dict[str, int] = {}
     for k, step in enumerate(program.steps):
         for name in touched(step):
@@ -86,6 +93,8 @@ def plan(program: Program) -> Plan:
         found = sizes.get((buffer.dtype, buffer.shape))
         if found is None:
             found = sizes[buffer.dtype, buffer.shape] = nbytes(buffer)
+        if name in in_results:
+            return as_size(F.select(F.le(LARGE, as_expr(found)), const(0), as_expr(found)))
         return found
 
     slots: list[Size] = []
@@ -96,7 +105,12 @@ def plan(program: Program) -> Plan:
         wanted = [(n, size_of(n)) for n in names if _is_temp(program, n)]
         if isinstance(step, Run):
             dying = {n for n, _ in wanted if last[n] == k and n in slot_of}
-            for old, new in _in_place(program, step, dying, set(slot_of)):
+            placed = set(slot_of)
+
+            def fresh(name: str, placed: set[str] = placed) -> bool:
+                return name not in placed and _is_temp(program, name)
+
+            for old, new in _in_place(program, step, dying, fresh):
                 slot_of[new] = slot_of[old]
                 last[old] = -1  # its slot is now the other's and is not freed here
         space = workspace(step)
@@ -109,11 +123,38 @@ def plan(program: Program) -> Plan:
         for name, _ in wanted:
             if last[name] == k:
                 free.append(slot_of[name])
-    return Plan(tuple(slots), slot_of)
+    return Plan(tuple(slots), slot_of, in_results)
+
+
+def _in_results(program: Program) -> dict[str, str]:
+    """Temporaries that can be made in the memory of the result that a kernel makes of them, element
+    by element: softmax writes its exponentials where they will be divided. That is less memory to
+    write and to read. Small ones stay apart: where rows are shorter than a vector, the load of one
+    would wait for the store of the one before, part of which is masked."""
+    last: dict[str, int] = {}
+    first: dict[str, int] = {}
+    for k, step in enumerate(program.steps):
+        for name in touched(step):
+            last[name] = k
+            first.setdefault(_memory_of(program, name), k)
+    seen_twice = {b.alias for b in program.buffers.values() if b.alias}
+    found: dict[str, str] = {}
+    for k, step in enumerate(program.steps):
+        if not isinstance(step, Run):
+            continue
+        temps = {n for n in step.buffers if _is_temp(program, n)} - seen_twice
+        dying = {n for n in temps if first.get(n, k) < k and last[n] == k}
+
+        def fresh(name: str, k: int = k) -> bool:
+            output = program.buffers[name].role == "output"
+            return output and first[name] == k and name not in seen_twice
+
+        found.update(_in_place(program, step, dying, fresh))
+    return found
 
 
 def _in_place(
-    program: Program, step: Run, dying: set[str], placed: set[str]
+    program: Program, step: Run, dying: set[str], fresh: Callable[[str], bool]
 ) -> list[tuple[str, str]]:
     """Pairs (dying input, new output) of a kernel that may share memory: both are read and written
     at the same place only, in the same turn of one perfect loop nest whose stores come last."""
@@ -136,8 +177,8 @@ def _in_place(
     names = Counter(step.buffers)
     pairs: list[tuple[str, str]] = []
     for p, target in bound:
-        fresh = p.name in stores and p.name not in places and target not in placed
-        if not fresh or not _is_temp(program, target) or program.buffers[target].alias:
+        only_made = p.name in stores and p.name not in places
+        if not only_made or not fresh(target) or program.buffers[target].alias:
             continue
         for q, source in bound:
             taken = any(source == s for s, _ in pairs) or names[source] > 1

@@ -163,8 +163,10 @@ class Builder:
         return number
 
     def run(self, kernel: Kernel, buffers: Sequence[str], origins: tuple[Any, ...]) -> Run:
-        """A step that runs a kernel; equal kernels are one."""
+        """A step that runs a kernel; equal kernels are one. A schedule may want more memory."""
         kernel = _schedule.schedule(kernel) if self.ctx.scheduled else kernel
+        for p in kernel.params[len(buffers) :]:
+            buffers = (*buffers, self.scratch(TensorType(p.dtype, p.shape)))
         key = (kernel.params, kernel.sizes, kernel.body)
         kernel = kernel._replace(name=f"kernel{len(self.ctx.kernels)}")
         return Run(self.ctx.kernels.setdefault(key, kernel), tuple(buffers), origins)

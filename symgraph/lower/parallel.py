@@ -45,6 +45,7 @@ from symgraph.scalar import (
     as_size,
     call,
     const,
+    evaluate_size,
     load,
     postorder,
     substitute,
@@ -54,6 +55,7 @@ from symgraph.scalar import (
 
 BLOCK = 4_000_000  # picoseconds of work in one block of a fold
 FEW = 64  # turns below which an outermost loop is joined with the next one
+LITTLE, LARGE = 16, 4096  # a part of a kernel's work that is not shared out; a size to compare at
 VECTORS = 64  # a range of a vector loop is a multiple of this: whole vectors and cache lines
 
 
@@ -160,7 +162,7 @@ class _Cut:
             if isinstance(s, Fold):
                 waiting.append(self._blocks(s))
             elif shared is not None:
-                self._ranges(*shared)
+                self._ranges(*shared, self._cost(s))
         if wide and waiting:
             self._narrow(waiting, ())
         return self.made if wide else []
@@ -170,7 +172,7 @@ class _Cut:
     def _shared_loop(self, s: For) -> tuple[For, set[str]] | None:
         """The loop to share out, and the scratch memory of its turns, of which each thread needs
         its own; None where its turns depend on each other."""
-        if not self.sharing.worth(self._cost(s)) or not self._told(s.extent):
+        if not self.sharing.worth(self._cost(s)) or not self._told(s.extent) or self._is_little(s):
             return None
         if s.kind == "vector" and isinstance(s.extent, int) and s.extent <= VECTORS:
             return None  # one range, whose length would be unknown to its vectors
@@ -190,6 +192,18 @@ class _Cut:
         lets = (Let(s.index, t // inner.extent), Let(inner.index, t % as_expr(inner.extent)))
         extent = as_size(as_expr(s.extent) * as_expr(inner.extent))
         return For(t, extent, "serial", (*lets, *inner.body)), private | more
+
+    def _is_little(self, s: For) -> bool:
+        """Whether it does next to nothing of the kernel's work, whatever the sizes: asking threads
+        to take part is dearer."""
+        if len(self.kernel.body) == 1:
+            return False
+        others = [as_expr(self._cost(x)) for x in self.kernel.body if x is not s]
+        part, rest = as_expr(self._cost(s)), sum(others[1:], others[0])
+        known = {v.attr: LARGE for v in variables(rest)}
+        if any(v.attr not in known for v in variables(part)):
+            return False
+        return LITTLE * evaluate_size(part, known) < evaluate_size(rest, known)
 
     def _cost(self, s: Stmt) -> Size:
         """Picoseconds of a statement, in sizes that the program knows."""
@@ -229,12 +243,12 @@ class _Cut:
             home = self.home[name]
             yield name, [a for a in found if self.home.get(a.buffer) == home]
 
-    def _ranges(self, s: For, private: set[str]) -> None:
+    def _ranges(self, s: For, private: set[str], cost: Size) -> None:
         begin = var(BEGIN)
         body = moved(s.body, {s.index: begin + s.index})
         loop = s._replace(extent=as_size(var(END) - begin), body=body)
         multiple = VECTORS if s.kind == "vector" else 1
-        self._phase([loop], s.extent, self._cost(s), private, multiple)
+        self._phase([loop], s.extent, cost, private, multiple)
 
     # folds ----------------------------------------------------------------------------------------
 

@@ -21,10 +21,10 @@ from symgraph.loops.statements import (
     walk,
 )
 from symgraph.lower.borders import borders
+from symgraph.lower.columns import strip
 from symgraph.lower.rewriting import accesses, around, perfect_nest
 from symgraph.lower.row_order import row_order
 from symgraph.lower.short_rows import short_rows
-from symgraph.lower.strips import strip
 from symgraph.lower.tiling import tile
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, node, postorder, transform
 from symgraph.scalar import rebuild as rebuild_expr

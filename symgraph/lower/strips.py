@@ -26,39 +26,19 @@ from symgraph.loops.statements import (
     Alloc,
     Fold,
     For,
-    Kernel,
     Let,
     Size,
     Stmt,
     Store,
     expressions,
 )
-from symgraph.lower.rewriting import (
-    around,
-    independent,
-    moved,
-    perfect_nest,
-    place_of,
-    position,
-    reads,
-)
+from symgraph.lower.rewriting import moved
 from symgraph.records import NamedTuple
-from symgraph.scalar import (
-    Expr,
-    as_expr,
-    as_size,
-    coefficient,
-    const,
-    load,
-    postorder,
-    substitute,
-    var,
-)
+from symgraph.scalar import Expr, as_expr, as_size, const, load, postorder, substitute, var
 from symgraph.scalar import functions as F
 
 WIDTH = 512  # columns of a strip
 ROWS = 16  # rows folded in registers before they join what is carried
-SHORT = 32  # rows up to which a vector of columns goes down alone, where the number is known
 STRIP, BLOCK, J, K = (var(f"_i{name}") for name in ("strip", "rows", "j", "k"))
 _COMBINE = {
     "add": F.add, "mul": F.mul, "maximum": F.maximum, "minimum": F.minimum,
@@ -73,23 +53,6 @@ class Column(NamedTuple):
     combiner: str
     loops: tuple[tuple[Expr, Size], ...]
     values: tuple[Expr, ...]
-
-
-def strip(kernel: Kernel) -> Kernel:
-    """The kernel with its long folds down columns in strips; itself where it has none, or where it
-    is not one nest of loops round folds, then Lets, then Stores, the innermost of kind "vector"."""
-    path = perfect_nest(kernel.body)
-    if not path or path[-1].kind != "vector":
-        return kernel
-    body = path[-1].body
-    columns = [fold_down(s) for s in body if isinstance(s, Fold)]
-    shapes = {p.name: p.shape for p in kernel.params}
-    found = [c for c in columns if c is not None]
-    if len(found) < len(columns) or not any(_goes_down(c, path[-1], shapes) for c in found):
-        return kernel
-    if not stores_last(body) or not independent(body):
-        return kernel
-    return kernel._replace(body=around(path[:-1], _Strips(path[-1], found).build()))
 
 
 def fold_down(s: Fold) -> Column | None:
@@ -113,22 +76,6 @@ def fold_down(s: Fold) -> Column | None:
 _PLAIN = ("bool", "float32", "float64")
 
 
-def _goes_down(column: Column, loop: For, shapes: dict[str, tuple[Size, ...]]) -> bool:
-    """Whether it is long and reads neighbours along the loop."""
-    extents = [n for _, n in column.loops]
-    long = not all(isinstance(n, int) for n in extents)
-    length = 1
-    for n in extents:
-        length *= n if isinstance(n, int) else 1
-    long = long or length > SHORT
-    for x in reads(tuple(Let(v, v) for v in column.values)):
-        place = position(place_of(x), shapes[x.attr])
-        steps = [coefficient(place, i) for i in (loop.index, column.loops[-1][0])]
-        if long and steps[0] is const(1) and steps[1] is not const(0):
-            return True
-    return False
-
-
 def stores_last(body: tuple[Stmt, ...]) -> bool:
     """Whether stores come last."""
     stores = [isinstance(s, Store) for s in body]
@@ -136,7 +83,9 @@ def stores_last(body: tuple[Stmt, ...]) -> bool:
     return known and stores == sorted(stores)
 
 
-class _Strips:
+class Strips:
+    """One loop over strips of columns, with the folds down each of them."""
+
     def __init__(self, loop: For, columns: list[Column]) -> None:
         self.loop = loop
         self.columns = {c.names: c for c in columns}
@@ -148,23 +97,28 @@ class _Strips:
             self.width = WIDTH
         self.at: dict[Expr, Expr] = {loop.index: STRIP * WIDTH + J}
 
-    def build(self) -> tuple[For]:
-        levels = _levels(self.loop.body)
+    def build(self) -> tuple[Stmt, ...]:
+        """The loop."""
+        levels = levels_of(self.loop.body)
         last = max(levels.values())
         body: list[Stmt] = []
         for level in range(last + 1):
             now = [s for s in self.loop.body if levels[s] == level]
             folds = [self.columns[s.names] for s in now if isinstance(s, Fold)]
             ends: list[Stmt] = []
-            while folds:
-                together = [c for c in folds if _extents(c) == _extents(folds[0])]
-                folds = [c for c in folds if c not in together]
-                ends += self._pass(together, body)
+            for together in alike(folds):
+                nest, finals = self.down(together)
+                body += nest
+                ends += finals
             ends += [s for s in now if not isinstance(s, Fold)]
             later = [s for s in self.loop.body if levels[s] > level]
             body += self._points(ends, later)
+        return (self.across_strips((*self.rooms, *body)),)
+
+    def across_strips(self, body: tuple[Stmt, ...]) -> For:
+        """The body for each strip."""
         strips = as_size((as_expr(self.loop.extent) + (WIDTH - 1)) // WIDTH)
-        return (For(STRIP, strips, "serial", (*self.rooms, *body)),)
+        return For(STRIP, strips, "serial", body)
 
     def _points(self, statements: list[Stmt], later: list[Stmt]) -> list[Stmt]:
         """Lets and stores of the whole strip; names that are wanted later go to buffers, but for
@@ -176,59 +130,66 @@ class _Strips:
         if not statements:
             return []
         made = [s.name for s in statements if isinstance(s, Let)]
-        wanted = {e for s in later for e in postorder(_expressions_within(s))}
+        wanted = {e for s in later for e in postorder(expressions_within(s))}
         inner = list(moved(tuple(statements), self.at))
-        kept = [(name, self._room(name.dtype)) for name in made if name in wanted]
+        kept = [(name, self.room(name.dtype)) for name in made if name in wanted]
         inner += [Store(room, (J,), name) for name, room in kept]
         self.at.update({name: load(room, (J,), name.dtype) for name, room in kept})
-        return [self._across(tuple(inner))]
+        return [self.across(tuple(inner))]
 
-    def _across(self, body: tuple[Stmt, ...]) -> For:
+    def across(self, body: tuple[Stmt, ...]) -> For:
+        """The body for each column of a strip."""
         return For(J, self.width, "vector", body)
 
-    def _room(self, dtype: str) -> str:
+    def room(self, dtype: str) -> str:
+        """A buffer of a value for each column."""
         name = f"strip{len(self.rooms)}"
         self.rooms.append(Alloc(name, dtype, (WIDTH,)))
         return name
 
-    def _pass(self, columns: list[Column], body: list[Stmt]) -> list[Stmt]:
-        """Adds the loops of some folds of equal extents; gives the Lets of their values."""
+    def down(
+        self, columns: list[Column], begin: Expr | None = None, most: Expr | None = None
+    ) -> tuple[list[Stmt], list[Stmt]]:
+        """The loops of some folds of equal extents, and the Lets of their values: down all rows, or
+        down the ``most`` rows (fewer at the end) from ``begin`` on."""
         first, rest = columns[0], columns[0].loops[:-1]
         extent = first.loops[-1][1]
         starts: list[Stmt] = []
         turns: list[Stmt] = []
         ends: list[Stmt] = []
+        row, length = BLOCK * ROWS, as_expr(extent)
+        if begin is not None and most is not None:
+            row, length = begin + row, F.minimum(length - begin, most)
         for k, c in enumerate(columns):
             rooms = self._rooms_of(c)
             starts += [Store(room, (J,), value) for room, value in rooms]
             pairs = zip(c.loops[:-1], rest, strict=True)
             at = {**self.at, **{mine: same for (mine, _), (same, _) in pairs}}
-            at[c.loops[-1][0]] = BLOCK * ROWS + K
+            at[c.loops[-1][0]] = row + K
             values = tuple(substitute(v, at) for v in c.values)
             names = tuple(var(f"_part{k}{n}", v.dtype) for n, v in enumerate(values))
-            count = as_size(F.minimum(as_expr(extent) - BLOCK * ROWS, const(ROWS)))
+            count = as_size(F.minimum(length - BLOCK * ROWS, const(ROWS)))
             if isinstance(extent, int) and extent % ROWS == 0:
                 count = ROWS
             turns.append(Fold(names, c.combiner, K, count, "serial", (), values))
             held = [load(room, (J,), v.dtype) for room, v in rooms]
             turns += joined(c.combiner, k, rooms, held, names)
             ends += [Let(n, v) for n, v in zip(c.names, finished(c.combiner, held), strict=False)]
-        blocks = as_size((as_expr(extent) + (ROWS - 1)) // ROWS)
-        together = self._across(tuple(folds_first(turns)))
+        blocks = as_size((length + (ROWS - 1)) // ROWS)
+        together = self.across(tuple(folds_first(turns)))
         nest: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", (together,)),)
         for i, n in reversed(rest):
             nest = (For(i, n, "serial", nest),)
-        body += [self._across(tuple(starts)), *nest]
-        return ends
+        return [self.across(tuple(starts)), *nest], ends
 
     def _rooms_of(self, c: Column) -> list[tuple[str, Expr]]:
         """The buffers of what a fold carries, with the values that they start from."""
         dtype = c.values[0].dtype
-        out = [(self._room(dtype), const(identity(c.combiner, dtype), dtype))]
+        out = [(self.room(dtype), const(identity(c.combiner, dtype), dtype))]
         if len(c.values) == 2:
-            out.append((self._room("int64"), const(dtypes.max_value("int64"))))
+            out.append((self.room("int64"), const(dtypes.max_value("int64"))))
         elif is_compensated(c.combiner, dtype):
-            out.append((self._room(dtype), const(0.0, dtype)))
+            out.append((self.room(dtype), const(0.0, dtype)))
         return out
 
 
@@ -237,23 +198,28 @@ def folds_first(turns: list[Stmt]) -> list[Stmt]:
     return sorted(turns, key=lambda s: not isinstance(s, Fold))
 
 
-def _extents(c: Column) -> tuple[Size, ...]:
-    return tuple(n for _, n in c.loops)
+def alike(columns: list[Column]) -> list[list[Column]]:
+    """Folds that go over the same rows, together."""
+    found: dict[tuple[Size, ...], list[Column]] = {}
+    for c in columns:
+        found.setdefault(tuple(n for _, n in c.loops), []).append(c)
+    return list(found.values())
 
 
-def _expressions_within(s: Stmt) -> list[Expr]:
+def expressions_within(s: Stmt) -> list[Expr]:
+    """The expressions of a statement and of those inside it."""
     found = list(expressions(s))
     for inner in getattr(s, "body", ()):
-        found += _expressions_within(inner)
+        found += expressions_within(inner)
     return found
 
 
-def _levels(body: tuple[Stmt, ...]) -> dict[Stmt, int]:
+def levels_of(body: tuple[Stmt, ...]) -> dict[Stmt, int]:
     """The number of the pass that makes each statement: a fold comes one after what it reads."""
     of: dict[Expr, int] = {}
     out: dict[Stmt, int] = {}
     for s in body:
-        needs = postorder(_expressions_within(s))
+        needs = postorder(expressions_within(s))
         level = max((of[e] for e in needs if e in of), default=-1 if isinstance(s, Fold) else 0)
         if isinstance(s, Fold):
             level += 1

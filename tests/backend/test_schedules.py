@@ -16,10 +16,11 @@ import symgraph as sg
 from symgraph import config, stages
 from symgraph.codegen import folds_llvm
 from symgraph.function import Definition, bind_sizes
+from symgraph.loops import memory
 from symgraph.loops.interpret import run_program
 from symgraph.loops.text import program_text
 from symgraph.loops.verify import verify_program
-from symgraph.lower import row_order, scatter_sizes, strips, tiling
+from symgraph.lower import columns, row_order, scatter_sizes, strips, tiling
 
 INF, NAN = np.inf, np.nan
 
@@ -156,7 +157,7 @@ def test_folds_over_several_axes() -> None:
 
 
 def test_short_columns_go_down_alone() -> None:
-    a = numbers((strips.SHORT, 100))
+    a = numbers((columns.SHORT, 100))
     text = agree(lambda x: sg.max(x, 0), [a], [a.max(0)], known=True)
     assert "strip" not in text
 
@@ -166,6 +167,85 @@ def test_sums_of_infinities_down_columns() -> None:
     a[7, 3], a[9, 4], a[11, 4], a[13, 5] = INF, INF, -INF, NAN
     with np.errstate(invalid="ignore"):
         agree(lambda x: sg.sum(x, 0), [a], [a.sum(0)], rtol=1e-12)
+
+
+MANY = [(129, 70), (300, 600), (1024, 9), (1025, 64), (2100, 3), (128, 65), (257, 513)]
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int16", "bool"])
+def test_many_rows_go_down_in_parts(dtype: str, known: bool) -> None:
+    for shape in MANY:
+        a = numbers(shape, dtype)
+        a[-1, 0] = a[0, 0]  # positions in the first and in the last part
+        ways = [(sg.sum, np.sum), (sg.max, np.max), (sg.min, np.min), (sg.argmax, np.argmax),
+                (sg.argmin, np.argmin), (sg.all, np.all), (sg.any, np.any)]  # fmt: skip
+        wanted = [f(a, axis=0) for _, f in ways]
+        seen = "" if known and shape[0] <= columns.LONG else "parts0["
+        agree(lambda x, w=ways: [f(x, axis=0) for f, _ in w], [a], wanted, known=known, seen=seen,
+              rtol=1e-4 if dtype == "float32" else 1e-12, loops=a.size < 10_000)  # fmt: skip
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("shape", [(130, 70), (2100, 3), (1030, 64), (400, 600)])
+def test_parts_are_the_same_for_any_number_of_threads(shape: tuple[int, int], threads: int) -> None:
+    a = (numbers(shape) / 50).astype("float32")
+    x = sg.matrix("x", dtype="float32")
+    formulas = [sg.sum(x, 0), sg.argmax(x, 0), sg.var(x, 0), sg.logsumexp(x, 0),
+                sg.nn.softmax(x, 0), sg.nn.layer_norm(x, 0)]  # fmt: skip
+    with config.change(num_threads=1, parallel_from=1 << 60):
+        alone = sg.compile([x], formulas)(a)
+    with config.change(num_threads=threads, parallel_from=0):
+        found = sg.compile([x], formulas)(a)
+    for one, other in zip(alone, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    wide = a.astype("float64")
+    np.testing.assert_allclose(found[2], wide.var(0), 1e-5)
+    np.testing.assert_allclose(found[3], np.log(np.exp(wide).sum(0)), 1e-5)
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_deviations_from_the_mean_of_a_part(dtype: str, known: bool) -> None:
+    """Values far from zero, whose mean drifts from part to part; infinities; a row too many."""
+    for shape in [(130, 9), (257, 70), (1025, 30), (2100, 3)]:
+        a = numbers(shape, "float64") + 3000 + np.arange(shape[0])[:, None]
+        a[7, 0], a[9, 1], a[-1, 2] = INF, NAN, -INF
+        a = a.astype(dtype)
+        wide = a.astype("float64")
+        with np.errstate(invalid="ignore"):
+            wanted = [wide.var(0), wide.std(0, ddof=1), wide.sum(0)]
+        text = agree(lambda x: [sg.var(x, 0), sg.std(x, 0, ddof=1), sg.sum(x, 0)], [a], wanted,
+                     known=known, seen="parts1[", rtol=1e-5 if dtype == "float32" else 1e-12,
+                     loops=a.size < 10_000)  # fmt: skip
+        assert text.count("in0[") + text.count("yield (p0[") <= 3
+
+
+def test_parts_with_nothing_in_them() -> None:
+    a = numbers((0, 5), "float64")
+    agree(lambda x: [sg.sum(x, 0), sg.prod(x, 0)], [a], [a.sum(0), a.prod(0)], seen="parts0[")
+
+
+@pytest.mark.parametrize("shape", [(600, 500), (40, 9), (1, 1)])
+def test_large_temporaries_are_made_in_the_result(shape: tuple[int, int]) -> None:
+    """Where the result is made of them element by element, and nothing reads them later."""
+    a = (numbers(shape) / 50).astype("float32")
+    e = np.exp(a - a.max(0))
+    share = e / e.sum(0)
+    turned = np.flip(e, 0) / e.sum(0)
+    cases: list[tuple[Any, list[np.ndarray], int]] = [
+        (lambda x: [sg.nn.softmax(x, 0)], [share], 1),
+        (lambda x: [sg.flip(sg.exp(x - sg.max(x, 0)), 0) / sg.exp(x - sg.max(x, 0)).sum(0)],
+         [turned], 0),
+    ]  # fmt: skip
+    for formula, wanted, count in cases:
+        x = sg.matrix("x", dtype="float32")
+        f = sg.compile([x], formula(x))
+        program = stages.lower(f.definition, stages.optimized_graph(f.definition))
+        assert len(memory.plan(program, True).in_results) == count
+        assert not memory.plan(program).in_results
+        for found, other in zip(f(a), wanted, strict=True):
+            np.testing.assert_allclose(found, other, 2e-6)
 
 
 # rows in the order of memory ----------------------------------------------------------------------
@@ -429,5 +509,6 @@ def test_elements_are_sorted_by_column(dtype: str) -> None:
 def test_the_sizes_of_schedules() -> None:
     """What the shapes above were chosen for."""
     assert (tiling.EDGE, tiling.ROWS, tiling.COLUMNS) == (16, 4, 4)
-    assert (strips.WIDTH, strips.ROWS, strips.SHORT) == (512, 16, 32)
+    assert (strips.WIDTH, strips.ROWS, columns.SHORT) == (512, 16, 32)
+    assert (columns.LONG, columns.FEW, columns.LONGER) == (128, 64, 1024)
     assert (row_order.ROWS, folds_llvm.BLOCK, scatter_sizes.PARTS) == (16, 16, 8)
