@@ -8,7 +8,7 @@ from typing import Any
 SLOW_START = 0.02  # seconds of a first call from the cache that are said to be many
 ORDER = ("symgraph", "numpy", "numexpr", "numba", "jax", "torch", "torch.compile", "pytensor")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-BEGIN, END = "<!-- table: begin -->", "<!-- table: end -->"
+MAKERS = ("AMD", "Intel")  # of processors; the page has a table for each
 
 
 def seconds(value: float | None) -> str:
@@ -121,7 +121,12 @@ def markdown(summary: dict[str, Any]) -> str:
 
 
 def write_table(summary: dict[str, Any]) -> None:
-    """Put the table between the markers of the page."""
-    text = PAGE.read_text()
-    before, rest = text.split(BEGIN, 1)
-    PAGE.write_text(f"{before}{BEGIN}\n{markdown(summary)}\n{END}{rest.split(END, 1)[1]}")
+    """Put the table between the markers of the page that are for this maker of processors. Raises
+    ValueError where the page has none."""
+    text, cpu = PAGE.read_text(), summary["machine"]["cpu"]
+    maker = next((m for m in MAKERS if m in cpu), "")
+    begin, end = f"<!-- table {maker}: begin -->", f"<!-- table {maker}: end -->"
+    if begin not in text:
+        raise ValueError(f"{PAGE.name} has no table for {cpu}")
+    before, rest = text.split(begin, 1)
+    PAGE.write_text(f"{before}{begin}\n{markdown(summary)}\n{end}{rest.split(end, 1)[1]}")
