@@ -16,7 +16,8 @@ from symgraph.codegen.writer import FunctionWriter, Value
 BYTES = 64  # of a vector
 SUMS = 24  # at most, in the first registers; three vectors of B and one element of A follow
 OWN = 29  # vector registers that a text may use
-LONG, LEFT = 384, 2  # a summed axis that is cut into pieces: as many as rows, the last one longer
+LONG = 1536  # bytes of a summed axis that is cut into pieces, as many as rows,
+LEFT = 2  # and so many pieces more in the last one
 WHOLE = 2  # the flag of tiles whose last vector is not cut
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
 _PLACES = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (1, 4), 5: (5, 1), 6: (3, 2), 7: (7, 1)}
@@ -270,7 +271,7 @@ def assembled_tiles(
     steady = {"col": col, "b_row": b_row, "c_row": c_row, **apart}
     if ahead:
         steady["ahead"] = ints.mul(b_row, ahead)
-        long = ints.is_("sge", "%k", LONG)
+        long = ints.is_("sge", "%k", LONG // v.size)
         piece = ints.pick(long, ints.div("%k", rows + LEFT), 0)  # the last ones of C need time too
         memory |= {"piece": piece, "rest": ints.sub("%k", ints.mul(piece, rows - 1)), "turns": 0}
 

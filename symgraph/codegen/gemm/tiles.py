@@ -77,10 +77,10 @@ class Tile(NamedTuple):
         depth, shape = self.depth, (self.rows, self.vectors)
         if images == "a":  # columns of the result lie far apart: they are better written once
             depth *= 2
-            if self.assembled and -(-columns // self.lanes) == FOUR[1]:
-                shape = FOUR
         if images == "b":  # a strip of an image stays next to the registers
             depth = self.near
+        if images and self.assembled and -(-columns // self.lanes) == FOUR[1]:
+            shape = FOUR
         return self._replace(images=images, depth=depth, rows=shape[0], vectors=shape[1])
 
     @property
