@@ -17,6 +17,7 @@ BYTES = 64  # of a vector
 SUMS = 24  # at most, in the first registers; three vectors of B and one element of A follow
 OWN = 29  # vector registers that a text may use
 LONG = 1536  # bytes of a summed axis that is cut into pieces, as many as rows,
+AT_ONCE = 2
 LEFT = 2  # and so many pieces more in the last one
 WHOLE = 2  # the flag of tiles whose last vector is not cut
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
@@ -272,8 +273,9 @@ def assembled_tiles(
     if ahead:
         steady["ahead"] = ints.mul(b_row, ahead)
         long = ints.is_("sge", "%k", LONG // v.size)
-        piece = ints.pick(long, ints.div("%k", rows + LEFT), 0)  # the last ones of C need time too
-        memory |= {"piece": piece, "rest": ints.sub("%k", ints.mul(piece, rows - 1)), "turns": 0}
+        pieces = -(-rows // AT_ONCE)
+        piece = ints.pick(long, ints.div("%k", pieces + LEFT), 0)  # the last ones of C need time too
+        memory |= {"piece": piece, "rest": ints.sub("%k", ints.mul(piece, pieces - 1)), "turns": 0}
 
     def lines(held: dict[str, str]) -> list[str]:
         return Tiles(v, rows, vectors, held).lines()
@@ -316,11 +318,12 @@ class Tiles:
         k, turns = held["k"], held["turns"]
         one = [*self._each_row(self.fetched), f"movq $$1, {k}", f"movq {k}, {turns}",
                f"movq {held['length']}, {k}", "jmp 8f"]  # fmt: skip
-        row = [self.fetched(0, j) for j in range(self.vectors)]
+        rows = [self.fetched(0, j) for j in range(self.vectors)]
+        rows += [f"addq {held['c_row']}, {held['place']}"]
         return [
-            f"movq $${self.rows}, {k}", f"movq {k}, {turns}", f"movq {held['piece']}, {k}",
+            f"movq $${-(-self.rows // AT_ONCE)}, {k}", f"movq {k}, {turns}", f"movq {held['piece']}, {k}",
             f"testq {k}, {k}", f"movq {held['c']}, {held['place']}", "jne 6f", *one,
-            "6:", *row, f"addq {held['c_row']}, {held['place']}", f"movq {held['piece']}, {k}",
+            "6:", *rows * AT_ONCE, f"movq {held['piece']}, {k}",
             f"cmpq $$1, {turns}", "jne 8f", f"movq {held['rest']}, {k}",
             "8:", f"testq {k}, {k}", "jle 3f", *self.loops(),
             "3:", f"decq {turns}", "jne 6b",
