@@ -16,6 +16,9 @@ from symgraph.codegen.writer import FunctionWriter, Value
 BYTES = 64  # of a vector
 SUMS = 24  # at most, in the first registers; three vectors of B and one element of A follow
 OWN = 29  # vector registers that a text may use
+LONG = 1536  # bytes of a summed axis that is cut into pieces, as many as rows,
+AT_ONCE = 2
+LEFT = 2  # and so many pieces more in the last one
 WHOLE = 2  # the flag of tiles whose last vector is not cut
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
 _PLACES = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (1, 4), 5: (5, 1), 6: (3, 2), 7: (7, 1)}
@@ -247,7 +250,7 @@ def assembled_tiles(
 ) -> None:
     """The body of a function with `microkernel.PARAMETERS`, of which ``count`` is at least 1, for
     so many rows and vectors of 64 bytes, the last one under a mask. Rows of B are asked for so many
-    steps ``ahead``, unless 0.
+    steps ``ahead``, and rows of the result one by one, unless that is 0.
 
     For each element of the summed axis the vectors of B are loaded, and each element of A's column
     is multiplied with all of them: out of memory, or where there are several through a register.
@@ -269,6 +272,10 @@ def assembled_tiles(
     steady = {"col": col, "b_row": b_row, "c_row": c_row, **apart}
     if ahead:
         steady["ahead"] = ints.mul(b_row, ahead)
+        long = ints.is_("sge", "%k", LONG // v.size)
+        pieces = -(-rows // AT_ONCE)
+        piece = ints.pick(long, ints.div("%k", pieces + LEFT), 0)  # the last ones of C need time too
+        memory |= {"piece": piece, "rest": ints.sub("%k", ints.mul(piece, pieces - 1)), "turns": 0}
 
     def lines(held: dict[str, str]) -> list[str]:
         return Tiles(v, rows, vectors, held).lines()
@@ -291,13 +298,35 @@ class Tiles:
         held = self.held
         zeros = [f"vpxord {x}, {x}, {x}" for line in self.sums for x in line]
         some = [f"movq {held['length']}, {held['k']}", f"testq {held['k']}, {held['k']}", "jle 3f"]
+        loops = [*self._each_row(self.fetched), *some, *self.loops(), "3:"]
+        if "piece" in held:
+            loops = self._in_pieces()
         adds = [f"testb $$1, {held['flags']}", "je 4f"]
         below = [f"leaq ({held['place']},{held['c_row']}), {held['c']}",
                  f"addq {held['next_a']}, {held['a']}", f"addq {held['next_b']}, {held['b']}",
                  f"decq {held['count']}", "jne 1b"]  # fmt: skip
         return [
-            "1:", *self._each_row(self.fetched), *zeros, *some, *self.loops(), "3:", *adds,
-            *self._each_row(self.added), "4:", *self._each_row(self.stored), *below,
+            "1:", *zeros, *loops, *adds, *self._each_row(self.added),
+            "4:", *self._each_row(self.stored), *below,
+        ]  # fmt: skip
+
+    def _in_pieces(self) -> list[str]:
+        """The summed axis in as many pieces as there are rows, before each of which a row of the
+        result is asked for: all at once they would keep what B is waiting for out. A short axis is
+        one piece."""
+        held = self.held
+        k, turns = held["k"], held["turns"]
+        one = [*self._each_row(self.fetched), f"movq $$1, {k}", f"movq {k}, {turns}",
+               f"movq {held['length']}, {k}", "jmp 8f"]  # fmt: skip
+        rows = [self.fetched(0, j) for j in range(self.vectors)]
+        rows += [f"addq {held['c_row']}, {held['place']}"]
+        return [
+            f"movq $${-(-self.rows // AT_ONCE)}, {k}", f"movq {k}, {turns}", f"movq {held['piece']}, {k}",
+            f"testq {k}, {k}", f"movq {held['c']}, {held['place']}", "jne 6f", *one,
+            "6:", *rows * AT_ONCE, f"movq {held['piece']}, {k}",
+            f"cmpq $$1, {turns}", "jne 8f", f"movq {held['rest']}, {k}",
+            "8:", f"testq {k}, {k}", "jle 3f", *self.loops(),
+            "3:", f"decq {turns}", "jne 6b",
         ]  # fmt: skip
 
     def loops(self) -> list[str]:

@@ -33,10 +33,10 @@ HEAD = 2  # words of a record of parts before their addresses
 class Tile(NamedTuple):
     """``rows`` x ``vectors`` (of ``lanes`` elements) are computed at once. ``depth`` is the largest
     block of the summed axis; ``height`` x ``depth`` of A and ``depth`` x ``width`` of B are packed
-    at a time. ``masks``: whether there are masks for whole vectors; ``ahead``: so many rows of B
-    are asked for before they are needed; ``far``: bytes of B that are packed for very many tiles;
-    ``near``: the block of the summed axis where B is in an image, of which ``room`` bytes
-    are packed at a time.
+    at a time. ``masks``: whether there are masks for whole vectors; ``ahead``: so many steps before
+    they are needed rows of B are asked for, and rows of the result one by one; ``far``: bytes of B
+    that are packed for very many tiles; ``near``: the block of the summed axis where B is in an
+    image, of which ``room`` bytes are packed at a time.
 
     ``images`` names the operand (a or b) whose elements are found in an image, through tables of
     places; empty where both are matrices.
@@ -77,10 +77,10 @@ class Tile(NamedTuple):
         depth, shape = self.depth, (self.rows, self.vectors)
         if images == "a":  # columns of the result lie far apart: they are better written once
             depth *= 2
-            if self.assembled and -(-columns // self.lanes) == FOUR[1]:
-                shape = FOUR
         if images == "b":  # a strip of an image stays next to the registers
             depth = self.near
+        if images and self.assembled and -(-columns // self.lanes) == FOUR[1]:
+            shape = FOUR
         return self._replace(images=images, depth=depth, rows=shape[0], vectors=shape[1])
 
     @property
