@@ -87,6 +87,10 @@ class Folds:
 
     def vector(self, lanes: int) -> None:
         """So many turns at a time, then single registers under a mask."""
+        found = self._is_found()
+        if found and self.host.vector_bits < 512:  # processors without masks gather one by one
+            self.serial()
+            return
         registers = [register(s, self.host.vector_bits) for s in self.folds]
         self.turns, self.one = lanes, min(lanes, *registers)
         index = self.folds[0].index
@@ -99,7 +103,7 @@ class Folds:
                     ahead_llvm.ask(self.values, self.folds)
                 return self._turn(carried, mask)
 
-        finals = self._found(lanes, block) if self._is_found() else self._ended(lanes, block)
+        finals = self._found(lanes, block) if found else self._ended(lanes, block)
         for s, held in zip(self.folds, self._split(finals), strict=True):
             for name, value in zip(s.names, held, strict=True):
                 self.values.bind(name, (value, 1))
