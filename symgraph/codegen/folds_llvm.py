@@ -78,7 +78,7 @@ class Folds:
             with self.values.inside():
                 self.values.bind(index, (i, 1), True)
                 self._fetch_ahead()
-                ahead_llvm.found_rows(self.values, [v for s in self.folds for v in s.values], index)
+                self._find_rows()
                 return self._turn(carried, None)
 
         for s, finals in zip(self.folds, self._run(1, turn), strict=True):
@@ -87,6 +87,10 @@ class Folds:
 
     def vector(self, lanes: int) -> None:
         """So many turns at a time, then single registers under a mask."""
+        found = self._is_found()
+        if found and self.host.vector_bits < 512:  # processors without masks gather one by one
+            self.serial()
+            return
         registers = [register(s, self.host.vector_bits) for s in self.folds]
         self.turns, self.one = lanes, min(lanes, *registers)
         index = self.folds[0].index
@@ -99,7 +103,7 @@ class Folds:
                     ahead_llvm.ask(self.values, self.folds)
                 return self._turn(carried, mask)
 
-        finals = self._found(lanes, block) if self._is_found() else self._ended(lanes, block)
+        finals = self._found(lanes, block) if found else self._ended(lanes, block)
         for s, held in zip(self.folds, self._split(finals), strict=True):
             for name, value in zip(s.names, held, strict=True):
                 self.values.bind(name, (value, 1))
@@ -168,6 +172,14 @@ class Folds:
                 place = substitute(place, {first.index: first.index + rows})
                 where = values.address(e.attr, place, e.dtype)
                 ahead_llvm.lines(self.fn, where, self.width * dtypes.itemsize(e.dtype), False, 2)
+
+    def _find_rows(self) -> None:
+        """Ask for rows of which only memory tells the numbers, in a loop that may be long enough
+        or is followed by others that go on where it ends."""
+        first, values = self.folds[0], [v for s in self.folds for v in s.values]
+        most = most_of(first.extent)
+        if most is None or most > ahead_llvm.LATER:
+            ahead_llvm.found_rows(self.values, values, first.index)
 
     def start(self, s: Fold, lanes: int = 0) -> Carried:
         """The type and the neutral value of each name, in all lanes if not said otherwise."""

@@ -217,7 +217,8 @@ class Builder:
         another view of what the step makes; others are copied there."""
         for k, v in enumerate(self.graph.outputs):
             made = _viewed(v)
-            if made.owner is not None and made not in self.names and v not in self.names:
+            own = made.owner is not None and (made is v or not _is_another_name(made.owner))
+            if own and made not in self.names and v not in self.names:
                 name = self._declare(v, f"out{k}", "output", k)
                 if made is not v:
                     self.add_buffer(self.buffer(made), made.type, "temp", 0, alias=name)
@@ -365,6 +366,12 @@ def _viewed(v: Variable) -> Variable:
 def _is_alias(apply: Apply) -> bool:
     routine = getattr(apply.op, "extern", None)
     return routine is not None and apply.op.name == "reshape"
+
+
+def _is_another_name(apply: Apply) -> bool:
+    """Whether the result is the memory of an operand under another name."""
+    routine = getattr(apply.op, "extern", None)
+    return routine is not None and routine(*(v.type for v in apply.inputs)).name == "barrier"
 
 
 def _may_fail(step: Step) -> bool:

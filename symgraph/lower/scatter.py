@@ -36,7 +36,7 @@ from symgraph.scalar import Expr, as_expr, as_size, const, load, substitute, tra
 from symgraph.scalar import functions as F
 from symgraph.scalar import rebuild as rebuild_expr
 
-TOGETHER = 8  # terms of one turn of a loop over single elements
+TOGETHER = 4  # terms of one turn of a loop over single elements
 GAP = 128  # bytes between tables, so that threads never write to one cache line
 LOOK = 512  # indices that are looked at and then used: with what is added a few pages
 
@@ -182,7 +182,7 @@ class _Scatter:
         both = self._looked("_part", as_size(half), tests, stores)
         good = var("_odd_good", "bool")
         test = self._inside({row: left + row}, -self._limit())
-        look = Fold((good,), "and", row, odd.extent, "vector", (), (test,))
+        look = Fold((good,), "and", row, odd.extent, "serial", (), (test,))
         return (*both, look, If(good, (odd,)))
 
     def _rest(self, count: Size) -> tuple[Stmt, ...]:
@@ -233,15 +233,15 @@ class _Scatter:
         left = F.minimum(as_expr(count) - block * LOOK, const(LOOK))
         at = [{row: begin + block * LOOK + row} for begin in begins]
 
-        def fold(flag: Expr, turns: Size, least: Expr) -> Stmt:
+        def fold(flag: Expr, turns: Size, least: Expr, kind: str) -> Stmt:
             tests = [self._inside(places, least) for places in at]
-            return Fold((flag,), "and", row, turns, "vector", (), (reduce(F.and_, tests),))
+            return Fold((flag,), "and", row, turns, kind, (), (reduce(F.and_, tests),))
 
         again = as_size(F.select(plain, const(0), left))
         wrapped = For(row, as_size(left), "serial", stores(block * LOOK, True))
         body = (
-            fold(plain, as_size(left), const(0)),
-            fold(good, again, -self._limit()),
+            fold(plain, as_size(left), const(0), "vector"),
+            fold(good, again, -self._limit(), "serial"),
             If(plain, self._together(as_size(left), stores(block * LOOK, False), len(begins))),
             If(F.and_(good, F.not_(plain)), (wrapped,)),
         )

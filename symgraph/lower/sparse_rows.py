@@ -23,10 +23,14 @@ PAIRED = {"float32": "int32", "float64": "int64", "int32": "int32", "int64": "in
 
 def sorts(apply: Apply, ctx: Context) -> bool:
     """Whether a product with a transposed matrix sorts its elements (lower/sparse_turned.py): there
-    are columns, of a dtype that the number of a row fits beside."""
-    out = apply.output
+    are columns, of a dtype that the number of a row fits beside. 64-bit indices may be those of
+    more rows than 32 bits count."""
+    out, (_, _, indptr, right) = apply.output, apply.inputs
+    rows = ctx.simplify(right.shape[0])
+    few = isinstance(rows, int) and rows < 1 << 31
+    fits = few or dtypes.itemsize(out.dtype) == 8 or dtypes.itemsize(indptr.dtype) < 8
     known = ctx.scheduled and not ctx.device and out.dtype in PAIRED
-    return known and ctx.simplify(out.shape[1]) != 1
+    return known and fits and ctx.simplify(out.shape[1]) != 1
 
 
 class Look(NamedTuple):

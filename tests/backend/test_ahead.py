@@ -66,6 +66,24 @@ def test_bits_are_those_of_kernels_that_do_not_ask(
             np.testing.assert_array_equal(a, b)
 
 
+@pytest.mark.parametrize("rows", [1, 5, 40])
+def test_rows_whose_numbers_are_found_are_asked_for(
+    rows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Numbers are read no further than the last, which is the end of the memory here."""
+    rng = np.random.default_rng(rows)
+    i, x = sg.vector("i", dtype="int64"), sg.matrix("x")
+    result = sg.sum(x[i], 0)
+    asking = sg.compile([i, x], result)
+    monkeypatch.setattr(ahead_llvm, "found_rows", lambda *_: None)
+    plain = sg.compile([i, x], result)
+    table = rng.normal(size=(7, 33))
+    index = np.empty(512 + rows, "int64")[512:]
+    index[:] = rng.integers(0, 7, rows)
+    np.testing.assert_array_equal(asking(index, table), plain(index, table))
+    np.testing.assert_allclose(plain(index, table), table[index].sum(0))
+
+
 def leaves(result: Any) -> list[np.ndarray]:
     return [np.asarray(a) for a in (result if isinstance(result, (list, tuple)) else [result])]
 

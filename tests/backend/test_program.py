@@ -151,6 +151,26 @@ def test_branches_write_into_the_output() -> None:
     assert "copy" not in lowered(d)
 
 
+def test_views_of_results_are_made_in_the_callers_memory() -> None:
+    x = sg.matrix("x")
+    made = sg.exp(x) @ x.T
+    for outputs in (
+        [sg.reshape(made, (-1,))],
+        [sg.reshape(made, (-1,)), made, sg.reshape(made, (1, -1))],
+        [made, sg.reshape(made, (-1,)), sg.reshape(made, (-1,)) * 2],
+        [sg.reshape(x, (-1,)), sg.reshape(sg.cumsum(x, 0), (-1,))],
+        [sg.reshape(sg.sin(x), (-1,)), sg.sin(x) + 1],
+        [sg.reshape(sg.cumsum(x, 0), (-1,))],
+    ):
+        d = defined([x], outputs)
+        check(d, X)
+    text = program_text(stages.lower(d, stages.optimized_graph(d)))
+    assert "copy" not in text
+    state = sg.shared(X, "state")
+    d = defined([x], sg.reshape(state + x, (-1,)), updates={state: state + x})
+    check(d, X)
+
+
 def test_scatter_adds_one_after_another() -> None:
     x, i = sg.matrix("x"), sg.vector("i", dtype="int64")
     d = defined([x, i], x.at[i].add(x[i] * 2))
