@@ -178,12 +178,11 @@ class _Parts(Strips):
             parts = self.parts[name] = self._memory(name.dtype)
             stores.append(Store(parts, (PART, column), name))
         made = [s for s in self.loop.body if not isinstance(s, Fold)]
-        finished = self.across((*ends, *moved(tuple(made), self.at)))
+        ends += [If(one, moved(tuple(made), self.at)), If(F.not_(one), tuple(stores))]
         whole = [self._whole(self.columns[s.names]) if isinstance(s, Fold) else s
                  for s in self.loop.body]  # fmt: skip
         together = self.across(moved(tuple(whole), self.at))
-        last = (If(one, (finished,)), If(F.not_(one), (self.across((*ends, *stores)),)))
-        strips = self.across_strips((*self.rooms, *nest, *last))
+        strips = self.across_strips((*self.rooms, *nest, self.across(tuple(ends))))
         parts_of_all = For(PART, self.count, "serial", (strips,))
         other = F.not_(F.eq(as_expr(self.count), 1))  # of no rows there is no part
         return parts_of_all, If(other, (self.across_strips((together,)),))
