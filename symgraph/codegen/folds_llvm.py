@@ -148,7 +148,7 @@ class Folds:
     def _further_on(self) -> None:
         """A light fold asks for what it will read of its one array. Of several arrays, or rows that
         are not one after another, nothing is gained."""
-        order = [e for s in self.folds for e in computed(s)]
+        order = [*dict.fromkeys(e for s in self.folds for e in computed(s))]
         if self.turns == self.one or self.values.rooms or any(e.op in SLOW for e in order):
             return
         loads = [e for e in order if e.op in ("load", "load_if")]
@@ -159,7 +159,7 @@ class Folds:
         """Ask for what the next block of rows reads of these columns. Rows lie far apart, which no
         processor foresees, and slow functions leave no room to begin their loads early."""
         first = self.folds[0]
-        order = [e for s in self.folds for e in computed(s)]
+        order = [*dict.fromkeys(e for s in self.folds for e in computed(s))]
         rows = most_of(first.extent)
         if self.width == 1 or rows is None or not any(e.op in SLOW for e in order):
             return

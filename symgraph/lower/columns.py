@@ -5,17 +5,21 @@ what they come to lies in memory until it is folded, too:
 
     for part in 0 .. ceil(R / LONG)
       for strip in 0 .. ceil(n / WIDTH): carried[j] over these rows; parts[part, j] = carried[j]
-    for j vector: fold over parts[part, j]; what is made of the folds; rows[j] = what is read again
+    for j vector: fold over parts[part, j]; what is made of the folds
 
 So each thread reads whole rows that follow each other, which memory, its pages and whatever
 foresees reads like best. Half of the columns of rows 4096 bytes apart lie in half of the sets of
 each cache, besides (sums of 1024x1024 floats, two threads: 71 us, of half of the rows 31), and few
-columns are work for several threads.
+columns are work for several threads. If there turns out to be one part, what is made of it is made
+at once.
+
+Folds that need folds stay in strips, where rows that fit the second cache are read from afar once;
+but for squares of deviations from a mean, which each part takes from a mean of its own.
 """
 
 from __future__ import annotations
 
-from symgraph.loops.statements import Fold, For, Kernel, Let, Param, Size, Stmt, Store
+from symgraph.loops.statements import Fold, For, If, Kernel, Let, Param, Size, Stmt, Store
 from symgraph.lower.rewriting import (
     around,
     independent,
@@ -31,7 +35,6 @@ from symgraph.lower.strips import (
     K,
     Strips,
     alike,
-    expressions_within,
     fold_down,
     levels_of,
     stores_last,
@@ -45,7 +48,6 @@ from symgraph.scalar import (
     const,
     load,
     node,
-    postorder,
     substitute,
     var,
 )
@@ -72,8 +74,8 @@ def strip(kernel: Kernel) -> Kernel:
         return kernel
     if not stores_last(loop.body) or not independent(loop.body):
         return kernel
-    if len(path) == 1 and _are_many(found):
-        parts = _Parts(loop, found)
+    parts = _Parts(loop, found)
+    if len(path) == 1 and parts.fits():
         body = parts.build()
         return kernel._replace(params=(*kernel.params, *parts.params), body=body)
     return kernel._replace(body=around(path[:-1], Strips(loop, found).build()))
@@ -93,13 +95,6 @@ def _goes_down(column: Column, loop: For, shapes: dict[str, tuple[Size, ...]]) -
         if long and steps[0] is const(1) and steps[1] is not const(0):
             return True
     return False
-
-
-def _are_many(columns: list[Column]) -> bool:
-    """Whether there may be more rows than go together."""
-    rows = [c.loops[0][1] for c in columns]
-    alone = all(len(c.loops) == 1 for c in columns)
-    return alone and any(not isinstance(n, int) or n > LONG for n in rows)
 
 
 def _parts(extent: Size, columns: Size) -> tuple[Size, Size]:
@@ -149,113 +144,106 @@ def _as_float(size: Size, dtype: str) -> Expr:
 
 
 class _Parts(Strips):
-    """Loops one after another: each level of folds, and what is made of them."""
+    """Two loops: the parts of all rows, and what is made of them."""
 
     def __init__(self, loop: For, columns: list[Column]) -> None:
         super().__init__(loop, columns)
         self.params: list[Param] = []
         self.deviations = _deviations(loop.body, columns)
         self.parts: dict[Expr, str] = {}  # what each part of a fold comes to
+        self.extent = columns[0].loops[-1][1]
+        self.rows, self.count = _parts(self.extent, loop.extent)
 
-    def build(self) -> tuple[Stmt, ...]:
-        """The loops."""
-        levels = self._levels()
-        out: list[Stmt] = []
-        for level in range(max(levels.values()) + 1):
-            now = [s for s in self.loop.body if levels[s] == level]
-            columns = [self.columns[s.names] for s in now if isinstance(s, Fold)]
-            second = [c for c in columns if c.names[0] in self.deviations]
-            whole: dict[Expr, Fold] = {}
-            for first in alike([c for c in columns if c not in second]):
-                names = {c.names[0] for c in first}
-                after = [c for c in second if self.deviations[c.names[0]].total in names]
-                out.append(self._in_parts(first, after))
-                whole.update((c.names[0], self._whole(c)) for c in (*first, *after))
-            later = [s for s in self.loop.body if levels[s] > level]
-            made = [whole[s.names[0]] if isinstance(s, Fold) else s for s in now]
-            if made:
-                out.append(self._made(made, later))
-        return tuple(out)
-
-    def _levels(self) -> dict[Stmt, int]:
-        """Deviations are found in the pass that finds the mean."""
+    def fits(self) -> bool:
+        """Whether there may be several parts, whose folds do not need each other."""
+        columns = self.columns.values()
         plain = {
             s: s._replace(values=(self.deviations[s.names[0]].value,))
             if isinstance(s, Fold) and s.names[0] in self.deviations else s
             for s in self.loop.body
         }  # fmt: skip
         levels = levels_of(tuple(plain.values()))
-        return {s: levels[x] for s, x in plain.items()}
+        one = all(len(c.loops) == 1 and c.loops[0][1] == self.extent for c in columns)
+        return one and max(levels.values()) == 0 and self.count != 1
 
-    def _in_parts(self, first: list[Column], after: list[Column]) -> For:
-        """The loop over the parts of all rows: some folds, and deviations from means of those."""
-        extent = first[0].loops[0][1]
-        rows, count = _parts(extent, self.loop.extent)
-        begin, most = PART * as_expr(rows), as_expr(rows)
-        self.rooms = []
-        nest, ends = self.down(first, begin, most)
-        if after:
-            centres = self._centres(after, F.minimum(as_expr(extent) - begin, most))
-            nest.append(self.across((*ends, *centres)))
-            more, finals = self.down(after, begin, most)
-            nest += more
-            ends += finals
-            for c in after:
-                self.at.pop(self.deviations[c.names[0]].centre, None)
+    def build(self) -> tuple[Stmt, ...]:
+        """The loops."""
+        columns = list(self.columns.values())
+        after = [c for c in columns if c.names[0] in self.deviations]
+        nest, ends = self._part([c for c in columns if c not in after], after)
+        one = F.le(as_expr(self.count), 1)
+        column = self.at[self.loop.index]
         stores: list[Stmt] = []
-        for name in (n for c in (*first, *after) for n in c.names):
-            parts = self.parts[name] = self._memory(name.dtype, (count, self.loop.extent))
-            stores.append(Store(parts, (PART, self.at[self.loop.index]), name))
-        strips = self.across_strips((*self.rooms, *nest, self.across((*ends, *stores))))
-        return For(PART, count, "serial", (strips,))
+        for name in (n for c in columns for n in c.names):
+            parts = self.parts[name] = self._memory(name.dtype)
+            stores.append(Store(parts, (PART, column), name))
+        made = [s for s in self.loop.body if not isinstance(s, Fold)]
+        ends += [If(one, moved(tuple(made), self.at)), If(F.not_(one), tuple(stores))]
+        whole = [self._whole(self.columns[s.names]) if isinstance(s, Fold) else s
+                 for s in self.loop.body]  # fmt: skip
+        together = self.across(moved(tuple(whole), self.at))
+        strips = self.across_strips((*self.rooms, *nest, self.across(tuple(ends))))
+        parts_of_all = For(PART, self.count, "serial", (strips,))
+        other = F.not_(F.eq(as_expr(self.count), 1))  # of no rows there is no part
+        return parts_of_all, If(other, (self.across_strips((together,)),))
 
-    def _whole(self, c: Column) -> Fold:
-        """The fold over what the parts come to."""
-        extent = c.loops[0][1]
-        rows, count = _parts(extent, self.loop.extent)
-        values = tuple(self._part(n) for n in c.names)
-        if c.names[0] in self.deviations:
-            length = F.minimum(as_expr(extent) - K * as_expr(rows), as_expr(rows))
-            values = (self._moved(c.names[0], length),)
-        return Fold(c.names, c.combiner, K, count, "serial", (), values)
+    def _part(self, columns: list[Column], after: list[Column]) -> tuple[list[Stmt], list[Stmt]]:
+        """The folds of a part, and then deviations from means of those."""
+        begin, most = PART * as_expr(self.rows), as_expr(self.rows)
+        nest: list[Stmt] = []
+        ends: list[Stmt] = []
+        for first in alike(columns):
+            loops, finals = self.down(first, begin, most)
+            nest, ends = [*nest, *loops], [*ends, *finals]
+        if not after:
+            return nest, ends
+        nest.append(self.across((*ends, *self._centres(after, PART))))
+        for second in alike(after):
+            loops, finals = self.down(second, begin, most)
+            nest, ends = [*nest, *loops], [*ends, *finals]
+        for c in after:
+            self.at.pop(self.deviations[c.names[0]].centre, None)
+        return nest, ends
 
-    def _part(self, name: Expr) -> Expr:
-        return load(self.parts[name], (K, self.at[self.loop.index]), name.dtype)
+    def _length(self, part: Expr, dtype: str) -> Expr:
+        """The number of rows of a part."""
+        rows = as_expr(self.rows)
+        return node("cast", (F.minimum(as_expr(self.extent) - part * rows, rows),), dtype)
 
-    def _centres(self, columns: list[Column], rows: Expr) -> list[Stmt]:
+    def _centres(self, columns: list[Column], part: Expr) -> list[Stmt]:
         """The means of a part."""
         stores: list[Stmt] = []
         for c in columns:
             d = self.deviations[c.names[0]]
             if d.centre not in self.at:
                 room = self.room(d.centre.dtype)
-                mean = F.div(d.total, node("cast", (rows,), d.centre.dtype))
+                mean = F.div(d.total, self._length(part, d.centre.dtype))
                 stores.append(Store(room, (J,), mean))
                 self.at[d.centre] = load(room, (J,), d.centre.dtype)
         return stores
 
-    def _moved(self, name: Expr, rows: Expr) -> Expr:
+    def _whole(self, c: Column) -> Fold:
+        """The fold over what the parts come to."""
+        values = tuple(self._held(n) for n in c.names)
+        if c.names[0] in self.deviations:
+            values = (self._moved(c.names[0]),)
+        return Fold(c.names, c.combiner, K, self.count, "serial", (), values)
+
+    def _held(self, name: Expr) -> Expr:
+        return load(self.parts[name], (K, self.loop.index), name.dtype)
+
+    def _moved(self, name: Expr) -> Expr:
         """The squares of a part's deviations from its own mean, as from that of all: Chan, Golub
         and LeVeque, Algorithms for computing the sample variance, 1983. So the values are read once
         from afar, and what is lost by a mean far away is lost in neither."""
         d = self.deviations[name]
-        count = node("cast", (rows,), name.dtype)
-        far = F.sub(F.div(self._part(d.total), count), d.centre)
-        return F.add(self._part(name), F.mul(count, F.mul(far, far)))
+        count = self._length(K, name.dtype)
+        far = F.sub(F.div(self._held(d.total), count), d.centre)
+        return F.add(self._held(name), F.mul(count, F.mul(far, far)))
 
-    def _made(self, statements: list[Stmt], later: list[Stmt]) -> For:
-        """What is made of the folds of a level; names that are wanted later go to memory."""
-        made = [n for s in statements for n in getattr(s, "names", (getattr(s, "name", None),))]
-        wanted = {e for s in later for e in postorder(expressions_within(s))}
-        inner = list(moved(tuple(statements), self.at))
-        column = self.at[self.loop.index]
-        for name in (n for n in made if n in wanted):
-            row = self._memory(name.dtype, (self.loop.extent,))
-            inner.append(Store(row, (column,), name))
-            self.at[name] = load(row, (column,), name.dtype)
-        return self.across_strips((self.across(tuple(inner)),))
-
-    def _memory(self, dtype: str, shape: tuple[Size, ...]) -> str:
+    def _memory(self, dtype: str) -> str:
         name = f"parts{len(self.params)}"
-        self.params.append(Param(name, dtype, shape, "out"))
+        count = as_expr(self.count)
+        several = as_size(F.select(F.le(count, 1), const(0), count))
+        self.params.append(Param(name, dtype, (several, self.loop.extent), "out"))
         return name

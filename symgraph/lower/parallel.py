@@ -27,6 +27,7 @@ from symgraph.loops.statements import (
     Barrier,
     Fold,
     For,
+    If,
     Kernel,
     Let,
     Param,
@@ -45,17 +46,16 @@ from symgraph.scalar import (
     as_size,
     call,
     const,
-    evaluate_size,
     load,
     postorder,
     substitute,
     var,
     variables,
 )
+from symgraph.scalar import functions as F
 
 BLOCK = 4_000_000  # picoseconds of work in one block of a fold
 FEW = 64  # turns below which an outermost loop is joined with the next one
-LITTLE, LARGE = 16, 4096  # a part of a kernel's work that is not shared out; a size to compare at
 VECTORS = 64  # a range of a vector loop is a multiple of this: whole vectors and cache lines
 
 
@@ -172,7 +172,7 @@ class _Cut:
     def _shared_loop(self, s: For) -> tuple[For, set[str]] | None:
         """The loop to share out, and the scratch memory of its turns, of which each thread needs
         its own; None where its turns depend on each other."""
-        if not self.sharing.worth(self._cost(s)) or not self._told(s.extent) or self._is_little(s):
+        if not self.sharing.worth(self._cost(s)) or not self._told(s.extent):
             return None
         if s.kind == "vector" and isinstance(s.extent, int) and s.extent <= VECTORS:
             return None  # one range, whose length would be unknown to its vectors
@@ -193,18 +193,6 @@ class _Cut:
         extent = as_size(as_expr(s.extent) * as_expr(inner.extent))
         return For(t, extent, "serial", (*lets, *inner.body)), private | more
 
-    def _is_little(self, s: For) -> bool:
-        """Whether it does next to nothing of the kernel's work, whatever the sizes: asking threads
-        to take part is dearer."""
-        if len(self.kernel.body) == 1:
-            return False
-        others = [as_expr(self._cost(x)) for x in self.kernel.body if x is not s]
-        part, rest = as_expr(self._cost(s)), sum(others[1:], others[0])
-        known = {v.attr: LARGE for v in variables(rest)}
-        if any(v.attr not in known for v in variables(part)):
-            return False
-        return LITTLE * evaluate_size(part, known) < evaluate_size(rest, known)
-
     def _cost(self, s: Stmt) -> Size:
         """Picoseconds of a statement, in sizes that the program knows."""
         cost = as_expr(body_cost([s]))
@@ -223,7 +211,8 @@ class _Cut:
         """Whether every buffer that is written is touched, in different turns, in different places;
         or is scratch memory of one turn: the names of those. None where neither holds."""
         turns, private = Turns(s, index), set()
-        for name, same in self._written(s):
+        alone = _without(s.body, F.le(as_expr(s.extent), 1)) if index is s.index else s.body
+        for name, same in self._written(s._replace(body=alone)):
             shapes = {self.shape[a.buffer] for a in same}
             if len(shapes) == 1 and turns.apart(same):
                 continue
@@ -350,6 +339,14 @@ def _meet(earlier: Sequence[Stmt], s: Stmt) -> bool:
     written = {a.buffer for a in before if a.written}
     changed = {a.buffer for a in here if a.written}
     return any(a.buffer in written for a in here) or any(a.buffer in changed for a in before)
+
+
+def _without(body: tuple[Stmt, ...], condition: Expr) -> tuple[Stmt, ...]:
+    """The statements but for what is done where a condition holds."""
+    kept = [s for s in body if not (isinstance(s, If) and s.cond is condition)]
+    return tuple(
+        s._replace(body=_without(s.body, condition)) if isinstance(s, For | If) else s for s in kept
+    )
 
 
 def _names(s: Stmt) -> tuple[Expr, ...]:
