@@ -29,7 +29,7 @@ from symgraph.passes.special_functions import SPECIAL_FUNCTIONS
 from symgraph.rewrite.pattern import attr, const, node, wild
 from symgraph.rewrite.rules import RuleSet, rule
 
-x, y, z = wild("x", "f"), wild("y", "f"), wild("z", "f")
+x, y, z, s = wild("x", "f"), wild("y", "f"), wild("z", "f"), wild("s", "f")
 c = const("c", "f")
 a, b = attr("a"), attr("b")
 
@@ -150,6 +150,7 @@ def _shares_unshifted(c: Constant, x: Variable, a: Any) -> bool:
     return shares(c, x, a) and _unshifted(x)
 
 
+_WIDE = ExpandDims(a)(s)
 SUMS_OF_EXPONENTIALS = (
     rule(log(Sum(a)(exp(x))), _logsumexp(x, a), when=_unshifted),
     rule(log(Sum(a)(exp(x)) / y), _log_of_mean(x, a, lambda s: s / y, log(y)),
@@ -166,6 +167,9 @@ SUMS_OF_EXPONENTIALS = (
     rule(exp(x) * ExpandDims(a)(y / Sum(a)(exp(x))), _softmax(x, a) * ExpandDims(a)(y),
          when=_of_rank_kept),
     rule(exp(x) * ExpandDims(a)(y / Sum(a)(exp(x))), _softmax(x, a) * y, when=_of_rank_zero),
+    # and that of exp(x) / sum(exp(x)), of which nothing but the quotient is needed then
+    rule(x * (y / _WIDE + ExpandDims(a)(-Sum(a)(y * (x / _WIDE) / _WIDE))),
+         (x / _WIDE) * (y - ExpandDims(a)(Sum(a)(y * (x / _WIDE))))),
 )  # fmt: skip
 
 SIGMOIDS = (
