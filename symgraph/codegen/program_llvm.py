@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from symgraph import config, dtypes
 from symgraph.codegen import lanes_llvm as choices
-from symgraph.codegen import team_llvm
+from symgraph.codegen import llvm, team_llvm
 from symgraph.codegen.addresses_llvm import Addresses
 from symgraph.codegen.library_llvm import library_functions
 from symgraph.codegen.share_llvm import Sharing, context_of, memcpy, typed
@@ -40,7 +40,7 @@ from symgraph.loops.program import (
     Run,
     Step,
 )
-from symgraph.loops.statements import Kernel
+from symgraph.loops.statements import Fold, For, Kernel, walk
 from symgraph.runtime.later import Later
 from symgraph.scalar import as_expr, as_size, var
 
@@ -65,6 +65,7 @@ else:
     tuned = Later("symgraph.codegen.tuned")
     work = Later("symgraph.loops.work")
 
+SHORT = 2000  # characters of a kernel without loops that is compiled at the quick level
 POLL = 1_000_000_000  # picoseconds of a loop's work between two polls for signals
 
 
@@ -97,7 +98,11 @@ class ProgramModule:
         if kernel.name not in self.kernels:
             module = ModuleWriter(self.features)
             kernel_llvm.emit_kernel(module, kernel, self.vector_bits)
-            self.keep(kernel.name, module.text())
+            text = module.text()
+            # one element: the quick level does as well, and takes a millisecond less
+            loops = any(isinstance(s, For | Fold) for s in walk(kernel.body))
+            quick = llvm.ONE_BLOCK if not loops and len(text) < SHORT else ""
+            self.keep(kernel.name, quick + text)
         return kernel.name
 
     def keep(self, name: str, text: str) -> None:

@@ -274,7 +274,9 @@ def assembled_tiles(
         steady["ahead"] = ints.mul(b_row, ahead)
         long = ints.is_("sge", "%k", LONG // v.size)
         pieces = -(-rows // AT_ONCE)
-        piece = ints.pick(long, ints.div("%k", pieces + LEFT), 0)  # the last ones of C need time too
+        piece = ints.pick(
+            long, ints.div("%k", pieces + LEFT), 0
+        )  # the last ones of C need time too
         memory |= {"piece": piece, "rest": ints.sub("%k", ints.mul(piece, pieces - 1)), "turns": 0}
 
     def lines(held: dict[str, str]) -> list[str]:

@@ -158,7 +158,8 @@ class _Turned(_Microkernel):
 
     def _pieces(self, sums: list[Value], c: Value, adds: bool) -> None:
         fn, v, ints = self.fn, self.v, self.ints
-        long = min(1 << (self.rows - 1).bit_length(), v.lanes)
+        # two at least: a vector of one element has no mask
+        long = min(max(2, 1 << (self.rows - 1).bit_length()), v.lanes)
         piece = Lanes(fn, v.dtype, long)
         for j in range(self.vectors):
             held = [sums[i * self.vectors + j] for i in range(self.rows)]
