@@ -9,19 +9,24 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symgraph.codegen import llvm
-from symgraph.codegen.gemm import tiles
-from symgraph.codegen.gemm.tiles import Tile
 from symgraph.runtime.cache import Key, open_cache
+from symgraph.runtime.later import Later
 from symgraph.runtime.sources import compiler_digest
+
+if TYPE_CHECKING:
+    from symgraph.codegen.gemm import tiles
+    from symgraph.codegen.gemm.tiles import Tile
+else:  # a warm start asks whether something is chosen, which takes a fifth of the time without
+    tiles = Later("symgraph.codegen.gemm.tiles")
 
 Choice = Mapping[str, Mapping[str, Any]]
 
 #: what may be chosen, with the least and the most of it
 FIELDS = {"rows": (1, 8), "vectors": (1, 4), "height": (8, 1 << 14), "ahead": (0, 64),
-          "far": (0, tiles.NEVER)}  # fmt: skip
+          "far": (0, 1 << 62)}  # fmt: skip
 _found: dict[tuple[str, str], dict[str, Any]] = {}  # what was read, by the cache's directory
 _tried: list[Choice] = []  # in place of what is kept, the last one
 
