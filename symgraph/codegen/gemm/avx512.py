@@ -16,9 +16,8 @@ from symgraph.codegen.writer import FunctionWriter, Value
 BYTES = 64  # of a vector
 SUMS = 24  # at most, in the first registers; three vectors of B and one element of A follow
 OWN = 29  # vector registers that a text may use
-LONG = 1536  # bytes of a summed axis that is cut into pieces, as many as rows,
+LONG = 1536  # bytes of a summed axis that is cut into pieces, one for each pair of rows
 AT_ONCE = 2
-LEFT = 2  # and so many pieces more in the last one
 WHOLE = 2  # the flag of tiles whose last vector is not cut
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
 _PLACES = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (1, 4), 5: (5, 1), 6: (3, 2), 7: (7, 1)}
@@ -274,9 +273,8 @@ def assembled_tiles(
         steady["ahead"] = ints.mul(b_row, ahead)
         long = ints.is_("sge", "%k", LONG // v.size)
         pieces = -(-rows // AT_ONCE)
-        piece = ints.pick(
-            long, ints.div("%k", pieces + LEFT), 0
-        )  # the last ones of C need time too
+        shift = pieces.bit_length()  # a last piece of several others: its rows need time as well
+        piece = ints.pick(long, fn.val(f"lshr i64 %k, {shift}"), 0)
         memory |= {"piece": piece, "rest": ints.sub("%k", ints.mul(piece, pieces - 1)), "turns": 0}
 
     def lines(held: dict[str, str]) -> list[str]:
@@ -323,7 +321,8 @@ class Tiles:
         rows = [self.fetched(0, j) for j in range(self.vectors)]
         rows += [f"addq {held['c_row']}, {held['place']}"]
         return [
-            f"movq $${-(-self.rows // AT_ONCE)}, {k}", f"movq {k}, {turns}", f"movq {held['piece']}, {k}",
+            f"movq $${-(-self.rows // AT_ONCE)}, {k}", f"movq {k}, {turns}",
+            f"movq {held['piece']}, {k}",
             f"testq {k}, {k}", f"movq {held['c']}, {held['place']}", "jne 6f", *one,
             "6:", *rows * AT_ONCE, f"movq {held['piece']}, {k}",
             f"cmpq $$1, {turns}", "jne 8f", f"movq {held['rest']}, {k}",

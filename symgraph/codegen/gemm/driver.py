@@ -114,6 +114,18 @@ class _Kernel(Entry):
 
     # products of matrices
 
+    def _nearly_equal(self, columns: Value, width: int) -> Value:
+        """The width of blocks of columns, of which there are no more than with that width."""
+        ints, tile = self.ints, self.tile
+
+        def several() -> list[Value]:
+            each = ints.ceil(columns, ints.ceil(columns, width))
+            return [str(ints.up(each, tile.columns))]
+
+        more = ints.is_("sgt", columns, width)
+        (found,) = self.fn.if_(more, several, lambda: [columns], ["i64"])
+        return found
+
     def _whole(self) -> None:
         ints, tile, word = self.ints, self.tile, self.word
         limit = self.limit()
@@ -129,17 +141,23 @@ class _Kernel(Entry):
         blocks = ints.ceil(word("k"), tile.depth)
         depth = ints.ceil(word("k"), ints.max(blocks, 1))
         follows = self.fn.val(f"icmp ne ptr {word('after')}, null")
-        blocks = ints.max(ints.ceil(word("n"), tile.width), 1)  # of columns, of nearly equal width
-        most = ints.up(ints.ceil(word("n"), blocks), tile.columns)
+        fn, n = self.fn, word("n")
+        most: Integer = self._nearly_equal(n, tile.width)
         if tile.images == "b":  # packed once, read by all tiles out of the second level of cache
             strips = ints.div(tile.room // (tile.columns * self.v.size), ints.max(depth, 1))
             most = ints.mul(ints.max(strips, 1), tile.columns)
-        width = ints.pick(self.packs_b, ints.min(word("n"), most), word("n"))
+        width = ints.pick(self.packs_b, ints.min(n, most), n)
         most_high = ints.min(count, NEAR_TILES) if tile.images == "a" else count
-        # a thread's tiles in blocks of nearly equal height
-        own = ints.ceil(count, ints.pick(ints.is_("sgt", limit, 1), ints.mul(limit, PIECES), 1))
-        groups = ints.max(ints.ceil(own, max(tile.height // tile.rows, 1)), 1)
-        high = ints.pick(self.packs_a, ints.max(ints.ceil(own, groups), 1), most_high)
+
+        def high_of_packed() -> list[Value]:  # a thread's tiles in blocks of nearly equal height
+            pieces = ints.pick(ints.is_("sgt", limit, 1), ints.mul(limit, PIECES), 1)
+            own = ints.ceil(count, pieces)
+            blocks = ints.ceil(own, max(tile.height // tile.rows, 1))
+            return [str(ints.max(ints.ceil(own, ints.max(blocks, 1)), 1))]
+
+        high: Integer = most_high
+        if not tile.images:
+            (high,) = fn.if_(self.packs_a, high_of_packed, lambda: [str(most_high)], ["i64"])
         # complete rows are to be in cache when they are followed up, and B again for the next ones
         near = ints.div(FOLLOWED // (tile.rows * self.v.size), word("n"))
         high = ints.pick(follows, ints.min(high, ints.max(near, FEWEST)), high)

@@ -71,13 +71,17 @@ class _Matrices(_Part):
         room_b = self.word("room_b")
         place_a = fn.val(f"getelementptr i8, ptr {self.place}, i64 {room_b}")
         tiles, limit = self.word("tiles"), self.word("limit")
-        # few tiles for many threads: those of each strip apart
-        lanes = ints.ceil(self.word("width"), self.tile.columns)
-        pieces = ints.mul(limit, PIECES)
-        groups = ints.pick(ints.is_("sge", tiles, pieces), 1, ints.ceil(pieces, tiles))
-        groups = ints.pick(self._wide(), pieces, groups)
-        groups = ints.pick(ints.is_("eq", limit, 1), 1, ints.min(lanes, groups))
-        width = ints.mul(ints.ceil(lanes, groups), self.tile.columns)
+
+        def several() -> list[Value]:  # few tiles for many threads: those of each strip apart
+            lanes = ints.ceil(self.word("width"), self.tile.columns)
+            pieces = ints.mul(limit, PIECES)
+            enough = ints.is_("sge", tiles, pieces)
+            groups = ints.pick(enough, 1, ints.ceil(pieces, tiles))
+            groups = ints.min(lanes, ints.pick(self._wide(), pieces, groups))
+            return [str(groups), str(ints.mul(ints.ceil(lanes, groups), self.tile.columns))]
+
+        alone = ints.is_("eq", limit, 1)
+        groups, width = fn.if_(alone, lambda: ["1", "0"], several, ["i64"] * 2)
         self.groups = groups
         SLAB.put(fn, self.slab, job="%context", place_a=place_a, groups=groups, group_width=width)
         turns: tuple[Value, Value] = ("%begin", "%end")
