@@ -9,9 +9,11 @@ member reads another one only at the same P.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from symgraph.loops.statements import Size
 from symgraph.lower.partition import Root
-from symgraph.scalar import Expr, coefficient
+from symgraph.scalar import Expr, coefficient, postorder
 
 LOOK_BACK = 48  # how many groups back a root looks for company
 LARGEST = 1200  # expression nodes of a group: code generators slow down on longer blocks
@@ -51,9 +53,18 @@ def natural_kind(root: Root) -> str:
     if isinstance(width, int) and width <= WINDOW:
         if any(_slides(x, root.axes[-1], root.reduction.axes[-1]) for x in root.reads):
             return "column"
-    row = sum(unit_stride(x, root.reduction.axes[-1]) for x in root.reads)
-    column = sum(unit_stride(x, root.axes[-1]) for x in root.reads)
+    numbers = set(loads_inside(root.reads))  # which say what is read: one for each row, as a rule
+    reads = [x for x in root.reads if x not in numbers]
+    row = sum(unit_stride(x, root.reduction.axes[-1]) for x in reads)
+    column = sum(unit_stride(x, root.axes[-1]) for x in reads)
     return "row" if row >= column else "column"
+
+
+def loads_inside(reads: Sequence[Expr]) -> Iterator[Expr]:
+    """The loads that indices of other loads are made of."""
+    for x in reads:
+        indices = x.args if x.op == "load" else x.args[1:]
+        yield from (e for e in postorder(indices) if e.op in ("load", "load_if"))
 
 
 def _slides(read: Expr, axis: Expr, window: Expr) -> bool:

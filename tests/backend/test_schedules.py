@@ -492,6 +492,14 @@ def test_a_scatter_of_many_terms_looks_at_its_indices(count: int, known: bool) -
             f(np.array([3, 50]), values[:2])
 
 
+@pytest.mark.parametrize("count", [1, 9, 40, 100])
+def test_gathered_rows_are_added_row_by_row(count: int) -> None:
+    """The numbers of the rows do not make it a fold along rows."""
+    x, i = numbers((30, 70), "float64"), np.random.default_rng(count).integers(-30, 30, count)
+    agree(lambda x, i: [sg.sum(x[i], 0), sg.max(x[i] * 2, 0)], [x, i],
+          [x[i].sum(0), (x[i] * 2).max(0)], seen="strip0", rtol=1e-9)  # fmt: skip
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int32"])
 def test_elements_are_sorted_by_column(dtype: str) -> None:
     """Turns of a loop of kind "apart" touch different memory: the interpreter goes backwards."""
