@@ -209,7 +209,8 @@ def _shared_memory(program: Program, steps: Sequence[Step | None], k: int, phase
     shapes = {p.name: p.shape for p in phase.kernel.params}
     read = {name for name, x in bound.items() if _memory(program, x) == c.name}
     forms = {shapes[name] for name in read}
-    for name in dict.fromkeys(s.buffer for s in walk(body) if isinstance(s, Store)):
+    stored = dict.fromkeys(s.buffer for s in walk(body) if isinstance(s, Store))
+    for name in (n for n in stored if n in bound):  # the others are rooms of the kernel's own
         b = program.buffers[bound[name]]
         fresh = b.role in ("temp", "output") and not b.alias
         alike = b.dtype == c.dtype and product(b.shape) == product(c.shape)

@@ -23,7 +23,8 @@ def told(*outputs: sg.Variable) -> tuple[list[History], PassRecord, sg.Graph]:
 
 def training_step() -> list[sg.Variable]:
     x = sg.matrix("x", shape=("n", 4))
-    w, b = sg.shared(np.ones((4, 3)), name="w"), sg.shared(np.zeros(3), name="b")
+    start = np.linspace(-1, 1, 12).reshape(4, 3)
+    w, b = sg.shared(start, name="w"), sg.shared(np.zeros(3), name="b")
     loss = sg.mean(sg.nn.softmax(sg.relu(x @ w + b)) ** 2.0)
     return [loss, *sg.grad(loss, [w, b])]
 
