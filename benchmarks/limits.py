@@ -11,6 +11,7 @@ import argparse
 import ctypes
 import json
 import mmap
+import os
 import statistics
 import sys
 import threading
@@ -132,9 +133,18 @@ def aligned(size: int) -> np.ndarray:
 
 
 def together(calls: list[Callable[[], None]]) -> float:
-    """Seconds from the common start of one thread per call to the end of the last."""
+    """Seconds from the common start of one thread per call to the end of the last. Each thread is
+    bound to a processor, as two of them may else share one for a while."""
     gate = threading.Barrier(len(calls) + 1)
-    threads = [threading.Thread(target=lambda c=c: (gate.wait(), c())) for c in calls]
+    bind = getattr(os, "sched_setaffinity", lambda *_: None)
+    places = sorted(getattr(os, "sched_getaffinity", lambda _: {0})(0))
+
+    def work(k: int, call: Callable[[], None]) -> None:
+        bind(0, {places[k % len(places)]})
+        gate.wait()
+        call()
+
+    threads = [threading.Thread(target=work, args=pair) for pair in enumerate(calls)]
     for t in threads:
         t.start()
     gate.wait()

@@ -24,11 +24,15 @@ The caller waits for workers that have entered the run, not for those that sleep
 flag `open`, a flag that the caller sleeps, and four times the number of workers inside. So a run is
 never slower than its turns in one thread plus the call that wakes the others.
 
+On which processors they run is told in placement_ir.py.
+
 Sources: the futex system call (Drepper, "Futexes are tricky", 2011); dynamic chunks by a shared
 counter as in OpenMP's `schedule(dynamic)`.
 """
 
 from __future__ import annotations
+
+from symgraph.codegen.placement_ir import KNOWN, placement
 
 #: byte offsets of the state; words that several threads write have a cache line of their own
 STATE = {
@@ -62,11 +66,17 @@ STATE = {
     "PyGILState_Ensure": 568,
     "PyErr_CheckSignals": 576,
     "PyGILState_Release": 584,
+    "sched_getcpu": 592,  # may be null
+    "registered": 600,  # i32: workers that told their number
+    "avoided": 604,  # i32: one more than the processor that is the caller's alone, or 0
     "table": 640,  # (thread, limit) for threads with a limit of their own
+    "tids": 1664,  # i32: the numbers of the first workers
 }
-FUNCTIONS = tuple(STATE)[tuple(STATE).index("syscall") : -1]
+FUNCTIONS = tuple(
+    n for n, place in STATE.items() if STATE["syscall"] <= place < STATE["sched_getcpu"]
+)
 OVERRIDES = 64
-SIZE = STATE["table"] + 16 * OVERRIDES
+SIZE = STATE["tids"] + 4 * KNOWN
 POLL_EVERY = 30_000_000  # nanoseconds between two looks for signals
 
 # system call numbers of the futex and the instruction that a spinning processor likes, by machine
@@ -80,7 +90,8 @@ def team_module(machine: str = "") -> str:
     >>> "@worker" in team_module("x86_64"), "@worker" in team_module("")
     (True, False)
     """
-    text = _LIMIT + _SHARE + (_TEAM if machine in _FUTEX else _ALONE)
+    team = _TEAM + placement(machine) if machine in _FUTEX else _ALONE
+    text = _LIMIT + _SHARE + team
     text = text.replace("$futex$", str(_FUTEX.get(machine, 0)))
     if machine in _FUTEX:
         name, kind, value = _PAUSE[machine]
@@ -258,6 +269,7 @@ rouse:
   %all = icmp sge i64 %hired, %limit
   br i1 %all, label %wake, label %hire
 wake:
+  call void @aside(ptr %state)
   %r = call i64 @futex(ptr %state, ptr %state, i64 129, i64 %missing)
   br label %done
 hire:
@@ -322,6 +334,7 @@ define internal ptr @worker(ptr %state) {
 start:
   %region = getelementptr i8, ptr %state, i64 $region$
   %entered = getelementptr i8, ptr %state, i64 $entered$
+  call void @registered(ptr %state)
   br label %loop
 loop:
   %seen = phi i32 [-1, %start], [%now, %left]
@@ -422,6 +435,7 @@ hire:
   call void @start(ptr %state, i64 %want)
   br label %open
 open:
+  call void @aside(ptr %state)
   %p_count = getelementptr i8, ptr %state, i64 $count$
   store i64 %count, ptr %p_count
   %p_grain = getelementptr i8, ptr %state, i64 $grain$

@@ -17,14 +17,15 @@ from symgraph.runtime.artifact import Artifact, InvalidArtifact, decode
 from symgraph.runtime.digest import hexdigest
 
 NAMES = ("pool", "team")
+_WRITERS = (*NAMES, "placement")  # symgraph/codegen/*_ir.py
 _ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 PATH = os.path.join(_ROOT, "runtime", "x86_64-linux.sgc")
 
 
 def writers() -> dict[str, str]:
-    """The digest of the source of each object's writer. Raises OSError where there is none."""
+    """The digests of the sources that write the objects. Raises OSError where there is none."""
     found = {}
-    for name in NAMES:
+    for name in _WRITERS:
         with open(os.path.join(_ROOT, "codegen", f"{name}_ir.py"), "rb", 0) as file:
             found[name] = hexdigest(file.read())
     return found

@@ -24,7 +24,8 @@ from symgraph.runtime.elf import LoadedCode
 _AT = {
     "region": 128, "busy": 192, "sleepers": 256, "entered": 320, "runs": 424, "threads": 448,
     "spin": 456, "started": 464, "most": 472, "overrides": 480, "main": 488, "polled": 496,
-    "functions": 512, "table": 640,
+    "functions": 512, "sched_getcpu": 592, "registered": 600, "avoided": 604, "table": 640,
+    "tids": 1664,
 }  # fmt: skip
 _C_FUNCTIONS = (
     "syscall", "pthread_create", "pthread_detach", "pthread_sigmask", "sigfillset",
@@ -32,7 +33,8 @@ _C_FUNCTIONS = (
 )  # fmt: skip
 _PY_FUNCTIONS = ("PyGILState_Ensure", "PyErr_CheckSignals", "PyGILState_Release")
 _OVERRIDES = 64
-_SIZE = _AT["table"] + 16 * _OVERRIDES
+_TOLD = 16  # workers whose numbers are known
+_SIZE = _AT["tids"] + 4 * _TOLD
 _MOST = 1 << 10  # workers at most
 
 SPIN = 4000  # pauses, some 50 to 200 us, that a worker spins before it sleeps
@@ -62,6 +64,7 @@ class Team:
         for k, address in enumerate(addresses):
             self._word(_AT["functions"] + 8 * k).value = address
         usable = all(addresses)
+        self._word(_AT["sched_getcpu"]).value = _address(process, "sched_getcpu")
         self._word(_AT["most"]).value = _MOST if usable else 0
         self._word(_AT["spin"]).value = SPIN
         self._word(_AT["threads"]).value = config.get("num_threads")
@@ -119,8 +122,9 @@ class Team:
 
     def after_fork(self) -> None:
         """In a forked child there are no workers, and the forking thread is the main one."""
-        for name in ("region", "busy", "sleepers", "entered"):
-            ctypes.c_int32.from_address(self.state + _AT[name]).value = 0
+        words = [_AT[n] for n in ("region", "busy", "sleepers", "entered", "registered", "avoided")]
+        for offset in [*words, *range(_AT["tids"], _SIZE, 4)]:
+            ctypes.c_int32.from_address(self.state + offset).value = 0
         self._word(_AT["started"]).value = 0
         if self._word(_AT["most"]).value:
             self._word(_AT["most"]).value = _MOST

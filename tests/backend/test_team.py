@@ -261,6 +261,38 @@ def test_refused_threads_leave_the_others(counter: Counter) -> None:
     assert done == [*range(20)] * 3 and len(asked) == 1
 
 
+def test_workers_keep_off_the_callers_processor() -> None:
+    code = load_code(llvm.compile_object(team_ir.team_module(threads.machine())), NAMES)
+    team = threads.Team(code)
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(team))  # its workers never end
+    word, number = ctypes.c_void_p, ctypes.c_int64
+    here = 0
+    get = ctypes.CFUNCTYPE(ctypes.c_int)(lambda: here)
+    ctypes.c_void_p.from_address(team.state + team_ir.STATE["sched_getcpu"]).value = ctypes.cast(
+        get, word
+    ).value
+    body = ctypes.CFUNCTYPE(None, word, number, number, number)(lambda *_: None)
+    run = ctypes.CFUNCTYPE(None, word, word, word, number, number, number)(team.run)
+
+    def masks() -> list[set[int]]:
+        numbers = (ctypes.c_int32 * 2).from_address(team.state + team_ir.STATE["tids"])
+        return [os.sched_getaffinity(n) for n in numbers]
+
+    def told(name: str) -> int:
+        return ctypes.c_int32.from_address(team.state + team_ir.STATE[name]).value
+
+    mine, deadline = os.sched_getaffinity(0), time.monotonic() + 30
+    while told("registered") < 2 or not told("avoided"):
+        run(team.state, ctypes.cast(body, word), None, 100, 3, 3)
+        assert time.monotonic() < deadline
+    before = masks()
+    for here in (*sorted(mine), *sorted(mine), max(mine) + 1, -1):
+        run(team.state, ctypes.cast(body, word), None, 100, 3, 3)
+        after = mine - {here} if here >= 0 else before[0]
+        before = [after, after] if after else before
+        assert masks() == before
+
+
 def test_a_forked_child_starts_workers_of_its_own(counter: Counter) -> None:
     config.num_threads = 3
     counts = np.zeros(100, np.int32)
