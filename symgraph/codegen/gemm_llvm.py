@@ -84,12 +84,12 @@ def emit_convolution(
     words: dict[str, Value | int] = {"a": a, "b": b, "c": c}
     for x in "abc":
         for step, value in zip(("row", "col", "next", "group"), params[x], strict=True):
-            words[f"{x}_{step}"] = value
+            words[f"{x}_{step}"] = values.uniform(value)
     JOB.put(
-        fn, job, batch=values.uniform(params["batch"]), m=params["m"], n=params["n"],
-        k=params["k"], groups=params["groups"], adds=params["adds"], row_table=rows,
-        col_table=columns, run_length=params["run"], before=before.function,
+        fn, job, groups=params["groups"], adds=params["adds"], row_table=rows, col_table=columns,
+        run_length=values.uniform(params["run"]), before=before.function,
         before_context=before.context, before_scale=before.scale, **words,
+        **{size: values.uniform(params[size]) for size in ("batch", "m", "n", "k")},
     )  # fmt: skip
     return fn.fresh(f"call i32 {kernel.address}(ptr {job})")
 

@@ -375,14 +375,15 @@ class _Function:
         params, table = dict(step.params), self.shared.table
         operands = [self.pointers[b] for b in step.buffers[:5]]
         dtype = self.program.buffers[step.buffers[4]].dtype
-        kernel = self.shared.gemm(self.fn, dtype, params["images"], params["n"])
+        columns = params["n"] if isinstance(params["n"], int) else 0
+        kernel = self.shared.gemm(self.fn, dtype, params["images"], columns)
         least = self.shared.parallel_from
         assert kernel is not None
         made = self.program.buffers[step.buffers[4]]
         after = self._epilogue(params["epilogue"], made) if "epilogue" in params else None
         if "before" in params:
             words = operands, params, least, after, self._epilogue(params["before"][0], made)
-            before = words[-1]._replace(scale=str(params["before"][1]))
+            before = words[-1]._replace(scale=self.values.uniform(params["before"][1]))
         else:
             before = None
         status = gemm_llvm.emit_convolution(

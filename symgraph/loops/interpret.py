@@ -288,10 +288,7 @@ class _Machine:
                 given = {p.name: self._view(memory[b], p.dtype, p.shape) for p, b in pairs}
                 self.run_kernel(step.kernel, given, self.sizes)
             case Call():
-                params = {
-                    k: evaluate_size(v, self.sizes) if isinstance(v, Expr) else v
-                    for k, v in step.params
-                }
+                params = {k: self._param(v) for k, v in step.params}
                 self.routines[step.routine](params, *(memory[b] for b in step.buffers))
             case Copy():
                 source = memory[step.source]
@@ -307,6 +304,11 @@ class _Machine:
                     f = step.failure
                     error = CODES.get(f.code, SymgraphError)
                     raise error(f.what, hint=f.hint, origin=next(iter(f.origins), None))
+
+    def _param(self, value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(self._param, value))
+        return evaluate_size(value, self.sizes) if isinstance(value, Expr) else value
 
     def _view(self, array: np.ndarray, dtype: str, shape: Sequence[Size]) -> np.ndarray:
         """The same memory under the parameter's shape: schedules merge axes, and legal kernels see

@@ -25,7 +25,7 @@ from symgraph.lower.build import Builder
 from symgraph.lower.convolution_direct import (
     Direct,
     by_windows,
-    known,
+    direct,
     read_once,
     side_by_side,
     transposed,
@@ -68,7 +68,7 @@ def convolution(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int
     s = Steps(b, _frame(b, x, w, y, params), apply.origins)
     if _on_device(b, apply, s.f, "y", params, needs):
         return
-    if known(s.f) and read_once(s.f) and by_windows(s.f) and not s.f.one_tap():
+    if direct(s.f) and read_once(s.f) and by_windows(s.f) and not s.f.one_tap():
         s.f = _frame(b, x, w, y, params, apart=True)
     _forward(s, x, w, y)
     b.add_steps([x, w], [y], s.steps, needs)
@@ -80,26 +80,26 @@ def _forward(s: Steps, x: str, w: str, y: str) -> None:
         plain_forward(s, x, w, y)
         return
     if f.one_tap():
-        if f.last or f.groups > 1 or not known(f):
+        if f.last or f.groups > 1 or not direct(f):
             s.one_tap([(x, f.own), (y, f.made)], w)
         else:
             Direct(s).one_tap(x, w, y, back=False)
         return
-    if known(f) and (f.last or read_once(f)):
+    if direct(f) and (f.last or read_once(f)):
         Direct(s).forward(s.laid(x), w, y)
         return
     images = s.flat(s.laid(x))
     block = Block(s)
     weights = block.group(s.matrices(w))
     columns = block.columns(block.take(images))
-    direct = f.last and f.groups == 1 and not f.twice and is_one(f.segments)
-    if direct:
+    whole = f.last and f.groups == 1 and not f.twice and is_one(f.segments)
+    if whole:
         results = block.give(s.view(y, (f.count, *f.results_shape())), rows=True)
     else:
         results = block.inner.scratch(f.results_shape())
     pair = (columns, weights) if f.last else (weights, columns)
     block.multiply(*pair, results)
-    if not direct:
+    if not whole:
         block.put(block.give(s.flat(y)), results)
     s.steps.append(block.loop(f.count * f.groups))
 
@@ -111,7 +111,7 @@ def convolution_input(b: Builder, apply: Apply, params: dict[str, Any], needs: s
     f = s.f
     if _on_device(b, apply, f, "x", params, needs):
         return
-    if f.one_tap() and not f.last and f.groups == 1 and known(f):
+    if f.one_tap() and not f.last and f.groups == 1 and direct(f):
         Direct(s).one_tap(x, w, y, back=True)
     elif f.one_tap():
         s.one_tap([(y, f.made), (x, f.own)], w, back=True)
@@ -156,7 +156,7 @@ def convolution_weights(b: Builder, apply: Apply, params: dict[str, Any], needs:
         plain_weights(s, x, w, y)
     elif f.one_tap():
         s.one_tap_weights(x, w, y)
-    elif known(f):
+    elif direct(f):
         s.f = _frame(b, x, w, y, params, apart=not f.last)
         Direct(s).weights(s.laid(x), w, y)
     else:

@@ -26,18 +26,22 @@ stand side by side. The step is ``convolution`` over (a, b, row_table, col_table
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 
 from symgraph import config
-from symgraph.loops.program import Buffer, Call
-from symgraph.lower.convolution_frame import Frame, times
+from symgraph.ir.types import Size
+from symgraph.loops.program import Buffer, Call, Failure, Require
+from symgraph.lower.convolution_frame import Frame, most, times
 from symgraph.lower.convolution_steps import Steps
 from symgraph.ops.convolution_ops import NATIVE
-from symgraph.scalar import as_size, load
+from symgraph.scalar import Expr, as_expr, as_size, const, load
+from symgraph.scalar import functions as F
 
 LARGEST = 1 << 14  # entries of a table of places
+MOST = 1 << 31  # places in an image
 AGAIN = 1 << 22  # bytes of weights that may be read for every image,
 OFTEN = 512  # unless an image has so many windows
 WIDE, LANES = 32, 16  # filters that fill vectors: so many, in multiples of these
@@ -45,72 +49,91 @@ WINDOWS = 256  # that are enough to copy the weights for
 FEWEST = 4  # rows of a product that are worth copying an image for
 SUMS = 2
 
-Steps_ = tuple[int, int, int, int]
+Apart = tuple[Any, Any, Any, Any]  # how far rows, columns, images and groups lie apart
 
 
 class Direct:
-    """One convolution of known sizes; only the number of images may be open."""
+    """One convolution. Sizes that are not known are expressions, and tables of them are filled when
+    the function runs."""
 
     def __init__(self, s: Steps) -> None:
         self.s, self.f = s, s.f
         f = s.f
-        image = tuple(int(str(x)) for x in f.image_shape()[1:])
-        self.strides = [math.prod(image[k + 1 :]) for k in range(len(image))]
-        self.image = math.prod(image)
-        self.out = tuple(int(str(x)) for x in f.out)
-        self.kernel = tuple(int(str(x)) for x in f.kernel)
-        self.own, self.made = int(str(f.own)), int(str(f.made))
-        self.o, self.plane = self.made * f.groups, math.prod(self.out)
-        self.taps = self.own * math.prod(self.kernel)
-        self.group = self.own if f.last else self.image // f.groups
+        image = f.image_shape()[1:]
+        self.strides = [as_size(times(*image[k + 1 :])) for k in range(len(image))]
+        self.image = as_size(times(*image))
+        self.own, self.made = f.own, f.made
+        self.o, self.plane = as_size(times(f.made, f.groups)), as_size(times(*f.out))
+        self.taps = as_size(times(f.own, *f.kernel))
+        self.group = f.own if f.last else as_size(as_expr(self.image) // f.groups)
+        if not isinstance(self.image, int):
+            self._require_places(self.image)
+
+    def _require_places(self, image: Expr) -> None:
+        """Tables hold numbers of 32 bits."""
+        flag = self.s.scratch((), "bool")
+        self.s.fill((), flag, [], lambda: F.lt(image, const(MOST)))
+        what = "a convolution over images of 2**31 elements or more"
+        hint = "give the sizes of the images: sg.tensor(..., shape=('n', 64, 40000, 40000))"
+        self.s.steps.append(Require(flag, Failure("SG101", what, hint, self.s.origins)))
 
     # tables ---------------------------------------------------------------------------------------
 
-    def table(self, values: np.ndarray) -> str:
-        """A constant of the code."""
-        b = self.s.b
-        data = np.ascontiguousarray(values.reshape(-1), "int32")
-        name = f"places{len(b.buffers)}"
-        b.buffers[name] = Buffer(name, "int32", data.shape, "constant", 0, "", data.tobytes())
+    def table(self, extents: Sequence[Size], place: Callable[..., Any]) -> str:
+        """The places at all indices: a constant of the code, or memory that a loop fills."""
+        s = self.s
+        if not all(isinstance(n, int) for n in (*extents, *self.strides)):
+            name = s.scratch(extents, "int32")
+            s.fill(extents, name, [], lambda *i: F.cast(as_expr(place(*i)), "int32"))
+            return s.flat(name)
+        shape = tuple(int(str(n)) for n in extents)
+        data = np.broadcast_to(place(*np.indices(shape)), shape).astype("int32").reshape(-1)
+        name = f"places{len(s.b.buffers)}"
+        s.b.buffers[name] = Buffer(name, "int32", data.shape, "constant", 0, "", data.tobytes())
         return name
 
     def tap_table(self) -> str:
         """Where the taps of all channels are, in the order of the weights."""
-        f = self.f
-        total = np.zeros((), "int64")
-        if f.last:
-            steps = [*self.strides[: len(self.kernel)]]
-            for k, d, step in zip(self.kernel, f.dilation, steps, strict=True):
-                total = np.add.outer(total, np.arange(k) * d * step)
-            return self.table(np.add.outer(total, np.arange(self.own)))
-        total = np.add.outer(total, np.arange(self.own) * self.strides[1])
-        steps = self.strides[2 : 1 + len(self.kernel)]
-        for k, d, step in zip(self.kernel, f.dilation, steps, strict=False):
-            total = np.add.outer(total, np.arange(k) * d * step)
-        shift, s = np.arange(self.kernel[-1]) * f.dilation[-1], 1 if f.apart else f.stride[-1]
-        last = shift % s * self.strides[-2] + shift // s
-        return self.table(np.add.outer(total, last))
+        f, strides, axes = self.f, self.strides, len(self.f.kernel)
+
+        def last(*i: Any) -> Any:
+            taps = zip(i[:axes], f.dilation, strides, strict=False)
+            return sum((k * d * step for k, d, step in taps), i[axes])
+
+        def first(c: Any, *i: Any) -> Any:
+            taps = zip(i[:-1], f.dilation, strides[2:], strict=False)
+            at = sum((k * d * step for k, d, step in taps), c * strides[1])
+            shift, s = i[-1] * f.dilation[-1], 1 if f.apart else f.stride[-1]
+            return at + shift % s * strides[-2] + shift // s
+
+        return (
+            self.table((*f.kernel, f.own), last)
+            if f.last
+            else self.table((f.own, *f.kernel), first)
+        )
 
     def place_table(self, runs: bool = False) -> str:
         """Where the windows are, or those that begin a run."""
         f = self.f
-        total = np.zeros((), "int64")
         steps = self.strides[:-2] if f.last else [*self.strides[2:-2], 1]
         strides = f.stride if f.last or f.apart else (*f.stride[:-1], 1)
-        sizes = (*self.out[:-1], 1) if runs else self.out
-        for n, s, step in zip(sizes, strides, steps, strict=True):
-            total = np.add.outer(total, np.arange(n) * s * step)
-        return self.table(total)
+        sizes = (*f.out[:-1], 1) if runs else f.out
+
+        def place(*i: Any) -> Any:
+            return sum(k * s * step for k, s, step in zip(i, strides, steps, strict=True))
+
+        return self.table(sizes, place)
 
     # steps ----------------------------------------------------------------------------------------
 
     def forward(self, images: str, w: str, y: str) -> None:
         f, count = self.f, as_size(times(self.f.n, self.f.groups))
+        weights, results = times(self.made, self.taps), times(self.o, self.plane)
         if f.last:
             sizes = self.plane, self.made, self.taps
             words: dict[str, Any] = {
                 "a": (0, 0, self.image, self.group), "b": (self.o, 1, 0, self.made),
-                "c": (self.o, 1, self.plane * self.o, self.made), "run": 1,
+                "c": (self.o, 1, results, self.made), "run": 1,
             }  # fmt: skip
             names = [images, w, self.place_table(), self.tap_table()]
             shape = (f.n, self.plane, self.o) if f.groups == 1 else self.s.b.buffers[y].shape
@@ -120,17 +143,17 @@ class Direct:
         if by_windows(f):
             sizes = self.plane, self.made, self.taps
             words = {
-                "a": (0, 0, self.image, self.group), "b": (1, self.taps, 0, self.made * self.taps),
-                "c": (1, self.plane, self.o * self.plane, self.made * self.plane), "run": 1,
+                "a": (0, 0, self.image, self.group), "b": (1, self.taps, 0, weights),
+                "c": (1, self.plane, results, times(self.made, self.plane)), "run": 1,
             }  # fmt: skip
             names = [images, w, self.place_table(), self.tap_table(), result]
             self.call("a", names, count, sizes, words)
             return
         sizes = self.made, self.plane, self.taps
         words = {
-            "a": (self.taps, 1, 0, self.made * self.taps), "b": (0, 1, self.image, self.group),
-            "c": (self.plane, 1, self.o * self.plane, self.made * self.plane),
-            "run": self.out[-1],
+            "a": (self.taps, 1, 0, weights), "b": (0, 1, self.image, self.group),
+            "c": (self.plane, 1, results, times(self.made, self.plane)),
+            "run": as_size(most(as_expr(f.out[-1]), const(1))),
         }  # fmt: skip
         names = [w, images, self.tap_table(), self.place_table(runs=True)]
         self.call("b", [*names, result], count, sizes, words)
@@ -143,11 +166,11 @@ class Direct:
         of_a = (0, 0, self.image, self.group)
         held = w
         if f.last:
-            of_b: Steps_ = (self.o, 1, self.plane * self.o, self.made)
-            of_c: Steps_ = (self.o, 1, 0, self.made)
+            of_b: Apart = (self.o, 1, times(self.plane, self.o), self.made)
+            of_c: Apart = (self.o, 1, 0, self.made)
         else:
-            of_b = (1, self.plane, self.o * self.plane, self.made * self.plane)
-            of_c = (self.made, 1, 0, self.taps * self.made)
+            of_b = (1, self.plane, times(self.o, self.plane), times(self.made, self.plane))
+            of_c = (self.made, 1, 0, times(self.taps, self.made))
             held = s.scratch((f.groups, self.taps, self.made))
         if not (isinstance(f.n, int) and f.n):
             s.zeros((), held)
@@ -161,21 +184,23 @@ class Direct:
     def one_tap(self, images: str, w: str, y: str, back: bool) -> None:
         """Windows of one element, channels first: the images are matrices as they lie."""
         m, k = (self.own, self.made) if back else (self.made, self.own)
-        of_a: Steps_ = (1, self.own, 0, 0) if back else (self.own, 1, 0, 0)
+        of_a: Apart = (1, self.own, 0, 0) if back else (self.own, 1, 0, 0)
         words: dict[str, Any] = {
-            "a": of_a, "b": (self.plane, 1, k * self.plane, 0),
-            "c": (self.plane, 1, m * self.plane, 0), "run": 1,
+            "a": of_a, "b": (self.plane, 1, times(k, self.plane), 0),
+            "c": (self.plane, 1, times(m, self.plane), 0), "run": 1,
         }  # fmt: skip
-        none = self.table(np.zeros(1))
+        none = self.table((1,), lambda i: i)
         given, made = (y, images) if back else (images, y)
         result = self.s.view(made, (self.f.n, m, self.plane))
         self.call("", [w, given, none, none, result], self.f.n, (m, self.plane, k), words)
 
     def call(
-        self, images: str, names: list[str], batch: Any, sizes: tuple[int, int, int],
+        self, images: str, names: list[str], batch: Any, sizes: tuple[Size, Size, Size],
         words: dict[str, Any],
     ) -> None:  # fmt: skip
         m, n, k = sizes
+        for x in "abc":
+            words[x] = tuple(as_size(as_expr(step)) for step in words[x])
         params = {
             "images": images, "batch": batch, "m": m, "n": n, "k": k, "groups": self.f.groups,
             "adds": 0, **words,
@@ -187,18 +212,21 @@ class Direct:
 # which convolutions -------------------------------------------------------------------------------
 
 
-def known(f: Frame) -> bool:
-    """Whether a convolution can be done so: all sizes but the number of images are known, none is
-    0, and the tables are of some use and not too long."""
+def direct(f: Frame) -> bool:
+    """Whether a convolution can be done so: none of its sizes is known to be 0, and the tables are
+    of some use and, as far as that is known, not too long."""
     if config.get("matmul") != "own" or f.dtype not in NATIVE or f.plain():
         return False
-    sizes = [*f.image_shape()[1:], *f.out, *f.kernel, f.own, f.made]
-    if not all(isinstance(s, int) and s > 0 for s in sizes) or f.n == 0:
+    sizes = [*f.image_shape(), *f.out, *f.kernel, f.own, f.made]
+    if any(isinstance(s, int) and s == 0 for s in sizes):
         return False
-    taps = math.prod(int(str(s)) for s in (f.own, *f.kernel))
-    places = math.prod(int(str(s)) for s in f.out)
-    image = math.prod(int(str(s)) for s in f.image_shape()[1:])
-    return max(taps, places) <= LARGEST and image < 1 << 31
+    tables = _product(f.own, *f.kernel), _product(*f.out)
+    return max(tables) <= LARGEST and _product(*f.image_shape()[1:]) < MOST
+
+
+def _product(*sizes: Size, unknown: int = 1) -> int:
+    """The product of the known ones, each other one taken for ``unknown``."""
+    return math.prod(s if isinstance(s, int) else unknown for s in sizes)
 
 
 def by_windows(f: Frame) -> bool:
@@ -206,13 +234,13 @@ def by_windows(f: Frame) -> bool:
     results of one window: then nothing is copied but the weights, once for many windows."""
     if f.last or not isinstance(f.made, int) or f.made < WIDE or f.made % LANES:
         return False
-    return math.prod(int(str(s)) for s in f.out) >= WINDOWS
+    return _product(*f.out, unknown=WINDOWS) >= WINDOWS
 
 
 def read_once(f: Frame) -> bool:
     """Whether the weights of a group are few enough to be read again for every image."""
-    weights = math.prod(int(str(s)) for s in (f.own, f.made, *f.kernel))
-    windows = math.prod(int(str(s)) for s in f.out)
+    weights = _product(f.own, f.made, *f.kernel)
+    windows = _product(*f.out, unknown=OFTEN)
     return weights * (4 if f.dtype == "float32" else 8) <= AGAIN or windows >= OFTEN
 
 

@@ -38,7 +38,8 @@ def least(a: Expr, b: Expr) -> Expr:
     return a if a is b else call("minimum", a, b)
 
 
-def _most(a: Expr, b: Expr) -> Expr:
+def most(a: Expr, b: Expr) -> Expr:
+    """The maximum of two sizes."""
     if a.is_const and b.is_const:
         return const(max(a.value, b.value))
     return a if a is b else call("maximum", a, b)
@@ -185,14 +186,14 @@ class Frame:
         block has ``rows`` of them, ``length`` windows each. The last segment and the last block
         end where the others would, so they begin with windows that were done before."""
         held = times(self.own, *self.kernel, dtypes.itemsize(self.dtype))
-        room = _most(const(BUDGET), least(held * ENOUGH, const(MOST)))
-        longest = _most(const(16), room // _most(held, const(1)))
+        room = most(const(BUDGET), least(held * ENOUGH, const(MOST)))
+        longest = most(const(16), room // most(held, const(1)))
         length = as_expr(self.out[-1])
-        self.segments = _most(_up(length, longest), const(1))
+        self.segments = most(_up(length, longest), const(1))
         self.length = _up(length, self.segments)
         self.total = times(self.n, *self.out[:-1], self.segments)
-        most = _most(room // _most(held * self.length, const(1)), const(1))
-        self.rows = least(most, _most(self.total, const(1)))
+        rows = most(room // most(held * self.length, const(1)), const(1))
+        self.rows = least(rows, most(self.total, const(1)))
         self.count = _up(self.total, self.rows)
         if self.count.is_const and self.count.value:
             self.rows = _up(self.total, self.count)

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from symgraph.ir.types import Size
 from symgraph.loops.memory import touched
 from symgraph.loops.program import Branch, Buffer, Call, Loop, Phase, Program, Run, Step
 from symgraph.loops.statements import For, Let, Stmt, Store, walk
@@ -164,14 +165,14 @@ def _with_leader(program: Program, steps: list[Step | None], k: int) -> None:
     if phase is None or phase.private or used or program.buffers[images].role != "temp":
         return
     per = _turns_of_image(program, phase, images, 1 if params["groups"] == 1 else 2)
-    if per:
+    if per != 0:
         more = tuple(x for x in dict.fromkeys(phase.buffers) if x not in call.buffers)
         params_ = (*call.params, ("before", (phase, per)))
         steps[k] = call._replace(buffers=(*call.buffers, *more), params=params_)
         steps[k - 1] = None
 
 
-def _turns_of_image(program: Program, phase: Phase, images: str, axes: int) -> int:
+def _turns_of_image(program: Program, phase: Phase, images: str, axes: int) -> Size:
     """How many turns of a loop make what lies at one index of the first axes; 0 where that is not
     known, or the loop makes anything else."""
     (loop,) = phase.kernel.body if len(phase.kernel.body) == 1 else (None,)
@@ -187,9 +188,8 @@ def _turns_of_image(program: Program, phase: Phase, images: str, axes: int) -> i
     if not own or len(places) != 1 or not _begins(places):
         return 0
     for j in range(axes, len(shape)):
-        inner = product(shape[axes:j])
-        if as_expr(product(shape[:j])) is turns and isinstance(inner, int):
-            return inner
+        if as_expr(product(shape[:j])) is turns:
+            return product(shape[axes:j])
     return 0
 
 

@@ -55,12 +55,21 @@ def ops_of(case: Case, last: bool, dtype: str) -> tuple[list[Any], list[Any]]:
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_as_columns_and_references(case: Case, last: bool, dtype: str) -> None:
+@pytest.mark.parametrize("known", ["weights", "images", "nothing"])
+def test_as_columns_and_references(case: Case, last: bool, dtype: str, known: str) -> None:
     ops, arrays = ops_of(case, last, dtype)
-    counts = ("n_x", arrays[1].shape[0], "n_y")  # the number of images is open
+    shapes: list[list[Any]] = [list(a.shape) for a in arrays]
+    for name, sizes in zip("xwy", shapes, strict=True):
+        if known == "nothing" or name != "w":
+            sizes[0] = f"{name}0"  # as is the number of images, always
+        if known == "nothing" or (known == "weights" and name != "w"):
+            sizes[1:] = [f"{name}{k}" for k in range(1, len(sizes))]
+    if known == "weights":  # and so are channels
+        shapes[0][-1 if last else 1] = arrays[0].shape[-1 if last else 1]
+        shapes[2][-1 if last else 1] = arrays[2].shape[-1 if last else 1]
     x, w, y = (
-        sg.tensor(name, dtype=dtype, shape=(count, *a.shape[1:]))
-        for name, count, a in zip("xwy", counts, arrays, strict=True)
+        sg.tensor(name, dtype=dtype, shape=tuple(sizes))
+        for name, sizes in zip("xwy", shapes, strict=True)
     )
     pairs = [(0, 1), (2, 1), (0, 2)]
     outputs = [op(*((x, w, y)[k] for k in pair)) for op, pair in zip(ops, pairs, strict=True)]
@@ -72,6 +81,34 @@ def test_as_columns_and_references(case: Case, last: bool, dtype: str) -> None:
         room = (1e-5 if dtype == "float32" else 1e-13) * max(1, np.abs(want).max(initial=0))
         np.testing.assert_allclose(got, want, rtol=0, atol=room)
         np.testing.assert_allclose(got, other, rtol=0, atol=2 * room)
+
+
+def test_unknown_sizes_may_be_0() -> None:
+    shapes = [("n", "c", "h", "w"), ("o", "c", "k", "l")]
+    x, w = (sg.tensor(n, dtype="float32", shape=s) for n, s in zip("xw", shapes, strict=True))
+    y = sg.nn.conv2d(x, w, 1, 1)
+    f = sg.compile([x, w], [y, *sg.grad((y * y).sum(), [x, w])])
+    for n, c, o, size in [(0, 3, 4, 5), (2, 0, 4, 5), (2, 3, 0, 5), (2, 3, 4, 1), (2, 3, 32, 16)]:
+        a, b = np.ones((n, c, size, size), "float32"), np.ones((o, c, 3, 3), "float32")
+        made, *slopes = f(a, b)
+        want = Convolution((1, 1), (1, 1), (1, 1), (1, 1), 1, False).reference(a, b)
+        np.testing.assert_array_equal(made, want)
+        assert [s.shape for s in slopes] == [a.shape, b.shape]
+        if 0 in (n, c, o):
+            assert not any(s.any() for s in slopes)
+
+
+def test_places_fit_32_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(convolution_direct, "MOST", 200)
+    x = sg.tensor("x", dtype="float32", shape=("n", 1, "h", "w"))
+    w = sg.tensor("w", dtype="float32", shape=(2, 1, 3, 3))
+    f = sg.compile([x, w], sg.nn.conv2d(x, w))
+    given = np.ones((2, 1, 3, 3), "float32")
+    np.testing.assert_array_equal(
+        f(np.ones((1, 1, 14, 14), "float32"), given), np.full((1, 2, 12, 12), 9)
+    )
+    with pytest.raises(sg.errors.ShapeError, match="images of 2\\*\\*31 elements or more"):
+        f(np.ones((1, 1, 15, 15), "float32"), given)
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
