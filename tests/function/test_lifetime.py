@@ -23,9 +23,15 @@ CALLS = 10_000
 
 
 def leaked(work: Callable[[], Any], calls: int = CALLS) -> float:
-    """Bytes that a call leaves behind, cycles included; a lost object has 16 or more."""
+    """Bytes that a call leaves behind, cycles included; a lost object has 16 or more. What another
+    thread of the process allocates is there once, a leak each time."""
     for _ in range(100):
         work()
+    left = _left(work, calls)
+    return left if left < 8 else min(left, _left(work, calls))
+
+
+def _left(work: Callable[[], Any], calls: int) -> float:
     gc.collect()
     gc.disable()
     tracemalloc.start()
