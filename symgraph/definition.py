@@ -11,11 +11,13 @@ from typing import Any
 from symgraph.errors import (
     ArgumentError,
     DTypeError,
+    ShapeError,
     UnboundVariableError,
     UpdateError,
 )
 from symgraph.function import Definition
-from symgraph.ir.graph import Constant, Graph, Input, Variable
+from symgraph.ir import made_sizes
+from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, toposort
 from symgraph.ir.shared import Shared
 from symgraph.ir.types import same_size
 from symgraph.ops import retyping
@@ -213,13 +215,29 @@ def _given_pairs(givens: Any) -> dict[Variable, Variable]:
 def _check_bound(graph: Graph, leaves: list[Variable], inputs: set[Any], name: str) -> None:
     for v in leaves:
         if isinstance(v, Input) and v not in inputs:
-            user = next((n for n in graph.sized_toposort() if any(i is v for i in n.inputs)), None)
+            order = graph.sized_toposort()
+            if any(made_sizes.belongs_inside(v, n.op) for n in order):
+                raise _size_from_inside(v, order, name)
+            user = next((n for n in order if any(i is v for i in n.inputs)), None)
             raise UnboundVariableError(
                 f"{name}: an output depends on {v.label()}, which is not among the inputs",
                 origin=user.origins[0] if user is not None and user.origins else v.origin,
                 operands=[(v.label(), v.type.text(), v.origin)],
                 hint=f"add {v.label()} to the inputs, or replace it by givens",
             )
+
+
+def _size_from_inside(v: Input, order: list[Apply], name: str) -> ShapeError:
+    """The error for a size that is made of a loop's own variable."""
+    makers = (n for n in order if n.op.makes)
+    used = (n for n in makers if any(i is v for m in toposort(n.outputs) for i in m.inputs))
+    maker = next(used, None)
+    return ShapeError(
+        f"{name}: a size depends on {v.label()}, which is there only inside of a loop",
+        origin=v.origin if maker is None else maker.origin,
+        operands=[(v.label(), v.type.text(), v.origin)],
+        hint="give it a fixed size, or take sg.where and a fold",
+    )
 
 
 def check_told(d: Definition) -> None:

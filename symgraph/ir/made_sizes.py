@@ -99,3 +99,13 @@ def makers_inside(op: Any) -> Iterator[Any]:
             if node.op.makes:
                 yield node
             yield from makers_inside(node.op)
+
+
+def belongs_inside(v: Any, op: Any) -> bool:
+    """Whether a variable is an input of a graph that an op owns, or of one inside that."""
+    inner = getattr(op, "inner", None)
+    return any(
+        any(i is v for i in graph.inputs)
+        or any(belongs_inside(v, node.op) for node in graph.toposort())
+        for graph in (inner() if inner is not None else ())
+    )

@@ -166,6 +166,23 @@ def test_inside_loops() -> None:
         sg.vmap(lambda row: sg.sort(row[row > 2]))(m)
 
 
+def test_sizes_made_by_loops_inside_loops() -> None:
+    m, zero = sg.matrix("m", shape=("n", 3)), sg.constant(0)
+
+    def turn(row: sg.Variable, total: sg.Variable) -> sg.Variable:
+        most = sg.cast(sg.sum(row), "int64")
+        count = sg.while_loop(lambda c: c < most, lambda c: c + 1, zero)
+        return total + sg.sum(sg.arange(count))
+
+    bad = sg.scan(turn, [m], [sg.constant(0.0)])
+    for mode in MODES:
+        with pytest.raises(errors.ShapeError, match=r"a size depends on m\[t\]") as found:
+            sg.compile([m], bad, mode=mode)
+        assert "return total + sg.sum(sg.arange(count))" in str(found.value)
+    with pytest.raises(errors.UnboundVariableError, match="depends on k"):
+        sg.compile([m], sg.sum(m) + sg.sum(sg.arange(sg.scalar("k", dtype="int64"))))
+
+
 def test_loops_over_selections() -> None:
     (x,) = vectors("x")
     kept = sg.sort(x[x > 0])

@@ -182,11 +182,16 @@ class World:
         if isinstance(v, Constant):
             self.memory[v] = v.data
             return
-        for node in toposort([v], sized=True):
+        nodes = toposort([v], sized=True)
+        lost = [i for n in nodes for i in n.inputs if i.owner is None and i not in self.memory]
+        lost = [i for i in lost if not isinstance(i, Constant)]
+        if any(made_sizes.belongs_inside(i, n.op) for i in lost for n in nodes):
+            raise Undefined  # refused by compile, as the next one is
+        if any(any(made_sizes.makers_inside(node.op)) for node in nodes):
+            raise Undefined  # a size that depends on data inside of a loop
+        for node in nodes:
             if node.outputs[0] in self.memory:
                 continue
-            if any(made_sizes.makers_inside(node.op)):
-                raise Undefined  # refused by compile: a size that depends on data inside of a loop
             inputs = [self.value(i) for i in node.inputs]
             if node.checks:
                 _check(node, self.env)
