@@ -109,11 +109,15 @@ def further_on(values: Values, loads: Sequence[Expr], most: int | None) -> None:
         if e.op != "load" or e.attr in values.rooms or near:
             continue
         place = values.linear(e.attr, e.args)
-        told = all(v in values.known or v is values.lane for v in variables(place))
-        if told and not _reads(place) and values.step_of(place) == 1:
+        if told(values, place) and not reads(place) and values.step_of(place) == 1:
             where = values.address(e.attr, place, e.dtype)
             where = values.fn.val(f"getelementptr i8, ptr {where}, i64 {FURTHER}")
             lines(values.fn, where, values.lanes * size, False, 3)
+
+
+def told(values: Values, place: Expr) -> bool:
+    """Whether all that a place is made of is known already: an inner loop's index is not."""
+    return all(v in values.known or v is values.lane for v in variables(place))
 
 
 def found_rows(values: Values, roots: Sequence[Expr], index: Expr) -> None:
@@ -125,6 +129,8 @@ def found_rows(values: Values, roots: Sequence[Expr], index: Expr) -> None:
         place = values.linear(e.attr, e.args)
         found = [n for n in postorder([place]) if n.op == "load" and depends(n, index)]
         if len(found) != 1 or len(found[0].args) != 1 or values.step_of(place) != 1:
+            continue
+        if not told(values, place):
             continue
         (number,) = found
         last = as_expr(values.shapes[number.attr][0]) - 1
@@ -187,7 +193,7 @@ def _is_near(values: Values, extent: Size, size: int) -> bool:
     them."""
     if isinstance(extent, int):
         return 4 * LINE <= extent * size <= ROW
-    return all(v in values.known for v in variables(extent)) and not _reads(extent)
+    return all(v in values.known for v in variables(extent)) and not reads(extent)
 
 
 def _step(values: Values, extent: Size, size: int, step: Expr) -> Value:
@@ -219,7 +225,7 @@ def _next_rows(
             continue
         steps = [coefficient(place, t) for t in reversed(turns)]
         step = next((e for e in steps if e is not None and e is not const(0)), None)
-        if step is None or _reads(step) or _reads(place):
+        if step is None or reads(step) or reads(place):
             continue
         if all(v in values.known for v in variables(step)):
             yield buffer, dtype, substitute(place, {y.index: index}), step, written
@@ -235,5 +241,6 @@ def _accesses(y: For | Fold) -> Iterator[tuple[str, tuple[Expr, ...], str, bool]
             yield x.buffer, x.indices, x.value.dtype, True
 
 
-def _reads(place: Expr) -> bool:
+def reads(place: Expr) -> bool:
+    """Whether a place is found in memory."""
     return any(e.op in ("load", "load_if") for e in postorder([place]))

@@ -168,7 +168,8 @@ class Folds:
             if e.op != "load" or not depends(e, first.index):
                 continue
             place = values.linear(e.attr, e.args)
-            if values.step_of(place) == 1:
+            ready = ahead_llvm.told(values, place) and not ahead_llvm.reads(place)
+            if ready and values.step_of(place) == 1:
                 place = substitute(place, {first.index: first.index + rows})
                 where = values.address(e.attr, place, e.dtype)
                 ahead_llvm.lines(self.fn, where, self.width * dtypes.itemsize(e.dtype), False, 2)

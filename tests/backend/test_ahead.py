@@ -66,6 +66,16 @@ def test_bits_are_those_of_kernels_that_do_not_ask(
             np.testing.assert_array_equal(a, b)
 
 
+def test_folds_inside_folds_ask_for_nothing_that_is_not_known_yet() -> None:
+    """What the outer fold asks for must not depend on the inner one's index."""
+    x, i = sg.tensor("x", shape=(3, None, 17)), sg.tensor("i", dtype="int64", shape=(3,))
+    for result in (sg.sum(sg.tanh(x), (0, 1)), sg.sum(sg.tanh(sg.take(x, i, 0)), (0, 1))):
+        d = stage_definition(result)
+        graph = stages.optimized_graph(d)
+        text = stages.emit(d, graph, stages.lower(d, graph, False)).text
+        assert "define void @" in text
+
+
 @pytest.mark.parametrize("rows", [1, 5, 40])
 def test_rows_whose_numbers_are_found_are_asked_for(
     rows: int, monkeypatch: pytest.MonkeyPatch
