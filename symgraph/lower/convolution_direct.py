@@ -87,9 +87,13 @@ class Direct:
             s.fill(extents, name, [], lambda *i: F.cast(as_expr(place(*i)), "int32"))
             return s.flat(name)
         shape = tuple(int(str(n)) for n in extents)
-        data = np.broadcast_to(place(*np.indices(shape)), shape).astype("int32").reshape(-1)
-        name = f"places{len(s.b.buffers)}"
-        s.b.buffers[name] = Buffer(name, "int32", data.shape, "constant", 0, "", data.tobytes())
+        return self.constant(np.broadcast_to(place(*np.indices(shape)), shape))
+
+    def constant(self, places: np.ndarray) -> str:
+        """A table that is part of the code."""
+        b, data = self.s.b, places.astype("int32").reshape(-1)
+        name = f"places{len(b.buffers)}"
+        b.buffers[name] = Buffer(name, "int32", data.shape, "constant", 0, "", data.tobytes())
         return name
 
     def tap_table(self) -> str:
@@ -189,7 +193,7 @@ class Direct:
             "a": of_a, "b": (self.plane, 1, times(k, self.plane), 0),
             "c": (self.plane, 1, times(m, self.plane), 0), "run": 1,
         }  # fmt: skip
-        none = self.table((1,), lambda i: i)
+        none = self.constant(np.zeros(1))
         given, made = (y, images) if back else (images, y)
         result = self.s.view(made, (self.f.n, m, self.plane))
         self.call("", [w, given, none, none, result], self.f.n, (m, self.plane, k), words)
