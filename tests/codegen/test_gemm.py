@@ -23,7 +23,17 @@ from symgraph.codegen.gemm.narrow import inner_products
 from symgraph.codegen.gemm.packing import straight, turned
 from symgraph.codegen.gemm.parts import part_text
 from symgraph.codegen.gemm.record import GIVEN, JOB
-from symgraph.codegen.gemm.tiles import FEW, HEAD, LONG, Tile, parts, tile_for
+from symgraph.codegen.gemm.tiles import (
+    COPIED_FOR,
+    COPYING,
+    FEW,
+    HEAD,
+    LONG,
+    Tile,
+    copying_rows,
+    parts,
+    tile_for,
+)
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.errors import VerifyError
 from symgraph.executor import load_code
@@ -330,6 +340,68 @@ def test_both_languages_make_the_same_tiles(dtype: str) -> None:
             np.testing.assert_allclose(found[1][: 2 * rows, :width], want, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tiles_that_copy_what_they_read(dtype: str) -> None:
+    """They make the bits of those that do not, and leave whole vectors, with zeros beyond B."""
+    if not WIDE:
+        assert not tile_for(dtype, 256, ("avx2",)).assembled
+        return
+    tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(6)
+    for rows, vectors in itertools.product(copying_rows(tile), range(1, tile.vectors + 1)):
+        (plain,) = in_both_languages(
+            functools.partial(microkernel, tile, rows, vectors, ""), MICROKERNEL
+        )[1:]
+        made = in_both_languages(
+            functools.partial(microkernel, tile, rows, vectors, "copying"), [*MICROKERNEL, _P]
+        )
+        wide = vectors * tile.lanes
+        for k, last, adds in [(0, 1, 1), (1, tile.lanes, 0), (40, 3, 0), (500, tile.lanes, 1)]:
+            width = wide - tile.lanes + last
+            a = rng.standard_normal((rows, max(k, 1))).astype(dtype)
+            b = rng.standard_normal((k, width)).astype(dtype)
+            want = rng.standard_normal((rows, width)).astype(dtype)
+            start, strip = want.copy(), np.full((k + 1, wide), 7, dtype)
+            ends = [width, 1, last, adds]
+            begins = [1, k, a.ctypes.data, max(k, 1), 1, 0, b.ctypes.data, width, 0]
+            plain(*begins, want.ctypes.data, *ends)
+            for function in made:
+                c, strip[...] = start.copy(), 7
+                function(*begins, c.ctypes.data, *ends, strip.ctypes.data)
+                assert c.tobytes() == want.tobytes()
+                assert (strip[:k, :width] == b).all()
+                assert not strip[:k, width:].any()
+                assert (strip[k] == 7).all()
+
+
+def test_the_first_of_enough_tiles_is_high_enough_to_copy() -> None:
+    for table in TABLES:
+        tile = tile_for(*table)
+        for m in range(tile.rows * (COPIED_FOR - 1) + 1, 40 * tile.rows):
+            count = -(-m // tile.rows)
+            assert m // count in copying_rows(tile)
+            assert m // count + (m % count > 0) in copying_rows(tile)
+
+
+def test_copied_strips_change_no_bit() -> None:
+    """B across lines of cache and in them, rows that compete for places, many and few tiles."""
+    table = ("float32", llvm.host().vector_bits, HOST)
+    for m, n, k in [(64, 100, 70), (25, 48, 10), (26, 1024, 33), (530, 97, 600), (600, 49, 1030)]:
+        a, b = operands("float32", 1, m, n, k, 0, 0)
+        room = np.zeros(b.size + 64, "float32")
+        results = []
+        for shift in (0, 4, 1):
+            start = (-room.ctypes.data % 64) // 4 + shift
+            held = room[start : start + b.size].reshape(b.shape)
+            held[...] = b
+            for more in ({}, {"least": 0}, {"malloc": address(NONE)}):
+                c = np.full((1, m, n), np.nan, "float32")
+                multiply(table, a, held, c, 0, 0, **more)
+                results.append(c)
+        check(results[0], a, b, 0, 0)
+        alike = {c.tobytes() for q, c in enumerate(results) if q % 3 < 2}
+        assert len(alike) == 1
+
+
 @pytest.mark.parametrize("form", ["", "turned"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_both_languages_make_the_same_tiles_of_images(dtype: str, form: str) -> None:
@@ -474,8 +546,10 @@ def test_only_the_parts_that_are_needed_are_made() -> None:
         check(c, a, b, ta, tb)
         words = record.words[HEAD : HEAD + len(record.names)]
         made = [x for x, word in zip(record.names, words, strict=True) if word]
-        assert sum(x.startswith("tile") for x in made) <= 6
-        assert len(made) <= 14
+        copying = sum(x.endswith(COPYING) for x in made)
+        assert copying <= 4
+        assert sum(x.startswith("tile") for x in made) <= 6 + copying
+        assert len(made) <= 14 + copying
         if k and m == n == 8:
             packing = [f"turned_{tile.lanes}x{tile.lanes}", "pack_strips", "pack_b"]
             assert set(made) == {"tile_8x1", *packing * tb}

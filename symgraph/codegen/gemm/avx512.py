@@ -18,6 +18,7 @@ SUMS = 24  # at most, in the first registers; three vectors of B and one element
 OWN = 29  # vector registers that a text may use
 LONG = 1536  # bytes of a summed axis that is cut into pieces, one for each pair of rows
 AT_ONCE = 2
+FAR = 24  # steps after which a row of B that nobody has read yet is near
 WHOLE = 2  # the flag of tiles whose last vector is not cut
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
 _PLACES = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (1, 4), 5: (5, 1), 6: (3, 2), 7: (7, 1)}
@@ -245,11 +246,13 @@ class _Inner:
 
 
 def assembled_tiles(
-    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value | None, ahead: int = 0
-) -> None:
+    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value | None, ahead: int = 0,
+    copying: bool = False,
+) -> None:  # fmt: skip
     """The body of a function with `microkernel.PARAMETERS`, of which ``count`` is at least 1, for
     so many rows and vectors of 64 bytes, the last one under a mask. Rows of B are asked for so many
-    steps ``ahead``, and rows of the result one by one, unless that is 0.
+    steps ``ahead``, and rows of the result one by one, unless that is 0. ``copying``: the body of
+    one with `microkernel.COPIED`, and ``count`` is 1.
 
     For each element of the summed axis the vectors of B are loaded, and each element of A's column
     is multiplied with all of them: out of memory, or where there are several through a register.
@@ -269,8 +272,12 @@ def assembled_tiles(
         "next_b": ints.sub(ints.mul("%b_step", v.size), ints.mul("%k", b_row)),
     }  # fmt: skip
     steady = {"col": col, "b_row": b_row, "c_row": c_row, **apart}
-    if ahead:
+    if copying:
+        changed["copy"] = "ptr %copy"
+        steady["ahead"] = ints.mul(b_row, FAR)
+    elif ahead:
         steady["ahead"] = ints.mul(b_row, ahead)
+    if ahead:
         long = ints.is_("sge", "%k", LONG // v.size)
         pieces = -(-rows // AT_ONCE)
         shift = pieces.bit_length()  # a last piece of several others: its rows need time as well
@@ -278,7 +285,7 @@ def assembled_tiles(
         memory |= {"piece": piece, "rest": ints.sub("%k", ints.mul(piece, pieces - 1)), "turns": 0}
 
     def lines(held: dict[str, str]) -> list[str]:
-        return Tiles(v, rows, vectors, held).lines()
+        return (_Copying if copying else Tiles)(v, rows, vectors, held).lines()
 
     assembled(fn, v, lines, changed, steady, memory, mask)
 
@@ -292,6 +299,8 @@ class Tiles:
         self.sums = [[f"%zmm{i * vectors + j}" for j in range(vectors)] for i in range(rows)]
         self.row = [f"%zmm{SUMS + j}" for j in range(vectors)]
         self.element = f"%zmm{SUMS + vectors}"
+        self.lines_of_b = [BYTES * j for j in range(vectors)]  # that are asked for, and how
+        self.ask = "prefetcht0"
 
     def lines(self) -> list[str]:
         """Tiles from label 1, the summed axis in 2 or with masks 5, the results from 3."""
@@ -374,8 +383,9 @@ class Tiles:
         held, lines = self.held, self.row_of_b(masked)
         for i in range(self.rows):
             lines += self.products(i)
-            if "ahead" in held and i < self.vectors:
-                lines.append(f"prefetcht0 {BYTES * i or ''}({held['b']},{held['ahead']})")
+            if "ahead" in held and i < len(self.lines_of_b):
+                place = f"{self.lines_of_b[i] or ''}({held['b']},{held['ahead']})"
+                lines.append(f"{self.ask} {place}")
         return [*lines, f"addq {held['col']}, {held['a']}", f"addq {held['b_row']}, {held['b']}",
                 f"decq {held['k']}"]  # fmt: skip
 
@@ -406,3 +416,22 @@ class Tiles:
             return f"({self.held['a']})"
         n, scale = _PLACES[i]
         return f"({self.held['a']},{self.held[f'row{n}']},{scale})"
+
+
+class _Copying(Tiles):
+    """Rows of B, which come from far away, are stored side by side as soon as they are there: the
+    units that store have nothing else to do."""
+
+    def __init__(self, v: Lanes, rows: int, vectors: int, held: dict[str, str]) -> None:
+        super().__init__(v, rows, vectors, held)
+        self.lines_of_b.append(BYTES * vectors - v.size)  # a row may begin anywhere in a line
+        self.ask = "prefetcht1"  # rows that lie 4096 bytes apart would push each other out nearer
+
+    def loops(self) -> list[str]:
+        return ["5:", *self.step(True), "jne 5b"]
+
+    def row_of_b(self, masked: bool) -> list[str]:
+        held, wide = self.held, BYTES * self.vectors
+        copies = [f"vmovup{self.kind} {x}, {BYTES * j or ''}({held['copy']})"
+                  for j, x in enumerate(self.row)]  # fmt: skip
+        return [*super().row_of_b(masked), *copies, f"addq $${wide}, {held['copy']}"]

@@ -13,6 +13,12 @@ from symgraph.codegen.gemm.leaves import DRIVER, Leaves
 from symgraph.codegen.gemm.microkernel import parameters
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.records import NamedTuple
+
+GROUP = 2  # tiles before each of which a part of what comes next is asked for
+BEGINNING = 4  # vectors of a row of A; the machine asks for the others by itself
+WHOLE = 1 << 62
+ALIASED = 2048  # bytes; lines so far apart compete for few places of a cache
 
 
 def strips(
@@ -49,6 +55,7 @@ _BLOCK = [
     ("ptr", "b", ""), ("i64", "b_row", ""), ("i64", "b_packed", ""),
     ("ptr", "c", ""), ("i64", "c_row", ""), ("i64", "n", ""), ("i64", "flags", ""),
     ("i64", "begin", ""), ("i64", "end", ""), ("ptr", "parts", ""), ("i64", "c_col", ""),
+    ("ptr", "copy", ""),
 ]  # fmt: skip
 
 
@@ -56,52 +63,168 @@ def block(module: ModuleWriter, tile: Tile) -> str:
     """block(...): ``tall`` tiles of height + 1 rows, then ``low`` ones of height rows, times n
     columns, of which the strips that begin from ``begin`` to ``end``. ``a_panel`` is the distance
     of packed tiles of A, 0 where A lies as it is. Of an A in an image ``a_row`` and ``a_col`` are
-    the tables of its places."""
-    in_image = tile.images == "a"
+    the tables of its places. The first tile leaves a copy of each strip for the others, unless the
+    place ``copy`` is null."""
     kinds = {p[1]: p[0] for p in parameters(tile)}
     params = [(kinds.get(name, kind), name, "") for kind, name, _ in _BLOCK]
+    return module.once("block", params, "void", lambda fn: _Block(fn, tile).write(), DRIVER)
 
-    def build(fn: FunctionWriter) -> None:
-        ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
-        taller = ints.add("%height", 1)
-        steps = []
-        packed = ints.is_("ne", "%a_panel", 0)
-        for rows in (taller, "%height"):
+
+class _Left(NamedTuple):
+    """What is left of a column of tiles: so many taller and lower ones, where A and C begin."""
+
+    tall: Integer
+    low: Integer
+    a: Value
+    c: Value
+
+
+class _Tiles(NamedTuple):
+    """Some tiles of one height: their rows, how many, and how far A lies from one to the next."""
+
+    rows: Integer
+    number: Integer
+    step: Integer
+
+
+class _Block:
+    def __init__(self, fn: FunctionWriter, tile: Tile) -> None:
+        self.fn, self.tile = fn, tile
+        self.ints, self.v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
+        self.leaves = Leaves(fn, tile, "%parts")
+        self.in_image = tile.images == "a"
+
+    def write(self) -> None:
+        ints, in_image = self.ints, self.in_image
+        self.packed = ints.is_("ne", "%a_panel", 0)
+        kinds = []
+        for rows in (ints.add("%height", 1), "%height"):
             lies = rows if in_image else ints.mul(rows, "%a_row")
-            steps.append(lies if in_image else ints.pick(packed, "%a_panel", lies))
-        ahead = ints.mul("%tall", steps[0])
-        if in_image:
-            second_a = fn.val(f"getelementptr i32, ptr %a_row, i64 {ahead}")
-        else:
-            second_a = v.at("%a", ahead)
-        second_c = ints.mul(ints.mul("%tall", taller), "%c_row")
-        in_strips = ints.is_("ne", "%b_packed", 0)
-        leaves = Leaves(fn, tile, "%parts")
-        turned = ints.is_("ne", "%c_col", 1) if in_image else ""
+            step = lies if in_image else ints.pick(self.packed, "%a_panel", lies)
+            kinds.append(_Tiles(rows, 0, step))
+        self.taller, self.lower = kinds
+        self.in_strips = ints.is_("ne", "%b_packed", 0)
+        self.turned = ints.is_("ne", "%c_col", 1) if in_image else ""
+        self.copies = self.fn.val("icmp ne ptr %copy, null")
+        strips(self.fn, self.tile, "%n", self._strip)
 
-        def strip(j: Value, width: Value) -> None:
-            padded = ints.up(width, tile.lanes)
-            b_row = ints.pick(in_strips, padded, "%b_row")
-            b = v.at("%b", ints.pick(in_strips, strip_offset(ints, tile, j, "%k"), j))
-            c = v.at("%c", ints.mul(j, "%c_col") if in_image else j)
-            first = (taller, "%tall", "%a_row" if in_image else "%a", steps[0], c)
-            second = ("%height", "%low", second_a, steps[1], v.at(c, second_c))
+    def _strip(self, j: Value, width: Value) -> None:
+        fn, ints, v, tile = self.fn, self.ints, self.v, self.tile
+        padded = ints.up(width, tile.lanes)
+        b_row = ints.pick(self.in_strips, padded, "%b_row")
+        lies = ints.pick(self.in_strips, strip_offset(ints, tile, j, "%k"), j)
+        b = v.at("%b", lies)
+        c = v.at("%c", ints.mul(j, "%c_col") if self.in_image else j)
+        left = _Left("%tall", "%low", "%a_row" if self.in_image else "%a", c)
+        most: Integer = WHOLE
+        if not tile.images:
+            left, b, b_row = self._after_first(left, width, b, b_row)
+            most = ints.pick(self.copies, GROUP, WHOLE)
+        ahead = _Ahead(self, left, j, width) if not tile.images else None
 
-            def some(rows: Integer, count: Value, a: Value, step: Integer, where: Value) -> None:
-                of_a = f"ptr {a}, i64 %a_row, i64 %a_col"
-                if in_image:
-                    of_a = f"ptr %a, ptr {a}, ptr %a_col"
-                args = [
-                    f"i64 {count}", "i64 %k", of_a, f"i64 {step}", f"ptr {b}", f"i64 {b_row}",
-                    "i64 0", f"ptr {where}", "i64 %c_row", "i64 %c_col", "i64 %flags",
-                ]  # fmt: skip
-                fn.if_(
-                    ints.is_("sgt", count, 0), lambda: leaves.call_tile(rows, width, args, turned)
-                )
+        def more(carried: list[Value]) -> Value:
+            return ints.is_("sgt", ints.add(carried[0], carried[1]), 0)
 
-            some(*first)
-            some(*second)
+        def some(carried: list[Value]) -> list[Value]:
+            left = _Left(*carried[:4])
+            tiles = self._some(left, most)
+            then = self._then(left, tiles)
+            asked = ahead.ask(then, carried[4:]) if ahead else []
+            args = self._args(tiles, left, b, b_row)
+            self.leaves.call_tile(tiles.rows, width, args, self.turned)
+            return [*map(str, then), *asked]
 
-        strips(fn, tile, "%n", strip)
+        start = [*map(str, left), *(ahead.start if ahead else [])]
+        fn.while_(list(zip(["i64", "i64", "ptr", "ptr", "ptr", "i64"], start)), more, some)  # noqa: B905
 
-    return module.once("block", params, "void", build, DRIVER)
+    def _some(self, left: _Left, most: Integer) -> _Tiles:
+        """The next tiles, of one height."""
+        ints = self.ints
+        is_tall = ints.is_("sgt", left.tall, 0)
+        rows, step = (
+            ints.pick(is_tall, a, b) for a, b in zip(self.taller[::2], self.lower[::2], strict=True)
+        )
+        return _Tiles(rows, ints.min(ints.pick(is_tall, left.tall, left.low), most), step)
+
+    def _then(self, left: _Left, tiles: _Tiles) -> _Left:
+        """What is left after these tiles."""
+        fn, ints, v = self.fn, self.ints, self.v
+        is_tall = ints.is_("sgt", left.tall, 0)
+        tall = ints.pick(is_tall, ints.sub(left.tall, tiles.number), 0)
+        low = ints.sub(left.low, ints.pick(is_tall, 0, tiles.number))
+        step = ints.mul(tiles.number, tiles.step)
+        place = fn.val(f"getelementptr i32, ptr {left.a}, i64 {step}")
+        a = place if self.in_image else v.at(left.a, step)
+        c = v.at(left.c, ints.mul(ints.mul(tiles.number, tiles.rows), "%c_row"))
+        return _Left(tall, low, a, c)
+
+    def _after_first(
+        self, left: _Left, width: Value, b: Value, b_row: Integer
+    ) -> tuple[_Left, Value, Integer]:
+        """What is left after the first tile, where that copies its strip of B, and the strip that
+        it is done with."""
+
+        def copy() -> list[Value]:
+            tiles = self._some(left, 1)
+            args = self._args(tiles, left, b, b_row)
+            self.leaves.call_copying(tiles.rows, width, args, "%copy")
+            padded = self.ints.up(width, self.tile.lanes)
+            return [*map(str, self._then(left, tiles)), "%copy", str(padded)]
+
+        kinds = ["i64", "i64", "ptr", "ptr", "ptr", "i64"]
+        none = lambda: [*map(str, left), b, str(b_row)]  # noqa: E731
+        *words, b, b_row = self.fn.if_(self.copies, copy, none, kinds)
+        return _Left(*words), b, b_row
+
+    def _args(self, tiles: _Tiles, left: _Left, b: Value, b_row: Integer) -> list[str]:
+        """Of a microkernel."""
+        of_a = f"ptr {left.a}, i64 %a_row, i64 %a_col"
+        if self.in_image:
+            of_a = f"ptr %a, ptr {left.a}, ptr %a_col"
+        return [
+            f"i64 {tiles.number}", "i64 %k", of_a, f"i64 {tiles.step}", f"ptr {b}", f"i64 {b_row}",
+            "i64 0", f"ptr {left.c}", "i64 %c_row", "i64 %c_col", "i64 %flags",
+        ]  # fmt: skip
+
+
+class _Ahead:
+    """What comes from far away is asked for between tiles, a little at a time, as all at once would
+    keep them waiting: the next strip of B, and in the first strip where rows of A begin."""
+
+    def __init__(self, block: _Block, left: _Left, j: Value, width: Value) -> None:
+        self.block, self.fn, self.ints, self.v = block, block.fn, block.ints, block.v
+        fn, ints = self.fn, self.ints
+        there = ints.add(j, width)
+        last = ints.is_("sge", there, ints.min("%n", "%end"))
+        following = ints.pick(last, "%begin", there)  # the next block begins with the first one
+        #: where the rows of the next strip begin that have not been asked for, how many they are
+        self.start = [self.v.at("%b", following), "%k"]
+        groups = ints.max(ints.div(ints.add(left.tall, left.low), GROUP), 1)
+        # rows so far apart would push each other out before they are copied
+        apart = fn.val(f"and i64 {ints.mul('%b_row', self.v.size)}, {ALIASED - 1}")
+        wanted = fn.val(f"and i1 {block.copies}, {ints.is_('ne', apart, 0)}")
+        self.rows = ints.pick(wanted, ints.ceil("%k", groups), 0)
+        lies = fn.val(f"xor i1 {block.packed}, true")
+        first = ints.is_("slt", j, ints.add("%begin", block.tile.lanes))
+        for flag in (first, ints.is_("eq", "%a_col", 1), block.copies):
+            lies = fn.val(f"and i1 {lies}, {flag}")
+        self.rows_of_a = ints.pick(lies, ints.mul("%height", GROUP), 0)
+
+    def ask(self, then: _Left, asked: list[Value]) -> list[Value]:
+        """Ask for the next part of the strip, and for the tiles that are left then."""
+        ints, v, columns = self.ints, self.v, self.block.tile.columns
+        place, left = asked
+        count = ints.min(self.rows, left)
+        place = self._rows(place, count, "%b_row", [*range(0, columns, v.lanes), columns - 1])
+        some = ints.is_("sgt", ints.add(then.tall, then.low), 0)
+        rows = ints.pick(some, self.rows_of_a, 0)
+        self._rows(then.a, rows, "%a_row", [v.lanes * n for n in range(BEGINNING)])
+        return [place, str(ints.sub(left, count))]
+
+    def _rows(self, start: Value, count: Integer, step: Value, places: list[int]) -> Value:
+        def row(_: Value, carried: list[Value]) -> list[Value]:
+            for place in places:
+                self.fn.prefetch(self.v.at(carried[0], place), False, 2)
+            return [self.v.at(carried[0], step)]
+
+        return self.fn.loop(0, str(count), 1, [("ptr", start)], row)[0]

@@ -20,9 +20,11 @@ from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.slabs import SUMS, many, matrices
 from symgraph.codegen.gemm.tiles import (
     ALONE,
+    COPIED_FOR,
     SHORT,
     WRITTEN_OUT,
     Tile,
+    copying_rows,
     straight_name,
     turned_name,
 )
@@ -30,7 +32,7 @@ from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
 SMALL = 256**3  # multiplications up to which contiguous operands are read where they lie
 SLAB_OF_A = 4 << 20  # bytes of A that every strip of B may read again where they lie
-FOLLOWED = 1 << 18  # bytes of complete rows at which their epilogue is run,
+FOLLOWED = 1 << 21  # bytes of complete rows at which their epilogue is run,
 FEWEST = 4  # and how many tiles that are at least
 TURNED = 1 << 19  # the same for elements of a transposed A, each in a cache line of its own
 ALIASED = 4096  # rows of A so many bytes apart compete for the same places of a small cache
@@ -38,6 +40,7 @@ FAR = 4 << 20  # bytes of B that are packed for many tiles, as its strips come f
 OFTEN, OFTENER = 8, 48  # so many are enough for it, and where B is nearer (`Tile.far`)
 NEAR_TILES = 8  # tiles of A in an image that meet all strips of B before the next ones
 RANGES = 4  # of images for each thread, as one of them may be slower
+LINE = 64  # bytes of cache
 STACK = 32768  # bytes of packed operands that need no allocation
 MEAGRE = 64  # the block of the summed axis when there is no memory but the stack
 
@@ -147,25 +150,31 @@ class _Kernel(Entry):
             strips = ints.div(tile.room // (tile.columns * self.v.size), ints.max(depth, 1))
             most = ints.mul(ints.max(strips, 1), tile.columns)
         width = ints.pick(self.packs_b, ints.min(n, most), n)
-        most_high = ints.min(count, NEAR_TILES) if tile.images == "a" else count
-
-        def high_of_packed() -> list[Value]:  # a thread's tiles in blocks of nearly equal height
-            pieces = ints.pick(ints.is_("sgt", limit, 1), ints.mul(limit, PIECES), 1)
-            own = ints.ceil(count, pieces)
-            blocks = ints.ceil(own, max(tile.height // tile.rows, 1))
-            return [str(ints.max(ints.ceil(own, ints.max(blocks, 1)), 1))]
-
-        high: Integer = most_high
+        high = ints.min(count, NEAR_TILES) if tile.images == "a" else count
+        pieces = ints.mul(limit, PIECES)
         if not tile.images:
-            (high,) = fn.if_(self.packs_a, high_of_packed, lambda: [str(most_high)], ["i64"])
+            high, pieces = self._blocks(count, limit)
         # complete rows are to be in cache when they are followed up, and B again for the next ones
         near = ints.div(FOLLOWED // (tile.rows * self.v.size), word("n"))
         high = ints.pick(follows, ints.min(high, ints.max(near, FEWEST)), high)
+        JOB.put(fn, "%job", pieces=pieces)
         self._memory(depth, width, high, limit)
 
+    def _blocks(self, count: Integer, limit: Value) -> tuple[Integer, Integer]:
+        """How many tiles are done together, in blocks of nearly equal height, and in how many
+        pieces threads share all of them: as each piece copies B, none is less than such a block,
+        unless there are too few for all threads."""
+        ints, most = self.ints, max(self.tile.height // self.tile.rows, 1)
+        each = ints.div(count, ints.mul(limit, most))
+        pieces = ints.mul(limit, ints.max(ints.min(each, PIECES), 1))
+        own = ints.ceil(count, pieces)
+        return ints.max(ints.ceil(own, ints.max(ints.ceil(own, most), 1)), 1), pieces
+
     def _what_to_pack(self) -> None:
-        """B where its rows are not contiguous, or it is large and much used; both where A is too
-        large, or lies too badly, to be read again for each strip of B."""
+        """B where its rows are not contiguous; A where it is too large, or lies too badly, to be
+        read again for each strip of B. Of a B whose rows are contiguous each thread copies the
+        strips that it uses often while it uses them first: where it packs A, where they come from
+        far away, or where vectors of B lie across two lines of cache."""
         fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
         size = self.v.size
         volume = ints.mul(ints.mul(word("m"), word("n")), word("k"))
@@ -189,16 +198,23 @@ class _Kernel(Entry):
             often = ints.is_("sge", word("m"), tiles * tile.rows)
             both = fn.val(f"and i1 {often}, {ints.is_('sgt', size_of_b, most)}")
             far = fn.val(f"or i1 {far}, {both}")
-        b_only = fn.val(f"or i1 {far}, {scattered}")
-        self.packs_b = fn.val(f"and i1 {some}, {fn.val(f'or i1 {large}, {b_only}')}")
+        start = fn.fresh(f"ptrtoint ptr {word('b')} to i64")
+        places = fn.val(f"or i64 {start}, {ints.mul(word('b_row'), size)}")
+        across = ints.is_("ne", fn.val(f"and i64 {places}, {LINE - 1}"), 0)
+        worth = functools.reduce(lambda a, b: fn.val(f"or i1 {a}, {b}"), (large, far, across))
+        often = ints.is_("sgt", word("m"), (COPIED_FOR - 1) * tile.rows)
+        worth = fn.val(f"and i1 {often}, {worth}")
+        self.packs_b = fn.val(f"and i1 {some}, {scattered}")
+        self.copies_b = fn.val(f"and i1 {fn.val(f'xor i1 {scattered}, true')}, {worth}")
+        self.copies_b = fn.val(f"and i1 {some}, {self.copies_b}")
         self.packs_a = fn.val(f"and i1 {some}, {large}")
-        flags = [fn.val(f"zext i1 {x} to i64") for x in (self.packs_a, self.packs_b)]
-        JOB.put(fn, "%job", packs_a=flags[0], packs_b=flags[1])
+        flags = [fn.val(f"zext i1 {x} to i64") for x in (self.packs_a, self.packs_b, self.copies_b)]
+        JOB.put(fn, "%job", packs_a=flags[0], packs_b=flags[1], copies_b=flags[2])
 
     def _what_to_pack_of_images(self) -> None:
         """B, in an image, always; where A is in one, B if it is read by many tiles in parts."""
         fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
-        self.packs_a, self.packs_b = "false", "true"
+        self.packs_a, self.packs_b, self.copies_b = "false", "true", "false"
         if tile.images == "a":
             scattered = ints.is_("ne", word("b_col"), 1)
             tall = ints.is_("sge", word("m"), OFTEN * tile.rows)
@@ -222,11 +238,11 @@ class _Kernel(Entry):
         room_a, room_b = self._rooms(depth, width, high)
         for_a, for_b = ints.mul(room_a, limit), ints.mul(room_b, outer)
         need = ints.add(for_a, for_b)
-        stack = fn.slot("i8", STACK + 64, 64)
+        stack = fn.slot("i8", STACK + LINE, LINE)
         little = ints.is_("sle", need, STACK)
 
         def take() -> list[Value]:
-            asked = ints.add(need, 64)
+            asked = ints.add(need, LINE)
             return [fn.fresh(f"call ptr {word('malloc')}(ptr {word('pool')}, i64 {asked})")]
 
         (block,) = fn.if_(little, lambda: [stack], take, ["ptr"])
@@ -243,7 +259,7 @@ class _Kernel(Entry):
         depth, width, high, outer, inner, place = fn.if_(none, meagre, given, kinds)
         room_a, room_b = self._rooms(depth, width, high)
         number = fn.fresh(f"ptrtoint ptr {place} to i64")
-        gap = fn.val(f"and i64 {ints.sub(0, number)}, 63")
+        gap = fn.val(f"and i64 {ints.sub(0, number)}, {LINE - 1}")
         start = fn.val(f"getelementptr i8, ptr {place}, i64 {gap}")
         JOB.put(fn, "%job", depth=depth, width=width, high=high, place=start, room_a=room_a,
                 room_b=room_b, limit=inner)  # fmt: skip
@@ -266,7 +282,7 @@ class _Kernel(Entry):
     def _single(self) -> Value:
         """Whether each product of the batch is one tile of operands as they lie."""
         fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
-        packs = fn.val(f"or i1 {self.packs_a}, {self.packs_b}")
+        packs = fn.val(f"or i1 {self.packs_a}, {self.packs_b}")  # one tile is never copied for
         follow = ints.is_("eq", word("c_next"), ints.mul(word("m"), word("c_row")))
         limits = [("m", tile.rows), ("n", tile.columns), ("k", tile.depth)]
         small = [ints.is_("sle", word(x), most) for x, most in limits]
@@ -293,10 +309,18 @@ class _Kernel(Entry):
         if not tile.images:
             most = ints.pick(tall, ints.add(height, 1), height)
             found += [(self._bits_of_a(most), self.packs_a),
-                      (self.leaves.bit("pack_a"), self.packs_a)]  # fmt: skip
+                      (self.leaves.bit("pack_a"), self.packs_a),
+                      (self._bits_of_copies(height, tall, widths), self.copies_b)]  # fmt: skip
         strips = self.leaves.bits("pack_strips", "pack_image" if tile.images == "b" else "pack_b")
         found += [(self._bits_of_b(narrow, widths), self.packs_b), (strips, self.packs_b)]
         return ints.union(*found)
+
+    def _bits_of_copies(self, height: Integer, tall: Value, widths: Integer) -> Integer:
+        """The microkernels that copy, of the job's heights: where there are any."""
+        ints, least = self.ints, copying_rows(self.tile)[0]
+        low = self.leaves.copying_bits(ints.max(height, least), widths)
+        high = self.leaves.copying_bits(ints.max(ints.add(height, 1), least), widths)
+        return ints.union((low, "true"), (high, tall))
 
     def _bits_of_a(self, rows: Integer) -> Integer:
         """The parts that pack panels of A of at most so many rows."""
@@ -339,6 +363,9 @@ class _Kernel(Entry):
         lines = ints.add(depth, tile.lanes)
         a = ints.mul(ints.mul(high, tile.panel), lines)
         b = ints.mul(ints.up(width, tile.lanes), lines)
-        a = ints.up(ints.mul(ints.add(a, tile.lanes * tile.panel), size), 64)
-        b = ints.up(ints.mul(ints.add(b, tile.lanes * tile.columns), size), 64)
-        return ints.pick(self.packs_a, a, 0), ints.pick(self.packs_b, b, 0)
+        a = ints.up(ints.mul(ints.add(a, tile.lanes * tile.panel), size), LINE)
+        b = ints.up(ints.mul(ints.add(b, tile.lanes * tile.columns), size), LINE)
+        a = ints.pick(self.packs_a, a, 0)
+        JOB.put(self.fn, "%job", strip_at=str(a))
+        strip = ints.pick(self.copies_b, ints.mul(ints.mul(depth, tile.columns), size), 0)
+        return ints.add(a, ints.up(strip, LINE)), ints.pick(self.packs_b, b, 0)

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from symgraph.codegen.gemm.lanes import Integer, Ints
-from symgraph.codegen.gemm.tiles import HEAD, TURNED, Tile, parts, tile_name
+from symgraph.codegen.gemm.tiles import COPYING, HEAD, TURNED, Tile, copying_rows, parts, tile_name
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.records import NamedTuple
 
@@ -84,6 +84,21 @@ class Leaves:
             number = ints.pick(turned, ints.add(plain, offset), number)
         self._call(number, ", ".join([*args[:-1], f"i64 {last}", args[-1]]))
 
+    def call_copying(self, rows: Integer, columns: Value, args: list[str], copy: Value) -> None:
+        """Call the microkernel for one tile that copies its strip of B."""
+        ints, tile = self.ints, self.tile
+        vectors = ints.ceil(columns, tile.lanes)
+        last = ints.sub(columns, ints.mul(ints.sub(vectors, 1), tile.lanes))
+        number = ints.sub(ints.add(self._copying(rows), vectors), 1)
+        self._call(number, ", ".join([*args[:-1], f"i64 {last}", args[-1], f"ptr {copy}"]))
+
+    def _copying(self, rows: Integer) -> Integer:
+        """The number of the first one for so many rows."""
+        ints, tile = self.ints, self.tile
+        least = copying_rows(tile)[0]
+        first = self.numbers[tile_name(least, 1) + COPYING]
+        return ints.add(ints.mul(ints.sub(rows, least), tile.vectors), first)
+
     # asking for parts -----------------------------------------------------------------------------
 
     def tile_bits(self, rows: Integer, widths: Integer, turned: Value = "") -> Integer:
@@ -98,6 +113,10 @@ class Leaves:
                 turned, fn.val(f"shl i64 {found}, {offset}"), self._plain(rows, widths)
             )
         return self._plain(rows, widths)
+
+    def copying_bits(self, rows: Integer, widths: Integer) -> Integer:
+        """The same of those that copy their strip of B."""
+        return self.fn.val(f"shl i64 {widths}, {self._copying(rows)}")
 
     def _plain(self, rows: Integer, widths: Integer) -> Integer:
         fn, ints, tile = self.fn, self.ints, self.tile

@@ -33,6 +33,10 @@ IN_IMAGE = [
 ]
 
 
+#: with where the strip of B is copied to, in whole vectors
+COPIED = [*PARAMETERS, ("ptr", "copy", "noalias")]
+
+
 def place_at(fn: FunctionWriter, table: Value, k: Integer = 0) -> Value:
     """Entry k of a table of places: 32-bit numbers of elements."""
     at = fn.val(f"getelementptr i32, ptr {table}, i64 {k}") if k != 0 else table
@@ -49,19 +53,20 @@ def microkernel(
 ) -> Leaf:
     """The microkernel for so many rows and vectors; the form ``whole`` says that the last vector is
     never cut short, which spares masks where they are dear, ``turned`` that the columns of the
-    result lie ``c_col`` apart and its rows side by side. ``assembled``: in assembly language, for
-    ``count`` of at least 1."""
+    result lie ``c_col`` apart and its rows side by side, ``copying`` that there is one tile, which
+    leaves a copy of what it reads of B. ``assembled``: in assembly language, for ``count`` of at
+    least 1."""
 
     def build(fn: FunctionWriter) -> None:
-        made = (_Turned if form == "turned" else _Microkernel)(fn, tile, rows, vectors, form)
+        made = _FORMS.get(form, _Microkernel)(fn, tile, rows, vectors, form)
         if assembled and tile.images == "a" and made.mask is not None:
             assembled_image_tiles(fn, made.v, rows, vectors, made.mask, form == "turned")
         elif assembled:
-            assembled_tiles(fn, made.v, rows, vectors, made.mask, tile.ahead)
+            assembled_tiles(fn, made.v, rows, vectors, made.mask, tile.ahead, form == "copying")
         else:
             made.write()
 
-    return Leaf(parameters(tile), build)
+    return Leaf(COPIED if form == "copying" else parameters(tile), build)
 
 
 class _Microkernel:
@@ -110,14 +115,19 @@ class _Microkernel:
             for j in range(self.vectors):
                 self.fn.prefetch(self.v.at(line, j * self.v.lanes), True, 3)
 
-    def _step(self, _: Value, carried: list[Value]) -> list[Value]:
-        """One element of the summed axis: a column of A times a row of B."""
-        v = self.v
-        a, b, *sums = carried
-        row = []
+    def _row(self, _: Value, b: Value) -> list[Value]:
+        """The vectors of a row of B."""
+        v, row = self.v, []
         for j in range(self.vectors):
             mask = self.mask if j == self.vectors - 1 else None
             row.append(v.load(v.at(b, j * v.lanes), mask))
+        return row
+
+    def _step(self, p: Value, carried: list[Value]) -> list[Value]:
+        """One element of the summed axis: a column of A times a row of B."""
+        v = self.v
+        a, b, *sums = carried
+        row = self._row(p, b)
         place = place_at(self.fn, a) if self.in_image else ""
         for i in range(self.rows):
             where = v.at(self.lines[i], place) if self.in_image else v.at(a, self.offsets[i])
@@ -178,3 +188,17 @@ class _Turned(_Microkernel):
                     if adds:
                         value = piece.add(value, piece.load(place, mask))
                     piece.store(value, place, mask)
+
+
+class _Copying(_Microkernel):
+    """Rows of B are stored as they have been read, side by side."""
+
+    def _row(self, p: Value, b: Value) -> list[Value]:
+        row, lanes = super()._row(p, b), self.v.lanes
+        place = self.v.at("%copy", self.ints.mul(p, self.vectors * lanes))
+        for j, value in enumerate(row):
+            self.v.store(value, self.v.at(place, j * lanes))
+        return row
+
+
+_FORMS = {"turned": _Turned, "copying": _Copying}

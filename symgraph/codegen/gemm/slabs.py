@@ -14,7 +14,6 @@ from __future__ import annotations
 import functools
 
 from symgraph.codegen.gemm.blocks import block
-from symgraph.codegen.gemm.entry import PIECES
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.leaves import DRIVER, Leaf, Leaves
 from symgraph.codegen.gemm.record import JOB, SLAB
@@ -74,7 +73,7 @@ class _Matrices(_Part):
 
         def several() -> list[Value]:  # few tiles for many threads: those of each strip apart
             lanes = ints.ceil(self.word("width"), self.tile.columns)
-            pieces = ints.mul(limit, PIECES)
+            pieces = self.word("pieces")
             enough = ints.is_("sge", tiles, pieces)
             groups = ints.pick(enough, 1, ints.ceil(pieces, tiles))
             groups = ints.min(lanes, ints.pick(self._wide(), pieces, groups))
@@ -220,7 +219,7 @@ class _Matrices(_Part):
         limit = word("limit")
 
         def team() -> None:
-            grain = ints.up(ints.ceil(count, ints.mul(limit, PIECES)), multiple)
+            grain = ints.up(ints.ceil(count, word("pieces")), multiple)
             words = f"ptr {word('team')}, ptr {body}, ptr {self.slab}, i64 {count}, i64 {grain}"
             fn.raw(f"call void {word('run')}({words}, i64 {limit})")
 
@@ -354,13 +353,21 @@ class _Rows(_Part):
             f"ptr {slab('b')}", f"i64 {word('b_row')}", f"i64 {word('packs_b')}", f"ptr {c_at}",
             f"i64 {word('c_row')}", f"i64 {slab('n')}", f"i64 {slab('flags')}", f"i64 {left}",
             f"i64 {right}", f"ptr {word('parts')}",
-            f"i64 {word('c_col') if self.tile.images == 'a' else 1}",
+            f"i64 {word('c_col') if self.tile.images == 'a' else 1}", f"ptr {self._copy()}",
         ]  # fmt: skip
         fn.raw(f"call void @{block(self.module, self.tile)}({', '.join(args)})")
         base = slab("first_row")
         complete = ints.is_("ne", slab("last"), 0)
         fn.if_(complete, lambda: self.after(ints.add(base, first), ints.add(base, below)))
         return []
+
+    def _copy(self) -> Value:
+        """Where this thread's copy of a strip of B is, or null."""
+        fn = self.fn
+        if self.tile.images:
+            return "null"
+        place = fn.val(f"getelementptr i8, ptr {self.place}, i64 {self.word('strip_at')}")
+        return fn.val(f"select i1 {self.flag('copies_b')}, ptr {place}, ptr null")
 
     def _lying(self, first: Integer) -> str:
         """A as it is, from a row on: a matrix, or places in an image."""

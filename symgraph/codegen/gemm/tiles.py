@@ -25,6 +25,8 @@ CALLING = frozenset([
     "pack_a", "pack_b", "pack_image", "pack_strips",
 ])  # fmt: skip
 TURNED = "_turned"  # the microkernels that write columns of the result as rows
+COPYING = "_copying"  # and those that leave a copy of the strip of B that they read
+COPIED_FOR = 4  # tiles of A that are worth a copy of a strip of B, which the first one makes
 FEWEST = 3  # rows of one in assembly language: of fewer, columns are no registers of their own
 FOUR = 6, 4  # a tile for four vectors of columns, which are twice two for one of 8x3
 HEAD = 2  # words of a record of parts before their addresses
@@ -121,6 +123,8 @@ def parts(tile: Tile) -> list[str]:
         found += [tile_name(i, j) + TURNED for i in range(1, tile.rows + 1)
                   for j in range(1, tile.vectors + 1)]  # fmt: skip
     if not tile.images:
+        found += [tile_name(i, j) + COPYING for i in copying_rows(tile)
+                  for j in range(1, tile.vectors + 1)]  # fmt: skip
         found += ["sweep", "dots", *(f"inner_{i}x{j}" for i in (LONG, 1) for j in (FEW, 1))]
         found += ["thin_product", "thin", "narrow_product", "lines", "columns_apart", "pack_a"]
     found += ["pack_strips", "pack_image" if tile.images == "b" else "pack_b"]
@@ -135,6 +139,11 @@ def parts(tile: Tile) -> list[str]:
 def tile_name(rows: int, vectors: int, whole: bool = False) -> str:
     """The microkernel for so many rows and vectors; ``whole``: its last vector is never cut."""
     return f"tile_{rows}x{vectors}" + "_whole" * whole
+
+
+def copying_rows(tile: Tile) -> range:
+    """The heights of the first of `COPIED_FOR` tiles or more, which are nearly equal."""
+    return range(tile.rows * (COPIED_FOR - 1) // COPIED_FOR, tile.rows + 1)
 
 
 def straight_name(lanes: int, vectors: int) -> str:
@@ -179,4 +188,4 @@ def tile_for(dtype: str, vector_bits: int, features: Iterable[str]) -> Tile:
     if not avx512 or "sse4a" in known:  # which AMD's processors alone can do
         return made
     # Intel's second level of cache is larger and further away
-    return made._replace(height=384, ahead=5, far=1 << 19, near=depth, room=1 << 20)
+    return made._replace(height=512, ahead=5, far=1 << 19, near=depth, room=1 << 20)
