@@ -17,7 +17,6 @@ from symgraph.records import NamedTuple
 
 GROUP = 2  # tiles before each of which a part of what comes next is asked for
 BEGINNING = 4  # vectors of a row of A; the machine asks for the others by itself
-WHOLE = 1 << 62
 ALIASED = 2048  # bytes; lines so far apart compete for few places of a cache
 
 
@@ -109,33 +108,53 @@ class _Block:
         strips(self.fn, self.tile, "%n", self._strip)
 
     def _strip(self, j: Value, width: Value) -> None:
-        fn, ints, v, tile = self.fn, self.ints, self.v, self.tile
-        padded = ints.up(width, tile.lanes)
-        b_row = ints.pick(self.in_strips, padded, "%b_row")
-        lies = ints.pick(self.in_strips, strip_offset(ints, tile, j, "%k"), j)
-        b = v.at("%b", lies)
+        ints, v, tile = self.ints, self.v, self.tile
         c = v.at("%c", ints.mul(j, "%c_col") if self.in_image else j)
         left = _Left("%tall", "%low", "%a_row" if self.in_image else "%a", c)
-        most: Integer = WHOLE
-        if not tile.images:
-            left, b, b_row = self._after_first(left, width, b, b_row)
-            most = ints.pick(self.copies, GROUP, WHOLE)
-        ahead = _Ahead(self, left, j, width) if not tile.images else None
+        if tile.images:
+            self._plainly(left, j, width)
+        else:
+            self.fn.if_(self.copies, lambda: self._copying(left, j, width),
+                        lambda: self._plainly(left, j, width))  # fmt: skip
+
+    def _plainly(self, left: _Left, j: Value, width: Value) -> None:
+        ints, tile = self.ints, self.tile
+        b_row = ints.pick(self.in_strips, ints.up(width, tile.lanes), "%b_row")
+        b = self.v.at("%b", ints.pick(self.in_strips, strip_offset(ints, tile, j, "%k"), j))
+        for number, kind in (("%tall", self.taller), ("%low", self.lower)):
+            tiles = kind._replace(number=number)
+            then = self._after(left, tiles)
+            args = self._args(tiles, left, b, b_row)
+
+            def call(tiles: _Tiles = tiles, args: list[str] = args) -> None:
+                self.leaves.call_tile(tiles.rows, width, args, self.turned)
+
+            self.fn.if_(ints.is_("sgt", number, 0), call)
+            left = left._replace(a=then[0], c=then[1])
+
+    def _copying(self, left: _Left, j: Value, width: Value) -> None:
+        """The first tile copies its strip of B, the others read that."""
+        ints = self.ints
+        ahead = _Ahead(self, left, j, width)
+        tiles = self._some(left, 1)
+        args = self._args(tiles, left, self.v.at("%b", j), "%b_row")
+        self.leaves.call_copying(tiles.rows, width, args, "%copy")
+        padded = ints.up(width, self.tile.lanes)
 
         def more(carried: list[Value]) -> Value:
             return ints.is_("sgt", ints.add(carried[0], carried[1]), 0)
 
         def some(carried: list[Value]) -> list[Value]:
             left = _Left(*carried[:4])
-            tiles = self._some(left, most)
+            tiles = self._some(left, GROUP)
             then = self._then(left, tiles)
-            asked = ahead.ask(then, carried[4:]) if ahead else []
-            args = self._args(tiles, left, b, b_row)
-            self.leaves.call_tile(tiles.rows, width, args, self.turned)
+            asked = ahead.ask(then, carried[4:])
+            self.leaves.call_tile(tiles.rows, width, self._args(tiles, left, "%copy", padded))
             return [*map(str, then), *asked]
 
-        start = [*map(str, left), *(ahead.start if ahead else [])]
-        fn.while_(list(zip(["i64", "i64", "ptr", "ptr", "ptr", "i64"], start)), more, some)  # noqa: B905
+        kinds = ["i64", "i64", "ptr", "ptr", "ptr", "i64"]
+        start = [*map(str, self._then(left, tiles)), *ahead.start]
+        self.fn.while_(list(zip(kinds, start, strict=True)), more, some)
 
     def _some(self, left: _Left, most: Integer) -> _Tiles:
         """The next tiles, of one height."""
@@ -148,33 +167,19 @@ class _Block:
 
     def _then(self, left: _Left, tiles: _Tiles) -> _Left:
         """What is left after these tiles."""
-        fn, ints, v = self.fn, self.ints, self.v
+        ints = self.ints
         is_tall = ints.is_("sgt", left.tall, 0)
         tall = ints.pick(is_tall, ints.sub(left.tall, tiles.number), 0)
         low = ints.sub(left.low, ints.pick(is_tall, 0, tiles.number))
+        return _Left(tall, low, *self._after(left, tiles))
+
+    def _after(self, left: _Left, tiles: _Tiles) -> tuple[Value, Value]:
+        """Where A and C begin after these tiles."""
+        fn, ints, v = self.fn, self.ints, self.v
         step = ints.mul(tiles.number, tiles.step)
-        place = fn.val(f"getelementptr i32, ptr {left.a}, i64 {step}")
-        a = place if self.in_image else v.at(left.a, step)
+        place = fn.val(f"getelementptr i32, ptr {left.a}, i64 {step}") if self.in_image else ""
         c = v.at(left.c, ints.mul(ints.mul(tiles.number, tiles.rows), "%c_row"))
-        return _Left(tall, low, a, c)
-
-    def _after_first(
-        self, left: _Left, width: Value, b: Value, b_row: Integer
-    ) -> tuple[_Left, Value, Integer]:
-        """What is left after the first tile, where that copies its strip of B, and the strip that
-        it is done with."""
-
-        def copy() -> list[Value]:
-            tiles = self._some(left, 1)
-            args = self._args(tiles, left, b, b_row)
-            self.leaves.call_copying(tiles.rows, width, args, "%copy")
-            padded = self.ints.up(width, self.tile.lanes)
-            return [*map(str, self._then(left, tiles)), "%copy", str(padded)]
-
-        kinds = ["i64", "i64", "ptr", "ptr", "ptr", "i64"]
-        none = lambda: [*map(str, left), b, str(b_row)]  # noqa: E731
-        *words, b, b_row = self.fn.if_(self.copies, copy, none, kinds)
-        return _Left(*words), b, b_row
+        return place or v.at(left.a, step), c
 
     def _args(self, tiles: _Tiles, left: _Left, b: Value, b_row: Integer) -> list[str]:
         """Of a microkernel."""
@@ -202,11 +207,10 @@ class _Ahead:
         groups = ints.max(ints.div(ints.add(left.tall, left.low), GROUP), 1)
         # rows so far apart would push each other out before they are copied
         apart = fn.val(f"and i64 {ints.mul('%b_row', self.v.size)}, {ALIASED - 1}")
-        wanted = fn.val(f"and i1 {block.copies}, {ints.is_('ne', apart, 0)}")
-        self.rows = ints.pick(wanted, ints.ceil("%k", groups), 0)
+        self.rows = ints.pick(ints.is_("ne", apart, 0), ints.ceil("%k", groups), 0)
         lies = fn.val(f"xor i1 {block.packed}, true")
         first = ints.is_("slt", j, ints.add("%begin", block.tile.lanes))
-        for flag in (first, ints.is_("eq", "%a_col", 1), block.copies):
+        for flag in (first, ints.is_("eq", "%a_col", 1)):
             lies = fn.val(f"and i1 {lies}, {flag}")
         self.rows_of_a = ints.pick(lies, ints.mul("%height", GROUP), 0)
 

@@ -31,6 +31,7 @@ from symgraph.codegen.gemm.tiles import (
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
 SMALL = 256**3  # multiplications up to which contiguous operands are read where they lie
+LEAST_COPIED = 1 << 20  # multiplications from which on strips of B may be copied
 SLAB_OF_A = 4 << 20  # bytes of A that every strip of B may read again where they lie
 FOLLOWED = 1 << 21  # bytes of complete rows at which their epilogue is run,
 FEWEST = 4  # and how many tiles that are at least
@@ -150,23 +151,24 @@ class _Kernel(Entry):
             strips = ints.div(tile.room // (tile.columns * self.v.size), ints.max(depth, 1))
             most = ints.mul(ints.max(strips, 1), tile.columns)
         width = ints.pick(self.packs_b, ints.min(n, most), n)
+        self._threads(limit)
         high = ints.min(count, NEAR_TILES) if tile.images == "a" else count
-        pieces = ints.mul(limit, PIECES)
+        pieces = ints.mul(self.inner, PIECES)
         if not tile.images:
-            high, pieces = self._blocks(count, limit)
+            high, pieces = self._blocks(count)
         # complete rows are to be in cache when they are followed up, and B again for the next ones
         near = ints.div(FOLLOWED // (tile.rows * self.v.size), word("n"))
         high = ints.pick(follows, ints.min(high, ints.max(near, FEWEST)), high)
         JOB.put(fn, "%job", pieces=pieces)
         self._memory(depth, width, high, limit)
 
-    def _blocks(self, count: Integer, limit: Value) -> tuple[Integer, Integer]:
+    def _blocks(self, count: Integer) -> tuple[Integer, Integer]:
         """How many tiles are done together, in blocks of nearly equal height, and in how many
         pieces threads share all of them: as each piece copies B, none is less than such a block,
         unless there are too few for all threads."""
         ints, most = self.ints, max(self.tile.height // self.tile.rows, 1)
-        each = ints.div(count, ints.mul(limit, most))
-        pieces = ints.mul(limit, ints.max(ints.min(each, PIECES), 1))
+        each = ints.div(count, ints.mul(self.inner, most))
+        pieces = ints.mul(self.inner, ints.max(ints.min(each, PIECES), 1))
         own = ints.ceil(count, pieces)
         return ints.max(ints.ceil(own, ints.max(ints.ceil(own, most), 1)), 1), pieces
 
@@ -203,7 +205,8 @@ class _Kernel(Entry):
         across = ints.is_("ne", fn.val(f"and i64 {places}, {LINE - 1}"), 0)
         worth = functools.reduce(lambda a, b: fn.val(f"or i1 {a}, {b}"), (large, far, across))
         often = ints.is_("sgt", word("m"), (COPIED_FOR - 1) * tile.rows)
-        worth = fn.val(f"and i1 {often}, {worth}")
+        for flag in (often, ints.is_("sge", volume, LEAST_COPIED)):
+            worth = fn.val(f"and i1 {worth}, {flag}")
         self.packs_b = fn.val(f"and i1 {some}, {scattered}")
         self.copies_b = fn.val(f"and i1 {fn.val(f'xor i1 {scattered}, true')}, {worth}")
         self.copies_b = fn.val(f"and i1 {some}, {self.copies_b}")
@@ -222,21 +225,23 @@ class _Kernel(Entry):
             self.packs_b = fn.val(f"or i1 {scattered}, {fn.val(f'and i1 {tall}, {wide}')}")
         JOB.put(fn, "%job", packs_a=0, packs_b=fn.val(f"zext i1 {self.packs_b} to i64"))
 
-    def _memory(self, depth: Integer, width: Integer, high: Integer, limit: Value) -> None:
-        """Take memory for the packed parts; without any, do pieces that fit on the stack."""
-        fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
-        # threads share a batch of products where each of them is small, else the inside of each
+    def _threads(self, limit: Value) -> None:
+        """They share a batch of products where each of them is small, else the inside of each."""
+        fn, ints, word = self.fn, self.ints, self.word
         several = ints.is_("sge", word("batch"), limit)
         small = ints.is_("sle", self.volume, ints.mul(word("batch"), 4 * SMALL))
         apart = fn.val(f"and i1 {several}, {small}")
-        summed = "false"
-        if tile.images:
-            summed = ints.is_("eq", word("adds"), SUMS)
-            apart = fn.val(f"or i1 {several}, {summed}")
-        outer = ints.pick(apart, limit, 1)
-        inner = ints.pick(apart, 1, limit)
+        self.summed = "false"
+        if self.tile.images:
+            self.summed = ints.is_("eq", word("adds"), SUMS)
+            apart = fn.val(f"or i1 {several}, {self.summed}")
+        self.outer, self.inner = ints.pick(apart, limit, 1), ints.pick(apart, 1, limit)
+
+    def _memory(self, depth: Integer, width: Integer, high: Integer, limit: Value) -> None:
+        """Take memory for the packed parts; without any, do pieces that fit on the stack."""
+        fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
         room_a, room_b = self._rooms(depth, width, high)
-        for_a, for_b = ints.mul(room_a, limit), ints.mul(room_b, outer)
+        for_a, for_b = ints.mul(room_a, limit), ints.mul(room_b, self.outer)
         need = ints.add(for_a, for_b)
         stack = fn.slot("i8", STACK + LINE, LINE)
         little = ints.is_("sle", need, STACK)
@@ -253,7 +258,7 @@ class _Kernel(Entry):
             return [*map(str, small), stack]
 
         def given() -> list[Value]:
-            return [*map(str, (depth, width, high, outer, inner)), block]
+            return [*map(str, (depth, width, high, self.outer, self.inner)), block]
 
         kinds = ["i64"] * 5 + ["ptr"]
         depth, width, high, outer, inner, place = fn.if_(none, meagre, given, kinds)
@@ -270,7 +275,7 @@ class _Kernel(Entry):
 
         def run() -> None:
             if tile.images:
-                self._run_images(summed, outer)
+                self._run_images(outer)
             else:
                 names = [f(self.module, tile) for f in (many, matrices)]
                 body = fn.val(f"select i1 {self._single()}, ptr @{names[0]}, ptr @{names[1]}")
@@ -349,13 +354,13 @@ class _Kernel(Entry):
         across = ints.is_("eq", word("b_col"), 1)
         return ints.pick(across, copies, leaves.bit(turned_name(tile, tile.lanes)))
 
-    def _run_images(self, summed: Value, limit: Value) -> None:
+    def _run_images(self, limit: Value) -> None:
         """Threads share images, one by one if there are few, or for a sum over the batch its tiles:
         in few ranges then, as each packs all of B."""
         ints, word = self.ints, self.word
-        count = ints.pick(summed, word("tiles"), word("batch"))
+        count = ints.pick(self.summed, word("tiles"), word("batch"))
         body = f"@{matrices(self.module, self.tile)}"
-        self.run(body, count, 1, limit, ints.pick(summed, 1, RANGES))
+        self.run(body, count, 1, limit, ints.pick(self.summed, 1, RANGES))
 
     def _rooms(self, depth: Integer, width: Integer, high: Integer) -> tuple[Integer, Integer]:
         """Bytes for a packed block of A and one of B, with what turning writes beyond them."""
