@@ -380,14 +380,19 @@ class Tiles:
 
     def step(self, masked: bool) -> list[str]:
         """One element of the summed axis: a column of A times a row of B; counts it."""
-        held, lines = self.held, self.row_of_b(masked)
+        held, lines = self.held, [*self.row_of_b(masked), *self.all_products()]
+        return [*lines, f"addq {held['col']}, {held['a']}", f"addq {held['b_row']}, {held['b']}",
+                f"decq {held['k']}"]  # fmt: skip
+
+    def all_products(self) -> list[str]:
+        """A column of A times a row of B, while a later one is asked for."""
+        held, lines = self.held, []
         for i in range(self.rows):
             lines += self.products(i)
             if "ahead" in held and i < len(self.lines_of_b):
                 place = f"{self.lines_of_b[i] or ''}({held['b']},{held['ahead']})"
                 lines.append(f"{self.ask} {place}")
-        return [*lines, f"addq {held['col']}, {held['a']}", f"addq {held['b_row']}, {held['b']}",
-                f"decq {held['k']}"]  # fmt: skip
+        return lines
 
     def row_of_b(self, masked: bool) -> list[str]:
         """The vectors of a row of B."""

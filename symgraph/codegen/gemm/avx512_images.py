@@ -23,11 +23,12 @@ from symgraph.codegen.writer import FunctionWriter, Value
 
 
 def assembled_image_tiles(
-    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value, turned: bool
+    fn: FunctionWriter, v: Lanes, rows: int, vectors: int, mask: Value, turned: bool, ahead: int
 ) -> None:
     """The body of a function with `microkernel.IN_IMAGE`, of which ``count`` is at least 1, for so
     many rows and vectors of 64 bytes, the last one under a mask; ``turned``: the columns of the
-    result lie ``c_col`` apart, and its rows side by side (`tiles.FEWEST` of them at least)."""
+    result lie ``c_col`` apart, and its rows side by side (`tiles.FEWEST` of them at least). Rows of
+    B are asked for so many steps ``ahead``, unless that is 0."""
     ints = Ints(fn)
     whole = ints.pick(ints.is_("eq", "%last", v.lanes), WHOLE, 0)
     c_row = ints.mul("%c_row", v.size)
@@ -43,6 +44,8 @@ def assembled_image_tiles(
     own = [f"line{i}" for i in range(rows)] + ["table", "b", "k", "place"]
     changed = dict.fromkeys(own, "")
     steady = {"b_row": ints.mul("%b_row", v.size)}
+    if ahead:
+        steady["ahead"] = ints.mul(steady["b_row"], ahead)
 
     def lines(held: dict[str, str]) -> list[str]:
         return (_Turned if turned else _Lying)(v, rows, vectors, held).lines()
@@ -80,7 +83,7 @@ class _Lying(Tiles):
     def step(self, masked: bool) -> list[str]:
         """One element of the summed axis; counts it."""
         held = self.held
-        products = [line for i in range(self.rows) for line in self.products(i)]
+        products = self.all_products()
         return [
             f"movslq ({held['table']}), {held['place']}", *self.row_of_b(masked), *products,
             f"addq $$4, {held['table']}", f"addq {held['b_row']}, {held['b']}",

@@ -60,7 +60,9 @@ def microkernel(
     def build(fn: FunctionWriter) -> None:
         made = _FORMS.get(form, _Microkernel)(fn, tile, rows, vectors, form)
         if assembled and tile.images == "a" and made.mask is not None:
-            assembled_image_tiles(fn, made.v, rows, vectors, made.mask, form == "turned")
+            assembled_image_tiles(
+                fn, made.v, rows, vectors, made.mask, form == "turned", tile.ahead
+            )
         elif assembled:
             assembled_tiles(fn, made.v, rows, vectors, made.mask, tile.ahead, form == "copying")
         else:
