@@ -17,7 +17,7 @@ from symgraph.codegen.gemm.entry import DONE, NO_MEMORY, NO_PARTS, PIECES, Entry
 from symgraph.codegen.gemm.lanes import Integer
 from symgraph.codegen.gemm.leaves import there
 from symgraph.codegen.gemm.record import JOB
-from symgraph.codegen.gemm.slabs import SUMS, many, matrices
+from symgraph.codegen.gemm.slabs import SUMS, WIDE, many, matrices
 from symgraph.codegen.gemm.tiles import (
     ALONE,
     COPIED_FOR,
@@ -54,6 +54,10 @@ def gemm_module(module: ModuleWriter, tile: Tile) -> None:
 
 
 class _Kernel(Entry):
+    packs_a: Value
+    packs_b: Value
+    copies_b: Value
+
     def __init__(self, module: ModuleWriter, tile: Tile, fn: FunctionWriter) -> None:
         super().__init__(tile, fn)
         self.module = module
@@ -152,25 +156,31 @@ class _Kernel(Entry):
             most = ints.mul(ints.max(strips, 1), tile.columns)
         width = ints.pick(self.packs_b, ints.min(n, most), n)
         self._threads(limit)
+        wide = ints.is_("sge", width, ints.mul(word("m"), WIDE))
+        for flag in (follows, self.packs_a):
+            wide = fn.val(f"and i1 {wide}, {fn.val(f'xor i1 {flag}, true')}")
         high = ints.min(count, NEAR_TILES) if tile.images == "a" else count
         pieces = ints.mul(self.inner, PIECES)
         if not tile.images:
-            high, pieces = self._blocks(count)
+            high, pieces = self._blocks(count, wide)
         # complete rows are to be in cache when they are followed up, and B again for the next ones
         near = ints.div(FOLLOWED // (tile.rows * self.v.size), word("n"))
         high = ints.pick(follows, ints.min(high, ints.max(near, FEWEST)), high)
-        JOB.put(fn, "%job", pieces=pieces)
+        JOB.put(fn, "%job", pieces=pieces, wide=fn.val(f"zext i1 {wide} to i64"))
         self._memory(depth, width, high, limit)
 
-    def _blocks(self, count: Integer) -> tuple[Integer, Integer]:
+    def _blocks(self, count: Integer, wide: Value) -> tuple[Integer, Integer]:
         """How many tiles are done together, in blocks of nearly equal height, and in how many
         pieces threads share all of them: as each piece copies B, none is less than such a block,
-        unless there are too few for all threads."""
-        ints, most = self.ints, max(self.tile.height // self.tile.rows, 1)
+        unless there are too few for all threads. B is not copied for few tiles."""
+        fn, ints, most = self.fn, self.ints, max(self.tile.height // self.tile.rows, 1)
         each = ints.div(count, ints.mul(self.inner, most))
         pieces = ints.mul(self.inner, ints.max(ints.min(each, PIECES), 1))
-        own = ints.ceil(count, pieces)
-        return ints.max(ints.ceil(own, ints.max(ints.ceil(own, most), 1)), 1), pieces
+        own = ints.pick(wide, count, ints.ceil(count, pieces))
+        high = ints.max(ints.ceil(own, ints.max(ints.ceil(own, most), 1)), 1)
+        self.copies_b = fn.val(f"and i1 {self.copies_b}, {ints.is_('sge', high, COPIED_FOR)}")
+        JOB.put(fn, "%job", copies_b=fn.val(f"zext i1 {self.copies_b} to i64"))
+        return high, pieces
 
     def _what_to_pack(self) -> None:
         """B where its rows are not contiguous; A where it is too large, or lies too badly, to be
@@ -204,15 +214,13 @@ class _Kernel(Entry):
         places = fn.val(f"or i64 {start}, {ints.mul(word('b_row'), size)}")
         across = ints.is_("ne", fn.val(f"and i64 {places}, {LINE - 1}"), 0)
         worth = functools.reduce(lambda a, b: fn.val(f"or i1 {a}, {b}"), (large, far, across))
-        often = ints.is_("sgt", word("m"), (COPIED_FOR - 1) * tile.rows)
-        for flag in (often, ints.is_("sge", volume, LEAST_COPIED)):
-            worth = fn.val(f"and i1 {worth}, {flag}")
+        worth = fn.val(f"and i1 {worth}, {ints.is_('sge', volume, LEAST_COPIED)}")
         self.packs_b = fn.val(f"and i1 {some}, {scattered}")
         self.copies_b = fn.val(f"and i1 {fn.val(f'xor i1 {scattered}, true')}, {worth}")
         self.copies_b = fn.val(f"and i1 {some}, {self.copies_b}")
         self.packs_a = fn.val(f"and i1 {some}, {large}")
-        flags = [fn.val(f"zext i1 {x} to i64") for x in (self.packs_a, self.packs_b, self.copies_b)]
-        JOB.put(fn, "%job", packs_a=flags[0], packs_b=flags[1], copies_b=flags[2])
+        flags = [fn.val(f"zext i1 {x} to i64") for x in (self.packs_a, self.packs_b)]
+        JOB.put(fn, "%job", packs_a=flags[0], packs_b=flags[1])
 
     def _what_to_pack_of_images(self) -> None:
         """B, in an image, always; where A is in one, B if it is read by many tiles in parts."""

@@ -55,9 +55,10 @@ JOB = Record([
     "parts*",
     # which parts are packed, or copied by the first tile that reads them; how the summed axis, the
     # columns, the tiles are cut; tile heights; where packed parts lie, how much room they take,
-    # where a thread's copy of a strip begins; threads inside a matrix, and for how many pieces
+    # where a thread's copy of a strip begins; threads inside a matrix, for how many pieces, and
+    # whether they share the columns
     "packs_a", "packs_b", "copies_b", "depth", "width", "high", "height", "taller", "tiles",
-    "place*", "room_a", "room_b", "strip_at", "limit", "pieces",
+    "place*", "room_a", "room_b", "strip_at", "limit", "pieces", "wide",
     # of convolutions, whose batch is images times groups: how far groups and the columns of the
     # result lie apart, where the elements of the operand in an image are, what is done before an
     # image (so many turns)

@@ -24,7 +24,9 @@ from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 BODY = [("ptr", "context", ""), ("i64", "begin", ""), ("i64", "end", ""), ("i64", "worker", "")]
 WHOLE = (1 << 62) - 1  # the end of a range that has none
 TOGETHER = 64  # matrices of one tile that are followed up together
-WIDE = 8  # times as many columns as rows, which are shared before them
+#: times as many columns as rows, which threads share then although there are rows for all of them:
+#: each reads its part of B alone, in place of all of it. What follows complete rows wants rows
+WIDE = 8
 SUMS = 2  # the word ``adds`` of a convolution whose result is a sum over the batch
 
 
@@ -76,7 +78,7 @@ class _Matrices(_Part):
             pieces = self.word("pieces")
             enough = ints.is_("sge", tiles, pieces)
             groups = ints.pick(enough, 1, ints.ceil(pieces, tiles))
-            groups = ints.min(lanes, ints.pick(self._wide(), pieces, groups))
+            groups = ints.min(lanes, ints.pick(self.flag("wide"), pieces, groups))
             return [str(groups), str(ints.mul(ints.ceil(lanes, groups), self.tile.columns))]
 
         alone = ints.is_("eq", limit, 1)
@@ -91,15 +93,6 @@ class _Matrices(_Part):
             self.tiles = (ints.pick(summed, "%begin", 0), ints.pick(summed, "%end", tiles))
         self.start = turns[0]
         fn.loop(*turns, 1, [], self._matrix)
-
-    def _wide(self) -> Value:
-        """Whether threads share the columns although there are rows for all of them: each then
-        reads its part of B alone, in place of all of it. What follows complete rows wants rows."""
-        fn, ints, word = self.fn, self.ints, self.word
-        wide = ints.is_("sge", self.word("width"), ints.mul(word("m"), WIDE))
-        for flag in (f"icmp eq ptr {word('after')}, null", f"icmp eq i64 {word('packs_a')}, 0"):
-            wide = fn.val(f"and i1 {wide}, {fn.val(flag)}")
-        return wide
 
     def _matrix(self, i: Value, _: list[Value]) -> list[Value]:
         fn, ints, v, word = self.fn, self.ints, self.v, self.word
