@@ -91,7 +91,7 @@ class DebugFunction(Compiled):
         env: Env = {}
         bind_sizes([*zip(d.arguments, arrays, strict=True), *state.items()], env)
         with np.errstate(all="ignore"):
-            expected = machine.run(d.graph, arrays, dict(env))
+            expected = machine.run(d.graph, arrays, env)  # which tells sizes that data make
         pairs = zip(d.graph.outputs, values, expected, strict=True)
         for k, (v, got, right) in enumerate(pairs):
             got = np.asarray(got)

@@ -361,3 +361,16 @@ def test_rules_over_the_reals_may_multiply_infinity_by_nothing() -> None:
     copies = (x <= x) - y  # as many as x has elements: none
     f = sg.compile([x, y], copies - sg.sum(copies), mode="debug")
     assert f([], [np.inf]).shape == (0,)
+
+
+def test_sizes_that_data_make_are_known_where_rounding_is_judged() -> None:
+    """The derivative of a loop goes as many turns back as the data told; its sum over values that
+    cancel is nothing but rounding, which is judged by what rounding may do to the whole."""
+    n, x = sg.scalar("n", dtype="int64"), sg.tensor("x", shape=(3000,))
+    start = (sg.constant(0), x)
+    _, y = sg.while_loop(lambda s: s[0] < n, lambda s: (s[0] + 1, sg.tanh(s[1] * 1.5)), start)
+    total = sg.sum(sg.grad(sg.sum(sg.sin(3 * y)), x) * x)
+    rng = np.random.default_rng(0)
+    half = rng.normal(size=1500)
+    both = rng.permutation(np.concatenate([half, -half]))
+    assert abs(sg.compile([n, x], total, mode="debug")(7, both)) < 1e-12
