@@ -78,6 +78,13 @@ class _Left(NamedTuple):
     c: Value
 
 
+class _Height(NamedTuple):
+    """The rows of a tile, and how far A lies from one such tile to the next."""
+
+    rows: Integer
+    step: Integer
+
+
 class _Tiles(NamedTuple):
     """Some tiles of one height: their rows, how many, and how far A lies from one to the next."""
 
@@ -96,12 +103,12 @@ class _Block:
     def write(self) -> None:
         ints, in_image = self.ints, self.in_image
         self.packed = ints.is_("ne", "%a_panel", 0)
-        kinds = []
+        heights = []
         for rows in (ints.add("%height", 1), "%height"):
             lies = rows if in_image else ints.mul(rows, "%a_row")
             step = lies if in_image else ints.pick(self.packed, "%a_panel", lies)
-            kinds.append(_Tiles(rows, 0, step))
-        self.taller, self.lower = kinds
+            heights.append(_Height(rows, step))
+        self.taller, self.lower = heights
         self.in_strips = ints.is_("ne", "%b_packed", 0)
         self.turned = ints.is_("ne", "%c_col", 1) if in_image else ""
         self.copies = self.fn.val("icmp ne ptr %copy, null")
@@ -121,8 +128,8 @@ class _Block:
         ints, tile = self.ints, self.tile
         b_row = ints.pick(self.in_strips, ints.up(width, tile.lanes), "%b_row")
         b = self.v.at("%b", ints.pick(self.in_strips, strip_offset(ints, tile, j, "%k"), j))
-        for number, kind in (("%tall", self.taller), ("%low", self.lower)):
-            tiles = kind._replace(number=number)
+        for number, height in (("%tall", self.taller), ("%low", self.lower)):
+            tiles = _Tiles(height.rows, number, height.step)
             then = self._after(left, tiles)
             args = self._args(tiles, left, b, b_row)
 
@@ -160,9 +167,8 @@ class _Block:
         """The next tiles, of one height."""
         ints = self.ints
         is_tall = ints.is_("sgt", left.tall, 0)
-        rows, step = (
-            ints.pick(is_tall, a, b) for a, b in zip(self.taller[::2], self.lower[::2], strict=True)
-        )
+        rows = ints.pick(is_tall, self.taller.rows, self.lower.rows)
+        step = ints.pick(is_tall, self.taller.step, self.lower.step)
         return _Tiles(rows, ints.min(ints.pick(is_tall, left.tall, left.low), most), step)
 
     def _then(self, left: _Left, tiles: _Tiles) -> _Left:

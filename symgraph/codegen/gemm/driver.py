@@ -30,14 +30,14 @@ from symgraph.codegen.gemm.tiles import (
 )
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
-SMALL = 256**3  # multiplications up to which contiguous operands are read where they lie
+SMALL = 256**3  # multiplications up to which A is read where it lies
 LEAST_COPIED = 1 << 20  # multiplications from which on strips of B may be copied
 SLAB_OF_A = 4 << 20  # bytes of A that every strip of B may read again where they lie
 FOLLOWED = 1 << 21  # bytes of complete rows at which their epilogue is run,
 FEWEST = 4  # and how many tiles that are at least
 TURNED = 1 << 19  # the same for elements of a transposed A, each in a cache line of its own
 ALIASED = 4096  # rows of A so many bytes apart compete for the same places of a small cache
-FAR = 4 << 20  # bytes of B that are packed for many tiles, as its strips come from far away
+FAR = 4 << 20  # bytes of B that are copied for many tiles, as its strips come from far away
 OFTEN, OFTENER = 8, 48  # so many are enough for it, and where B is nearer (`Tile.far`)
 NEAR_TILES = 8  # tiles of A in an image that meet all strips of B before the next ones
 RANGES = 4  # of images for each thread, as one of them may be slower

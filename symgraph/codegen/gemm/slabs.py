@@ -2,10 +2,11 @@
 
 for each matrix                                     (threads, where matrices are small)
     for each block of columns, block of the summed axis
-        pack B's part                               (threads share the strips)
+        pack B's part, where its rows are scattered (threads share the strips)
         for each block of tiles                     (threads share the tiles)
             pack A's part
-            for each strip: its tiles, one below the other: microkernel
+            for each strip: its tiles, one below the other: microkernel,
+                the first of which may copy the strip for the others
             the epilogue of the rows that are complete
 """
 

@@ -37,7 +37,7 @@ class Tile(NamedTuple):
     block of the summed axis; ``height`` x ``depth`` of A and ``depth`` x ``width`` of B are packed
     at a time. ``masks``: whether there are masks for whole vectors; ``ahead``: so many steps before
     they are needed rows of B are asked for, and rows of the result one by one; ``far``: bytes of B
-    that are packed for very many tiles; ``near``: the block of the summed axis where B is in an
+    that are copied for very many tiles; ``near``: the block of the summed axis where B is in an
     image, of which ``room`` bytes are packed at a time.
 
     ``images`` names the operand (a or b) whose elements are found in an image, through tables of
