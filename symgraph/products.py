@@ -16,7 +16,6 @@ from typing import Any
 from symgraph import callbacks
 from symgraph.executor import cached_objects, load_codes
 from symgraph.runtime.cache import Cache, Key
-from symgraph.runtime.collecting import uncollected
 from symgraph.runtime.later import Later
 from symgraph.runtime.sources import compiler_digest
 
@@ -55,7 +54,6 @@ class Record:
         found: list[str] = _tiles.parts(_tiles.tile_of(self.key))
         return found
 
-    @uncollected()
     def make(self, bits: int) -> None:
         """Fill in the parts that the bits stand for. Raises compile_object's errors."""
         numbers = [k for k in range(MOST) if bits >> k & 1]

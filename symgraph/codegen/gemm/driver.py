@@ -217,7 +217,6 @@ class _Kernel(Entry):
         worth = fn.val(f"and i1 {worth}, {ints.is_('sge', volume, LEAST_COPIED)}")
         self.packs_b = fn.val(f"and i1 {some}, {scattered}")
         self.copies_b = fn.val(f"and i1 {fn.val(f'xor i1 {scattered}, true')}, {worth}")
-        self.copies_b = fn.val(f"and i1 {some}, {self.copies_b}")
         self.packs_a = fn.val(f"and i1 {some}, {large}")
         flags = [fn.val(f"zext i1 {x} to i64") for x in (self.packs_a, self.packs_b)]
         JOB.put(fn, "%job", packs_a=flags[0], packs_b=flags[1])
@@ -358,9 +357,12 @@ class _Kernel(Entry):
             any_ = ints.pick(ints.is_("sgt", most, WRITTEN_OUT), 1, 0)
             either = fn.val(f"or i64 {some}, {any_}")
             return fn.val(f"shl i64 {either}, {leaves.numbers['gathered_0']}")
+        flip = leaves.bit(turned_name(tile, tile.lanes))
+        if not tile.images:  # tiles copy strips that are not scattered
+            return flip
         copies = fn.val(f"shl i64 {widths}, {leaves.numbers[straight_name(tile.lanes, 1)]}")
         across = ints.is_("eq", word("b_col"), 1)
-        return ints.pick(across, copies, leaves.bit(turned_name(tile, tile.lanes)))
+        return ints.pick(across, copies, flip)
 
     def _run_images(self, limit: Value) -> None:
         """Threads share images, one by one if there are few, or for a sum over the batch its tiles:

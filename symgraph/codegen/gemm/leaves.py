@@ -71,8 +71,7 @@ class Leaves:
         before the last, the lanes of the last vector. The widest strip of whole vectors has kernels
         without masks where masks are dear; ``turned`` says that columns of the result are rows."""
         ints, tile = self.ints, self.tile
-        vectors = ints.ceil(columns, tile.lanes)
-        last = ints.sub(columns, ints.mul(ints.sub(vectors, 1), tile.lanes))
+        vectors, last = self._vectors(columns)
         above = ints.sub(rows, 1)
         number = ints.sub(ints.add(ints.mul(above, tile.vectors), vectors), 1)
         if not tile.masks:
@@ -86,11 +85,16 @@ class Leaves:
 
     def call_copying(self, rows: Integer, columns: Value, args: list[str], copy: Value) -> None:
         """Call the microkernel for one tile that copies its strip of B."""
-        ints, tile = self.ints, self.tile
-        vectors = ints.ceil(columns, tile.lanes)
-        last = ints.sub(columns, ints.mul(ints.sub(vectors, 1), tile.lanes))
+        ints = self.ints
+        vectors, last = self._vectors(columns)
         number = ints.sub(ints.add(self._copying(rows), vectors), 1)
         self._call(number, ", ".join([*args[:-1], f"i64 {last}", args[-1], f"ptr {copy}"]))
+
+    def _vectors(self, columns: Value) -> tuple[Integer, Integer]:
+        """How many vectors columns are, and how many lanes of the last one exist."""
+        ints, lanes = self.ints, self.tile.lanes
+        vectors = ints.ceil(columns, lanes)
+        return vectors, ints.sub(columns, ints.mul(ints.sub(vectors, 1), lanes))
 
     def _copying(self, rows: Integer) -> Integer:
         """The number of the first one for so many rows."""

@@ -192,7 +192,8 @@ def pack_a(tile: Tile) -> Leaf:
 
 def pack_b(tile: Tile) -> Leaf:
     """pack_b(target, b, b_row, b_col, n, k, begin, end, parts): n columns as strips, of which those
-    that begin at a column from ``begin`` to ``end``."""
+    that begin at a column from ``begin`` to ``end``. Of two matrices tiles copy the strips of a B
+    whose rows are contiguous: it is packed only where they are scattered."""
     flip = turned_name(tile, tile.lanes)
     params = [
         ("ptr", "target", ""), ("ptr", "b", ""), ("i64", "b_row", ""), ("i64", "b_col", ""),
@@ -203,7 +204,7 @@ def pack_b(tile: Tile) -> Leaf:
     def build(fn: FunctionWriter) -> None:
         ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
         leaves = Leaves(fn, tile, "%parts")
-        across = ints.is_("eq", "%b_col", 1)
+        across = ints.is_("eq", "%b_col", 1) if tile.images else ""
 
         def strip(j: Value, width: Value) -> None:
             target = v.at("%target", strip_offset(ints, tile, j, "%k"))
@@ -226,7 +227,10 @@ def pack_b(tile: Tile) -> Leaf:
 
                 fn.loop(0, width, tile.lanes, [], group)
 
-            fn.if_(across, straight_, turned_)
+            if across:
+                fn.if_(across, straight_, turned_)
+            else:
+                turned_()
 
         strips(fn, tile, "%n", strip)
 

@@ -129,7 +129,8 @@ def parts(tile: Tile) -> list[str]:
         found += ["thin_product", "thin", "narrow_product", "lines", "columns_apart", "pack_a"]
     found += ["pack_strips", "pack_image" if tile.images == "b" else "pack_b"]
     copies = [straight_name(side, q) for q in range(1, tile.panel // side + 1)]
-    copies += [straight_name(tile.lanes, q) for q in range(1, tile.vectors + 1)]
+    if tile.images == "a":
+        copies += [straight_name(tile.lanes, q) for q in range(1, tile.vectors + 1)]
     copies += [turned_name(tile, side), turned_name(tile, tile.lanes)]
     if tile.images == "b":
         copies += [f"gathered_{k}" for k in range(WRITTEN_OUT + 1)]
