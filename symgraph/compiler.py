@@ -365,6 +365,7 @@ def cache_key(d: Definition) -> Key | None:
         **({"profile": "1"} if d.options.get("profile") else {}),
         "parallel": str(config.get("parallel_from")),
         "matmul": config.get("matmul"),
+        "winograd": str(config.get("winograd")),
         "host": llvm.host_fingerprint(),
         "compiler": compiler_digest(),
     })  # fmt: skip

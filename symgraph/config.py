@@ -23,6 +23,7 @@ default. Nothing is read while importing.
 | profile | SYMGRAPH_PROFILE | 1 lets every compiled function count where its time goes |
 | progress | SYMGRAPH_PROGRESS | 0: no line about long compilations on a terminal |
 | verify | SYMGRAPH_VERIFY | 1 verifies every intermediate program |
+| winograd | SYMGRAPH_WINOGRAD | 0: float32 convolutions of 3x3 are summed tap by tap |
 """
 
 from __future__ import annotations
@@ -50,6 +51,7 @@ products: str
 profile: bool
 progress: bool
 verify: bool
+winograd: bool
 
 
 class ConfigError(SymgraphError, AttributeError, ValueError):
@@ -182,6 +184,7 @@ SETTINGS: dict[str, Setting] = {
     "profile": Setting("SYMGRAPH_PROFILE", _flag, lambda: False, "0 or 1"),
     "progress": Setting("SYMGRAPH_PROGRESS", _flag, lambda: True, "0 or 1"),
     "verify": Setting("SYMGRAPH_VERIFY", _flag, lambda: False, "0 or 1"),
+    "winograd": Setting("SYMGRAPH_WINOGRAD", _flag, lambda: True, "0 or 1"),
 }
 
 _assigned: dict[str, Any] = {}

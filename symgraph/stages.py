@@ -34,8 +34,11 @@ from symgraph.runtime.later import Later
 
 if TYPE_CHECKING:
     from symgraph.codegen import c_entry_llvm, entry_llvm, profile_llvm
+    from symgraph.loops import verify as verification
     from symgraph.lower import epilogues, parallel
 else:
+    # where the setting `verify` asks for it
+    verification = Later("symgraph.loops.verify")
     # for programs that are more than calls
     epilogues = Later("symgraph.lower.epilogues")
     parallel = Later("symgraph.lower.parallel")
@@ -107,7 +110,14 @@ def planned(
     graph = Graph(optimized.inputs, optimized.outputs[:count])
     builder = Builder(graph, d.name, d.shared, ctx)
     pairs = zip(d.updates, optimized.outputs[count:], strict=True)
-    return builder, builder.build(list(pairs), realise)
+    return builder, _verified(builder.build(list(pairs), realise))
+
+
+def _verified(program: Program) -> Program:
+    """The program, checked where the setting `verify` asks for it."""
+    if config.get("verify"):
+        verification.verify_program(program)
+    return program
 
 
 @uncollected()
@@ -120,7 +130,7 @@ def emit(
     module = ModuleWriter(host.words)
     least = config.get("parallel_from")
     alone = all(isinstance(step, Call) for step in program.steps)
-    legal = program if alone else legalize(parallel.share_out(program))
+    legal = program if alone else _verified(legalize(parallel.share_out(program)))
     profile = profile_llvm.Profiler(_kernel_origins(legal)) if d.options.get("profile") else None
     programs = ProgramModule(module, host.vector_bits, host.words, least, profile, made)
     if config.get("matmul") == "own" and not alone:

@@ -30,7 +30,7 @@ def load(values: Values, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None)
     dtype, lanes = e.dtype, values.lanes
     read = values.fn.fresh if e.attr in values.stored else values.fn.val
     where = _place(values, e.attr, indices, dtype)
-    mask = _twice(values, values.live(cond))
+    mask = _live_twice(values, cond)
     both = values.vector_load(read, where, dtype, mask, 2 * lanes)[0]
     kind = llvm_type(dtype, 2 * lanes)
     for k in (0, 1):
@@ -66,6 +66,15 @@ def _place(values: Values, buffer: str, indices: tuple[Expr, ...], dtype: str) -
     start = values.linear(buffer, (*indices[:-1], const(0)))
     first, base = values.linear_at_first_lane(start, 2), values.pointers[buffer]
     return values.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
+
+
+def _live_twice(values: Values, cond: Lanes | None) -> Value | None:
+    """The lanes to touch, each for both elements of a pair."""
+    if cond is None or cond[1] > 1 or values.lanes == 1:
+        return _twice(values, values.live(cond))
+    lanes = 2 * values.lanes  # one flag for all
+    same, own = scalars.splat(values.fn, cond[0], "bool", lanes), _twice(values, values.mask)
+    return same if own is None else values.fn.val(f"and {llvm_type('bool', lanes)} {same}, {own}")
 
 
 def _twice(values: Values, mask: Value | None) -> Value | None:

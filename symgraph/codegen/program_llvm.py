@@ -12,20 +12,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from symgraph import config, dtypes
+from symgraph import config
 from symgraph.codegen import lanes_llvm as choices
-from symgraph.codegen import llvm, team_llvm
+from symgraph.codegen import llvm, loops_llvm, team_llvm
 from symgraph.codegen.addresses_llvm import Addresses
+from symgraph.codegen.apart_llvm import NEVER
 from symgraph.codegen.library_llvm import library_functions
-from symgraph.codegen.share_llvm import Sharing, context_of, memcpy, typed
+from symgraph.codegen.share_llvm import Sharing, between, context_of, typed
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
-from symgraph.loops.cost import loop_turns, turn_cost
 from symgraph.loops.memory import Plan, nbytes, plan
 from symgraph.loops.program import (
-    ENDLESS,
     INTERRUPTED,
     Branch,
     Buffer,
@@ -36,13 +35,12 @@ from symgraph.loops.program import (
     Phase,
     Program,
     Require,
-    Row,
     Run,
     Step,
 )
 from symgraph.loops.statements import Fold, For, Kernel, walk
 from symgraph.runtime.later import Later
-from symgraph.scalar import as_expr, as_size, var
+from symgraph.scalar import var
 
 if TYPE_CHECKING:
     from symgraph.codegen import (
@@ -66,7 +64,6 @@ else:
     work = Later("symgraph.loops.work")
 
 SHORT = 2000  # characters of a kernel without loops that is compiled at the quick level
-POLL = 1_000_000_000  # picoseconds of a loop's work between two polls for signals
 
 
 class ProgramModule:
@@ -157,25 +154,32 @@ class ProgramModule:
             for inner in _programs(step):
                 self._kernels_of(inner)
 
-    def emit(self, program: Program, stops: bool = True, parent: int = -1) -> str:
+    def emit(
+        self, program: Program, stops: bool = True, parent: int = -1, alone: bool = False
+    ) -> str:
         """Write the function of a program (and of the programs inside it); returns its name.
         ``stops``: a signal may end it, as nothing has been changed that its caller would see;
-        ``parent``: the row of the profile under which it runs. ``plan`` is then its memory's."""
+        ``parent``: the row of the profile under which it runs; ``alone``: one thread does all of
+        it. ``plan`` is then its memory's."""
         if not self.programs:
             self._kernels_of(program)
         name = f"program{self.programs}"
         self.programs += 1
-        function = _Function(self, program, name, stops, parent)
+        function = ProgramFunction(self, program, name, stops, parent, alone)
         function.write()
         self.plan = function.plan
         return name
 
 
-class _Function:
+class ProgramFunction:
+    """The function of one program."""
+
     def __init__(
-        self, shared: ProgramModule, program: Program, name: str, stops: bool, parent: int
-    ) -> None:
-        self.shared, self.program, self.name = shared, program, name
+        self, shared: ProgramModule, program: Program, name: str, stops: bool, parent: int,
+        alone: bool,
+    ) -> None:  # fmt: skip
+        self.shared, self.program, self.name, self.alone = shared, program, name, alone
+        self.parallel_from = NEVER if alone else shared.parallel_from
         self.stops, self.parent, self.profile = stops, parent, shared.profile
         params = [("ptr", "table", ""), ("ptr", "arena", "")]
         params += [("ptr", "profile", "")] * (self.profile is not None)
@@ -199,7 +203,10 @@ class _Function:
             inner = _programs(step)
             row = self.rows[k] = self._row_of(step)
             if inner:
-                self.inner[k] = [self.shared.emit(p, self.stops and k < safe, row) for p in inner]
+                stops = self.stops and k < safe
+                self.inner[k] = [self.shared.emit(p, stops, row, self.alone) for p in inner]
+            if isinstance(step, Loop) and step.apart and self.profile is None and not self.alone:
+                self.inner[k].append(self.shared.emit(step.body, stops=False, alone=True))
         if self.parent >= 0:  # what has gone by since the last mark is the loop's own
             self._mark(self.parent, count=0)
         self.pointers = self.addresses.find()
@@ -273,7 +280,7 @@ class _Function:
                 size = nbytes(self.program.buffers[step.target])
                 self.shared.sharing.copy(self.fn, self.values, target, source, size)
             case Loop():
-                self._loop(step, self.inner[k][0], self.addresses.slot(f"#{k}"))
+                loops_llvm.emit_loop(self, step, self.inner[k], self.addresses.slot(f"#{k}"))
             case Branch():
                 self._branch(step, self.inner[k], self.addresses.slot(f"#{k}"))
             case Require():
@@ -321,7 +328,11 @@ class _Function:
             self.fn.raw(f"call void {address}({typed(words)})")
             return
         words = self._arguments(kernel, phase.buffers, kernel.sizes[:-2])
-        self.shared.sharing.phase(self.fn, self.values, phase, address, words, self._poll)
+        if self.alone:
+            whole = between(phase, words, "0", self.values.uniform(phase.turns))
+            self.fn.raw(f"call void {address}({typed(whole)})")
+            return
+        self.shared.sharing.phase(self.fn, self.values, phase, address, words, self.poll)
 
     def _python(self, step: Call) -> None:
         """Call ``i32 f(ptr buffers, ptr sizes)`` of the executor, which runs the graph in NumPy.
@@ -345,7 +356,7 @@ class _Function:
         status = fn.fresh(f"call i32 {address}(ptr {buffers}, ptr {held})")
         self._raise_if(status, len(self.shared.failures))
 
-    def _check_product(self, status: Value, step: Call) -> None:
+    def check_product(self, status: Value, step: Call) -> None:
         """Where parts of a product could not be made, say so; the first one speaks for all."""
         if not self.shared.unmade:
             self.shared.failures.append(Failure("python", "", "", step.origins))
@@ -366,19 +377,16 @@ class _Function:
         if kernel is None:
             blas_llvm.emit_product(fn, table, self.values, operands, *flags)
             return
-        least = self.shared.parallel_from
+        least = self.parallel_from
         after = self._epilogue(params["epilogue"], operands[2][1]) if "epilogue" in params else None
         words = kernel, operands, *flags, least, after
-        self._check_product(gemm_llvm.emit_product(fn, table, self.values, *words), step)
+        self.check_product(gemm_llvm.emit_product(fn, table, self.values, *words), step)
 
     def _convolution(self, step: Call) -> None:
         params, table = dict(step.params), self.shared.table
         operands = [self.pointers[b] for b in step.buffers[:5]]
         dtype = self.program.buffers[step.buffers[4]].dtype
-        columns = params["n"] if isinstance(params["n"], int) else 0
-        kernel = self.shared.gemm(self.fn, dtype, params["images"], columns)
-        least = self.shared.parallel_from
-        assert kernel is not None
+        kernel, least = self.convolving(params, dtype), self.parallel_from
         made = self.program.buffers[step.buffers[4]]
         after = self._epilogue(params["epilogue"], made) if "epilogue" in params else None
         if "before" in params:
@@ -389,7 +397,14 @@ class _Function:
         status = gemm_llvm.emit_convolution(
             self.fn, table, self.values, kernel, operands, params, least, after, before
         )
-        self._check_product(status, step)
+        self.check_product(status, step)
+
+    def convolving(self, params: dict[str, Any], dtype: str) -> gemm_llvm.Product:
+        """The products of a convolution with these parameters."""
+        columns = params["n"] if isinstance(params["n"], int) else 0
+        found = self.shared.gemm(self.fn, dtype, params["images"], columns)
+        assert found is not None
+        return found
 
     def _epilogue(self, phase: Phase, product: Buffer) -> gemm_llvm.Epilogue:
         """A loop that a product runs on the rows that it has made."""
@@ -426,111 +441,26 @@ class _Function:
 
     # inner programs -------------------------------------------------------------------------------
 
-    def _call_program(
-        self, name: str, inner: Program, arena: Value, pointers: list[Value]
-    ) -> Value:
+    def call_program(self, name: str, inner: Program, arena: Value, pointers: list[Value]) -> Value:
+        """Call the function of an inner program; the i32 is its status."""
         words = ["ptr %table", f"ptr {arena}", *["ptr %profile"] * (self.profile is not None)]
         words += [f"i64 {self.values.uniform(var(s))}" for s in inner.sizes]
         words += [f"ptr {p}" for p in pointers]
         return self.fn.fresh(f"call i32 @{name}({', '.join(words)})")
 
-    def _stop_on(self, status: Value) -> None:
+    def stop_on(self, status: Value) -> None:
+        """Return a status that is not 0."""
         bad = self.fn.fresh(f"icmp ne i32 {status}, 0")
         self.fn.if_(bad, lambda: self.fn.ret("i32", status), likely=False)
 
-    def _loop(self, step: Loop, name: str, arena: Value) -> None:
-        length = self.values.uniform(step.length)
-        rows = [(row, self._row_bytes(row), self.values.uniform(row.start)) for row in step.rows]
-        finals = [(t, r, self._row_bytes(r), self.values.uniform(r.start)) for t, r in step.finals]
-        mask = self._poll_mask(step)
-
-        def turn(t: Value, _: list[Value]) -> list[Value]:
-            with self.values.inside():
-                pointers = [self._row(row, size, start, t) for row, size, start in rows]
-                self._stop_on(self._call_program(name, step.body, arena, pointers))
-                self._poll_at(t, mask)
-            return []
-
-        turns = length
-        if step.flag:
-            turns = self._while(step.flag, length, turn)
-        else:
-            self.fn.loop(0, length, 1, [], turn)
-        for target, row, size, start in finals:
-            if target in self.pointers:
-                source = self._row(row, size, start, turns)
-                size = self.values.uniform(nbytes(self.program.buffers[target]))
-                memcpy(self.fn, self.pointers[target], source, size)
-
     # signals --------------------------------------------------------------------------------------
 
-    def _poll(self) -> None:
+    def poll(self) -> None:
         """Stop where a signal's handler has raised (the team looks every 30 ms at most)."""
         if self.stops:
             raised = team_llvm.poll(self.fn, self.shared.table)
             stop = self.fn.fresh(f"icmp ne i32 {raised}, 0")
             self.fn.if_(stop, lambda: self.fn.ret("i32", str(INTERRUPTED)), likely=False)
-
-    def _poll_mask(self, step: Loop) -> Value:
-        """Which bits of a turn's number must be ones for a poll: about one in a millisecond. Empty
-        for a loop that is short."""
-        cost = turn_cost(step)
-        whole = as_size(loop_turns(step) * as_expr(cost))
-        if not self.stops or (isinstance(whole, int) and whole < POLL and step.length != ENDLESS):
-            return ""
-        fn = self.fn
-        if isinstance(cost, int):
-            return str((1 << max(0, (POLL // max(cost, 1)).bit_length() - 1)) - 1)
-        fn.declare("i64", "llvm.umax.i64", ["i64", "i64"])
-        fn.declare("i64", "llvm.ctlz.i64", ["i64", "i1"])
-        one = fn.val(f"call i64 @llvm.umax.i64(i64 {self.values.uniform(cost)}, i64 1)")
-        turns = fn.val(f"or i64 {fn.val(f'udiv i64 {POLL}, {one}')}, 1")
-        high = fn.val(f"sub i64 63, {fn.val(f'call i64 @llvm.ctlz.i64(i64 {turns}, i1 true)')}")
-        return fn.val(f"sub i64 {fn.val(f'shl i64 1, {high}')}, 1")
-
-    def _poll_at(self, t: Value, mask: Value) -> None:
-        if mask:
-            low = self.fn.val(f"and i64 {t}, {mask}")
-            self.fn.if_(self.fn.val(f"icmp eq i64 {low}, {mask}"), self._poll, likely=False)
-
-    def _while(self, flag: str, length: Value, turn: Callable[..., Any]) -> Value:
-        """Turns as long as the flag holds, at most ``length``; returns how many there were."""
-        fn = self.fn
-
-        def goes_on(carried: list[Value]) -> Value:
-            held = fn.fresh(f"load i8, ptr {self.pointers[flag]}")
-            below = fn.fresh(f"icmp slt i64 {carried[0]}, {length}")
-            return fn.fresh(f"select i1 {below}, i1 {fn.fresh(f'icmp ne i8 {held}, 0')}, i1 false")
-
-        def body(carried: list[Value]) -> list[Value]:
-            turn(carried[0], [])
-            return [fn.fresh(f"add nsw i64 {carried[0]}, 1")]
-
-        (turns,) = fn.while_([("i64", "0")], goes_on, body)
-        return turns
-
-    def _row_bytes(self, row: Row) -> Value:
-        if not row.rows:
-            return "0"
-        buffer = self.program.buffers[row.buffer]
-        count = as_size(as_expr(elements(buffer.shape[1:])) * dtypes.itemsize(buffer.dtype))
-        return self.values.uniform(count)
-
-    def _row(self, row: Row, size: Value, start: Value, t: Value) -> Value:
-        """The address that step t gives to one input or output of the body."""
-        base = self.pointers[row.buffer]
-        if not row.rows:
-            return base
-        fn = self.fn
-        moved = fn.val(f"mul i64 {t}, {row.step}")
-        index = fn.val(f"add i64 {moved}, {start}")
-        if row.modulo:
-            index = fn.val(f"urem i64 {index}, {row.modulo}")
-        place = fn.val(f"getelementptr i8, ptr {base}, i64 {fn.val(f'mul i64 {index}, {size}')}")
-        if not row.first:
-            return place
-        begins = fn.val(f"icmp eq i64 {t}, 0")
-        return fn.val(f"select i1 {begins}, ptr {self.pointers[row.first]}, ptr {place}")
 
     def _branch(self, step: Branch, names: list[str], arena: Value) -> None:
         flag = self.fn.fresh(f"load i8, ptr {self.pointers[step.pred]}")
@@ -538,7 +468,7 @@ class _Function:
 
         def arm(name: str, inner: Program) -> list[Value]:
             with self.values.inside():
-                return [self._call_program(name, inner, arena, pointers)]
+                return [self.call_program(name, inner, arena, pointers)]
 
         (status,) = self.fn.if_(
             self.fn.val(f"icmp ne i8 {flag}, 0"),
@@ -546,7 +476,7 @@ class _Function:
             lambda: arm(names[1], step.otherwise),
             ["i32"],
         )
-        self._stop_on(status)
+        self.stop_on(status)
 
 
 def _changes_state(program: Program, step: Step) -> bool:

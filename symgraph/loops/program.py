@@ -5,7 +5,8 @@
          | Call(routine, buffers, params)     a library routine (gemm ...)
          | Copy(target, source)               same number of bytes
          | Loop(length, body, rows)           a scan: the body once for each t = 0 .. length-1;
-                                              with a flag only as long as that holds
+                                              with a flag only as long as that holds; turns that
+                                              stand apart may be done by several threads
          | Branch(pred, then, otherwise, buffers)
          | Require(flag, failure)             a run-time error when the flag is false
 
@@ -100,13 +101,17 @@ class Loop(NamedTuple):
     """A scan. ``rows`` bind the body's inputs, then its outputs; ``finals`` are (target, row)
     copied when the loop has ended, with the row taken at t = the number of turns.
 
-    ``flag`` names a 0-d bool that is read before each turn: false ends the loop."""
+    ``flag`` names a 0-d bool that is read before each turn: false ends the loop. No turn reads what
+    another one of a loop that is ``apart`` writes, and what two of them write is the same; its body
+    has kernels and products only, and loops of them, so that it cannot fail, and no product has
+    another right operand in each turn."""
 
     length: Size
     body: Program
     rows: tuple[Row, ...]
     finals: tuple[tuple[str, Row], ...]
     flag: str = ""
+    apart: bool = False
 
 
 ENDLESS = 2**63 - 1  # the length of a loop that only its flag ends

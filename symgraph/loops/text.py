@@ -161,7 +161,7 @@ def _step(step: Step, indent: str) -> Iterator[str]:
             yield f"{indent}copy {step.target} = {step.source}"
         case Loop():
             head = "loop t" if step.length == ENDLESS else f"loop t in 0 .. {step.length}"
-            head += f" while {step.flag}" if step.flag else ""
+            head += f" while {step.flag}" if step.flag else " apart" if step.apart else ""
             yield f"{indent}{head} {{"
             for name, row in zip((*step.body.inputs, *step.body.outputs), step.rows, strict=False):
                 yield f"{indent}  {name} = {_row(row)}"

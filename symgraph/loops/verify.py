@@ -380,6 +380,8 @@ class _ProgramVerifier:
             self.reads(step.flag)
             self.fits(step.flag, "bool", (), "loop")
         body = step.body
+        if step.apart:
+            self._apart(step)
         made = {
             self.memory(r.buffer) for r in step.rows[len(body.inputs) :] if r.buffer in self.buffers
         }
@@ -397,6 +399,31 @@ class _ProgramVerifier:
             self.known(target)
             self._row(r, self.buffers[target].dtype, self.buffers[target].shape)
             self.writes(target)
+
+    def _apart(self, step: Loop) -> None:
+        """Threads share the turns: nothing in them fails, or asks for what is not there."""
+        body = step.body
+        if step.flag or step.finals or any(r.first or r.modulo for r in step.rows):
+            self.fail(
+                "a loop whose turns stand apart has a flag, finals, or rows of several buffers"
+            )
+        read = {self.memory(r.buffer) for r in step.rows[: len(body.inputs)]}
+        if read & {self.memory(r.buffer) for r in step.rows[len(body.inputs) :]}:
+            self.fail("a loop whose turns stand apart reads what it writes")
+        self._cannot_fail(step)
+
+    def _cannot_fail(self, step: Loop) -> None:
+        body = step.body
+        names = zip((*body.inputs, *body.outputs), step.rows, strict=True)
+        rows = {name for name, row in names if row.rows}
+        for inner in body.steps:
+            if isinstance(inner, Call) and inner.routine in ("matmul", "convolution"):
+                if inner.buffers[1] in rows:
+                    self.fail(f"{inner.buffers[1]}, right in a product, is another in each turn")
+            elif isinstance(inner, Loop) and not inner.flag:
+                self._cannot_fail(inner)
+            elif not isinstance(inner, Run):
+                self.fail("a loop whose turns stand apart has more than kernels and products")
 
     def _row(self, row: Row, dtype: str, shape: Sequence[Size]) -> None:
         whole = row.step == 0 and not row.rows

@@ -21,6 +21,7 @@ from typing import Any
 from symgraph import config
 from symgraph.ir.graph import Apply
 from symgraph.loops.program import Call
+from symgraph.lower import winograd, winograd_weights
 from symgraph.lower.build import Builder
 from symgraph.lower.convolution_direct import (
     Direct,
@@ -34,6 +35,7 @@ from symgraph.lower.convolution_direct import (
 from symgraph.lower.convolution_frame import Frame, is_one
 from symgraph.lower.convolution_nests import plain_forward, plain_input, plain_weights
 from symgraph.lower.convolution_steps import Block, Steps
+from symgraph.lower.winograd_tiles import pays
 from symgraph.ops.convolution_ops import NATIVE
 from symgraph.scalar import load
 
@@ -84,6 +86,9 @@ def _forward(s: Steps, x: str, w: str, y: str) -> None:
             s.one_tap([(x, f.own), (y, f.made)], w)
         else:
             Direct(s).one_tap(x, w, y, back=False)
+        return
+    if direct(f) and pays(f):
+        winograd.forward(s, x, w, y)
         return
     if direct(f) and (f.last or read_once(f)):
         Direct(s).forward(s.laid(x), w, y)
@@ -156,6 +161,8 @@ def convolution_weights(b: Builder, apply: Apply, params: dict[str, Any], needs:
         plain_weights(s, x, w, y)
     elif f.one_tap():
         s.one_tap_weights(x, w, y)
+    elif direct(f) and pays(f):
+        winograd_weights.weights(s, x, w, y)
     elif direct(f):
         s.f = _frame(b, x, w, y, params, apart=not f.last)
         Direct(s).weights(s.laid(x), w, y)

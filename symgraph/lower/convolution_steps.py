@@ -227,12 +227,12 @@ class Turns:
             return self.give(whole) if give else self.take(whole)
         return self.give(name, True, groups) if give else self.take(name, True, groups)
 
-    def loop(self, length: Expr) -> Loop:
+    def loop(self, length: Expr, apart: bool = False) -> Loop:
         """The loop as a step."""
         given = [*self.inputs, *self.outputs]
         names = [[n for n, _ in side] for side in (self.inputs, self.outputs)]
         body = _program(self.b, names[0], names[1], self.inner.steps)
-        return Loop(as_size(length), body, tuple(r for _, r in given), ())
+        return Loop(as_size(length), body, tuple(r for _, r in given), (), "", apart)
 
 
 class Block(Turns):
@@ -305,4 +305,8 @@ def _program(b: Builder, inputs: list[str], outputs: list[str], steps: list[Step
     for step in steps:
         if isinstance(step, Run):
             names.update(dict.fromkeys(step.kernel.sizes))
+        if isinstance(step, Loop):
+            lengths = postorder([as_expr(step.length)])
+            names.update({e.attr: None for e in lengths if e.op == "var"})
+            names.update(dict.fromkeys(step.body.sizes))
     return Program(b.name, tuple(inputs), tuple(outputs), b.buffers, tuple(names), (), tuple(steps))

@@ -48,7 +48,7 @@ def join_epilogues(program: Program) -> Program:
 
 def _inside(step: Step) -> Step | None:
     match step:
-        case Loop():
+        case Loop() if not step.apart:
             return step._replace(body=join_epilogues(step.body))
         case Branch():
             then, otherwise = join_epilogues(step.then), join_epilogues(step.otherwise)

@@ -16,6 +16,13 @@ from symgraph.ops.convolution_ops import Convolution, ConvolutionInput, Convolut
 
 Case = tuple[Any, ...]
 
+
+@pytest.fixture(autouse=True)
+def directly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Filters of 3x3 too."""
+    monkeypatch.setenv("SYMGRAPH_WINOGRAD", "0")
+
+
 # images, filters in all, kernel; stride, before, after, dilation, groups
 CASES: list[Case] = [
     ((2, 3, 9), 5, (3,), (1,), (2,), (4,), (2,), 1),

@@ -127,7 +127,7 @@ def key_of(fgraph: Any, mode: Mode) -> Key | None:
         "rewrites": " | ".join(" ".join(sorted(map(str, t))) for t in tags),
         "versions": " ".join(_versions(digester)),
         "floats": str(pytensor.config.floatX),
-        "parallel": f"{config.get('parallel_from')} {config.get('matmul')}",
+        "parallel": " ".join(str(config.get(n)) for n in ("parallel_from", "matmul", "winograd")),
         "host": llvm.host_fingerprint(),
         "compiler": compiler_digest(),
     })  # fmt: skip
