@@ -13,8 +13,10 @@ product may add its terms in another order than a small one: rounding may differ
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from symgraph.ir.graph import Apply, Graph, Variable, rebuild
+from symgraph.ir.graph import Apply, Graph, Variable, apply, rebuild
+from symgraph.ops.shape import Transpose
 from symgraph.passes.scan_parts import (
     DEAR,
     PRODUCTS,
@@ -44,7 +46,7 @@ def _moved(scan: Apply) -> Sequence[Variable] | None:
     loop = Loop(scan)
     if loop.length in (0, 1):
         return None
-    changes = [_hoist(loop), _batch(loop)]
+    changes = [_turn(loop), _hoist(loop), _batch(loop)]
     copies = _copies(loop)
     if not any(changes) and not copies:
         return None
@@ -114,6 +116,28 @@ def _pays(v: Variable) -> bool:
 
 def _below(v: Variable) -> list[Apply]:
     return Graph((), [v]).toposort()
+
+
+def _turn(loop: Loop) -> bool:
+    """Let products with a transposed matrix that stays the same, such as the weights in a recurrent
+    layer's gradient, read it as it was turned before the loop: each would turn it for itself."""
+    outer = loop.outer_of()
+    turned: dict[Variable, Variable] = {}
+    found: dict[Variable, Variable] = {}
+    for node in loop.order:
+        op: Any = node.op
+        if op.name != "matmul" or not op.tb or node.inputs[1] not in outer:
+            continue
+        x, u = node.inputs
+        if u.ndim != 2:
+            continue
+        if u not in turned:
+            turned[u] = loop.add_constant(apply(Transpose((1, 0)), [outer[u]], node.origins).output)
+        product = apply(op.replace(tb=False), [x, turned[u]], node.origins)
+        found[node.outputs[0]] = product.output
+    if found:
+        loop.replace(found)
+    return bool(found)
 
 
 # products of sequences ----------------------------------------------------------------------------

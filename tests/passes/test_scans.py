@@ -75,6 +75,8 @@ def test_weight_gradients_are_one_product() -> None:
         back = next(n for n in scans(after) if n.op.reverse)
         assert back.op.carries == 1  # the cotangent of h
         assert names(back.op.body).count("matmul") == 1  # d @ u.T
+        (product,) = (n for n in back.op.body.toposort() if n.op.name == "matmul")
+        assert not product.op.tb  # u is turned once, before the loop
         assert "sum" not in names(back.op.body)
 
 
