@@ -25,10 +25,9 @@ from symgraph.lower.winograd_tiles import BASIS, PLANES, TAPS, TILE, Tiles, both
 from symgraph.scalar import Expr, as_expr, as_size, const, load, var
 from symgraph.scalar import functions as F
 
-SLICES = 16  # at most,
-LEAST = 2  # at least where there are blocks enough,
-MEMORY = 8 << 20  # and bytes of their sums
-FAR = 1 << 40  # a row of no image
+SLICES, FEW = 16, 4  # at most and, where there are so many blocks, at least
+EACH = 4  # blocks of a slice before there are more slices than that
+MEMORY, LEAST = 8 << 20, 2  # bytes of their sums, and slices that may have more
 
 
 def weights(s: Steps, x: str, w: str, y: str) -> None:
@@ -54,8 +53,9 @@ class _Weights(Tiles):
         f = s.f
         _, many, unit = self.heights()
         blocks = most((self.total + (many - 1)) // many, const(1))
-        slices = max(LEAST, min(SLICES, MEMORY // (PLANES * 4 * f.own * f.made)))
-        self.slices = least(blocks, const(slices))
+        room = MEMORY // (PLANES * 4 * f.own * f.made)
+        several = least(most(blocks // EACH, const(FEW)), const(min(SLICES, max(room, LEAST))))
+        self.slices = least(blocks, several)
         self.each = (blocks + (self.slices - 1)) // self.slices  # blocks of a slice
         count = self.slices * self.each
         even = most((self.total + (count - 1)) // count, const(1))
@@ -83,11 +83,13 @@ class _Weights(Tiles):
         s = self.s
         shape = [as_size(n) for n in (self.slices, self.each, self.high)]
         found = [s.scratch(shape, "int64") for _ in range(2)]
+        # below the images, yet near: an address without memory is dear beneath a mask too
+        below = max(self.f.out[0], self.f.sizes[0] + self.f.before[0]) + BASIS
         part, block, r = var("_s"), var("_b"), var("_r")
         row = (part * self.each + block) * self.high + r
         there = F.lt(row, self.total)
         values = [F.select(there, row // self.down, const(0)),
-                  F.select(there, row % self.down * TILE, const(FAR))]  # fmt: skip
+                  F.select(there, row % self.down * TILE, const(below))]  # fmt: skip
         body = tuple(Store(f"p{k}", (part, block, r), v) for k, v in enumerate(values))
         s.run(found, "oo", nest([part, block, r], shape, body))
         return found
