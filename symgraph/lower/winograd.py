@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from symgraph.loops.statements import Let, Store
+from symgraph.loops.statements import Store
 from symgraph.lower.convolution_frame import least, most
 from symgraph.lower.convolution_steps import Steps, Turns
 from symgraph.lower.kernels import nest
@@ -34,7 +34,6 @@ from symgraph.lower.winograd_tiles import BASIS, PLANES, TAPS, TILE, Tiles, both
 from symgraph.scalar import Expr, as_expr, as_size, const, load, var
 from symgraph.scalar import functions as F
 
-CORNERS = [(i, j) for i in range(TILE) for j in range(TILE)]
 SHARES = 4  # blocks that there are at least, where there are tiles enough
 
 
@@ -65,7 +64,7 @@ class _Forward(Tiles):
         few, many, unit = self.heights()
         shares = (self.total + (SHARES - 1)) // SHARES
         each = least(most((shares + (unit - 1)) // unit * unit, const(few)), const(many))
-        self.set_height(least(each, most(self.total, const(1))))
+        self.set_height(least(each, most(self.total, const(1))), many)
         self.count = (self.total + (self.high - 1)) // self.high
 
     def steps(self, x: str, w: str, y: str) -> None:
@@ -112,12 +111,12 @@ class _Forward(Tiles):
             return load("p1", (*at, c, o) if f.last else (o, c, *at), f.dtype)
 
         axes, sizes = ([c, o], [f.own, f.made]) if f.last else ([o, c], [f.made, f.own])
-        found = both(_of_filters, [[tap(i, j) for j in range(TAPS)] for i in range(TAPS)])
+        lets, found = both(_of_filters, [[tap(i, j) for j in range(TAPS)] for i in range(TAPS)])
         target = s.scratch((PLANES, as_size(as_expr(sizes[0]) + 1), sizes[1]))
-        body = tuple(Store("p0", (const(BASIS * i + j), *axes), found[i][j])
-                     for i in range(BASIS) for j in range(BASIS))  # fmt: skip
+        stores = [Store("p0", (const(BASIS * i + j), *axes), found[i][j])
+                  for i in range(BASIS) for j in range(BASIS)]  # fmt: skip
         source = s.view(w, f.layout.weights(f.made, f.own, f.kernel))
-        s.run([target, source], "oi", nest(axes, sizes, body, "vector"))
+        s.run([target, source], "oi", nest(axes, sizes, (*lets, *stores), "vector"))
         return target
 
     def _turn_back(self, s: Steps, m: str, at: list[str], y: str) -> None:
@@ -127,10 +126,7 @@ class _Forward(Tiles):
         n, top = (load(p, (r,), "int64") for p in ("p1", "p2"))
         planes = [[load("p3", self.place(BASIS * i + j, o, r, t), f.dtype) for j in range(BASIS)]
                   for i in range(BASIS)]  # fmt: skip
-        found = both(_to_results, planes)
-        names = {(i, j): var(f"_y{i}{j}", f.dtype) for i, j in CORNERS}
-        body: list[Let | Store] = [Let(names[i, j], found[i][j]) for i, j in CORNERS]
-        for i, j in CORNERS:
-            corner = self.index(n, o, top + i, t, j, self.even[1])
-            body.append(Store("p0", corner, names[i, j]))
-        s.run([y, *at, m], "oiii", self.nest(o, f.made, r, t, tuple(body)))
+        lets, found = both(_to_results, planes)
+        stores = [Store("p0", self.index(n, o, top + i, t, j, self.even[1]), found[i][j])
+                  for i in range(TILE) for j in range(TILE)]  # fmt: skip
+        s.run([y, *at, m], "oiii", self.nest(o, f.made, r, t, (*lets, *stores)))

@@ -53,11 +53,20 @@ def pays(f: Frame) -> bool:
     return tiles >= FEWEST and tiles * f.own * f.made >= VOLUME
 
 
-def both(turned: Line, grid: Grid) -> Grid:
-    """A change of basis along rows, then along columns."""
-    rows = [turned(row) for row in grid]
+def both(turned: Line, grid: Grid) -> tuple[list[Let], Grid]:
+    """A change of basis along rows, then along columns, with names for all on the way."""
+    body: list[Let] = []
+
+    def named(grid: Grid, prefix: str) -> Grid:
+        names = [[var(f"_{prefix}{i}{j}", x.dtype) for j, x in enumerate(row)]
+                 for i, row in enumerate(grid)]  # fmt: skip
+        for row, values in zip(names, grid, strict=True):
+            body.extend(Let(name, x) for name, x in zip(row, values, strict=True))
+        return names
+
+    rows = named([turned(row) for row in grid], "y")
     columns = [turned(column) for column in zip(*rows, strict=True)]
-    return list(zip(*columns, strict=True))
+    return body, named(list(zip(*columns, strict=True)), "z")
 
 
 class Tiles:
@@ -65,7 +74,7 @@ class Tiles:
 
     high: Expr  # rows of tiles in a block
     tiles: Size  # tiles in a block
-    wide: Size  # how far rows of a plane lie apart where tiles are its columns
+    room: int  # for so many
 
     def __init__(self, s: Steps) -> None:
         self.s, self.f = s, s.f
@@ -87,11 +96,11 @@ class Tiles:
         unit = LANES // math.gcd(across, LANES)
         return few, many, unit if many % unit == 0 else 1
 
-    def set_height(self, high: Expr) -> None:
-        """The rows of tiles of each block. Rows of planes begin at whole vectors."""
+    def set_height(self, high: Expr, most: int) -> None:
+        """The rows of tiles of each block, and how many they are at most, for which there is room.
+        Rows of planes begin at whole vectors."""
         self.high, self.tiles = high, as_size(high * self.across)
-        whole = (high * self.across + (LANES - 1)) // LANES * LANES
-        self.wide = self.tiles if self.f.last else as_size(whole)
+        self.room = -(-most * self.across // LANES) * LANES
 
     # memory ---------------------------------------------------------------------------------------
 
@@ -99,8 +108,8 @@ class Tiles:
         """The shape of a block in the basis. There is a row more than needed: planes a multiple of
         4096 bytes apart would compete for the same places of a cache."""
         if self.f.last:
-            return PLANES, as_size(as_expr(self.tiles) + 1), channels
-        return PLANES, as_size(as_expr(channels) + 1), self.wide
+            return PLANES, self.room + 1, channels
+        return PLANES, as_size(as_expr(channels) + 1), self.room
 
     def place(self, plane: int, channel: Expr, r: Expr, t: Expr) -> tuple[Expr, ...]:
         """The index, there, of a channel of tile t in row r of the block."""
@@ -134,10 +143,10 @@ class Tiles:
         n, top = (load(p, (r,), "int64") for p in ("p1", "p2"))
         seen = [[self._seen(n, c, top + (i - before[0]), t, j - before[1], sizes)
                  for j in range(count)] for i in range(count)]  # fmt: skip
-        found = both(turned, seen)
-        body = tuple(Store("p3", self.place(BASIS * i + j, c, r, t), found[i][j])
-                     for i in range(BASIS) for j in range(BASIS))  # fmt: skip
-        s.run([images, *at, planes], "iiio", self.nest(c, channels, r, t, body))
+        lets, found = both(turned, seen)
+        stores = [Store("p3", self.place(BASIS * i + j, c, r, t), found[i][j])
+                  for i in range(BASIS) for j in range(BASIS)]  # fmt: skip
+        s.run([images, *at, planes], "iiio", self.nest(c, channels, r, t, (*lets, *stores)))
 
     def _seen(self, n: Expr, c: Expr, row: Expr, t: Expr, first: int, sizes: Sequence[int]) -> Expr:
         """An element of an image, 0 outside: in some row, and the column ``first`` of tile t."""

@@ -59,7 +59,7 @@ class _Weights(Tiles):
         self.each = (blocks + (self.slices - 1)) // self.slices  # blocks of a slice
         count = self.slices * self.each
         even = most((self.total + (count - 1)) // count, const(1))
-        self.set_height((even + (unit - 1)) // unit * unit)
+        self.set_height((even + (unit - 1)) // unit * unit, many)
         rows, columns = (f.own, f.made) if f.last else (f.made, f.own)
         self.shape = PLANES, as_size(as_expr(rows) + 1), columns
 
@@ -127,7 +127,8 @@ class _Weights(Tiles):
             one = load("p1", (part, const(k), *axes), f.dtype)
             name = names[k // BASIS][k % BASIS]
             body.append(Fold((name,), "add", part, as_size(self.slices), "serial", (), (one,)))
-        found = both(_to_filters, names)
+        lets, found = both(_to_filters, names)
+        body += lets
         for i in range(TAPS):
             for j in range(TAPS):
                 at = (const(i), const(j))
