@@ -21,7 +21,7 @@ from typing import Any
 from symgraph import config
 from symgraph.ir.graph import Apply
 from symgraph.loops.program import Call
-from symgraph.lower import winograd, winograd_weights
+from symgraph.lower import convolution_phases, winograd, winograd_weights
 from symgraph.lower.build import Builder
 from symgraph.lower.convolution_direct import (
     Direct,
@@ -124,6 +124,8 @@ def convolution_input(b: Builder, apply: Apply, params: dict[str, Any], needs: s
         filters = turned_round(s, w)
         s.f = transposed(f)
         _forward(s, y, filters, x)
+    elif convolution_phases.in_phases(f):
+        _phases(s, x, w, y)
     else:
         whole = s.zeros(f.image_shape())
         if f.plain():
@@ -132,6 +134,18 @@ def convolution_input(b: Builder, apply: Apply, params: dict[str, Any], needs: s
             _scattered(s, whole, w, y)
         s.cropped(whole, x)
     b.add_steps([y, w], [x], s.steps, needs)
+
+
+def _phases(s: Steps, x: str, w: str, y: str) -> None:
+    """Each phase of the images as a convolution of the results."""
+    f, made = s.f, []
+    for phase in convolution_phases.phases(f):
+        filters = convolution_phases.filters_of(s, w, phase)
+        s.f = convolution_phases.frame_of(f, phase)
+        made.append(s.scratch(f.layout.image(f.n, f.channels, phase.sizes)))
+        _forward(s, y, filters, made[-1])
+        s.f = f
+    convolution_phases.side_by_side(s, made, x)
 
 
 def _scattered(s: Steps, whole: str, w: str, y: str) -> None:
