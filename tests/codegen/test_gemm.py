@@ -26,11 +26,11 @@ from symgraph.codegen.gemm.record import GIVEN, JOB
 from symgraph.codegen.gemm.tiles import (
     COPIED_FOR,
     COPYING,
-    FEW,
     HEAD,
-    LONG,
+    SINGLES,
     Tile,
     copying_rows,
+    groups,
     parts,
     tile_for,
 )
@@ -495,7 +495,7 @@ def test_both_languages_make_the_same_inner_products(dtype: str) -> None:
         return
     tile, rng = tile_for(dtype, 512, HOST), np.random.default_rng(9)
     kinds = [_N, _P, _N, _P, _N, _P, _N, _N, _N]
-    for long, few in itertools.product((LONG, 1), (FEW, 1)):
+    for few, long in [*groups(tile).items(), *((n, 1) for n in SINGLES)]:
         made = in_both_languages(functools.partial(inner_products, tile, long, few), kinds)
         for k, adds in itertools.product((0, 1, tile.lanes, tile.lanes + 1, 300), (0, 1)):
             x = rng.standard_normal((long, k + 2)).astype(dtype)

@@ -18,10 +18,23 @@ SUMS = 24  # at most, in the first registers; three vectors of B and one element
 OWN = 29  # vector registers that a text may use
 LONG = 1536  # bytes of a summed axis that is cut into pieces, one for each pair of rows
 AT_ONCE = 2
+_SPARE = f"%zmm{SUMS + 4}"
 FAR = 24  # steps after which a row of B that nobody has read yet is near
 WHOLE = 2  # the flag of tiles whose last vector is not cut
 # a row of A by the register that holds 1, 3, 5 or 7 rows' distance, and what that is scaled with
-_PLACES = {1: (1, 1), 2: (1, 2), 3: (3, 1), 4: (1, 4), 5: (5, 1), 6: (3, 2), 7: (7, 1)}
+_PLACES = {
+    1: (1, 1),
+    2: (1, 2),
+    3: (3, 1),
+    4: (1, 4),
+    5: (5, 1),
+    6: (3, 2),
+    7: (7, 1),
+    8: (1, 8),
+    9: (9, 1),
+    10: (5, 2),
+    11: (11, 1),
+}
 
 
 def assembled(
@@ -162,8 +175,8 @@ def _turn_lines(v: Lanes, rows: int, held: dict[str, str]) -> list[str]:
 
 
 def assembled_inner(fn: FunctionWriter, v: Lanes, long: int, few: int) -> None:
-    """The body of `narrow.inner_products` for so many lines of either operand (6 and 4 at most),
-    in vectors of 64 bytes."""
+    """The body of `narrow.inner_products` for so many lines of either operand, at most `SUMS` pairs
+    and 4 of one of them, in vectors of 64 bytes."""
     ints = Ints(fn)
     x_step, y_step = ints.mul("%x_step", v.size), ints.mul("%y_step", v.size)
     steady: dict[str, Integer] = {"c": "ptr %c"}
@@ -180,34 +193,43 @@ def assembled_inner(fn: FunctionWriter, v: Lanes, long: int, few: int) -> None:
 
 
 class _Inner:
-    """The lines for operands of these names: elements that do not exist are loaded as zeros."""
+    """The lines for operands of these names. A load under a mask takes one of Intel's two units for
+    multiplications too, so only the last elements are loaded so, as zeros beyond them."""
 
     def __init__(self, v: Lanes, long: int, few: int, held: dict[str, str]) -> None:
         self.v, self.long, self.few, self.held = v, long, few, held
         self.kind = "s" if v.size == 4 else "d"
+        self.sums = [[f"%zmm{i * few + j}" for j in range(few)] for i in range(long)]
 
     def lines(self) -> list[str]:
-        held = self.held
-        count = self.long * self.few
-        zeros = [f"vpxord %zmm{n}, %zmm{n}, %zmm{n}" for n in range(count)]
-        again = [f"addq $${BYTES}, {held['x']}", f"addq $${BYTES}, {held['y']}",
-                 f"subq $${self.v.lanes}, {held['k']}", "jg 2b", "3:"]  # fmt: skip
-        totals = [line for n in range(count) for line in self._total(n)]
-        adds = [f"testb $$1, {held['flags']}", "je 4f"]
-        some = [f"testq {held['k']}, {held['k']}", "jle 3f", "2:"]
-        ends = [*adds, *self._each(self._added), "4:", *self._each(self._stored)]
-        return [*zeros, *some, *self._piece(), *again, *totals, *ends]
+        held, k, lanes = self.held, self.held["k"], self.v.lanes
+        zeros = [f"vpxord {x}, {x}, {x}" for line in self.sums for x in line]
+        whole = [
+            f"subq $${lanes}, {k}", "jl 3f", "2:", *self._piece(""),
+            f"addq $${BYTES}, {held['x']}", f"addq $${BYTES}, {held['y']}",
+            f"subq $${lanes}, {k}", "jge 2b",
+        ]  # fmt: skip
+        last = [
+            f"addq $${lanes}, {k}", "jle 4f",
+            *_first_lanes(self.v, k, held["place"], held["row"]), *self._piece(" {%k1} {z}"), "4:",
+        ]  # fmt: skip
+        totals, registers = self._totals()
+        adds = [f"testb $$1, {held['flags']}", "je 5f", *self._results(registers, True), "jmp 6f"]
+        return [*zeros, *whole, "3:", *last, *totals, *adds,
+                "5:", *self._results(registers, False), "6:"]  # fmt: skip
 
-    def _piece(self) -> list[str]:
-        held = self.held
-        lines = _first_lanes(self.v, held["k"], held["place"], held["row"])
-        for j in range(self.few):
-            lines.append(f"vmovup{self.kind} {self._line('y', j)}, %zmm{SUMS + j} {{%k1}} {{z}}")
-        x = f"%zmm{SUMS + self.few}"
-        for i in range(self.long):
-            lines.append(f"vmovup{self.kind} {self._line('x', i)}, {x} {{%k1}} {{z}}")
-            for j in range(self.few):
-                lines.append(f"vfmadd231p{self.kind} %zmm{SUMS + j}, {x}, %zmm{i * self.few + j}")
+    def _piece(self, mask: str) -> list[str]:
+        """The operand of fewer lines stays in registers, while the other's come one by one."""
+        lines, load = [], f"vmovup{self.kind}"
+        most, least = ("y", "x") if self.few > self.long else ("x", "y")
+        count = {"x": self.long, "y": self.few}
+        for j in range(count[least]):
+            lines.append(f"{load} {self._line(least, j)}, %zmm{SUMS + j}{mask}")
+        for i in range(count[most]):
+            lines.append(f"{load} {self._line(most, i)}, {_SPARE}{mask}")
+            for j in range(count[least]):
+                total = self.sums[j][i] if most == "y" else self.sums[i][j]
+                lines.append(f"vfmadd231p{self.kind} %zmm{SUMS + j}, {_SPARE}, {total}")
         return lines
 
     def _line(self, name: str, i: int) -> str:
@@ -216,33 +238,50 @@ class _Inner:
         n, scale = _PLACES[i]
         return f"({self.held[name]},{self.held[f'{name}{n}']},{scale})"
 
-    def _total(self, n: int) -> list[str]:
-        """The sum of the lanes, in the tree of `Lanes.total`."""
-        kind, other = self.kind, SUMS
-        halves = [("vextractf64x4", "z", "y"), ("vextractf32x4", "y", "x"), ("vpermilpd", "x", "x")]
-        lines = []
-        for half, of, to in halves:
-            whole, part = f"%{to}mm{n}", f"%{to}mm{other}"
-            lines += [f"{half} $$1, %{of}mm{n}, {part}", f"vaddp{kind} {part}, {whole}, {whole}"]
-        if kind == "s":
-            lines += [f"vmovshdup %xmm{n}, %xmm{other}", f"vaddss %xmm{other}, %xmm{n}, %xmm{n}"]
-        return lines
+    def _totals(self) -> tuple[list[str], list[list[str]]]:
+        """The sums of the lanes, in the tree of `Lanes.total`, of all vectors at once: each round
+        adds one half of the lanes to the other, and puts the halves of two vectors in one. Four
+        lines of the long operand come to lie in the quarters of a vector, the others' in their
+        elements. And the vectors of each four lines."""
+        lines: list[str] = []
 
-    def _each(self, write: Callable[[str], str]) -> list[str]:
-        held = self.held
+        def halves(values: list[str], low: str, high: str) -> list[str]:
+            added = []
+            for a, b in zip(values[::2], [*values[1::2], values[-1]], strict=False):
+                lines.extend([f"{low}, {b}, {a}, {_SPARE}", f"{high}, {b}, {a}, {a}",
+                              f"vaddp{self.kind} {_SPARE}, {a}, {a}"])  # fmt: skip
+                added.append(a)
+            return added
+
+        found = []
+        for first in range(0, self.long, 4):
+            columns = [[*x] for x in zip(*self.sums[first : first + 4], strict=True)]
+            for low, high in (("0x44", "0xee"), ("0x88", "0xdd")):
+                ways = f"vshuff64x2 $${low}", f"vshuff64x2 $${high}"
+                columns = [halves(x, *ways) for x in columns]
+            packed = [x for (x,) in columns]
+            packed = halves(packed, "vshufpd $$0x00", "vshufpd $$0xff")
+            if self.kind == "s":
+                packed = halves(packed, "vshufps $$0x88", "vshufps $$0xdd")
+            found.append(packed)
+        return lines, found
+
+    def _results(self, registers: list[list[str]], adds: bool) -> list[str]:
+        held, kind, each = self.held, self.kind, 16 // self.v.size
+        place, quarter, one = held["place"], f"%xmm{SUMS}", f"%xmm{SUMS + 1}"
         lines = [f"movq {held['c']}, {held['row']}"]
         for i in range(self.long):
-            lines.append(f"movq {held['row']}, {held['place']}")
+            lines.append(f"movq {held['row']}, {place}")
             for j in range(self.few):
-                lines += [write(f"%xmm{i * self.few + j}"), f"addq {held['c_y']}, {held['place']}"]
+                if not j % each:
+                    whole = registers[i // 4][j // each]
+                    lines.append(f"vextractf32x4 $${i % 4}, {whole}, {quarter}")
+                pick = j % each
+                lines.append(f"vpermilp{kind} $${pick}, {quarter}, {one}")
+                lines += [f"vadds{kind} ({place}), {one}, {one}"] * adds
+                lines += [f"vmovs{kind} {one}, ({place})", f"addq {held['c_y']}, {place}"]
             lines.append(f"addq {held['c_x']}, {held['row']}")
         return lines
-
-    def _added(self, register: str) -> str:
-        return f"vadds{self.kind} ({self.held['place']}), {register}, {register}"
-
-    def _stored(self, register: str) -> str:
-        return f"vmovs{self.kind} {register}, ({self.held['place']})"
 
 
 def assembled_tiles(

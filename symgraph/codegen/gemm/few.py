@@ -5,9 +5,10 @@ from __future__ import annotations
 
 from symgraph.codegen.gemm.entry import DONE, NO_MEMORY, Entry
 from symgraph.codegen.gemm.leaves import Leaf
+from symgraph.codegen.gemm.narrow import NOTE, Groups
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.skinny import layout
-from symgraph.codegen.gemm.tiles import FEW, LONG, Tile, turned_name
+from symgraph.codegen.gemm.tiles import EVERY, SINGLES, Tile, turned_name
 from symgraph.codegen.writer import FunctionWriter, Value
 
 COLUMNS = 64  # threads share a row's columns in multiples of this
@@ -61,45 +62,56 @@ class _Few(Entry):
         lies = ints.pick(tall, word("b_col"), word("a_row"))
         short = fn.val(f"select i1 {tall}, ptr {word('b')}, ptr {word('a')}")
         m, n = word("m"), word("n")
-        JOB.put(fn, "%job", tiles=ints.pick(tall, n, m), place=short, room_b=lies)
+        JOB.put(fn, "%job", tiles=ints.pick(tall, n, m), place=short, room_a=0, room_b=lies)
         count, few = ints.pick(tall, m, n), ints.pick(tall, n, m)
-        fours, ones = ints.is_("sge", few, FEW), ints.is_("ne", ints.rest(few, FEW), 0)
-        single = ints.is_("ne", ints.rest(count, LONG), 0)
-        bit = self.leaves.bit
+        bit, known = self.leaves.bit, Groups(self.leaves)
+        first = known.first(few)
+        second = ints.sub(few, first)
+        two = ints.is_("sgt", second, 0)
+        second = ints.pick(two, second, first)
+        of_two = [ints.rest(count, known.long(n)) for n in (first, second)]
+        single = ints.is_("ne", fn.val(f"or i64 {of_two[0]}, {of_two[1]}"), 0)
         bits = ints.union(
-            (bit(f"inner_{LONG}x{FEW}"), fours), (bit(f"inner_{LONG}x1"), ones),
-            (bit(f"inner_1x{FEW}"), fn.val(f"and i1 {single}, {fours}")),
-            (bit("inner_1x1"), fn.val(f"and i1 {single}, {ones}")),
+            (known.bit(first), "true"), (known.bit(second), two),
+            *((bit(f"inner_1x{n}"), single) for n in SINGLES),
             (bit("lines"), "true"),
             (self.leaves.bits("columns_apart", turned_name(self.tile, self.tile.lanes)),
              fn.val(f"xor i1 {apart}, true")),
         )  # fmt: skip
 
         def run() -> None:
-            fn.if_(apart, lambda: self._lines(tall), lambda: self._lines_of_copy(tall))
+            limit = self.limit()
+            fn.if_(
+                apart, lambda: self._lines(tall, limit), lambda: self._lines_of_copy(tall, limit)
+            )
 
         self.with_parts(bits, run)
 
-    def _lines(self, tall: Value) -> None:
+    def _lines(self, tall: Value, limit: Value) -> None:
         fn, ints, word = self.fn, self.ints, self.word
         count = ints.pick(tall, word("m"), word("n"))
-        self.run(self.leaves.address("lines"), count, LONG * FEW, self.limit())
+        self.run(self.leaves.address("lines"), count, EVERY, limit)
         rows = fn.val(f"and i1 {tall}, {ints.is_('ne', word('scale'), 0)}")  # followed up by ranges
         fn.if_(rows, lambda: None, self._follow)
 
-    def _lines_of_copy(self, tall: Value) -> None:
-        """The same with the columns of B copied apart."""
+    def _lines_of_copy(self, tall: Value, limit: Value) -> None:
+        """The same with the columns of B copied apart, by each thread for itself: that takes no
+        longer than if one does it while the others wait, and what another one has written is far
+        away."""
         fn, ints, tile, word = self.fn, self.ints, self.tile, self.word
         stride = ints.add(ints.up(word("k"), tile.lanes), tile.lanes)
-        need = ints.mul(stride, tile.lanes * self.v.size)
+        each = ints.add(ints.mul(stride, tile.lanes * self.v.size), NOTE)
+        need = ints.mul(each, limit)
         block = fn.fresh(f"call ptr {word('malloc')}(ptr {word('pool')}, i64 {need})")
 
+        def none_yet(at: Value, _: list[Value]) -> list[Value]:
+            fn.raw(f"store i64 0, ptr {fn.val(f'getelementptr i8, ptr {block}, i64 {at}')}")
+            return []
+
         def copy() -> None:
-            words = f"ptr {block}, i64 {stride}, ptr {word('b')}, i64 {word('b_row')}"
-            words += f", i64 {word('n')}, i64 {word('k')}, ptr {word('parts')}"
-            self.leaves.call("columns_apart", words)
-            JOB.put(fn, "%job", place=block, room_b=stride)
-            self._lines(tall)
+            fn.loop(0, need, each, [], none_yet)
+            JOB.put(fn, "%job", place=block, room_a=each, room_b=stride)
+            self._lines(tall, limit)
             fn.raw(f"call void {word('free')}(ptr {word('pool')}, ptr {block}, i64 0)")
 
         none = fn.val(f"icmp eq ptr {block}, null")

@@ -16,8 +16,14 @@ from symgraph.records import NamedTuple
 STRIP = 28 << 10  # bytes of a packed strip of an image, below the first level of cache
 WRITTEN_OUT = 6  # copies for each p up to which they are written out, with places in registers
 # of products with few columns or rows (`narrow.py`):
-LONG, FEW = 6, 4  # lines of either operand at once: 24 sums in registers
-ALONE = 2 * LONG  # lines of the long operand that are worth it
+# so many lines of the short operand times so many of the long one, each two a sum in a register, by
+# whether there are 32 of these; all of the latter divide EVERY
+_GROUPS = {
+    True: {1: 6, 2: 6, 3: 6, 4: 6, 5: 4, 6: 4, 8: 3, 10: 2, 12: 2}, False: {1: 6, 2: 6, 3: 4, 4: 3},
+}  # fmt: skip
+EVERY = 12
+SINGLES = (4, 1)  # and times one line that is left over
+ALONE = 12  # lines of the long operand that are worth it
 SHORT = 16  # how often the summed axis is longer than there are lines in the short operand
 # the parts that mostly call others
 CALLING = frozenset([
@@ -125,7 +131,8 @@ def parts(tile: Tile) -> list[str]:
     if not tile.images:
         found += [tile_name(i, j) + COPYING for i in copying_rows(tile)
                   for j in range(1, tile.vectors + 1)]  # fmt: skip
-        found += ["sweep", "dots", *(f"inner_{i}x{j}" for i in (LONG, 1) for j in (FEW, 1))]
+        found += ["sweep", "dots", *(f"inner_{i}x{j}" for j, i in groups(tile).items())]
+        found += [f"inner_1x{j}" for j in SINGLES]
         found += ["thin_product", "thin", "narrow_product", "lines", "columns_apart", "pack_a"]
     found += ["pack_strips", "pack_image" if tile.images == "b" else "pack_b"]
     copies = [straight_name(side, q) for q in range(1, tile.panel // side + 1)]
@@ -145,6 +152,25 @@ def tile_name(rows: int, vectors: int, whole: bool = False) -> str:
 def copying_rows(tile: Tile) -> range:
     """The heights of the first of `COPIED_FOR` tiles or more, which are nearly equal."""
     return range(tile.rows * (COPIED_FOR - 1) // COPIED_FOR, tile.rows + 1)
+
+
+def groups(tile: Tile) -> dict[int, int]:
+    """Lines of the short operand that there are inner products for, with those of the long one.
+
+    >>> groups(tile_for("float32", 256, ["avx2"]))
+    {1: 6, 2: 6, 3: 4, 4: 3}
+    """
+    return _GROUPS[tile.masks]
+
+
+def first_group(tile: Tile, few: int) -> int:
+    """How many lines of a short operand come first: all, or about half.
+
+    >>> [first_group(tile_for("float32", 512, ["avx512f"]), few) for few in (6, 7, 16)]
+    [6, 4, 8]
+    """
+    known = groups(tile)
+    return few if few in known else min(n for n in known if few - n in known and 2 * n >= few)
 
 
 def straight_name(lanes: int, vectors: int) -> str:
