@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from symgraph import dtypes
-from symgraph.codegen import ahead_llvm
+from symgraph.codegen import ahead_llvm, short_folds_llvm
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.lanes_llvm import SLOW, computed, live, most_of, register
 from symgraph.codegen.literals import constant, llvm_type
@@ -73,6 +73,9 @@ class Folds:
         """A loop that carries one value each (or one per lane of the enclosing vector loop)."""
         self.width = self.one = self.values.lanes
         index = self.folds[0].index
+        if short_folds_llvm.fits(self.values, self.folds):
+            self._short()
+            return
 
         def turn(i: Value, _: Value | None, carried: list[Value]) -> list[Value]:
             with self.values.inside():
@@ -84,6 +87,16 @@ class Folds:
         for s, finals in zip(self.folds, self._run(1, turn), strict=True):
             for name, value in zip(s.names, finals, strict=True):
                 self.values.bind(name, (value, self.width))
+
+    def _short(self) -> None:
+        """The rows of all lanes, read as they lie."""
+        (s,) = self.folds
+
+        def combine(lanes: int, a: Value, b: Value) -> Value:
+            return self._combine(s, lanes, [a], [b])[0]
+
+        found = short_folds_llvm.folded(self.values, s, combine)
+        self.values.bind(s.names[0], (found, self.width))
 
     def vector(self, lanes: int) -> None:
         """So many turns at a time, then single registers under a mask."""

@@ -391,7 +391,7 @@ class Values:
         if self.left and mask == self.mask and step is not None and self._is_near(step):
             mask = None  # places are repeated
             if near_rows_llvm.fits(self, dtype, self._most(step)):
-                first, apart = self._first_place(buffer, position, dtype, step)
+                first, apart = self.first_place(buffer, position, dtype, step)
                 offsets = self._offsets(step, True)
                 words = self, first, apart, offsets, dtype, scattered
                 return self._memory_value(near_rows_llvm.load(*words), dtype, self.lanes)
@@ -424,11 +424,11 @@ class Values:
         if step is None:
             offsets = self.wide(position)
         else:  # how far the lanes are apart leaves the loop
-            base, _ = self._first_place(buffer, position, dtype, step)
+            base, _ = self.first_place(buffer, position, dtype, step)
             offsets = self._offsets(step)
         return self.fn.val(f"getelementptr {kind}, ptr {base}, {wide} {offsets}")
 
-    def _first_place(
+    def first_place(
         self, buffer: str, position: Expr, dtype: str, step: Expr
     ) -> tuple[Value, Value]:
         """The address of the first lane's element, and how far the lanes are apart."""

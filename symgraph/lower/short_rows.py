@@ -20,7 +20,7 @@ from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, postorde
 from symgraph.scalar import functions as F
 
 SHORT = 16  # elements of a row,
-PLAIN = 9  # and of one of which only the sum is wanted: the lanes of a register are soon added
+PLAIN = 8  # and of one of which only the sum is wanted: the lanes of a register are soon added
 ROWS = 256  # rows of a block, so that what is asked of n is asked seldom
 LEAST = 4  # rows below which there is nothing to gain
 BLOCK, ROW = var("_iblock"), var("_irow")
