@@ -3,10 +3,13 @@
     for i { fold r in 0 .. n vector: x[i, r]; store out[i] }
 
 A row of a few elements fills a part of a register, whose lanes must then be combined. Where n is at
-most SHORT, or less, the lanes take a row each instead; n is looked at when the kernel runs:
+most SHORT, or less, the lanes take a row each instead; n is looked at when the kernel runs, and one
+of two loops has no turns:
 
-    for block { if n <= SHORT: for i vector { fold r in 0 .. n: ... }
-                if n > SHORT: for i { fold r in 0 .. n vector: ... } }
+    for block { if n <= SHORT: for i vector { fold r in 0 .. n: ... } }
+    for i { fold r in 0 .. n vector: ... }
+
+Inside other loops it is one loop of blocks, which does either.
 """
 
 from __future__ import annotations
@@ -46,10 +49,15 @@ def short_rows(kernel: Kernel) -> Kernel:
     count = as_size(F.minimum(as_expr(loop.extent) - BLOCK * ROWS, const(ROWS)))
     if isinstance(loop.extent, int):
         count = loop.extent if loop.extent <= ROWS else count
+    in_lanes = If(short, (_rows(loop, at, ROW, count),))
+    blocks = (as_expr(loop.extent) + (ROWS - 1)) // ROWS
+    if len(path) == 1:  # threads share the blocks, or the rows
+        first = For(BLOCK, as_size(F.select(short, blocks, const(0))), "serial", (in_lanes,))
+        rows = as_size(F.select(short, const(0), as_expr(loop.extent)))
+        return kernel._replace(body=(first, For(loop.index, rows, "serial", loop.body)))
     others = For(ROW, count, "serial", moved(loop.body, at))
-    body = (If(short, (_rows(loop, at, ROW, count),)), If(F.not_(short), (others,)))
-    blocks = as_size((as_expr(loop.extent) + (ROWS - 1)) // ROWS)
-    return kernel._replace(body=around(path[:-1], (For(BLOCK, blocks, "serial", body),)))
+    body = (in_lanes, If(F.not_(short), (others,)))
+    return kernel._replace(body=around(path[:-1], (For(BLOCK, as_size(blocks), "serial", body),)))
 
 
 def _fits(loop: For, kernel: Kernel) -> bool:

@@ -321,3 +321,17 @@ def test_handlers_that_do_not_raise_let_the_loop_go_on() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
     assert seen
+
+
+@pytest.mark.parametrize("shape", [(3, 50_000), (30_000, 3)])
+def test_threads_share_few_long_rows_and_many_short_ones(shape: tuple[int, int]) -> None:
+    """Which of them they are is only known when the function runs."""
+    x = sg.matrix("x")
+    with config.change(num_threads=2, parallel_from=1):
+        f = sg.compile([x], [sg.sum(x, 1), sg.max(x, 1)])
+        value = np.arange(np.prod(shape), dtype=float).reshape(shape)
+        f(value)
+        before = thread_team().stats()["runs"]
+        for found, wanted in zip(f(value), (value.sum(1), value.max(1)), strict=True):
+            assert (found == wanted).all()
+        assert thread_team().stats()["runs"] > before
