@@ -176,3 +176,28 @@ def test_results_do_not_depend_on_threads() -> None:
         with config.change(num_threads=1):
             alone = f(a, b)
         assert (f(a, b) == alone).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("turned", [False, True])
+@pytest.mark.parametrize("n", [1, 3, 48, 49, 500, 2048, 2049])
+def test_rows_times_matrices(n: int, turned: bool, dtype: str) -> None:
+    """Rows of a matrix that are short are shared in parts of the summed axis, whose sums are the
+    same for any number of threads; so are the matrices of a batch."""
+    x, y, z = (sg.tensor(name, shape=(None,) * 3, dtype=dtype) for name in "xyz")
+    outputs = [x @ y, z + x @ y, sg.tanh(sg.swapaxes(y, 1, 2) @ sg.swapaxes(x, 1, 2))]
+    with config.change(parallel_from=1, num_threads=5):
+        f = sg.compile([x, y, z], outputs)
+    for batch, k in ((1, 1023), (1, 1025), (1, 3001), (7, 130)):
+        a, b = RNG.standard_normal((batch, 1, k)), RNG.standard_normal((batch, k, n)) / np.sqrt(k)
+        a, b, c = a.astype(dtype), b.astype(dtype), RNG.standard_normal((batch, 1, n)).astype(dtype)
+        if turned:
+            b = np.ascontiguousarray(b.swapaxes(1, 2)).swapaxes(1, 2)
+        exact = a.astype("longdouble") @ b
+        wanted = [exact, c + exact, np.tanh(exact).swapaxes(1, 2)]
+        found = f(a, b, c)
+        for result, right in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(result, right, atol=100 * np.finfo(dtype).eps)
+        with config.change(num_threads=1):
+            for result, alone in zip(found, f(a, b, c), strict=True):
+                assert result.tobytes() == alone.tobytes()

@@ -3,15 +3,22 @@ functions that they call (`skinny.py`, `narrow.py`), as most programs have no su
 
 from __future__ import annotations
 
+import functools
+
 from symgraph.codegen.gemm.entry import DONE, NO_MEMORY, Entry
+from symgraph.codegen.gemm.lanes import Integer
 from symgraph.codegen.gemm.leaves import Leaf
 from symgraph.codegen.gemm.narrow import NOTE, Groups
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.skinny import layout
 from symgraph.codegen.gemm.tiles import EVERY, SINGLES, Tile, turned_name
+from symgraph.codegen.literals import constant
 from symgraph.codegen.writer import FunctionWriter, Value
 
 COLUMNS = 64  # threads share a row's columns in multiples of this
+# or parts of the summed axis, where rows of the matrix are shorter than so many bytes, as half a
+# row at a time is what no processor foresees; a row takes so many steps at least
+PARTS, SHORT_ROW, STEPS = 8, 8192, 1024
 MEMORY = 3  # how much longer a multiplication takes that waits for its element of the matrix
 _JOB = [("ptr", "job", "")]
 
@@ -39,20 +46,57 @@ def narrow_product(tile: Tile) -> Leaf:
 
 class _Few(Entry):
     def thin(self) -> None:
-        """Share the elements of the row or column."""
+        """Share the elements of the row or column, or the matrices."""
         fn, ints, word, leaves = self.fn, self.ints, self.word, self.leaves
         count = ints.mul(word("m"), word("n"))  # one of them is 1
         contiguous, few, _ = layout(fn, self.tile, "%job")
+        short = ints.is_("sle", ints.mul(count, self.v.size), SHORT_ROW)
+        deep = ints.is_("sge", ints.mul(word("k"), ints.ceil(count, COLUMNS)), STEPS * PARTS)
+        apart = functools.reduce(
+            lambda a, b: fn.val(f"and i1 {a}, {b}"),
+            (contiguous, short, deep, ints.is_("sge", word("k"), STEPS),
+             ints.is_("eq", word("batch"), 1)),
+        )  # fmt: skip
+        JOB.put(fn, "%job", depth=0)
         tile = leaves.tile_bits(1, ints.two_to(ints.div(ints.sub(count, 1), self.tile.lanes)))
         rows = ints.pick(few, tile, leaves.bit("sweep"))
 
         def run() -> None:
-            # one range for each thread: long stretches of rows
-            self.run(leaves.address("thin"), count, COLUMNS, self.limit(MEMORY), 1)
+            limit, thin = self.limit(MEMORY), leaves.address("thin")
+
+            def whole() -> None:
+                fn.if_(
+                    ints.is_("sgt", word("batch"), 1),
+                    lambda: self.run(thin, word("batch"), 1, limit),
+                    # one range for each thread: long stretches of rows
+                    lambda: self.run(thin, count, COLUMNS, limit, 1),
+                )
+
+            fn.if_(apart, lambda: self._in_parts(count, limit), whole)
             self._follow()
 
+        rows = ints.union((rows, "true"), (leaves.bit("sweep"), apart))
         bits = ints.pick(contiguous, rows, leaves.bit("dots"))
         self.with_parts(ints.union((bits, "true"), (leaves.bit("thin"), "true")), run)
+
+    def _in_parts(self, count: Integer, limit: Value) -> None:
+        """The sums over parts of the summed axis, whatever the number of threads, then their sum:
+        a row of ones times what they left."""
+        fn, ints, v, word = self.fn, self.ints, self.v, self.word
+        stride = ints.up(count, self.tile.lanes)
+        need = ints.add(ints.mul(stride, PARTS * v.size), NOTE)
+        block = fn.fresh(f"call ptr {word('malloc')}(ptr {word('pool')}, i64 {need})")
+        none = fn.val(f"icmp eq ptr {block}, null")
+        fn.if_(none, lambda: fn.ret("i32", str(NO_MEMORY)))
+        place = fn.val(f"getelementptr i8, ptr {block}, i64 {NOTE}")
+        depth = ints.up(ints.ceil(word("k"), PARTS), PARTS)
+        JOB.put(fn, "%job", place=place, room_b=stride, depth=depth)
+        self.run(self.leaves.address("thin"), str(PARTS), 1, limit)
+        one = constant(self.tile.dtype, 1, 1.0)
+        fn.raw(f"store {v.element} {one}, ptr {block}, align {v.size}")
+        words = f"i64 {count}, i64 {PARTS}, ptr {block}, i64 0, ptr {place}, i64 {stride}"
+        self.leaves.call("sweep", f"{words}, ptr {word('c')}, i64 {word('adds')}")
+        fn.raw(f"call void {word('free')}(ptr {word('pool')}, ptr {block}, i64 0)")
 
     def narrow(self) -> None:
         """Place the short operand and share the lines of the long one."""

@@ -213,8 +213,10 @@ def layout(fn: FunctionWriter, tile: Tile, job: Value) -> tuple[Value, Value, Ca
 
 
 def thin(tile: Tile) -> Leaf:
-    """What computes elements ``begin`` to ``end`` of a row or column of results, for each matrix of
-    the batch, for the team. A column is the row of the transposed product."""
+    """What computes elements ``begin`` to ``end`` of a row or column of results, for the team; of
+    several matrices, the whole rows or columns ``begin`` to ``end``; and where the summed axis is
+    cut into blocks of ``depth``, the sums over these blocks, which are left at ``place``,
+    ``room_b`` apart. A column is the row of the transposed product."""
 
     def build(fn: FunctionWriter) -> None:
         ints, v = Ints(fn), Lanes(fn, tile.dtype, tile.lanes)
@@ -228,16 +230,29 @@ def thin(tile: Tile) -> Leaf:
         x_next, next_ = either("i64", "a_next", "b_next"), either("i64", "b_next", "a_next")
         x_step = either("i64", "a_col", "b_row")
         along, across = either("i64", "b_row", "a_col"), either("i64", "b_col", "a_row")
-        n = ints.sub("%end", "%begin")
+        depth = word("depth")
+        parts = ints.is_("ne", depth, 0)
+        several = fn.val(f"or i1 {ints.is_('sgt', word('batch'), 1)}, {parts}")
+        turns = ints.pick(several, "%begin", 0), ints.pick(several, "%end", 1)
+        first = ints.pick(several, 0, "%begin")
+        n = ints.pick(several, ints.mul(word("m"), word("n")), ints.sub("%end", "%begin"))
+        # how far a turn's operands and result lie from those of the one before
+        x_next = ints.pick(parts, ints.mul(depth, x_step), x_next)
+        next_ = ints.pick(parts, ints.mul(depth, along), next_)
+        c = fn.val(f"select i1 {parts}, ptr {word('place')}, ptr {word('c')}")
+        c_next = ints.pick(parts, word("room_b"), word("c_next"))
+        adds = ints.pick(parts, 0, word("adds"))
 
         def turn(i: Value, _: list[Value]) -> list[Value]:
+            left = ints.min(ints.sub(word("k"), ints.mul(i, depth)), depth)
+            k = ints.pick(parts, left, word("k"))
             at = v.at(x, ints.mul(i, x_next))
-            of = v.at(v.at(matrix, ints.mul(i, next_)), ints.mul("%begin", across))
-            to = v.at(v.at(word("c"), ints.mul(i, word("c_next"))), "%begin")
-            head = f"i64 {n}, i64 {word('k')}, ptr {at}, i64 {x_step}, ptr {of}"
-            tail = f"ptr {to}, i64 {word('adds')}"
+            of = v.at(v.at(matrix, ints.mul(i, next_)), ints.mul(first, across))
+            to = v.at(v.at(c, ints.mul(i, c_next)), first)
+            head = f"i64 {n}, i64 {k}, ptr {at}, i64 {x_step}, ptr {of}"
+            tail = f"ptr {to}, i64 {adds}"
             narrow = f"ptr {at}, i64 0, i64 {x_step}, i64 0, ptr {of}, i64 {along}, i64 0, ptr {to}"
-            words = ["i64 1", f"i64 {word('k')}", narrow, "i64 0, i64 1", f"i64 {word('adds')}"]
+            words = ["i64 1", f"i64 {k}", narrow, "i64 0, i64 1", f"i64 {adds}"]
 
             def rows() -> None:
                 fn.if_(
@@ -252,6 +267,6 @@ def thin(tile: Tile) -> Leaf:
             fn.if_(contiguous, rows, columns)
             return []
 
-        fn.loop(0, word("batch"), 1, [], turn)
+        fn.loop(*turns, 1, [], turn)
 
     return Leaf(BODY, build)
