@@ -5,14 +5,17 @@ Here both axes are cut into squares of EDGE elements. A square of x is read alon
 transposed in a small buffer, from which the loop over j reads neighbours. The code generator makes
 the turn in registers (codegen/squares_llvm.py); to the interpreter it is a store like any other.
 
-    for ib in 0 .. ceil(I / EDGE)
-      if the block of rows is whole
-        for jb in 0 .. J / EDGE
-          alloc square[EDGE, EDGE]
-          for b, for a vector: square[a, b] = x[EDGE jb + b, EDGE ib + a]
-          for a, for b vector: the body at i = EDGE ib + a, j = EDGE jb + b
-        the columns that are left over, as before
-      else: the rows that are left over, as before
+    for ib in 0 .. I / EDGE
+      for jb in 0 .. J / EDGE
+        alloc square[EDGE, EDGE]
+        for b, for a vector: square[a, b] = x[EDGE jb + b, EDGE ib + a]
+        for a, for b vector: the body at i = EDGE ib + a, j = EDGE jb + b
+    for a in 0 .. EDGE (I / EDGE): the columns that are left over, as before
+    for piece of the columns
+      for the rows that are left over, for b vector: the body
+
+The rows of x that a piece of the columns belongs to stay in cache for all rows that are left over,
+which may be all there are.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from symgraph.scalar import functions as F
 EDGE = 16
 ROWS, COLUMNS = 4, 4  # of squares that are turned one after another
 ROOM = 6  # squares of one body at most
+PIECE = 512  # columns that go together where rows are left over
 BLOCK, STRIP, P, Q, A, B = (var(f"_i{n}") for n in ("block", "strip", "p", "q", "a", "b"))
 
 
@@ -45,8 +49,12 @@ def tile(kernel: Kernel) -> Kernel:
     places = [at for _, at in turned]
     place = max(places, key=places.count)
     chosen = [x for x, at in turned if at == place][:ROOM]
-    if _never_whole(path[place].extent) or _never_whole(path[-1].extent):
+    if _never_whole(path[-1].extent):
         return kernel
+    if _never_whole(path[place].extent):
+        if path[place].extent == 1:
+            return kernel
+        return kernel._replace(body=around(path[:place], _left_over(path, place, const(0))))
     return kernel._replace(body=_squares(path, place, chosen))
 
 
@@ -77,23 +85,31 @@ def _squares(path: list[For], place: int, chosen: list[Expr]) -> tuple[Stmt, ...
     rows, columns = as_expr(outer.extent), as_expr(inner.extent)
     height = _part(rows, BLOCK, ROWS * EDGE)
     down = as_size(as_expr(height) // EDGE)
-    here = {outer.index: BLOCK * (ROWS * EDGE) + A}
     across = as_size(columns // EDGE)
     strips = as_size((as_expr(across) + (COLUMNS - 1)) // COLUMNS)
     strip = _strip(path, place, chosen, (down, _part(as_expr(across), STRIP, COLUMNS)))
-    body: tuple[Stmt, ...] = (For(STRIP, strips, "serial", strip),)
-    left = as_size(columns - as_expr(across) * EDGE)
-    whole = as_size(as_expr(down) * EDGE)
-    if left != 0:
-        edge = moved(inner.body, {**here, inner.index: as_expr(across) * EDGE + B})
-        body = (*body, For(A, whole, "serial", (For(B, left, "vector", edge),)))
-    body = around(middle, body)
-    low = as_size(as_expr(height) - as_expr(whole))
-    if low != 0:
-        at = {outer.index: BLOCK * (ROWS * EDGE) + as_expr(whole) + A}
-        body = (*body, For(A, low, "serial", around([*middle, inner], moved(inner.body, at))))
     blocks = as_size((rows + (ROWS * EDGE - 1)) // (ROWS * EDGE))
-    return around(path[:place], (For(BLOCK, blocks, "serial", body),))
+    turned = around(middle, (For(STRIP, strips, "serial", strip),))
+    nests: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", turned),)
+    left, first = as_size(columns - as_expr(across) * EDGE), rows // EDGE * EDGE
+    if left != 0:
+        edge = moved(inner.body, {outer.index: A, inner.index: as_expr(across) * EDGE + B})
+        edges = around(middle, (For(B, left, "vector", edge),))
+        nests += (For(A, as_size(first), "serial", edges),)
+    if as_size(rows - first) != 0:
+        nests += _left_over(path, place, first)
+    return around(path[:place], nests)
+
+
+def _left_over(path: list[For], place: int, first: Expr) -> tuple[Stmt, ...]:
+    """The rows from one on, a piece of the columns after the other."""
+    inner, outer, middle = path[-1], path[place], path[place + 1 : -1]
+    columns = as_expr(inner.extent)
+    at = {outer.index: first + A, inner.index: STRIP * PIECE + B}
+    line = For(B, _part(columns, STRIP, PIECE), "vector", moved(inner.body, at))
+    rows = For(A, as_size(as_expr(outer.extent) - first), "serial", (line,))
+    pieces = as_size((columns + (PIECE - 1)) // PIECE)
+    return around(middle, (For(STRIP, pieces, "serial", (rows,)),))
 
 
 def _part(extent: Expr, number: Expr, most: int) -> Size:
