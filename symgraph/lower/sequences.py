@@ -91,6 +91,21 @@ def _in_blocks(line: _Line, combiner: str, value: Expr) -> Fold | None:
     return running_fold(combiner, turn, extent, term, start, store)
 
 
+def _in_order(
+    line: _Line, dtype: str, later: Callable[[Expr], Expr], first: Expr, buffer: str
+) -> tuple[Stmt, ...]:
+    """out[k] = later(out[k-1]) along the axis, starting with ``first``. Along the last one what is
+    carried stays in a register; along others rows follow each other."""
+    turn, at = line.axes[line.axis], line.at
+    if line.axis + 1 < len(line.axes) or dtype not in ("float32", "float64"):
+        carried = load_if(buffer, line.later, line.prior, dtype)
+        return line.loops((Store(buffer, at, F.select(line.later, later(carried), first)),))
+    held, new = var("_held", dtype), var("_new", dtype)
+    body = (Let(new, F.select(line.later, later(held), first)), Store(buffer, at, new))
+    extent, start = line.shape[line.axis], const(0, dtype)
+    return line.around((Fold((held,), "next", turn, extent, "serial", body, (new,), (start,)),))
+
+
 def cumulative(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """out[k] = combine(out[k-1], x[k]) along the axis, starting with x[0]."""
     x, out = b.buffer(apply.inputs[0]), b.buffer(apply.output)
@@ -110,11 +125,8 @@ def cumulative(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]
         made = kernel(b, [x, out, *rooms], "io" + "o" * len(rooms), body, apply.origins)
         b.add_steps([x], [out, *rooms], [made], needs)
         return
-    carried = load_if("p1", line.later, line.prior, dtype)
-    combined = COMBINE[params["combiner"]](carried, value)
-    if params["combiner"] != "add":  # 0, which load_if gives at the first element, is not neutral
-        combined = F.select(line.later, combined, value)
-    body = line.loops((Store("p1", line.at, combined),))
+    combine = COMBINE[params["combiner"]]
+    body = _in_order(line, dtype, lambda carried: combine(carried, value), value, "p1")
     b.add_steps([x], [out], [kernel(b, [x, out], "io", body, apply.origins)], needs)
 
 
@@ -150,9 +162,7 @@ def recurrence(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]
     line = _Line(list(b.buffers[names[1]].shape), params["axis"], params["reverse"])
     dtype = b.buffers[names[2]].dtype
     a, x = load("p0", line.at, dtype), load("p1", line.at, dtype)
-    carried = load_if("p2", line.later, line.prior, dtype)
-    value = F.select(line.later, F.add(F.mul(a, carried), x), x)
-    body = line.loops((Store("p2", line.at, value),))
+    body = _in_order(line, dtype, lambda carried: F.add(F.mul(a, carried), x), x, "p2")
     b.add_steps(names[:2], names[2:], [kernel(b, names, "iio", body, apply.origins)], needs)
 
 
