@@ -155,10 +155,14 @@ def _log_erfc_weight(x: Any) -> Any:
 ERFC_CENTRE = 4
 
 
-def _erfcx(t: Any) -> Any:
+def _erfcx(t: Any, centre: int = ERFC_CENTRE) -> Any:
     """(1 + 2 x) exp(x^2) erfc(x), a mild function of t = (x - 4) / (x + 4)."""
-    x = ERFC_CENTRE * (1 + t) / (1 - t)
+    x = centre * (1 + t) / (1 - t)
     return (1 + 2 * x) * mp.exp(x * x) * mp.erfc(x)
+
+
+def _erfcx_near(t: Any) -> Any:
+    return _erfcx(t, 2)
 
 
 def _jobs() -> dict[str, Job]:
@@ -200,9 +204,11 @@ def _jobs() -> dict[str, Job]:
                         mp.mpf("1.45"), {"f": 14}),
         "ERFC_LOW": Job("erf(x)/x - 1 in z = x*x, x <= 1/2", _series(_erf), _one, zero, one / 4,
                         {"d": 8}),
-        "ERFC": Job("(1+2x) e**(x*x) erfc(x) in t = (x-4)/(x+4), 0 <= x <= 28 (12 for float32)",
+        "ERFC": Job("(1+2x) e**(x*x) erfc(x) in t = (x-4)/(x+4), 0 <= x <= 28 (12 for m); f: in\n"
+                    "# t = (x-2)/(x+2), 0 <= x <= 10.5",
                     _erfcx, _one, -one, erfc_end(28), {"d": 22}),
         "ERFC12": Job("", _erfcx, _one, -one, erfc_end(12), {"m": 11}),
+        "ERFC10": Job("", _erfcx_near, _one, -one, mp.mpf("8.5") / mp.mpf("12.5"), {"f": 11}),
     }  # fmt: skip
 
 

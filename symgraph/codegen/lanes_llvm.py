@@ -78,7 +78,8 @@ def interleaved(s: For, lanes: int, vector_bits: int) -> int:
         return 1
     ops = [n.op for n in computed(s) if n.op not in ("load", "load_if")]
     slow = [op for op in ops if op in SLOW]
-    long = WAITING if _wait(slow) else LONG if len(slow) <= 1 else 0
+    functions = [op for op in slow if op != "div"]
+    long = WAITING if _wait(slow) else LONG if len(functions) <= 1 else 0
     if not CHAIN <= len(ops) <= long:
         return 1
     roomy = not slow and vector_bits == 512 and _most_live(s) <= FEW_LIVE

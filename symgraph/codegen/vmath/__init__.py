@@ -56,7 +56,7 @@ FUNCTIONS: dict[str, MathFunction] = {
     "acosh": MathFunction(hyperbolic.acosh, 1, "m"),
     "atanh": MathFunction(hyperbolic.atanh, 1, "m"),
     "erf": MathFunction(error.erf, 1, "f"),
-    "erfc": MathFunction(error.erfc, 1, "m"),
+    "erfc": MathFunction(error.erfc, 1, "f"),
     "pow": MathFunction(power.pow, 2, "m"),
     "mod": MathFunction(remainder.mod, 2, "f"),
     "floordiv": MathFunction(remainder.floordiv, 2, "f"),

@@ -2,7 +2,8 @@
 
 Method: erf(x) = x (1 + P(x^2)) up to 1 and 1 - e^(Q(x)) beyond, Q minimax for log(erfc); in float32
 a polynomial is erfc itself.
-erfc(x) = e^(-x^2) G(t)/(1 + 2x) with t = (x-4)/(x+4), which keeps relative accuracy to the end
+erfc(x) = e^(-x^2) G(t)/(1 + 2x) with t = (x-4)/(x+4), which keeps relative accuracy to the end, in
+float32 arithmetic t = (x-2)/(x+2), whose slope at 0 is smaller
 (M. M. Shepherd, J. G. Laframboise, Chebyshev approximation of (1+2x) exp(x^2) erfc(x), 1981).
 Polynomials minimax (Remez).
 """
@@ -10,7 +11,7 @@ Polynomials minimax (Remez).
 from __future__ import annotations
 
 from symgraph.codegen.vmath import coefficients as table
-from symgraph.codegen.vmath.exponential import exp_parts, exp_plain, one_plus
+from symgraph.codegen.vmath.exponential import exp_parts, exp_plain, exp_remainder, one_plus
 from symgraph.codegen.vmath.lanes import Lanes
 from symgraph.codegen.writer import Value
 
@@ -30,6 +31,8 @@ def erf(b: Lanes, x: Value) -> Value:
 
 def erfc(b: Lanes, x: Value) -> Value:
     """1 - erf(x), accurate also where it is tiny."""
+    if b.kind == "f":
+        return _erfc_narrow(b, x)
     a, limit = b.abs(x), 27.5 if b.kind == "d" else 10.5
     a = b.sel(b.cmp("ogt", a, limit), limit, a)
     g = b.poly(table.ERFC[b.kind], shifted_ratio(b, a))
@@ -54,6 +57,30 @@ def erfc(b: Lanes, x: Value) -> Value:
     series = b.poly(table.ERFC_LOW["d"], b.mul(x, x))
     near = b.sub(1.0, b.fma(x, series, x))
     return b.sel(b.cmp("olt", b.abs(x), 0.5), near, y)
+
+
+def _erfc_narrow(b: Lanes, x: Value) -> Value:
+    """The same in float32 arithmetic. One division makes both quotients; what roundings lose on the
+    way is added to the last product."""
+    a, limit = b.abs(x), 10.5
+    a = b.sel(b.cmp("ogt", a, limit), limit, a)
+    p, (d, d_low) = b.add(a, 2.0), b.fast_two_sum(b.add(a, a), b.c(1.0))
+    both = b.div(1.0, b.mul(p, d))
+    inverse = b.mul(both, d)
+    t = b.mul(b.sub(a, 2.0), inverse)
+    t = b.fma(b.nfma(t, a, b.fma(b.add(t, 1.0), -2.0, a)), inverse, t)
+    g, inverse = b.poly(table.ERFC["f"], t), b.mul(both, p)
+    q = b.mul(g, inverse)
+    rest = b.mul(b.nfma(q, d, g), inverse)
+    square, low = b.two_product(a, a)
+    count, r = exp_remainder(b, b.neg(square))
+    v = b.fma(b.fma(b.poly(table.EXP["f"], r), r, 1.0), r, 1.0)
+    rest = b.nfma(q, b.fma(d_low, inverse, low), rest)  # e^-low = 1 - low
+    y = b.scale(b.fma(v, q, b.mul(v, rest)), count)
+    y = b.sel(b.cmp("olt", x, 0.0), b.sub(2.0, y), y)
+    # around 0 the slope of t magnifies every rounding, up to 4 ulp
+    series = b.poly(table.ERF_LOW["f"], b.mul(a, a))
+    return b.sel(b.cmp("olt", a, 0.5), b.sub(1.0, b.fma(x, series, x)), y)
 
 
 def shifted_ratio(b: Lanes, a: Value) -> Value:

@@ -56,14 +56,14 @@ def exp(b: Lanes, x: Value) -> Value:
 def exp_plain(b: Lanes, x: Value) -> Value:
     """e^x between the bounds. What the remainder and the last product but one lose is a fifth of
     an ulp each."""
-    count, r = _remainder(b, x)
+    count, r = exp_remainder(b, x)
     slope = b.fma(b.poly(table.EXP[b.kind], r), r, 1.0)
     return b.scale(b.fma(slope, r, 1.0), count)
 
 
 def exp_plus_one(b: Lanes, x: Value) -> Pair:
     """e^x + 1 for x >= 0 that does not overflow, in two parts."""
-    n, r = _remainder(b, x)
+    n, r = exp_remainder(b, x)
     s = b.fma(b.mul(r, r), b.poly(table.EXP[b.kind], r), r)
     power = b.scale(b.c(1.0), n)
     one_more = b.add(power, 1.0)
@@ -71,7 +71,7 @@ def exp_plus_one(b: Lanes, x: Value) -> Pair:
     return high, b.fma(power, s, b.sub(one_more, high))
 
 
-def _remainder(b: Lanes, x: Value) -> tuple[Value, Value]:
+def exp_remainder(b: Lanes, x: Value) -> tuple[Value, Value]:
     """(n, r) with x = n ln 2 + r, rounded."""
     n, count = b.round_scaled(x, table.INV_LN2["d"][0])
     high, low = table.LN2["f" if b.kind == "f" else "d"]
