@@ -114,6 +114,7 @@ class Loop(NamedTuple):
     apart: bool = False
 
 
+PRODUCTS = {"matmul": 2, "convolution": 4}  # routines: where the result is among the buffers
 ENDLESS = 2**63 - 1  # the length of a loop that only its flag ends
 
 

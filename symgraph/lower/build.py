@@ -9,7 +9,7 @@ otherwise it is copied there at the very end, so a failed call changes no state.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, creating_with, toposort
@@ -162,9 +162,14 @@ class Builder:
         self.steps[number] = steps
         return number
 
-    def run(self, kernel: Kernel, buffers: Sequence[str], origins: tuple[Any, ...]) -> Run:
-        """A step that runs a kernel; equal kernels are one. A schedule may want more memory."""
-        kernel = _schedule.schedule(kernel) if self.ctx.scheduled else kernel
+    def run(
+        self, kernel: Kernel, buffers: Sequence[str], origins: tuple[Any, ...],
+        rooms: Set[str] | None = frozenset(),
+    ) -> Run:  # fmt: skip
+        """A step that runs a kernel; equal kernels are one. A schedule may want more memory.
+        ``rooms``: `schedule`'s."""
+        if self.ctx.scheduled:
+            kernel = _schedule.schedule(kernel, rooms)
         for p in kernel.params[len(buffers) :]:
             buffers = (*buffers, self.scratch(TensorType(p.dtype, p.shape)))
         key = (kernel.params, kernel.sizes, kernel.body)
@@ -334,12 +339,15 @@ class Builder:
         def of(name: str) -> tuple[str, tuple[Size, ...]]:
             return self.buffers[name].dtype, self.buffers[name].shape
 
-        fresh = self._fresh(group) if self._follows_product(group) else set()
+        follows = self._follows_product(group)
+        fresh = self._fresh(group) if follows else set()
         nest = nests.build(group, outside, fresh, of, "")
         for name, (dtype, shape) in nest.scratch.items():
             self.buffers[name] = Buffer(name, dtype, shape, "temp")
         origins = tuple(dict.fromkeys(o for m in group.members for o in m.origins))
-        return [self.run(nest.kernel, nest.buffers, origins)]
+        pairs = zip(nest.kernel.params, nest.buffers, strict=True)
+        rooms = frozenset(p.name for p, buffer in pairs if buffer in nest.scratch)
+        return [self.run(nest.kernel, nest.buffers, origins, None if follows else rooms)]
 
     def _fresh(self, group: Group) -> set[str]:
         """What a group makes in memory that holds nothing before."""

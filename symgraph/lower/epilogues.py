@@ -18,14 +18,13 @@ from collections.abc import Sequence
 
 from symgraph.ir.types import Size
 from symgraph.loops.memory import touched
-from symgraph.loops.program import Branch, Buffer, Call, Loop, Phase, Program, Run, Step
+from symgraph.loops.program import PRODUCTS, Branch, Buffer, Call, Loop, Phase, Program, Run, Step
 from symgraph.loops.statements import For, Let, Stmt, Store, walk
 from symgraph.lower.parallel import single_phase
 from symgraph.lower.rewriting import accesses, perfect_nest, place_of, reads
 from symgraph.scalar import Expr, as_expr, product
 
 DTYPES = ("float32", "float64")
-PRODUCTS = {"matmul": 2, "convolution": 4}  # where the result is among the buffers
 SUMS = 2  # the parameter ``adds`` of a convolution that is a sum over images
 
 

@@ -8,6 +8,8 @@ reads in squares. ``row_order``, ``strip``, ``short_rows``, ``borders``: see the
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 from symgraph.loops.statements import (
     Fold,
     For,
@@ -32,9 +34,11 @@ from symgraph.scalar import rebuild as rebuild_expr
 LOADS = ("load", "load_if")
 
 
-def schedule(kernel: Kernel) -> Kernel:
-    """The kernel as it will be emitted."""
-    return borders(short_rows(row_order(tile(strip(collapse(join_folds(kernel)))))))
+def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset()) -> Kernel:
+    """The kernel as it will be emitted. ``rooms``: the memory that it has for one row at a time;
+    None where it may be run on the rows of the product before it, as they are."""
+    ordered = row_order(tile(strip(collapse(join_folds(kernel)))))
+    return borders(short_rows(ordered, rooms))
 
 
 def collapse(kernel: Kernel) -> Kernel:

@@ -76,3 +76,36 @@ def test_nothing_beyond_the_rows_is_touched(dtype: str) -> None:
             _, held = at_the_end_of_memory(a)
             assert (unknown(held) == a.sum(1)).all()
             assert (known(held) == a.sum(1)).all()
+
+
+ROWS_OF = {
+    "softmax": lambda x: sg.nn.softmax(x, axis=1),
+    "log_softmax": lambda x: sg.nn.log_softmax(x, axis=1),
+    "layer_norm": lambda x: sg.nn.layer_norm(x),
+    "normalised": lambda x: x / sg.sqrt(sg.sum(x * x, 1, keepdims=True)),
+    "both": lambda x: sg.nn.softmax(x, axis=1) * sg.max(x, 1, keepdims=True) + x,
+    "conditions": lambda x: sg.concatenate([sg.max(x, 1, keepdims=True), x], 1),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ROWS_OF)
+def test_rows_that_are_stored(name: str, dtype: str) -> None:
+    """Rows in lanes are the same numbers as rows one by one, but for the order of sums."""
+    x, rng = sg.tensor("x", dtype=dtype, shape=(None, None)), np.random.default_rng(0)
+    f = sg.compile([x], ROWS_OF[name](x))
+    for rows in ROWS:
+        for columns in (1, 2, 3, 7, 8, 9, 14, 15, 16, 17):
+            a = rng.normal(size=(rows, columns)).astype(dtype)
+            wanted = sg.compile([x], ROWS_OF[name](x), mode="interpret")(a)
+            np.testing.assert_allclose(f(a), wanted, 64 * np.finfo(dtype).eps, 1e-6)
+
+
+def test_a_loop_inside_a_loop_along_rows_is_kept() -> None:
+    """The fuzzer's seed 338."""
+    x, i = sg.tensor("x", dtype="int32", shape=(8, None)), sg.tensor("i", dtype="int32", shape=(8, None))
+    outputs = [sg.sum(sg.cast(i, "float64"), 1), x[:, ::-1][i % 8]]
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(0, 9, (8, 7)).astype("int32"), rng.integers(0, 9, (8, 7)).astype("int32")
+    sums, rows = sg.compile([x, i], outputs)(a, b)
+    assert (sums == b.sum(1)).all() and (rows == a[:, ::-1][b % 8]).all()
