@@ -12,7 +12,7 @@ whichever group of lines, on whichever thread it is made.
 
 from __future__ import annotations
 
-from symgraph.codegen.gemm.avx512 import assembled_inner
+from symgraph.codegen.gemm.avx512_inner import assembled_inner
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.leaves import Leaf, Leaves
 from symgraph.codegen.gemm.record import JOB
