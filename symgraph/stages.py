@@ -104,7 +104,8 @@ def planned(
 ) -> tuple[Builder, Program]:
     """The Program with what made it, which knows the variable behind each buffer."""
     constants = {c: k for k, c in enumerate(large_constants(d.graph))}
-    ctx = context(d.checks, constants, scheduled)._replace(device=device)
+    scatters = not device and "avx512f" in llvm.instructions().features
+    ctx = context(d.checks, constants, scheduled)._replace(device=device, scatters=scatters)
     optimized = widen_routines(optimized)
     count = len(optimized.outputs) - len(d.updates)
     graph = Graph(optimized.inputs, optimized.outputs[:count])

@@ -45,13 +45,15 @@ INTERRUPTIBLE = 1000  # turns of a loop that a signal should be able to stop
 
 class Context(NamedTuple):
     """What the programs of one function share: kernels already made, the large constants by
-    number, and sizes known to be equal. ``device``: the programs are for a GPU."""
+    number, and sizes known to be equal. ``device``: the programs are for a GPU; ``scatters``: the
+    processor stores the lanes of a vector at places far apart in one instruction."""
 
     kernels: dict[Any, Kernel]
     constants: dict[Constant, int]
     equal: dict[Expr, Expr]
     scheduled: bool = True
     device: bool = False
+    scatters: bool = False
 
     def simplify(self, size: Size) -> Size:
         """A size with every size that a check makes equal replaced by one of them."""
@@ -347,7 +349,8 @@ class Builder:
         origins = tuple(dict.fromkeys(o for m in group.members for o in m.origins))
         pairs = zip(nest.kernel.params, nest.buffers, strict=True)
         rooms = frozenset(p.name for p, buffer in pairs if buffer in nest.scratch)
-        return [self.run(nest.kernel, nest.buffers, origins, None if follows else rooms)]
+        stays = follows or not self.ctx.scatters
+        return [self.run(nest.kernel, nest.buffers, origins, None if stays else rooms)]
 
     def _fresh(self, group: Group) -> set[str]:
         """What a group makes in memory that holds nothing before."""

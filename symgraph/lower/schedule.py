@@ -36,7 +36,8 @@ LOADS = ("load", "load_if")
 
 def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset()) -> Kernel:
     """The kernel as it will be emitted. ``rooms``: the memory that it has for one row at a time;
-    None where it may be run on the rows of the product before it, as they are."""
+    None where rows that it stores stay as they are: it may be run on those of the product before
+    it, or the processor could not store elements of many at once."""
     ordered = row_order(tile(strip(collapse(join_folds(kernel)))))
     return borders(short_rows(ordered, rooms))
 
