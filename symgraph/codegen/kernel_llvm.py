@@ -214,7 +214,8 @@ class Loops:
         size, one = self.vector_bits // 8 // one, min(one, lanes)
         rows = most is not None and not self.values.rooms and not extent.isdigit()
         if rows:  # some hundred of them in lanes: written once
-            lanes = one = min(lanes, 2 * one)
+            stored = any(isinstance(x, For) for x in s.body)  # again and again, one by one
+            lanes = one = min(lanes, one if stored else 2 * one)
         whole = "0"
         if extent.isdigit():
             whole = str(int(extent) // lanes * lanes)
