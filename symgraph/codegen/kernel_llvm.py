@@ -213,9 +213,9 @@ class Loops:
         fn, most, one = self.fn, choices.most_of(s.extent), choices.register(s, self.vector_bits)
         size, one = self.vector_bits // 8 // one, min(one, lanes)
         rows = most is not None and not self.values.rooms and not extent.isdigit()
-        if rows:  # some hundred of them in lanes: written once
-            stored = any(isinstance(x, For) for x in s.body)  # again and again, one by one
-            lanes = one = min(lanes, one if stored else 2 * one)
+        near = rows and not any(isinstance(x, For) for x in s.body)
+        if rows:  # some hundred of them in lanes: written once; those that are stored with less text
+            lanes = one = min(lanes, 2 * one if near else one)
         whole = "0"
         if extent.isdigit():
             whole = str(int(extent) // lanes * lanes)
@@ -240,7 +240,7 @@ class Loops:
             mask = choices.live(fn, left, one, size)
             if folds and mask.startswith("%"):
                 mask = choices.held(fn, mask, one, size, self.vector_bits)
-            return self._block(s, base, one, mask, left if rows else "")
+            return self._block(s, base, one, mask, left if near else "")
 
         fn.loop(whole, extent, one, [], rest)
 

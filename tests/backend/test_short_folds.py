@@ -103,7 +103,7 @@ def test_rows_that_are_stored(name: str, dtype: str) -> None:
 
 def test_a_loop_inside_a_loop_along_rows_is_kept() -> None:
     """The fuzzer's seed 338."""
-    x, i = sg.tensor("x", dtype="int32", shape=(8, None)), sg.tensor("i", dtype="int32", shape=(8, None))
+    x, i = (sg.tensor(name, dtype="int32", shape=(8, None)) for name in "xi")
     outputs = [sg.sum(sg.cast(i, "float64"), 1), x[:, ::-1][i % 8]]
     rng = np.random.default_rng(0)
     a, b = rng.integers(0, 9, (8, 7)).astype("int32"), rng.integers(0, 9, (8, 7)).astype("int32")
