@@ -214,7 +214,7 @@ class Loops:
         size, one = self.vector_bits // 8 // one, min(one, lanes)
         rows = most is not None and not self.values.rooms and not extent.isdigit()
         near = rows and not any(isinstance(x, For) for x in s.body)
-        if rows:  # some hundred of them in lanes: written once; those that are stored with less text
+        if rows:  # some hundred of them in lanes: written once, and shorter where they are stored
             lanes = one = min(lanes, 2 * one if near else one)
         whole = "0"
         if extent.isdigit():
