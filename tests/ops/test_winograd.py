@@ -231,3 +231,14 @@ def test_loops_whose_turns_are_not_apart_are_refused() -> None:
     for changed, message in wrong:
         with pytest.raises(VerifyError, match=message):
             verify_program(with_loop(changed))
+
+
+def test_debug_mode_knows_what_a_huge_pixel_leaves_in_its_neighbours() -> None:
+    images = sg.tensor("x", dtype="float32", shape=(2, 32, 28, 28))
+    weights = sg.tensor("w", dtype="float32", shape=(32, 32, 3, 3))
+    result = sg.nn.conv(images, weights, padding=((1, 1), (1, 1)))
+    f = sg.compile([images, weights], result, mode="debug")
+    rng = np.random.default_rng(0)
+    a, b = (rng.standard_normal(v.type.shape).astype("float32") for v in (images, weights))
+    a[0, 0, 5, 5] = 1e6
+    assert abs(f(a, b)).max() > 1e6
