@@ -4,8 +4,9 @@
     for i { fold r in 0 .. n vector: x[i, r]; for r in 0 .. n vector: store out[i, r] }
 
 A row of a few elements fills a part of a register, whose lanes must then be combined. Where n is at
-most SHORT, or less, the lanes take a row each instead; n is looked at when the kernel runs, and one
-of two loops has no turns (so there are rows to fill some lanes, too):
+most SHORT, or less, the lanes take a row each instead, also where there is but one: what a row comes
+to does not depend on the others. n is looked at when the kernel runs, and one of two loops has no
+turns:
 
     for block { if n <= SHORT: for i vector { fold r in 0 .. n: ... } }
     for i { fold r in 0 .. n vector: ... }
@@ -54,8 +55,6 @@ def short_rows(kernel: Kernel, rooms: Set[str] | None = frozenset()) -> Kernel:
         rows = _rows(inner, {}, loop.index, loop.extent)
         return kernel._replace(body=around(path[:-1], (rows,)))
     tests = [F.le(n, most) for n in extents if isinstance(n, Expr)]
-    if isinstance(loop.extent, Expr):
-        tests.append(F.le(const(LEAST), loop.extent))
     short = functools.reduce(F.and_, tests)
     at = {loop.index: BLOCK * ROWS + ROW}
     count = as_size(F.minimum(as_expr(loop.extent) - BLOCK * ROWS, const(ROWS)))
