@@ -4,8 +4,8 @@
     for i { fold r in 0 .. n vector: x[i, r]; for r in 0 .. n vector: store out[i, r] }
 
 A row of a few elements fills a part of a register, whose lanes must then be combined. Where n is at
-most SHORT, or less, the lanes take a row each instead, also where there is but one: what a row comes
-to does not depend on the others. n is looked at when the kernel runs, and one of two loops has no
+most SHORT, or less, the lanes take a row each instead, also where there is but one, as what a row
+comes to does not depend on others. n is looked at when the kernel runs, and one of two loops has no
 turns:
 
     for block { if n <= SHORT: for i vector { fold r in 0 .. n: ... } }
