@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from symgraph import dtypes
+from symgraph import config, dtypes
 from symgraph.ir.graph import Apply, Constant, Variable
 from symgraph.ir.interpret import Env, Machine, bind_op, holds_size
 from symgraph.ir.op import Op
@@ -40,12 +40,15 @@ MOVES = frozenset(
 )
 
 # Ops whose rounding errors are relative to the largest element of their results: an eigenvalue that
-# is 0 comes out as anything of that size, and a huge pixel leaves its rounding in its neighbours
-# where images are turned to Winograd's basis (`lower/winograd_tiles.py`).
+# is 0 comes out as anything of that size.
 NORMWISE = frozenset(
     """svd svdvals eigh eigvalsh eig eigvals schur qz qr qr_r expm sqrtm logm pinv
-    solve_sylvester solve_are convolution convolution_input convolution_weights""".split()
+    solve_sylvester solve_are""".split()
 )
+
+# Those whose float32 images may be turned to Winograd's basis (`lower/winograd_tiles.py`), where a
+# huge pixel leaves its rounding in its neighbours.
+TURNED = frozenset("convolution convolution_input convolution_weights".split())
 
 
 class Noisy(Machine):
@@ -70,7 +73,8 @@ class Noisy(Machine):
         if share:
             inputs = [self.moved(a, share) for a in inputs]
         found = [self.moved(a) for a in super()._apply(node, op, inputs, env)]
-        if op.name in NORMWISE:
+        turned = op.name in TURNED and found[0].dtype == np.float32 and config.get("winograd")
+        if op.name in NORMWISE or turned:
             found = [self.shifted(a) for a in found]
         if op.elementwise and len(found) == 1:
             return [self.underflowed(found[0], inputs)]

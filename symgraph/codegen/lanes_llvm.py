@@ -79,7 +79,7 @@ def interleaved(s: For, lanes: int, vector_bits: int) -> int:
     ops = [n.op for n in computed(s) if n.op not in ("load", "load_if")]
     slow = [op for op in ops if op in SLOW]
     functions = [op for op in slow if op != "div"]
-    long = WAITING if _wait(slow) else LONG if len(functions) <= 1 else 0
+    long = WAITING if _wait(functions) else LONG if len(functions) <= 1 else 0
     if not CHAIN <= len(ops) <= long:
         return 1
     roomy = not slow and vector_bits == 512 and _most_live(s) <= FEW_LIVE
@@ -95,9 +95,8 @@ def is_written_once(s: For, lanes: int) -> bool:
     return not vmath.is_long(slow[0].op, slow[0].dtype, lanes)
 
 
-def _wait(slow: list[str]) -> bool:
+def _wait(functions: list[str]) -> bool:
     """Whether there are several functions and among them a long one."""
-    functions = [op for op in slow if op != "div"]
     return len(functions) > 1 and not HEAVY.isdisjoint(functions)
 
 

@@ -43,7 +43,7 @@ def fits(values: Values, folds: list[Fold]) -> bool:
     if values.lane is None or values.lanes * dtypes.itemsize(dtype) % _BYTES:
         return False
     step = _step(values, s)
-    return step is not None and 0 < _longest(values, step) <= LONGEST
+    return step is not None and 0 < values.most(step) <= LONGEST
 
 
 def _step(values: Values, s: Fold) -> Expr | None:
@@ -62,16 +62,12 @@ def _step(values: Values, s: Fold) -> Expr | None:
     return step if extent is step or extent is short else None
 
 
-def _longest(values: Values, step: Expr) -> int:
-    return int(values.bounds.get(step, step.value if step.is_const else 0))
-
-
 def folded(values: Values, s: Fold, combine: Combine) -> Value:
     """The results, one in each lane; ``combine(lanes, a, b)`` writes the combiner."""
     fn, dtype = values.fn, s.names[0].dtype
     step = _step(values, s)
     assert step is not None
-    one, longest = _BYTES // dtypes.itemsize(dtype), _longest(values, step)
+    one, longest = _BYTES // dtypes.itemsize(dtype), values.most(step)
     (e,) = s.values
     position = substitute(values.linear(e.attr, e.args), {s.index: const(0)})
     first, length = values.first_place(e.attr, position, dtype, step)

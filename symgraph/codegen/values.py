@@ -390,7 +390,7 @@ class Values:
 
         if self.left and mask == self.mask and step is not None and self._is_near(step):
             mask = None  # places are repeated
-            if near_rows_llvm.fits(self, dtype, self._most(step)):
+            if near_rows_llvm.fits(self, dtype, self.most(step)):
                 first, apart = self.first_place(buffer, position, dtype, step)
                 offsets = self._offsets(step, True)
                 words = self, first, apart, offsets, dtype, scattered
@@ -465,9 +465,9 @@ class Values:
 
     def _is_near(self, step: Expr) -> bool:
         """Whether lanes so far apart are known to be reached by 32 bits."""
-        return 0 <= self._most(step) * self.lanes < 1 << 31
+        return 0 <= self.most(step) * self.lanes < 1 << 31
 
-    def _most(self, step: Expr) -> int:
+    def most(self, step: Expr) -> int:
         """A number that a size is known not to exceed, -1 where none is."""
         return int(self.bounds.get(step, step.value if step.is_const else -1))
 
