@@ -124,6 +124,10 @@ def _cos(z: Any) -> Any:
     return (mp.cos(mp.sqrt(z)) - 1 + z / 2) / z**2
 
 
+def _tan(z: Any) -> Any:
+    return (mp.tan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
 def _atan(z: Any) -> Any:
     return (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
 
@@ -188,10 +192,12 @@ def _jobs() -> dict[str, Job]:
         "POW_LOG": Job("(LOG - 2/3) / z", _series(_pow_log), _one, zero, log_end, {"d": 9}),
         "SIN": Job("(sin(r)/r - 1) / z, z = r*r, |r| <= pi/4", _series(_sin), _one, zero, trig_end,
                    {"d": 6, "m": 3}),
+        "SIN2": Job("", _series(_sin), _size, zero, trig_end, {"f": 2}),
         "COS": Job("(cos(r) - 1 + z/2) / z**2", _series(_cos), _one, zero, trig_end,
-                   {"d": 5, "m": 3}),
+                   {"d": 5, "m": 3, "f": 2}),
+        "TAN": Job("(tan(r)/r - 1) / z", _series(_tan), _size, zero, trig_end, {"f": 6}),
         "ATAN": Job("(atan(u)/u - 1) / z, z = u*u, u <= tan(pi/8)", _series(_atan), _one, zero,
-                    atan_end, {"d": 10, "m": 5}),
+                    atan_end, {"d": 10, "m": 5, "f": 4}),
         "ASIN": Job("(asin(u)/u - 1) / z, z = u*u, u <= 1/2", _series(_asin), _one, zero,
                     one / 4, {"d": 12, "m": 6}),
         "TANH": Job("(tanh(x)/x - 1) / z, z = x*x, x <= 5/8", _series(_tanh), _size, zero,

@@ -122,17 +122,18 @@ def inverse_pair(b: Lanes, d: Value, low: Value) -> Pair:
 
 
 def sigmoid(b: Lanes, x: Value) -> Value:
-    """1 / (1 + e^-x), as e / (1 + e) for negative x with e = e^-|x|, so that nothing overflows or
-    cancels. With e = 2^n (1 + r + t) and 1 / (1 + e) = i (1 + w) that is 2^n i (1 + r + ...)."""
-    a = b.neg(b.abs(x))
-    a = b.sel(b.cmp("olt", a, LOWEST[b.kind]), LOWEST[b.kind], a)
-    n, r, rest = _reduced(b, a)
-    t = b.mul(b.mul(r, r), b.poly(table.EXP[b.kind], r))
-    s, power = b.add(r, t), b.scale(b.c(1.0), n)
-    one_more, lost = b.fast_two_sum(1.0, power)
-    d = b.fma(power, s, one_more)
-    low = b.fma(power, t, b.fma(power, r, b.add(b.sub(one_more, d), lost)))
-    inverse, w = inverse_pair(b, d, low)
-    s = b.add(r, b.add(t, b.add(b.fma(w, s, w), rest or 0.0)))
-    large = b.fma(inverse, w, inverse)
-    return b.sel(b.cmp("olt", x, 0.0), b.mul(b.fma(inverse, s, inverse), power), large)
+    """1 / (1 + e^-x) = 2^n / (2^n + e^(n ln 2 - x)), where nothing overflows or cancels; the sum is
+    made in two parts."""
+    x = b.clamp(x, LOWEST[b.kind], 40.0 if b.kind == "d" else 20.0)
+    count, r = exp_remainder(b, x)
+    r = b.neg(r)
+    square, slope = b.mul(r, r), b.poly(table.EXP[b.kind], r)
+    s = b.fma(square, slope, r)
+    power = b.scale(b.c(1.0), count)
+    small = b.cmp("olt", power, 1.0)
+    more, less = b.sel(small, 1.0, power), b.sel(small, power, 1.0)
+    high, low = b.fast_two_sum(more, less)
+    high, rest = b.fast_two_sum(high, s)
+    low = b.add(low, b.fma(square, slope, b.sub(r, s)))
+    inverse, w = inverse_pair(b, high, b.add(rest, low))
+    return b.scale(b.fma(inverse, w, inverse), count)

@@ -12,7 +12,7 @@ from symgraph.codegen.vmath.lanes import Lanes
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
 # below these the short reduction is accurate enough; kind "m" needs 29 bits less
-LARGE = {"d": 2.0**20, "m": 2.0**30}
+LARGE = {"d": 2.0**20, "m": 2.0**30, "f": 2.0**15}
 _PADDING = 8  # zero bytes before the bits of 2/pi, so that the window may begin before the point
 _WINDOW = 32
 
@@ -42,6 +42,31 @@ def reduce_quadrant(b: Lanes, x: Value) -> tuple[Value, Value | None, Value]:
 
     r, q, *rest = b.fn.if_(b.any(large), slow, fast, types, likely=False)
     return r, rest[0] if rest else None, q
+
+
+def reduce_narrow(b: Lanes, x: Value) -> tuple[Value, Value, Value]:
+    """The same in float32 arithmetic (kind "f"), large arguments by way of doubles."""
+    p1, p2, p3 = table.PI_2["f"]
+    n, q = b.round_scaled(x, 0.6366197723675814)
+    r0 = b.fma(n, -p1, x)  # exact
+    r = b.sub(r0, b.mul(n, p2))
+    # r0 is a multiple of the last place of n p2, so r0 - r is exact
+    low = b.fma(n, -p3, b.fma(n, -p2, b.sub(r0, r)))
+    large = b.any(b.cmp("oge", b.abs(x), LARGE["f"]))
+    r, low, q = b.fn.if_(
+        large, lambda: _widened(b, x), lambda: [r, low, q], [b.F, b.F, b.I], likely=False
+    )
+    return r, low, q
+
+
+def _widened(b: Lanes, x: Value) -> list[Value]:
+    """r, r_low and q of float32 lanes by way of doubles."""
+    wide = Lanes(b.fn, b.module, "m", b.lanes)
+    exact, _, count = reduce_quadrant(wide, b.fn.val(f"fpext {b.F} {x} to {wide.F}"))
+    r = b.fn.val(f"fptrunc {wide.F} {exact} to {b.F}")
+    rest = wide.sub(exact, b.fn.val(f"fpext {b.F} {r} to {wide.F}"))
+    low = b.fn.val(f"fptrunc {wide.F} {rest} to {b.F}")
+    return [r, low, b.fn.val(f"trunc {wide.I} {count} to {b.I}")]
 
 
 def _reduce_small(b: Lanes, x: Value) -> tuple[Value, Value | None, Value]:
