@@ -22,7 +22,7 @@ def kernel(
         buffer = b.buffers[name]
         params.append(Param(f"p{k}", buffer.dtype, buffer.shape, "in" if mode == "i" else "out"))
     made = Kernel("", tuple(params), sizes_of(body, params), body)
-    return b.run(made, buffers, origins)
+    return b.run(made, buffers, origins, frozenset() if b.ctx.scatters else None)
 
 
 def nest(

@@ -2,6 +2,7 @@
 
     for i { fold r in 0 .. n vector: x[i, r]; store out[i] }
     for i { fold r in 0 .. n vector: x[i, r]; for r in 0 .. n vector: store out[i, r] }
+    for i { fold total = next(0) over r in 0 .. n vector: total + x[i, r]; store out[i, r] }
 
 A row of a few elements fills a part of a register, whose lanes must then be combined. Where n is at
 most SHORT, or less, the lanes take a row each instead, also where there is but one, as what a row
@@ -19,7 +20,9 @@ from __future__ import annotations
 import functools
 from collections.abc import Set
 
-from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, Store
+from symgraph import dtypes
+from symgraph.loops.running import running
+from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, Store, walk
 from symgraph.lower.rewriting import around, independent, moved, perfect_nest, position, reads
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, postorder, substitute, var
 from symgraph.scalar import functions as F
@@ -27,7 +30,7 @@ from symgraph.scalar import functions as F
 SHORT = 16  # elements of a row,
 PLAIN = 8  # and of one of which only the sum is wanted: the lanes of a register are soon added
 # and of those that are stored, each row's elements next to each other: after several folds, each of
-# which waits for the one before, and after one
+# which waits for the one before (running folds of up to 4 bytes: SHORT), and after one
 SPREAD, SPREAD_SOON = 15, 8
 ROWS = 256  # rows of a block, so that what is asked of n is asked seldom
 LEAST = 4  # rows below which there is nothing to gain
@@ -44,7 +47,7 @@ def short_rows(kernel: Kernel, rooms: Set[str] | None = frozenset()) -> Kernel:
     inner = loop._replace(body=_without(rooms or frozenset(), loop.body))
     if not _fits(inner, kernel):
         return kernel
-    if rooms is None and any(isinstance(s, For) for s in inner.body):
+    if rooms is None and any(_stored(s) for s in inner.body):
         return kernel
     most = _most(inner)
     extents = dict.fromkeys(s.extent for s in inner.body if isinstance(s, Fold | For))
@@ -105,11 +108,11 @@ def _fits(loop: For, kernel: Kernel) -> bool:
     if not all(isinstance(s, Fold | For | Let | Store) for s in loop.body):
         return False
     folds = [s for s in along if isinstance(s, Fold)]
-    if not folds or any(s.body or s.combiner == "next" for s in folds):
+    if not folds or any((s.body or s.combiner == "next") and running(s) is None for s in folds):
         return False
     if any(s.kind != "vector" for s in along):
         return False
-    inner = [x for s in along if isinstance(s, For) for x in s.body]
+    inner = [x for s in along for x in s.body]
     if not all(isinstance(x, Let | Store) for x in inner):
         return False
     own = {loop.index, *(s.name for s in loop.body if isinstance(s, Let))}
@@ -128,12 +131,12 @@ def _apart(loop: For, shapes: dict[str, tuple[Size, ...]]) -> bool:
         return coefficient(position(s.indices, shapes[s.buffer]), index)
 
     for s in loop.body:
-        for x in s.body if isinstance(s, For) else (s,):
+        for x in s.body if isinstance(s, For | Fold) else (s,):
             if not isinstance(x, Store):
                 continue
-            if isinstance(s, For) and step(x, s.index) is not const(1):
+            if isinstance(s, For | Fold) and step(x, s.index) is not const(1):
                 return False
-            apart = as_expr(s.extent) if isinstance(s, For) else const(1)
+            apart = as_expr(s.extent) if isinstance(s, For | Fold) else const(1)
             if step(x, loop.index) is not apart:
                 return False
     return True
@@ -142,10 +145,22 @@ def _apart(loop: For, shapes: dict[str, tuple[Size, ...]]) -> bool:
 def _most(loop: For) -> int:
     """The elements of rows that are short."""
     folds = [s for s in loop.body if isinstance(s, Fold)]
-    if any(isinstance(s, For) for s in loop.body):
+    if any(_stored(s) for s in loop.body):
+        if any(s.combiner == "next" for s in folds):
+            stores = [x for x in walk(loop.body) if isinstance(x, Store)]
+            return SPREAD_SOON if any(_is_wide(x.value.dtype) for x in stores) else SHORT
         return SPREAD if len(folds) > 1 else SPREAD_SOON
     plain = len(folds) == 1 and folds[0].combiner == "add" and folds[0].values[0].op == "load"
     return PLAIN if plain else SHORT
+
+
+def _is_wide(dtype: str) -> bool:
+    return dtypes.itemsize(dtype) > 4
+
+
+def _stored(s: Stmt) -> bool:
+    """Whether it writes something for each element of a row."""
+    return isinstance(s, For | Fold) and any(isinstance(x, Store) for x in s.body)
 
 
 def _rows(loop: For, at: dict[Expr, Expr], index: Expr, count: Size) -> For:

@@ -9,9 +9,14 @@ import numpy as np
 import pytest
 
 import symgraph as sg
+from symgraph import stages
+from symgraph.function import bind_sizes
+from symgraph.loops.interpret import run_program
+from symgraph.loops.program import Run
 from symgraph.loops.running import compensated_sum, running, running_fold
 from symgraph.loops.statements import For, Kernel, Let, Param, Store
 from symgraph.lower.borders import borders
+from symgraph.lower.short_rows import short_rows
 from symgraph.ops.cumulative import CumSum
 from symgraph.scalar import const, load, load_if, var
 from symgraph.scalar import functions as F
@@ -98,6 +103,34 @@ def test_short_rows(dtype: str, known: bool) -> None:
                   (5, 2, 6), (40, 30, 3)]:  # fmt: skip
         text = shortened(shape, dtype, known)
         assert known or "_irow in 0 .. minimum" in text
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int8"])
+def test_running_folds_of_short_rows(dtype: str, known: bool) -> None:
+    close = {"float64": 1e-12, "float32": 1e-4}.get(dtype, 0.0)
+    for shape in [(1, 3), (5, 1), (300, 3), (100, 16), (77, 17), (520, 10), (3, 0), (40, 30, 2)]:
+        a = numbers(shape, dtype)
+        wanted = [f(a, -1) for _, f in WAYS]
+        agree(lambda x: [f(x, -1) for f, _ in WAYS], [a], wanted, known=known, rtol=close,
+              loops=a.size < 3000)  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32"])
+@pytest.mark.parametrize("columns", [1, 7, 8, 9, 16, 17])
+def test_running_folds_take_lanes(columns: int, dtype: str) -> None:
+    """Whatever processor the test runs on: the schedule is interpreted."""
+    x = sg.matrix("x", dtype=dtype)
+    d = sg.compile([x], sg.cummax(x, 1)).definition
+    program = stages.lower(d, stages.optimized_graph(d), scheduled=False)
+    (step,) = program.steps
+    assert isinstance(step, Run)
+    made = short_rows(step.kernel)
+    assert made is not step.kernel and short_rows(step.kernel, None) is step.kernel
+    a = numbers((260, columns), dtype)
+    program = program._replace(steps=(step._replace(kernel=made),))
+    (found,) = run_program(program, [a], bind_sizes(d, [a]))
+    np.testing.assert_array_equal(found, np.maximum.accumulate(a, 1))
 
 
 def test_positions_in_short_rows_with_nan() -> None:
