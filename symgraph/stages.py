@@ -134,7 +134,8 @@ def emit(
     legal = program if alone else _verified(legalize(parallel.share_out(program)))
     profile = profile_llvm.Profiler(_kernel_origins(legal)) if d.options.get("profile") else None
     programs = ProgramModule(module, host.vector_bits, host.words, least, profile, made)
-    if config.get("matmul") == "own" and not alone:
+    calls = any(isinstance(step, Call | Loop | Branch) for step in legal.steps)
+    if config.get("matmul") == "own" and calls and not alone:
         legal = epilogues.join_epilogues(legal)
     main = programs.emit(legal)
     count = len(optimized.outputs) - len(d.updates)

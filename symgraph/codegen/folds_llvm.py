@@ -9,10 +9,10 @@ error does not grow with the length. Folds over the same turns share one loop. P
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from symgraph import dtypes
-from symgraph.codegen import ahead_llvm, short_folds_llvm
+from symgraph.codegen import ahead_llvm
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.lanes_llvm import SLOW, computed, live, most_of, register
 from symgraph.codegen.literals import constant, llvm_type
@@ -20,7 +20,13 @@ from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import identity
 from symgraph.loops.statements import Fold, Stmt
+from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, depends, postorder, substitute, variables
+
+if TYPE_CHECKING:
+    from symgraph.codegen import short_folds_llvm
+else:
+    short_folds_llvm = Later("symgraph.codegen.short_folds_llvm")
 
 BLOCK = 16  # vectors added one after another before they join the compensated total: NumPy's too
 FOUND = 16  # turns at once of a fold whose length is found in the data: most rows are one step
@@ -73,7 +79,9 @@ class Folds:
         """A loop that carries one value each (or one per lane of the enclosing vector loop)."""
         self.width = self.one = self.values.lanes
         index = self.folds[0].index
-        if short_folds_llvm.fits(self.values, self.folds):
+        short = self.values.lane is not None and most_of(self.folds[0].extent) is not None
+        short = short and "avx512f" in self.values.module.features
+        if short and short_folds_llvm.fits(self.values, self.folds):
             self._short()
             return
 

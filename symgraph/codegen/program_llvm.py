@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from symgraph import config
 from symgraph.codegen import lanes_llvm as choices
-from symgraph.codegen import llvm, loops_llvm, team_llvm
+from symgraph.codegen import llvm, team_llvm
 from symgraph.codegen.addresses_llvm import Addresses
-from symgraph.codegen.apart_llvm import NEVER
 from symgraph.codegen.library_llvm import library_functions
 from symgraph.codegen.share_llvm import Sharing, between, context_of, typed
 from symgraph.codegen.tables import Table
@@ -44,20 +43,24 @@ from symgraph.scalar import var
 
 if TYPE_CHECKING:
     from symgraph.codegen import (
+        apart_llvm,
         blas_llvm,
         gemm_llvm,
         kernel_llvm,
         lapack_llvm,
+        loops_llvm,
         profile_llvm,
         sort_llvm,
         tuned,
     )
     from symgraph.loops import work
 else:
+    apart_llvm = Later("symgraph.codegen.apart_llvm")
     blas_llvm = Later("symgraph.codegen.blas_llvm")
     gemm_llvm = Later("symgraph.codegen.gemm_llvm")
     kernel_llvm = Later("symgraph.codegen.kernel_llvm")
     lapack_llvm = Later("symgraph.codegen.lapack_llvm")
+    loops_llvm = Later("symgraph.codegen.loops_llvm")
     profile_llvm = Later("symgraph.codegen.profile_llvm")
     sort_llvm = Later("symgraph.codegen.sort_llvm")
     tuned = Later("symgraph.codegen.tuned")
@@ -179,7 +182,7 @@ class ProgramFunction:
         alone: bool,
     ) -> None:  # fmt: skip
         self.shared, self.program, self.name, self.alone = shared, program, name, alone
-        self.parallel_from = NEVER if alone else shared.parallel_from
+        self.parallel_from = apart_llvm.NEVER if alone else shared.parallel_from
         self.stops, self.parent, self.profile = stops, parent, shared.profile
         params = [("ptr", "table", ""), ("ptr", "arena", "")]
         params += [("ptr", "profile", "")] * (self.profile is not None)

@@ -35,10 +35,10 @@ Combine = Callable[[int, Value, Value], Value]
 
 def fits(values: Values, folds: list[Fold]) -> bool:
     """Whether it is one fold of the elements of rows as they lie in memory, of so few elements,
-    and the lanes fill registers."""
+    and the lanes fill registers; asked on processors with AVX-512."""
     s = folds[0]
-    dtype, known = s.names[0].dtype, "avx512f" in values.module.features
-    if len(folds) > 1 or s.body or s.combiner not in COMBINERS or dtype not in KINDS or not known:
+    dtype = s.names[0].dtype
+    if len(folds) > 1 or s.body or s.combiner not in COMBINERS or dtype not in KINDS:
         return False
     if values.lane is None or values.lanes * dtypes.itemsize(dtype) % _BYTES:
         return False

@@ -51,6 +51,17 @@ UNKNOWN = 16  # turns that are reckoned for a loop whose length is found in the 
 ENDLESS = 1 << 14  # turns that are reckoned for a loop whose end nobody knows
 
 
+def is_slow(e: Expr) -> bool:
+    """Whether an expression holds a function that takes as long as an exponential, or longer.
+
+    >>> from symgraph.scalar import functions as F
+    >>> from symgraph.scalar import var
+    >>> is_slow(F.log(var("x", "float64")) + 1), is_slow(F.sqrt(var("x", "float64")))
+    (True, False)
+    """
+    return any(_COST.get(n.op, _LIGHT) >= _HEAVY for n in postorder([e]))
+
+
 def kernel_cost(kernel: Kernel) -> Size:
     """Picoseconds of one run of a kernel."""
     return body_cost(kernel.body)

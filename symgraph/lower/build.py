@@ -166,12 +166,12 @@ class Builder:
 
     def run(
         self, kernel: Kernel, buffers: Sequence[str], origins: tuple[Any, ...],
-        rooms: Set[str] | None = frozenset(),
+        rooms: Set[str] | None = frozenset(), follows: bool = False,
     ) -> Run:  # fmt: skip
         """A step that runs a kernel; equal kernels are one. A schedule may want more memory.
-        ``rooms``: `schedule`'s."""
+        ``rooms``, ``follows``: `schedule`'s."""
         if self.ctx.scheduled:
-            kernel = _schedule.schedule(kernel, rooms)
+            kernel = _schedule.schedule(kernel, rooms, follows)
         for p in kernel.params[len(buffers) :]:
             buffers = (*buffers, self.scratch(TensorType(p.dtype, p.shape)))
         key = (kernel.params, kernel.sizes, kernel.body)
@@ -349,8 +349,8 @@ class Builder:
         origins = tuple(dict.fromkeys(o for m in group.members for o in m.origins))
         pairs = zip(nest.kernel.params, nest.buffers, strict=True)
         rooms = frozenset(p.name for p, buffer in pairs if buffer in nest.scratch)
-        stays = follows or not self.ctx.scatters
-        return [self.run(nest.kernel, nest.buffers, origins, None if stays else rooms)]
+        kept = rooms if self.ctx.scatters else None
+        return [self.run(nest.kernel, nest.buffers, origins, kept, follows)]
 
     def _fresh(self, group: Group) -> set[str]:
         """What a group makes in memory that holds nothing before."""

@@ -14,11 +14,14 @@ from typing import TYPE_CHECKING
 
 from symgraph.ir.graph import Apply, Variable
 from symgraph.loops.program import Failure
-from symgraph.lower.scatter_sizes import parted
-from symgraph.lower.sparse_rows import sorts
+from symgraph.runtime.later import Later
 
 if TYPE_CHECKING:
+    from symgraph.lower import scatter_sizes, sparse_rows
     from symgraph.lower.build import Context
+else:  # of programs with a scatter or a sparse product
+    scatter_sizes = Later("symgraph.lower.scatter_sizes")
+    sparse_rows = Later("symgraph.lower.sparse_rows")
 
 Checks = list[tuple[Variable, Failure]]
 
@@ -50,14 +53,14 @@ def _scatters(n: Apply, ctx: Context) -> bool:
     """Whether it is a scatter of single elements that may go in parts."""
     if n.op.name != "scatter" or n.inputs[0].ndim != 1 or n.inputs[1].ndim != 1:
         return False
-    return parted(n, ctx) is not None
+    return scatter_sizes.parted(n, ctx) is not None
 
 
 def _structure(n: Apply, uses: Counter[Variable], ctx: Context) -> Apply | None:
     """The check of a sparse matrix that only this product uses."""
     if n.op.name != "sparse_matmul":
         return None
-    if n.op.transposed and not sorts(n, ctx):  # type: ignore[attr-defined]
+    if n.op.transposed and not sparse_rows.sorts(n, ctx):  # type: ignore[attr-defined]
         return None
     indices, indptr = n.inputs[1].owner, n.inputs[2].owner
     if indices is None or indptr is None:

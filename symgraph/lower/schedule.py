@@ -3,7 +3,8 @@
 ``collapse``: two neighbouring loops of a perfect nest that walk through memory as one become one,
 so that short rows do not waste vector lanes and loop ends, and rows are counted by one number.
 ``join_folds``: the same for a fold inside a fold. ``tile`` (lower/tiling.py): transposed
-reads in squares. ``row_order``, ``strip``, ``short_rows``, ``borders``: see their files.
+reads in squares. ``row_order``, ``strip``, ``short_rows``, ``row_ends``, ``borders``: see
+their files.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from symgraph.loops.statements import (
 from symgraph.lower.borders import borders
 from symgraph.lower.columns import strip
 from symgraph.lower.rewriting import accesses, around, perfect_nest
+from symgraph.lower.row_ends import row_ends
 from symgraph.lower.row_order import row_order
 from symgraph.lower.short_rows import short_rows
 from symgraph.lower.tiling import tile
@@ -34,12 +36,13 @@ from symgraph.scalar import rebuild as rebuild_expr
 LOADS = ("load", "load_if")
 
 
-def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset()) -> Kernel:
+def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset(), follows: bool = False) -> Kernel:
     """The kernel as it will be emitted. ``rooms``: the memory that it has for one row at a time;
-    None where rows that it stores stay as they are: it may be run on those of the product before
-    it, or the processor could not store elements of many at once."""
+    None where rows that it stores stay as they are: the processor could not store elements of many
+    at once. ``follows``: so they do where it may be run on those of the product before it."""
     ordered = row_order(tile(strip(collapse(join_folds(kernel)))))
-    return borders(short_rows(ordered, rooms))
+    rows = short_rows(ordered, None if follows else rooms)
+    return borders(rows if follows else row_ends(rows))
 
 
 def collapse(kernel: Kernel) -> Kernel:

@@ -19,13 +19,19 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Set
+from typing import TYPE_CHECKING
 
 from symgraph import dtypes
-from symgraph.loops.running import running
 from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, Store, walk
 from symgraph.lower.rewriting import around, independent, moved, perfect_nest, position, reads
+from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, postorder, substitute, var
 from symgraph.scalar import functions as F
+
+if TYPE_CHECKING:
+    from symgraph.loops import running
+else:
+    running = Later("symgraph.loops.running")
 
 SHORT = 16  # elements of a row,
 PLAIN = 8  # and of one of which only the sum is wanted: the lanes of a register are soon added
@@ -108,7 +114,7 @@ def _fits(loop: For, kernel: Kernel) -> bool:
     if not all(isinstance(s, Fold | For | Let | Store) for s in loop.body):
         return False
     folds = [s for s in along if isinstance(s, Fold)]
-    if not folds or any((s.body or s.combiner == "next") and running(s) is None for s in folds):
+    if not folds or not all(_is_known(s) for s in folds):
         return False
     if any(s.kind != "vector" for s in along):
         return False
@@ -122,6 +128,13 @@ def _fits(loop: For, kernel: Kernel) -> bool:
         return False
     shapes = {p.name: p.shape for p in kernel.params}
     return independent(loop.body) and _apart(loop, shapes)
+
+
+def _is_known(s: Fold) -> bool:
+    """Whether it folds values, or runs and stores."""
+    if s.combiner != "next":
+        return not s.body
+    return running.running(s) is not None
 
 
 def _apart(loop: For, shapes: dict[str, tuple[Size, ...]]) -> bool:

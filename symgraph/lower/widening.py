@@ -7,16 +7,22 @@ by casts around it (`widen_routines`), unless it only moves or compares elements
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from symgraph import dtypes
 from symgraph.ir.graph import Apply, Graph, Variable, apply, toposort
 from symgraph.ir.op import Op
 from symgraph.ir.types import TensorType
 from symgraph.loops.compute import Compute, Operand
-from symgraph.loops.narrow import narrowed, widened
 from symgraph.loops.routine import Routine
 from symgraph.ops.cast import to_dtype
+from symgraph.runtime.later import Later
 from symgraph.scalar import Expr
+
+if TYPE_CHECKING:
+    from symgraph.loops import narrow
+else:
+    narrow = Later("symgraph.loops.narrow")  # where there are narrow floats
 
 # routines that work on narrow floats as they are; "python" runs references, which widen themselves
 _MOVING = frozenset(("python", "reshape", "barrier", "sort", "searchsorted"))
@@ -33,7 +39,7 @@ class _Wide(Operand):
         self.stored = stored
 
     def __call__(self, *indices: Expr) -> Expr:
-        return widened(self.stored(*indices))
+        return narrow.widened(self.stored(*indices))
 
 
 def lowered(op: Op, out: TensorType, operands: Sequence[Operand]) -> Compute:
@@ -47,7 +53,7 @@ def lowered(op: Op, out: TensorType, operands: Sequence[Operand]) -> Compute:
     made: Compute = op.lower(out.with_dtype("float32"), *given)  # type: ignore[attr-defined]
     value = made.body[-1]
     if value.dtype == "float32":
-        made = made._replace(body=(*made.body[:-1], narrowed(value, out.dtype)))
+        made = made._replace(body=(*made.body[:-1], narrow.narrowed(value, out.dtype)))
     return made
 
 

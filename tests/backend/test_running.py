@@ -15,6 +15,7 @@ from symgraph.loops.interpret import run_program
 from symgraph.loops.program import Run
 from symgraph.loops.running import compensated_sum, running, running_fold
 from symgraph.loops.statements import For, Kernel, Let, Param, Store
+from symgraph.lower import row_ends
 from symgraph.lower.borders import borders
 from symgraph.lower.short_rows import short_rows
 from symgraph.ops.cumulative import CumSum
@@ -131,6 +132,25 @@ def test_running_folds_take_lanes(columns: int, dtype: str) -> None:
     program = program._replace(steps=(step._replace(kernel=made),))
     (found,) = run_program(program, [a], bind_sizes(d, [a]))
     np.testing.assert_array_equal(found, np.maximum.accumulate(a, 1))
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_functions_of_rows_take_lanes(dtype: str, known: bool) -> None:
+    def formula(x: Any) -> list[Any]:
+        positive = sg.sum(x > 0, axis=1)
+        return [sg.logsumexp(x, 1), sg.log(sg.max(x, 1) + 3), sg.exp(-positive) + sg.argmax(x, 1)]
+
+    for shape in [(1, 20), (15, 17), (16, 40), (17, 33), (300, 18)]:
+        a = (numbers(shape, dtype) / 20).astype(dtype)
+        a[0, 3], a[-1] = np.inf, -np.inf
+        with np.errstate(all="ignore"):
+            top = np.where(np.isfinite(a.max(1)), a.max(1), 0)
+            wanted = [np.log(np.exp(a - top[:, None]).sum(1)) + top, np.log(a.max(1) + 3),
+                      np.exp(-(a > 0).sum(1).astype(float)) + a.argmax(1)]  # fmt: skip
+        text = agree(formula, [a], wanted, known=known, loops=a.size < 1000,
+                     rtol=1e-5 if dtype == "float32" else 1e-12)  # fmt: skip
+        assert ("_istrip" in text) == (not known or shape[0] >= row_ends.ROWS)
 
 
 def test_positions_in_short_rows_with_nan() -> None:
