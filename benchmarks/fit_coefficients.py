@@ -195,7 +195,7 @@ def _jobs() -> dict[str, Job]:
         "SIN2": Job("", _series(_sin), _size, zero, trig_end, {"f": 2}),
         "COS": Job("(cos(r) - 1 + z/2) / z**2", _series(_cos), _one, zero, trig_end,
                    {"d": 5, "m": 3, "f": 2}),
-        "TAN": Job("(tan(r)/r - 1) / z", _series(_tan), _size, zero, trig_end, {"f": 6}),
+        "TAN": Job("(tan(r)/r - 1) / z", _series(_tan), _size, zero, trig_end, {"d": 14, "f": 6}),
         "ATAN": Job("(atan(u)/u - 1) / z, z = u*u, u <= tan(pi/8)", _series(_atan), _one, zero,
                     atan_end, {"d": 10, "m": 5, "f": 4}),
         "ASIN": Job("(asin(u)/u - 1) / z, z = u*u, u <= 1/2", _series(_asin), _one, zero,

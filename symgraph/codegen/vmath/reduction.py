@@ -49,9 +49,7 @@ def reduce_narrow(b: Lanes, x: Value) -> tuple[Value, Value, Value]:
     p1, p2, p3 = table.PI_2["f"]
     n, q = b.round_scaled(x, 0.6366197723675814)
     r0 = b.fma(n, -p1, x)  # exact
-    r = b.sub(r0, b.mul(n, p2))
-    # r0 is a multiple of the last place of n p2, so r0 - r is exact
-    low = b.fma(n, -p3, b.fma(n, -p2, b.sub(r0, r)))
+    r, low = _second(b, n, r0, p2, p3)
     large = b.any(b.cmp("oge", b.abs(x), LARGE["f"]))
     r, low, q = b.fn.if_(
         large, lambda: _widened(b, x), lambda: [r, low, q], [b.F, b.F, b.I], likely=False
@@ -75,9 +73,14 @@ def _reduce_small(b: Lanes, x: Value) -> tuple[Value, Value | None, Value]:
     r0 = b.fma(n, -p1, x)  # exact, for the two terms nearly cancel
     if b.kind == "m":
         return b.fma(n, -p2, r0), None, q
-    p, p_low = b.two_product(n, p2)
-    r, e = b.two_sum(r0, b.neg(p))
-    return r, b.fma(n, -p3, b.sub(e, p_low)), q
+    return *_second(b, n, r0, p2, p3), q
+
+
+def _second(b: Lanes, n: Value, r0: Value, p2: float, p3: float) -> tuple[Value, Value]:
+    """r0 - n (p2 + p3) in two parts. r0 is a multiple of the last place of n p2, so r0 - r is
+    exact."""
+    r = b.sub(r0, b.mul(n, p2))
+    return r, b.fma(n, -p3, b.fma(n, -p2, b.sub(r0, r)))
 
 
 def _request_slow(module: ModuleWriter, lanes: int) -> str:

@@ -1,9 +1,8 @@
 """sin, cos, tan and asin, acos, atan, atan2.
 
-Method: reduction to |r| <= pi/4 (reduction.py), minimax polynomials (Remez) for sine and cosine,
-tan as their quotient; in float32 arithmetic it has a polynomial of its own. The inverse functions
-reduce as FDLIBM does: asin by the half-angle formula above 1/2, atan by one rotation of pi/4, with
-a single polynomial each.
+Method: reduction to |r| <= pi/4 (reduction.py), minimax polynomials (Remez) for sine, cosine and
+tangent. The inverse functions reduce as FDLIBM does: asin by the half-angle formula above 1/2, atan
+by one rotation of pi/4, with a single polynomial each.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from symgraph.codegen.vmath.reduction import reduce_narrow, reduce_quadrant
 from symgraph.codegen.writer import Value
 
 INFINITY, NAN = float("inf"), float("nan")
-THIRD = 11184811 / 2**25  # the float32 next to 1/3
+THIRD = {"d": 1 / 3, "f": 11184811 / 2**25}  # next to 1/3
 
 
 def sine_near(b: Lanes, r: Value, low: Value | None) -> Pair:
@@ -50,43 +49,29 @@ def _flip(b: Lanes, v: Value, q: Value, x: Value | None = None) -> Value:
     return b.from_bits(b.int_op("xor", b.to_bits(v), b.int_op("and", sign, 1 << (b.bits - 1))))
 
 
-def _sine_cosine(b: Lanes, r: Value, low: Value | None) -> Pair:
-    """sin(r + low) and cos(r + low), |r| <= pi/4, rounded."""
-    if low is not None:
-        return b.total(sine_near(b, r, low)), b.total(cosine_near(b, r, low))
-    z = b.mul(r, r)
-    s = b.fma(b.mul(r, z), b.poly(table.SIN[b.kind], z), r)
+def _sine_cosine(b: Lanes, r: Value, low: Value) -> Pair:
+    """sin(r + low) and cos(r + low), |r| <= pi/4; the cosine's roundings before the last count .4
+    ulp."""
+    z = b.fma(r, r, b.mul(r, b.add(low, low)))
+    s = b.add(b.fma(b.mul(r, z), b.poly(table.SIN[b.kind], z), low), r)
     return s, b.fma(b.fma(b.poly(table.COS[b.kind], z), z, -0.5), z, 1.0)
 
 
-def _sine_cosine_narrow(b: Lanes, r: Value, low: Value) -> Pair:
-    """The same in float32 arithmetic; the cosine's roundings before the last count .4 ulp."""
-    z = b.fma(r, r, b.mul(r, b.add(low, low)))
-    s = b.add(b.fma(b.mul(r, z), b.poly(table.SIN["f"], z), low), r)
-    return s, b.fma(b.fma(b.poly(table.COS["f"], z), z, -0.5), z, 1.0)
-
-
-def _in_quadrant(b: Lanes, x: Value) -> tuple[Value, Value, Value]:
-    """The quadrant q of x, and sine and cosine of what x - q pi/2 leaves."""
+def _reduced(b: Lanes, x: Value) -> tuple[Value, Value, Value]:
+    """(r, low, q) with x = q pi/2 + r + low, |r| <= pi/4."""
     if b.kind == "f":
-        r, low, q = reduce_narrow(b, x)
-        return q, *_sine_cosine_narrow(b, r, low)
-    r, rest, q = reduce_quadrant(b, x)
-    return q, *_sine_cosine(b, r, rest)
+        return reduce_narrow(b, x)
+    r, low, q = reduce_quadrant(b, x)
+    assert low is not None  # in float64 arithmetic for doubles there are two parts
+    return r, low, q
 
 
 def _wave(b: Lanes, x: Value, phase: int, sign: Value | None = None) -> Value:
     """sin(x + phase pi/2), negated where `sign` is negative."""
-    q, s, c = _in_quadrant(b, x)
+    r, low, q = _reduced(b, x)
+    s, c = _sine_cosine(b, r, low)
     q = b.int_op("add", q, phase) if phase else q
     return _flip(b, b.sel(_odd(b, q), c, s), q, sign)
-
-
-def sin_cos(b: Lanes, x: Value) -> Pair:
-    """The sine and the cosine, by one reduction."""
-    q, s, c = _in_quadrant(b, x)
-    odd = _odd(b, q)
-    return _flip(b, b.sel(odd, c, s), q), _flip(b, b.sel(odd, s, c), b.int_op("add", q, 1))
 
 
 def sin(b: Lanes, x: Value) -> Value:
@@ -100,38 +85,20 @@ def cos(b: Lanes, x: Value) -> Value:
 
 
 def tan(b: Lanes, x: Value) -> Value:
-    """The tangent: sin/cos, or -cos/sin in odd quadrants."""
-    if b.kind == "f":
-        return _tan_narrow(b, x)
-    r, low, q = reduce_quadrant(b, x)
-    s, c = b.fast_two_sum(*sine_near(b, r, low)), b.fast_two_sum(*cosine_near(b, r, low))
-    odd = _odd(b, q)
-    top = b.sel(odd, c[0], s[0]), b.sel(odd, c[1], s[1])
-    y = b.total(b.ratio(top, (b.sel(odd, s[0], c[0]), b.sel(odd, s[1], c[1]))))
-    y = _flip(b, y, b.int_op("shl", q, 1))
-    # tan x = x for tiny x; there the correction of the quotient underflows
-    return b.sel(b.cmp("olt", b.abs(x), 2.0**-30), _tiny_tan(b, x), y)
-
-
-def _tan_narrow(b: Lanes, x: Value) -> Value:
-    """tan(r + low) = r + r^3 T(r^2), or -1 by that, in float32 arithmetic."""
-    r, low, q = reduce_narrow(b, b.abs(x))
+    """The tangent: tan(r + low) = r + r^3 T(r^2), or -1 by that in odd quadrants."""
+    r, low, q = _reduced(b, b.abs(x))
     z, lost = b.two_product(r, r)
-    cube = b.mul(r, z)
+    cube, third = b.mul(r, z), THIRD[b.kind]
     # what `low` and roundings change, by the slopes that they meet
     rest = b.fma(b.mul(r, 0.5), lost, b.mul(low, b.fma(z, 1.5, 1.0)))
-    first, *others = table.TAN["f"]
-    tail = b.fma(cube, b.poly((first - THIRD, *others), z), b.fma(cube, THIRD, rest))
+    first, *others = table.TAN[b.kind]
+    tail = b.fma(cube, b.poly((first - third, *others), z), b.fma(cube, third, rest))
     t, rest = b.fast_two_sum(r, tail)
     inverse = b.div(-1.0, t)
     wrong = b.fma(inverse, rest, b.fma(inverse, t, b.c(1.0)))
     y = b.sel(_odd(b, q), b.fma(inverse, wrong, inverse), t)
     sign = b.int_op("and", b.to_bits(x), 1 << (b.bits - 1))
     return b.from_bits(b.int_op("xor", b.to_bits(y), sign))
-
-
-def _tiny_tan(b: Lanes, x: Value) -> Value:
-    return b.fma(b.mul(b.mul(x, x), 1 / 3), x, x)
 
 
 # inverse functions --------------------------------------------------------------------------------
