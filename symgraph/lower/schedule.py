@@ -2,14 +2,18 @@
 
 ``collapse``: two neighbouring loops of a perfect nest that walk through memory as one become one,
 so that short rows do not waste vector lanes and loop ends, and rows are counted by one number.
-``join_folds``: the same for a fold inside a fold. ``tile`` (lower/tiling.py): transposed
-reads in squares. ``row_order``, ``strip``, ``short_rows``, ``row_ends``, ``borders``: see
-their files.
+``join_folds``: the same for a fold inside a fold. What comes then depends on the innermost loop of
+a nest, each in a file of its own:
+
+    Lets and Stores     tiling, transposed reads in squares; borders
+    folds in lanes      columns, folds down columns in strips
+    folds along rows    row_order, short_rows, row_ends
 """
 
 from __future__ import annotations
 
 from collections.abc import Set
+from typing import TYPE_CHECKING
 
 from symgraph.loops.statements import (
     Fold,
@@ -23,15 +27,18 @@ from symgraph.loops.statements import (
     expressions,
     walk,
 )
-from symgraph.lower.borders import borders
-from symgraph.lower.columns import strip
 from symgraph.lower.rewriting import accesses, around, perfect_nest
-from symgraph.lower.row_ends import row_ends
-from symgraph.lower.row_order import row_order
-from symgraph.lower.short_rows import short_rows
-from symgraph.lower.tiling import tile
+from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, node, postorder, transform
 from symgraph.scalar import rebuild as rebuild_expr
+
+if TYPE_CHECKING:
+    from symgraph.lower import borders, columns, row_ends, row_order, short_rows, tiling
+else:
+    borders, columns, row_ends, row_order, short_rows, tiling = (
+        Later(f"symgraph.lower.{name}")
+        for name in ("borders", "columns", "row_ends", "row_order", "short_rows", "tiling")
+    )
 
 LOADS = ("load", "load_if")
 
@@ -40,9 +47,18 @@ def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset(), follows: bool
     """The kernel as it will be emitted. ``rooms``: the memory that it has for one row at a time;
     None where rows that it stores stay as they are: the processor could not store elements of many
     at once. ``follows``: so they do where it may be run on those of the product before it."""
-    ordered = row_order(tile(strip(collapse(join_folds(kernel)))))
-    rows = short_rows(ordered, None if follows else rooms)
-    return borders(rows if follows else row_ends(rows))
+    kernel = collapse(join_folds(kernel))
+    path = perfect_nest(kernel.body)
+    kind = path[-1].kind if path else ""
+    if not any(isinstance(s, Fold) for s in walk(kernel.body)):
+        turned = tiling.tile(kernel) if len(path) > 1 else kernel
+        return borders.borders(turned) if kind == "vector" else turned
+    if kind == "vector":
+        return columns.strip(kernel)
+    if kind == "serial":
+        kernel = row_order.row_order(kernel)
+        kernel = short_rows.short_rows(kernel, None if follows else rooms)
+    return kernel if follows else row_ends.row_ends(kernel)
 
 
 def collapse(kernel: Kernel) -> Kernel:
