@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen import vmath
@@ -15,6 +17,7 @@ SLOW = frozenset(
     "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
     " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
 ) | set(SPECIAL)
+CALLED = SLOW - {"div", "mod", "floordiv"}
 QUICK = ("exp", "exp2", "log")  # of those the ones that take less than a dozen cycles
 # of several functions in a turn one waits for the other; beside one of these it is worth the code
 # to have several turns in hand
@@ -122,13 +125,13 @@ def spills(kernel: Kernel) -> bool:
     function. LLVM does not align it for them by itself: one that lies across two pages, which
     depends on where the process has its stack, makes a loop four times as slow."""
     loops = [s for s in walk(kernel.body) if isinstance(s, For | Fold) and s.kind == "vector"]
-    return sum(len(computed(s)) for s in loops) > 2 * LONG or calls(kernel)
+    return sum(len(computed(s)) for s in loops) > 2 * LONG or calls(kernel, CALLED)
 
 
-def calls(kernel: Kernel) -> bool:
-    """Whether its vectors call functions."""
+def calls(kernel: Kernel, functions: Collection[str]) -> bool:
+    """Whether its vectors call some of these functions."""
     loops = [s for s in walk(kernel.body) if isinstance(s, For | Fold) and s.kind == "vector"]
-    return any(n.op in SLOW - {"div", "mod", "floordiv"} for s in loops for n in computed(s))
+    return any(n.op in functions for s in loops for n in computed(s))
 
 
 def is_short(s: For, lanes: int) -> bool:

@@ -40,6 +40,7 @@ from symgraph.loops.program import (
 from symgraph.loops.statements import Fold, For, Kernel, walk
 from symgraph.runtime.later import Later
 from symgraph.scalar import var
+from symgraph.scalar.special import SPECIAL
 
 if TYPE_CHECKING:
     from symgraph.codegen import (
@@ -112,12 +113,12 @@ class ProgramModule:
             self.told(text)
 
     def phases(self, step: Run) -> list[str]:
-        """The names of a kernel's phases in the table. Those that call functions share a module
-        with these; others have one each, which are compiled at the same time."""
+        """The names of a kernel's phases in the table, each a module, compiled at the same time.
+        Those that call special functions share one with these, which take longer than all else."""
         name = step.kernel.name
         symbols = [f"kernel{k}" for k in range(len(step.phases))]
-        calling = [choices.calls(p.kernel) for p in step.phases]
-        homes = [f"{name}_{k}" if k and not c else name for k, c in enumerate(calling)]
+        sharing = [choices.calls(p.kernel, SPECIAL) for p in step.phases]
+        homes = [f"{name}_{k}" if k and not c else name for k, c in enumerate(sharing)]
         if name not in self.kernels:
             modules = {home: ModuleWriter(self.features) for home in homes}
             for home, symbol, phase in zip(homes, symbols, step.phases, strict=True):
