@@ -202,7 +202,7 @@ class Loops:
         if any(not isinstance(x, Let | Store) for x in s.body):
             return
         order = choices.computed(s)
-        if any(e.op in choices.SLOW and e.op not in ("div", "mod", "floordiv") for e in order):
+        if any(e.op in choices.CALLED for e in order):
             loads = [e for e in order if e.op == "load"]
             ahead_llvm.further_on(self.values, loads, choices.most_of(s.extent))
 

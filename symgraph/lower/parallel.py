@@ -38,7 +38,7 @@ from symgraph.loops.statements import (
     walk,
 )
 from symgraph.lower.nests import sizes_of
-from symgraph.lower.rewriting import moved
+from symgraph.lower.rewriting import bound_names, moved
 from symgraph.lower.turns import Access, Turns, accesses, is_scratch
 from symgraph.scalar import (
     Expr,
@@ -283,7 +283,7 @@ class _Cut:
         out: list[Stmt] = []
         for s in body:
             out.append(s)
-            for name in _names(s):
+            for name in bound_names(s):
                 if name in needed:
                     room = self._room(name.dtype, ())
                     out.append(Store(room, (), name))
@@ -333,7 +333,7 @@ class _Cut:
 
 def _meet(earlier: Sequence[Stmt], s: Stmt) -> bool:
     """Whether a statement needs something of earlier ones, or changes what they read."""
-    if _free([s]) & {n for e in earlier for n in _names(e)}:
+    if _free([s]) & {n for e in earlier for n in bound_names(e)}:
         return True
     before, here = accesses(earlier), accesses([s])
     written = {a.buffer for a in before if a.written}
@@ -347,13 +347,6 @@ def _without(body: tuple[Stmt, ...], condition: Expr) -> tuple[Stmt, ...]:
     return tuple(
         s._replace(body=_without(s.body, condition)) if isinstance(s, For | If) else s for s in kept
     )
-
-
-def _names(s: Stmt) -> tuple[Expr, ...]:
-    """The scalars that a statement binds for those after it."""
-    if isinstance(s, Fold):
-        return s.names
-    return (s.name,) if isinstance(s, Let) else ()
 
 
 def _free(body: Iterable[Stmt]) -> set[Expr]:

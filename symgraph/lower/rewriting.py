@@ -48,6 +48,13 @@ def place_of(read: Expr) -> Indices:
     return read.args if read.op == "load" else read.args[1:]
 
 
+def bound_names(s: Stmt) -> tuple[Expr, ...]:
+    """The scalars that a statement binds for those after it."""
+    if isinstance(s, Fold):
+        return s.names
+    return (s.name,) if isinstance(s, Let) else ()
+
+
 def accesses(body: tuple[Stmt, ...]) -> list[tuple[str, Indices]]:
     """The buffer and the indices of every load and store."""
     found = [(e.attr, place_of(e)) for e in reads(body)]

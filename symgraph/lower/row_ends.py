@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from symgraph.loops.cost import is_slow
 from symgraph.loops.statements import Alloc, Fold, For, Kernel, Let, Size, Stmt, Store, expressions
-from symgraph.lower.rewriting import independent, moved
+from symgraph.lower.rewriting import bound_names, independent, moved
 from symgraph.scalar import Expr, as_expr, as_size, const, load, postorder, var
 from symgraph.scalar import functions as F
 
@@ -40,7 +40,7 @@ def _in_strips(loop: For) -> For:
         return loop
     head, end = loop.body[:at], loop.body[at:]
     needed = {e for s in end for e in postorder(expressions(s))}
-    names = [n for s in head if not isinstance(s, Store) for n in _names(s) if n in needed]
+    names = [n for s in head for n in bound_names(s) if n in needed]
     rooms = {n: f"_held{k}" for k, n in enumerate(names)}
     here = {loop.index: STRIP * ROWS + ROW}
     keep = tuple(Store(room, (ROW,), n) for n, room in rooms.items())
@@ -77,12 +77,5 @@ def _side_by_side(end: tuple[Stmt, ...], index: Expr) -> bool:
     """Whether each row stores next to where the one before did."""
     stores = [s for s in end if isinstance(s, Store)]
     return bool(stores) and all(
-        s.indices and index in s.indices and all(i is index or i.is_const for i in s.indices)
-        for s in stores
+        index in s.indices and all(i is index or i.is_const for i in s.indices) for s in stores
     )
-
-
-def _names(s: Stmt) -> tuple[Expr, ...]:
-    if isinstance(s, Fold):
-        return s.names
-    return (s.name,) if isinstance(s, Let) else ()

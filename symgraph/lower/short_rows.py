@@ -160,15 +160,11 @@ def _most(loop: For) -> int:
     folds = [s for s in loop.body if isinstance(s, Fold)]
     if any(_stored(s) for s in loop.body):
         if any(s.combiner == "next" for s in folds):
-            stores = [x for x in walk(loop.body) if isinstance(x, Store)]
-            return SPREAD_SOON if any(_is_wide(x.value.dtype) for x in stores) else SHORT
+            stored = [x.value.dtype for x in walk(loop.body) if isinstance(x, Store)]
+            return SHORT if max(map(dtypes.itemsize, stored)) <= 4 else SPREAD_SOON
         return SPREAD if len(folds) > 1 else SPREAD_SOON
     plain = len(folds) == 1 and folds[0].combiner == "add" and folds[0].values[0].op == "load"
     return PLAIN if plain else SHORT
-
-
-def _is_wide(dtype: str) -> bool:
-    return dtypes.itemsize(dtype) > 4
 
 
 def _stored(s: Stmt) -> bool:
