@@ -7,6 +7,7 @@ and interprets a graph of that one node. An exception waits here until the progr
 from __future__ import annotations
 
 import ctypes
+import math
 import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ import numpy as np
 
 from symgraph import dtypes
 from symgraph.ir.graph import Graph, Variable
-from symgraph.ir.interpret import interpret
+from symgraph.ir.hashing import shared_variables
+from symgraph.ir.interpret import Machine
 from symgraph.ir.text import graph_text
 from symgraph.runtime.later import Later
 from symgraph.scalar import as_expr, evaluate_size, variables
@@ -63,17 +65,23 @@ def _names(graph: Graph) -> list[str]:
 
 def make(graph: Graph, sizes: Sequence[str]) -> tuple[int, Any]:
     """The address of a C function that runs the graph, and what keeps it alive."""
+    given = (*graph.inputs, *graph.outputs)
+    count = len(graph.inputs)
+    shared = shared_variables(graph)
+    kept = Machine({})  # which finds the order of the nodes once
 
     def run(buffers: Any, values: Any) -> int:
         try:
             env = {name: values[k] for k, name in enumerate(sizes)}
-            count = len(graph.inputs)
-            inputs = [_view(v, buffers[k], env) for k, v in enumerate(graph.inputs)]
+            arrays = [_view(v, buffers[k], env) for k, v in enumerate(given)]
+            inputs = arrays[:count]
             for array in inputs:
                 array.flags.writeable = False
-            results = interpret(graph, inputs, None, env)
-            for k, (v, result) in enumerate(zip(graph.outputs, results, strict=True)):
-                _view(v, buffers[count + k], env)[...] = result
+            state = {s: s.get_value(borrow=True) for s in shared}
+            with np.errstate(all="ignore"):
+                results = (Machine(state) if state else kept).run(graph, inputs, env)
+            for array, result in zip(arrays[count:], results, strict=True):
+                array[...] = result
         except BaseException as error:
             keep(error)
             return -1
@@ -86,7 +94,7 @@ def make(graph: Graph, sizes: Sequence[str]) -> tuple[int, Any]:
 def _view(v: Variable, address: int | None, env: dict[str, int]) -> np.ndarray:
     shape = tuple(evaluate_size(s, env) for s in v.shape)
     dtype = dtypes.numpy_dtype(v.dtype)
-    count = int(np.prod(shape, dtype=np.int64)) if shape else 1
+    count = math.prod(shape)
     if count == 0 or not address:
         return np.empty(shape, dtype)
     memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)

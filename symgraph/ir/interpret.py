@@ -288,7 +288,8 @@ def _widened(op: Op, arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     """What an op's reference is given: float32 in the place of narrow floats."""
     if not op.widens:
         return arrays
-    return [a.astype("float32") if dtypes.is_narrow(str(a.dtype)) else a for a in arrays]
+    return [a.astype("float32") if a.itemsize == 2 and dtypes.is_narrow(str(a.dtype)) else a
+            for a in arrays]  # fmt: skip
 
 
 def _narrowed(dtype: str, array: np.ndarray) -> np.ndarray:
@@ -331,7 +332,7 @@ def _check(node: Apply, env: Env) -> None:
 
 
 def _agree(node: Apply, declared: TensorType, array: np.ndarray, env: Env) -> None:
-    fits = str(array.dtype) == declared.dtype and array.ndim == declared.ndim
+    fits = array.dtype == dtypes.numpy_dtype(declared.dtype) and array.ndim == declared.ndim
     if not fits or not all(
         _size(s, n, env) == n for s, n in zip(declared.shape, array.shape, strict=True)
     ):

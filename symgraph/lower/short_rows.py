@@ -12,20 +12,36 @@ turns:
     for block { if n <= SHORT: for i vector { fold r in 0 .. n: ... } }
     for i { fold r in 0 .. n vector: ... }
 
-Inside other loops it is one loop of blocks, which does either.
+Inside other loops it is one loop of blocks, which does either. Elements of a row that are read
+again wait on the stack, side by side with those of the other rows of the block:
+
+    for block { if n <= SHORT {
+      alloc row[SHORT, HELD]
+      for i vector { for r in 0 .. n: row[r, i] = ...;  fold r in 0 .. n: row[r, i] } } }
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Set
+from collections.abc import Collection, Set
 from typing import TYPE_CHECKING
 
 from symgraph import dtypes
-from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, Store, walk
+from symgraph.loops.statements import (
+    Alloc,
+    Fold,
+    For,
+    If,
+    Kernel,
+    Let,
+    Size,
+    Stmt,
+    Store,
+    walk,
+)
 from symgraph.lower.rewriting import around, independent, moved, perfect_nest, position, reads
 from symgraph.runtime.later import Later
-from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, postorder, substitute, var
+from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, load, postorder, var
 from symgraph.scalar import functions as F
 
 if TYPE_CHECKING:
@@ -38,7 +54,8 @@ PLAIN = 8  # and of one of which only the sum is wanted: the lanes of a register
 # and of those that are stored, each row's elements next to each other: after several folds, each of
 # which waits for the one before (running folds of up to 4 bytes: SHORT), and after one
 SPREAD, SPREAD_SOON = 15, 8
-ROWS = 256  # rows of a block, so that what is asked of n is asked seldom
+ROWS = 256  # rows of a block, so that what is asked of n is asked seldom,
+HELD = 64  # the same where elements of the rows wait on the stack
 LEAST = 4  # rows below which there is nothing to gain
 BLOCK, ROW = var("_iblock"), var("_irow")
 
@@ -50,61 +67,106 @@ def short_rows(kernel: Kernel, rooms: Set[str] | None = frozenset()) -> Kernel:
     if not path or path[-1].kind != "serial":
         return kernel
     loop = path[-1]
-    inner = loop._replace(body=_without(rooms or frozenset(), loop.body))
-    if not _fits(inner, kernel):
+    inner, held = _held(rooms or frozenset(), loop)
+    bare = _bare(inner, held)
+    if not _fits(bare, kernel):
         return kernel
-    if rooms is None and any(_stored(s) for s in inner.body):
+    if rooms is None and any(_stored(s) for s in bare.body):
         return kernel
-    most = _most(inner)
-    extents = dict.fromkeys(s.extent for s in inner.body if isinstance(s, Fold | For))
-    known = [n for n in extents if isinstance(n, int)]
-    if any(n > most for n in known):
-        return kernel
-    if len(known) == len(extents):
-        rows = _rows(inner, {}, loop.index, loop.extent)
-        return kernel._replace(body=around(path[:-1], (rows,)))
+    waiting = tuple(Alloc(name, dtype, (_most(bare), HELD)) for name, dtype in held.items())
+    return _in_lanes(kernel, inner, waiting, _most(bare))
+
+
+def _in_lanes(kernel: Kernel, rows: For, waiting: tuple[Alloc, ...], most: int) -> Kernel:
+    """The kernel whose loop over rows of up to ``most`` elements runs as ``rows`` in lanes."""
+    path = perfect_nest(kernel.body)
+    loop = path[-1]
+    extents = dict.fromkeys(s.extent for s in rows.body if isinstance(s, Fold | For))
     tests = [F.le(n, most) for n in extents if isinstance(n, Expr)]
+    if any(isinstance(n, int) and n > most for n in extents):
+        return kernel
+    if not tests and not waiting:
+        return kernel._replace(body=around(path[:-1], (_rows(rows, most, const(0), loop.extent),)))
+    size = HELD if waiting else ROWS
+    count = as_size(F.minimum(as_expr(loop.extent) - BLOCK * size, const(size)))
+    if isinstance(loop.extent, int) and loop.extent <= size:
+        count = loop.extent
+    lanes: tuple[Stmt, ...] = (*waiting, _rows(rows, most, BLOCK * size, count))
+    blocks = (as_expr(loop.extent) + (size - 1)) // size
+    each = For(BLOCK, as_size(blocks), "serial", lanes)
+    if not tests:
+        return kernel._replace(body=around(path[:-1], (each,)))
     short = functools.reduce(F.and_, tests)
-    at = {loop.index: BLOCK * ROWS + ROW}
-    count = as_size(F.minimum(as_expr(loop.extent) - BLOCK * ROWS, const(ROWS)))
-    if isinstance(loop.extent, int):
-        count = loop.extent if loop.extent <= ROWS else count
-    in_lanes = If(short, (_rows(inner, at, ROW, count),))
-    blocks = (as_expr(loop.extent) + (ROWS - 1)) // ROWS
     if len(path) == 1:  # threads share the blocks, or the rows
-        first = For(BLOCK, as_size(F.select(short, blocks, const(0))), "serial", (in_lanes,))
+        some = as_size(F.select(short, blocks, const(0)))
         rest = as_size(F.select(short, const(0), as_expr(loop.extent)))
-        return kernel._replace(body=(first, For(loop.index, rest, "serial", loop.body)))
-    others = For(ROW, count, "serial", moved(loop.body, at))
-    body = (in_lanes, If(F.not_(short), (others,)))
-    return kernel._replace(body=around(path[:-1], (For(BLOCK, as_size(blocks), "serial", body),)))
+        first = each._replace(extent=some, body=(If(short, lanes),))
+        return kernel._replace(body=(first, loop._replace(extent=rest)))
+    others = For(ROW, count, "serial", moved(loop.body, {loop.index: BLOCK * size + ROW}))
+    body: tuple[Stmt, ...] = (If(short, lanes), If(F.not_(short), (others,)))
+    return kernel._replace(body=around(path[:-1], (each._replace(body=body),)))
 
 
-def _without(rooms: Set[str], body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
-    """The body without the memory for one row at a time: each lane would need its own, and of few
-    elements what it holds is as well computed again."""
-    held: dict[str, tuple[Expr, Expr]] = {}
-    out: list[Stmt] = []
-    for s in body:
-        loads = [e for e in reads((s,)) if e.op == "load" and e.attr in held]
-        instead = {e: substitute(held[e.attr][1], {held[e.attr][0]: e.args[0]}) for e in loads}
-        (s,) = moved((s,), {}, instead)
-        if not isinstance(s, For):
-            out.append(s)
-            continue
-        named: dict[Expr, Expr] = {}
-        kept: list[Stmt] = []
-        for x in s.body:
-            if isinstance(x, Let):
-                named[x.name] = substitute(x.value, named)
-            elif isinstance(x, Store) and x.buffer in rooms and x.indices == (s.index,):
-                held[x.buffer] = s.index, substitute(x.value, named)
+def _held(rooms: Set[str], loop: For) -> tuple[For, dict[str, str]]:
+    """The loop in which elements of a row that are read again wait in buffers (whose dtypes are
+    given by name), those of neighbouring rows side by side. They stand for the memory for one row
+    at a time, and for results: what lanes have scattered is not soon there to be gathered."""
+    body, held = loop.body, dict[str, str]()
+    for k, s in enumerate(loop.body):
+        for x in s.body if isinstance(s, For) else ():
+            if not isinstance(x, Store) or not _waits(x, loop, k, x.buffer in rooms):
                 continue
-            kept.append(x)
-        if len(kept) == len(s.body) or not all(isinstance(x, Let) for x in kept):
-            out.append(s._replace(body=tuple(kept)))
-    left = {e.attr for e in reads(tuple(out))}  # as by a read that depends on a condition
-    return body if left & held.keys() else tuple(out)
+            name, spot = f"_row{len(held)}", x.indices.index(s.index)  # type: ignore[union-attr]
+            held[name] = x.value.dtype
+            again = [e for e in reads(body) if e.attr == x.buffer]
+            body = moved(body, {}, {e: load(name, (e.args[spot], ROW), e.dtype) for e in again})
+            body = tuple(_keeping(y, x.buffer, spot, name, x.buffer in rooms) for y in body)
+    return loop._replace(body=body), held
+
+
+def _waits(x: Store, loop: For, k: int, own: bool) -> bool:
+    """Whether what the k-th statement stores is read by later ones, and only elements of the row.
+    ``own``: it is memory for one row at a time."""
+    s = loop.body[k]
+    assert isinstance(s, For)
+    if x.indices.count(s.index) != 1 or not (own or loop.index in x.indices):
+        return False
+    if sum(isinstance(y, Store) and y.buffer == x.buffer for y in walk(loop.body)) > 1:
+        return False
+    if any(e.attr == x.buffer for e in reads(loop.body[: k + 1])):
+        return False
+    spot = x.indices.index(s.index)
+    rest = x.indices[:spot] + x.indices[spot + 1 :]
+    again = [e for e in reads(loop.body[k + 1 :]) if e.attr == x.buffer]
+    return bool(again) and all(
+        e.op == "load" and e.args[:spot] + e.args[spot + 1 :] == rest for e in again
+    )
+
+
+def _keeping(s: Stmt, buffer: str, spot: int, name: str, instead: bool) -> Stmt:
+    """The statement, which also stores in ``name`` what it stores in the buffer, or ``instead``."""
+    if not isinstance(s, For):
+        return s
+    body: list[Stmt] = []
+    for x in s.body:
+        stores = isinstance(x, Store) and x.buffer == buffer
+        if not (stores and instead):
+            body.append(x)
+        if isinstance(x, Store) and stores:
+            body.append(Store(name, (x.indices[spot], ROW), x.value))
+    return s._replace(body=tuple(body))
+
+
+def _bare(loop: For, held: Collection[str]) -> For:
+    """The loop without the stores to what is held."""
+
+    def bare(s: Stmt) -> Stmt:
+        if not isinstance(s, For):
+            return s
+        inner = (x for x in s.body if not (isinstance(x, Store) and x.buffer in held))
+        return s._replace(body=tuple(inner))
+
+    return loop._replace(body=tuple(map(bare, loop.body)))
 
 
 def _fits(loop: For, kernel: Kernel) -> bool:
@@ -172,14 +234,13 @@ def _stored(s: Stmt) -> bool:
     return isinstance(s, For | Fold) and any(isinstance(x, Store) for x in s.body)
 
 
-def _rows(loop: For, at: dict[Expr, Expr], index: Expr, count: Size) -> For:
-    """The turns with a lane for each; rows are known to be short."""
-    most = _most(loop)
+def _rows(loop: For, most: int, first: Expr, count: Size) -> For:
+    """``count`` turns from the ``first`` with a lane for each; rows are known to be short."""
     body = tuple(
         s._replace(kind="serial", extent=_short(s.extent, most)) if isinstance(s, Fold | For) else s
         for s in loop.body
     )
-    return For(index, count, "vector", moved(body, at) if at else body)
+    return For(ROW, count, "vector", moved(body, {loop.index: first + ROW}))
 
 
 def _short(extent: Size, most: int) -> Size:

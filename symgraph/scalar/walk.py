@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
@@ -162,8 +163,10 @@ def evaluate_size(size: Expr | int, env: Mapping[str, int]) -> int:
     """A size as a Python int (exact, so that an overflow is seen and not wrapped)."""
     if isinstance(size, int):
         return size
+    if size.op == "var":
+        return int(env[size.attr])
     memo: dict[Expr, int] = {}
-    for n in postorder([size]):
+    for n in _order(size):
         if n.op == "const":
             memo[n] = int(n.attr)
         elif n.op == "var":
@@ -171,6 +174,12 @@ def evaluate_size(size: Expr | int, env: Mapping[str, int]) -> int:
         else:
             memo[n] = _INTEGER[n.op](*(memo[a] for a in n.args))
     return memo[size]
+
+
+@functools.lru_cache(maxsize=1024)
+def _order(size: Expr) -> tuple[Expr, ...]:
+    """Sizes are asked for again and again, by calls of a compiled program too."""
+    return tuple(postorder([size]))
 
 
 _INTEGER: dict[str, Callable[..., int]] = {

@@ -108,6 +108,33 @@ def test_every_count_of_short_rows(dtype: str, registers: int) -> None:
             check(f, numbers((count, length), dtype), 1)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("length", [1, 2, 4, 15, 16])
+def test_elements_of_short_rows_that_are_read_again(
+    dtype: str, length: int, registers: int
+) -> None:
+    """They wait on the stack, be they memory of a row, results or both; known and unknown."""
+
+    def formulas_of(x: Any) -> list[Any]:
+        scaled = (x - 1) / 3
+        high = sg.exp(scaled - sg.max(scaled, 1, keepdims=True))
+        total = sg.sum(high, 1, keepdims=True)
+        return [scaled, high, high / total, sg.sum(high * scaled, 1), -total]
+
+    x, y = sg.matrix("x", dtype=dtype), sg.tensor("y", dtype=dtype, shape=(None, length))
+    f, g = sg.compile([x], formulas_of(x)), sg.compile([y], formulas_of(y))
+    for count in (1, 3, 5, 63, 64, 65, 200):
+        a = numbers((count, length), dtype)
+        wide = a.astype("float64")
+        scaled = (wide - 1) / 3
+        high = np.exp(scaled - scaled.max(1, keepdims=True))
+        total = high.sum(1, keepdims=True)
+        right = [scaled, high, high / total, (high * scaled).sum(1), -total]
+        for one, other, same in zip(f(a), right, g(a), strict=True):
+            np.testing.assert_allclose(one, other, 1e-5 if dtype == "float32" else 1e-13, 1e-6)
+            np.testing.assert_allclose(one, same, 1e-5 if dtype == "float32" else 1e-13, 1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["int8", "int32", "uint16", "bool"])
 def test_integers_of_every_count(dtype: str, registers: int) -> None:
     x = sg.matrix("x", dtype=dtype)
