@@ -17,7 +17,7 @@ from symgraph.codegen import lanes_llvm as choices
 from symgraph.codegen.folds_llvm import Folds, join
 from symgraph.codegen.library_llvm import library_functions, parameter
 from symgraph.codegen.literals import llvm_type, memory_type
-from symgraph.codegen.values import Values
+from symgraph.codegen.values import FEW, Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.statements import (
@@ -38,19 +38,19 @@ from symgraph.scalar.table import SCALAR_OPS
 
 if TYPE_CHECKING:
     from symgraph.codegen import (
-        pairs_llvm,
         positions_llvm,
         quotients_llvm,
         running_llvm,
         squares_llvm,
+        tuples_llvm,
     )
     from symgraph.loops import running
 else:
-    pairs_llvm = Later("symgraph.codegen.pairs_llvm")
     positions_llvm = Later("symgraph.codegen.positions_llvm")
     quotients_llvm = Later("symgraph.codegen.quotients_llvm")
     running_llvm = Later("symgraph.codegen.running_llvm")
     squares_llvm = Later("symgraph.codegen.squares_llvm")
+    tuples_llvm = Later("symgraph.codegen.tuples_llvm")
     running = Later("symgraph.loops.running")
 
 LOADS = ("load", "load_if")
@@ -89,12 +89,12 @@ class Loops:
         self.stored = values.stored
 
     def body(self, statements: Sequence[Stmt]) -> None:
-        """Write statements one after another; a pair of stores, or folds over the same turns, as
-        one."""
-        done: Stmt | None = None
+        """Write statements one after another; stores to all elements of tuples, or folds over the
+        same turns, as one."""
+        done = 0
         folds: list[Fold] = []
-        for s, following in zip_longest(statements, statements[1:]):
-            if s is done:
+        for k, (s, following) in enumerate(zip_longest(statements, statements[1:])):
+            if k < done:
                 continue
             if isinstance(s, Fold):
                 folds.append(s)
@@ -103,8 +103,8 @@ class Loops:
                     folds = []
                 continue
             if isinstance(s, Store) and isinstance(following, Store):
-                if self._are_pairs(s) and pairs_llvm.store_both(self.values, s, following):
-                    done = following
+                if self._are_few(s) and (count := tuples_llvm.store(self.values, statements[k:])):
+                    done = k + count
                     continue
             match s:
                 case For():
@@ -119,8 +119,8 @@ class Loops:
                 case Alloc():
                     self._alloc(s)
 
-    def _are_pairs(self, s: Store) -> bool:
-        return len(s.indices) > 0 and self.values.shapes[s.buffer][-1] == 2
+    def _are_few(self, s: Store) -> bool:
+        return len(s.indices) > 0 and self.values.shapes[s.buffer][-1] in FEW
 
     def _alloc(self, s: Alloc) -> None:
         """Memory on the stack, of a size known now; a name may come again in a later body."""

@@ -23,12 +23,13 @@ from symgraph.scalar import Expr, as_expr, coefficient, const, depends, postorde
 from symgraph.scalar.polynomial import Polynomial, build, polynomial
 
 if TYPE_CHECKING:
-    from symgraph.codegen import ahead_llvm, near_rows_llvm, pairs_llvm, quotients_llvm
+    from symgraph.codegen import ahead_llvm, near_rows_llvm, quotients_llvm, tuples_llvm
 else:
     near_rows_llvm = Later("symgraph.codegen.near_rows_llvm")
-    pairs_llvm = Later("symgraph.codegen.pairs_llvm")
     quotients_llvm = Later("symgraph.codegen.quotients_llvm")
+    tuples_llvm = Later("symgraph.codegen.tuples_llvm")
 
+FEW = (2, 3, 4)  # elements of a last axis that are read and written together
 _LATER = 1 << 30  # the level of names that are not bound yet
 Lanes = tuple[Value, int]  # a value and its number of lanes: 1, or that of the vector loop
 
@@ -270,8 +271,8 @@ class Values:
 
     def _load(self, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None) -> Lanes:
         buffer, dtype = e.attr, e.dtype
-        if indices and self.shapes[buffer][-1] == 2 and pairs_llvm.are_pairs(self, buffer, indices):
-            return pairs_llvm.load(self, e, indices, cond)
+        if indices and self.shapes[buffer][-1] in FEW and tuples_llvm.size(self, buffer, indices):
+            return tuples_llvm.load(self, e, indices, cond)
         position = self.linear(buffer, indices)
         step = self.step_of(position)
         read = self.fn.fresh if buffer in self.stored else self.fn.val

@@ -57,12 +57,12 @@ def borders(kernel: Kernel) -> Kernel:
     if len(nodes) > MOST * LONGEST:
         return kernel
     indices = {p.index for p in path}
-    atoms = _atoms(nodes)
+    asked = atoms(nodes)
     made = {s.name for s in body if isinstance(s, Let)}
-    if any(made & set(postorder([e])) for e in atoms):
+    if any(made & set(postorder([e])) for e in asked):
         return kernel  # known inside of the loop only
-    outer = [e for e in atoms if loop.index not in _moving(e, indices)]
-    bounds = {e: _bound(e, loop.index) for e in atoms if _moving(e, indices) == {loop.index}}
+    outer = [e for e in asked if loop.index not in moving(e, indices)]
+    bounds = {e: _bound(e, loop.index) for e in asked if moving(e, indices) == {loop.index}}
     along = {e: bound for e, bound in bounds.items() if bound is not None}
     if not bounds and any(e.op == "load_if" for e in nodes) and len(nodes) <= LONGEST:
         either = _either(loop, outer)
@@ -75,7 +75,7 @@ def borders(kernel: Kernel) -> Kernel:
     return kernel if inside is None else kernel._replace(body=around(path[:-1], inside))
 
 
-def _atoms(nodes: Iterable[Expr]) -> list[Expr]:
+def atoms(nodes: Iterable[Expr]) -> list[Expr]:
     """The comparisons of positions that conditions of loads and choices are made of."""
     found: dict[Expr, None] = {}
     stack = [e.args[0] for e in nodes if e.op in ("load_if", "select")]
@@ -89,7 +89,7 @@ def _atoms(nodes: Iterable[Expr]) -> list[Expr]:
     return list(found)
 
 
-def _moving(e: Expr, indices: set[Expr]) -> set[Expr]:
+def moving(e: Expr, indices: set[Expr]) -> set[Expr]:
     return indices & set(postorder([e]))
 
 
@@ -118,7 +118,7 @@ def _either(loop: For, outer: Sequence[Expr]) -> tuple[Stmt, ...] | None:
 
     def part(holds: bool) -> For:
         truth = {e: holds == alike for e, alike in same.items()}
-        return loop._replace(body=tuple(_decided(s, truth) for s in loop.body))
+        return loop._replace(body=tuple(decided(s, truth) for s in loop.body))
 
     return If(test, (part(True),)), If(F.not_(test), (part(False),))
 
@@ -146,7 +146,7 @@ def _stretches(
     for begin, first, end in zip(places, starts, [*starts[1:], extent], strict=True):
         # a place is met by all indices of a part or by none
         truth = {e: (at.value <= begin) == (way == "low") for e, (way, at) in along.items()}
-        body = tuple(_decided(s, truth) for s in loop.body)
+        body = tuple(decided(s, truth) for s in loop.body)
         length = as_size(end - first)
         if length != 0:
             body = moved(body, {loop.index: loop.index + first})
@@ -167,7 +167,7 @@ def _cut(
         length = as_size(end - begin)
         if length != 0:
             truth = dict.fromkeys((*outer, *true), True) | dict.fromkeys(false, False)
-            body = tuple(_decided(s, truth) for s in loop.body)
+            body = tuple(decided(s, truth) for s in loop.body)
             at = {loop.index: loop.index + begin}
             parts.append(For(loop.index, length, "vector", moved(body, at)))
 
@@ -207,7 +207,7 @@ def _extreme(
     return functools.reduce(of, [*others, *([const(known(numbers))] if numbers else [])])
 
 
-def _decided(s: Stmt, truth: Mapping[Expr, bool]) -> Stmt:
+def decided(s: Stmt, truth: Mapping[Expr, bool]) -> Stmt:
     """A statement where it is known whether these conditions hold."""
 
     def visit(e: Expr, args: tuple[Expr, ...]) -> Expr:

@@ -5,7 +5,8 @@ so that short rows do not waste vector lanes and loop ends, and rows are counted
 ``join_folds``: the same for a fold inside a fold. What comes then depends on the innermost loop of
 a nest, each in a file of its own:
 
-    Lets and Stores     tiling, transposed reads in squares; borders
+    Lets and Stores     periods, repeated rows; unrolled, few turns; tiling, transposed
+                        reads in squares; borders
     folds in lanes      columns, folds down columns in strips
     folds along rows    row_order, short_rows, row_ends
 """
@@ -33,12 +34,24 @@ from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, node, po
 from symgraph.scalar import rebuild as rebuild_expr
 
 if TYPE_CHECKING:
-    from symgraph.lower import borders, columns, row_ends, row_order, short_rows, tiling
-else:
-    borders, columns, row_ends, row_order, short_rows, tiling = (
-        Later(f"symgraph.lower.{name}")
-        for name in ("borders", "columns", "row_ends", "row_order", "short_rows", "tiling")
+    from symgraph.lower import (
+        borders,
+        columns,
+        periods,
+        row_ends,
+        row_order,
+        short_rows,
+        tiling,
+        unrolled,
     )
+else:
+    borders, columns, periods, row_ends, row_order, short_rows, tiling, unrolled = (
+        Later(f"symgraph.lower.{name}")
+        for name in (
+            "borders", "columns", "periods", "row_ends", "row_order", "short_rows", "tiling",
+            "unrolled",
+        )
+    )  # fmt: skip
 
 LOADS = ("load", "load_if")
 
@@ -51,6 +64,11 @@ def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset(), follows: bool
     path = perfect_nest(kernel.body)
     kind = path[-1].kind if path else ""
     if not any(isinstance(s, Fold) for s in walk(kernel.body)):
+        if any(e.op in ("mod", "floordiv") for e in postorder(_roots(kernel.body))):
+            kernel = periods.periods(kernel)
+        if len(path) > 1 and any(isinstance(p.extent, int) for p in path):
+            kernel = unrolled.unrolled(kernel, rooms is not None)
+        path = perfect_nest(kernel.body)
         turned = tiling.tile(kernel) if len(path) > 1 else kernel
         return borders.borders(turned) if kind == "vector" else turned
     if kind == "vector":
