@@ -99,20 +99,25 @@ def collapse(kernel: Kernel) -> Kernel:
 
 def join_folds(kernel: Kernel) -> Kernel:
     """Merge folds with the ones inside them where all that they read lies side by side, so that a
-    fold over whole arrays is one loop whatever the length of their rows."""
+    fold over whole arrays is one loop whatever the length of their rows; and the loops that go over
+    the same arrays once more."""
     while True:
         shapes = {p.name: p.shape for p in kernel.params}
         pairs = {s: spots for s in walk(kernel.body) if (spots := _pair(s, shapes)) is not None}
-        pairs = _agreeing(kernel, pairs)
         if not pairs:
             return kernel
-        merged = {name: spot for spots in pairs.values() for name, spot in spots.items()}
+        loops = [s for s in walk(kernel.body) if isinstance(s, For)]
+        pairs |= {s: spots for s in loops if (spots := _nest(s, shapes)) is not None}
+        pairs = _agreeing(kernel, pairs)
+        if not any(isinstance(s, Fold) for s in pairs):
+            return kernel
+        merged = {n: spot for spots in pairs.values() for n, spot in spots.items() if spot >= 0}
         params = tuple(
             p._replace(shape=_merged_shape(p.shape, merged.get(p.name, -1))) for p in kernel.params
         )
 
         def visit(s: Stmt, pairs: dict[Stmt, dict[str, int]] = pairs) -> Stmt:
-            if s in pairs and isinstance(s, Fold):
+            if s in pairs and isinstance(s, Fold | For):
                 return _joined(s, pairs[s])
             if isinstance(s, For | If | Fold):
                 return s._replace(body=tuple(map(visit, s.body)))
@@ -124,7 +129,7 @@ def join_folds(kernel: Kernel) -> Kernel:
 def _agreeing(kernel: Kernel, pairs: dict[Stmt, dict[str, int]]) -> dict[Stmt, dict[str, int]]:
     """Those pairs of folds whose arrays nobody reads otherwise."""
     while pairs:
-        inner = {s.body[0] for s in pairs if isinstance(s, Fold)}
+        inner = {x for s in pairs if isinstance(s, Fold | For) for x in walk(s.body)}
         others = [s for s in walk(kernel.body) if s not in pairs and s not in inner]
         taken = {e.attr for s in others for e in postorder(expressions(s)) if e.op in LOADS}
         taken |= {s.buffer for s in others if isinstance(s, Store)}
@@ -133,7 +138,10 @@ def _agreeing(kernel: Kernel, pairs: dict[Stmt, dict[str, int]]) -> dict[Stmt, d
             for name, spot in own.items():
                 if spots.setdefault(name, spot) != spot:
                     taken.add(name)
-        kept = {s: own for s, own in pairs.items() if not taken & set(own)}
+        kept = {
+            s: own for s, own in pairs.items()
+            if not any(name in taken for name, spot in own.items() if spot >= 0)
+        }  # fmt: skip
         if len(kept) == len(pairs):
             break
         pairs = kept
@@ -141,8 +149,8 @@ def _agreeing(kernel: Kernel, pairs: dict[Stmt, dict[str, int]]) -> dict[Stmt, d
 
 
 def _pair(s: Stmt, shapes: dict[str, tuple[Size, ...]]) -> dict[str, int] | None:
-    """The places of the two indices in the arrays of a fold that can be merged with its inner
-    one."""
+    """The places of the two indices in the arrays of a fold that can be merged with its inner one,
+    as `_spots` has them."""
     inner = s.body[0] if isinstance(s, Fold) and len(s.body) == 1 else None
     if not isinstance(s, Fold) or not isinstance(inner, Fold) or inner.body:
         return None
@@ -150,27 +158,49 @@ def _pair(s: Stmt, shapes: dict[str, tuple[Size, ...]]) -> dict[str, int] | None
         return None
     i, j = s.index, inner.index
     here = (Let(inner.names[0], inner.values[0]),)
-    spots: dict[str, int] = {}
-    for buffer, indices in accesses(here):
-        spot = _side_by_side(indices, i, j)
-        if spot is None or spots.setdefault(buffer, spot) != spot:
-            return None
-        if spot >= 0 and shapes[buffer][spot + 1] != inner.extent:
-            return None
-    if _uses_elsewhere(here, i, j) or max(spots.values(), default=-1) < 0:
+    spots = _spots(here, i, inner, shapes)
+    if spots is None or _uses_elsewhere(here, i, j) or max(spots.values(), default=-1) < 0:
         return None
     for place in inner.values[1:]:  # of argmax and argmin
         if coefficient(place, i) is not as_expr(inner.extent):
             return None
         if coefficient(place, j) is not const(1):
             return None
-    return {name: spot for name, spot in spots.items() if spot >= 0}
+    return spots
 
 
-def _joined(s: Fold, spots: dict[str, int]) -> Fold:
+def _spots(
+    body: tuple[Stmt, ...], i: Expr, inner: Fold | For, shapes: dict[str, tuple[Size, ...]]
+) -> dict[str, int] | None:
+    """The place of a loop's index in the indices of each array, right before that of the loop
+    inside it, over all of an axis; -1 where it reads neither, None where one stands elsewhere."""
+    spots: dict[str, int] = {}
+    for buffer, indices in accesses(body):
+        spot = _side_by_side(indices, i, inner.index)
+        if spot is None or spots.setdefault(buffer, spot) != spot:
+            return None
+        if spot >= 0 and shapes[buffer][spot + 1] != inner.extent:
+            return None
+    return spots
+
+
+def _nest(s: For, shapes: dict[str, tuple[Size, ...]]) -> dict[str, int] | None:
+    """The same for a loop and the one inside it."""
+    inner = s.body[0] if len(s.body) == 1 else None
+    if not isinstance(inner, For) or not all(isinstance(x, Let | Store) for x in inner.body):
+        return None
+    spots = _spots(inner.body, s.index, inner, shapes)
+    return None if spots is None or _uses_elsewhere(inner.body, s.index, inner.index) else spots
+
+
+def _joined(s: Fold | For, spots: dict[str, int]) -> Fold | For:
     inner = s.body[0]
-    assert isinstance(inner, Fold)
+    assert isinstance(inner, Fold | For)
     i, j, width = s.index, inner.index, as_expr(inner.extent)
+    if isinstance(s, For) or isinstance(inner, For):
+        wide = as_size(as_expr(s.extent) * width)
+        body = tuple(_drop(x, j, spots) for x in inner.body)
+        return inner._replace(index=i, extent=wide, body=body)
     first = _drop(Let(inner.names[0], inner.values[0]), j, spots)
     assert isinstance(first, Let)
     places = tuple(place - i * width - j + i for place in inner.values[1:])
@@ -182,14 +212,8 @@ def _merged(kernel: Kernel, path: list[For], k: int) -> Kernel | None:
     """The kernel with loops k and k + 1 of the nest as one."""
     outer, inner, body = path[k], path[k + 1], path[-1].body
     shapes = {p.name: p.shape for p in kernel.params}
-    spots: dict[str, int] = {}
-    for buffer, indices in accesses(body):
-        spot = _side_by_side(indices, outer.index, inner.index)
-        if spot is None or (spot >= 0 and shapes[buffer][spot + 1] != inner.extent):
-            return None
-        if spots.setdefault(buffer, spot) != spot:
-            return None
-    if _uses_elsewhere(body, outer.index, inner.index):
+    spots = _spots(body, outer.index, inner, shapes)
+    if spots is None or _uses_elsewhere(body, outer.index, inner.index):
         return None
     extent = as_size(as_expr(outer.extent) * as_expr(inner.extent))
     merged = inner._replace(index=outer.index, extent=extent)

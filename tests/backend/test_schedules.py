@@ -360,6 +360,52 @@ def test_folds_that_read_an_array_in_two_ways_stay() -> None:
     agree(lambda x: [sg.sum(x * x.T), sg.sum(x)], [a], [(a * a.T).sum(), a.sum()], rtol=1e-12)
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (3, 1, 9, 7), (1, 4, 4, 20)])
+def test_loops_over_the_axes_of_folds_are_one_with_them(
+    shape: tuple[int, ...], known: bool
+) -> None:
+    """What is normalised over three axes is read by folds and by the loop that stores it."""
+    a = numbers(shape, "float64")
+    b = numbers(shape[1:2], "float64", 1)
+
+    def formula(x: Any, scale: Any) -> list[Any]:
+        high = x - sg.max(x, (1, 2, 3), keepdims=True)
+        return [high / (sg.sum(high, (1, 2, 3), keepdims=True) - 1), high * scale[:, None, None]]
+
+    high = a - a.max((1, 2, 3), keepdims=True)
+    wanted = [high / (high.sum((1, 2, 3), keepdims=True) - 1), high * b[:, None, None]]
+    agree(formula, [a, b], wanted, known=known, rtol=1e-12)
+    text = agree(lambda x: formula(x, sg.ones(1))[0], [a], wanted[:1], known=known, rtol=1e-12)
+    assert text.count("fold ") <= 4  # two, for short rows in lanes and for long ones
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("rows", [1, 20, 33])
+def test_loops_of_few_turns(rows: int, known: bool) -> None:
+    """Written out, as tuples or rows; and repeated rows without remainders."""
+    a, b = numbers((rows,), "float64"), numbers((rows, 3), "float64", 1)
+    agree(lambda x: [sg.stack([x, x * 2, -x], 1), sg.stack([x, x * 2, -x], 0)], [a],
+          [np.stack([a, a * 2, -a], 1), np.stack([a, a * 2, -a], 0)], known=known)  # fmt: skip
+    agree(lambda y: [sg.tile(y, (2, 4)) * 2, sg.repeat(y, 5, 1)], [b],
+          [np.tile(b, (2, 4)) * 2, np.repeat(b, 5, 1)], known=known)  # fmt: skip
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("shape", [(5, 3), (70, 2), (130, 15), (9, 16)])
+def test_elements_of_short_rows_wait_on_the_stack(shape: tuple[int, int], known: bool) -> None:
+    a = numbers(shape, "float64") / 50
+    high = np.exp(a - a.max(1, keepdims=True))
+    total = high.sum(1, keepdims=True)
+
+    def formula(x: Any) -> list[Any]:
+        high = sg.exp(x - sg.max(x, 1, keepdims=True))
+        return [high / sg.sum(high, 1, keepdims=True), high, sg.sum(high * x, 1)]
+
+    wanted = [high / total, high, (high * a).sum(1)]
+    agree(formula, [a], wanted, known=known, rtol=1e-12)
+
+
 @pytest.mark.parametrize("size", [1, 15, 16, 17, 63, 64, 65, 127, 128, 129, 200, 1000])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_interleaved_chains(size: int, dtype: str) -> None:
