@@ -193,6 +193,8 @@ def test_threads_do_not_change_a_bit(batch: int) -> None:
             (200, 7, 130),
             (6, 200, 130),
             (5, 7, 9),
+            (20, 33, 2500),
+            (100, 100, 2050),
         ],
         (0, 1),
         (0, 1),
@@ -229,7 +231,8 @@ def test_rows_are_followed_up_once_when_complete(least: int) -> None:
     table = ("float32", llvm.host().vector_bits, HOST)
     for batch, m, n, k in [(1, 40, 33, 20), (3, 500, 40, 8), (1, 9, 600, 9), (2, 1, 70, 5),
                            (2, 70, 1, 5), (1, 2101, 250, 530), (1, 4, 4, 0),
-                           (1, 100, 6, 100), (70, 4, 4, 4), (130, 3, 20, 5)]:  # fmt: skip
+                           (1, 100, 6, 100), (70, 4, 4, 4), (130, 3, 20, 5),
+                           (1, 20, 33, 2500)]:  # fmt: skip
         a, b = operands("float32", batch, m, n, k, 0, 0)
         c = np.full((batch, m, n), np.nan, "float32")
         rows, seen = c.reshape(-1, n), np.zeros(batch * m, int)
@@ -253,6 +256,22 @@ def test_few_columns_without_memory_for_a_copy() -> None:
     c = np.full((1, 50, 6), np.nan, "float32")
     multiply(table, a, b, c, 0, 0, malloc=address(NONE))
     check(c, a, b, 0, 0)
+
+
+@pytest.mark.parametrize("table", TABLES, ids=lambda t: f"{t[0]}-{t[1]}-{len(t[2])}")
+def test_long_sums_are_made_in_stretches(table: tuple[Any, ...]) -> None:
+    """The same bits on any number of threads; and without memory for them."""
+    for (m, n, k), ta, tb in itertools.product(
+        [(20, 33, 2500), (2, 70, 9001), (64, 64, 2048)], (0, 1), (0, 1)
+    ):
+        a, b = operands(table[0], 1, m, n, k, ta, tb)
+        results = []
+        for more in ({}, {"least": 0}, {"malloc": address(NONE)}):
+            c = np.full((1, m, n), 0.5, table[0])
+            multiply(table, a, b, c, ta, tb, adds=1, **more)
+            check(c, a, b, ta, tb, 0.5)
+            results.append(c)
+        assert (results[0] == results[1]).all()
 
 
 def test_special_values_pass() -> None:

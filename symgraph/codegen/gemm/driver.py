@@ -32,6 +32,9 @@ from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
 SMALL = 256**3  # multiplications up to which A is read where it lies
 LEAST_COPIED = 1 << 20  # multiplications from which on strips of B may be copied
+# a result of so few elements is the sum of products over stretches of the summed axis, where that
+# has so many elements and is so many times as long as rows and columns
+FEW_ELEMENTS, DEEP, DEEPER = 1 << 14, 2048, 16
 SLAB_OF_A = 4 << 20  # bytes of A that every strip of B may read again where they lie
 FOLLOWED = 1 << 21  # bytes of complete rows at which their epilogue is run,
 FEWEST = 4  # and how many tiles that are at least
@@ -76,6 +79,7 @@ class _Kernel(Entry):
             either = fn.val(f"or i1 {row}, {column}")
             thin = fn.val(f"and i1 {either}, {ints.is_('sgt', k, 0)}")
             fn.if_(thin, lambda: fn.ret("i32", self._entry("thin_product")))
+            self._perhaps_long()
             self._perhaps_narrow()
         self._whole()
 
@@ -89,6 +93,26 @@ class _Kernel(Entry):
         found = self.there(self.leaves.bit(name))
         (result,) = fn.if_(found, call, lambda: [str(NO_PARTS)], ["i32"], likely=True)
         return result
+
+    def _perhaps_long(self) -> None:
+        """A result of few elements, each of which is a long sum."""
+        fn, ints, word = self.fn, self.ints, self.word
+        m, n, k = word("m"), word("n"), word("k")
+        area = ints.mul(m, n)
+        conditions = [
+            ints.is_("eq", word("batch"), 1), ints.is_("sle", area, FEW_ELEMENTS),
+            ints.is_("sge", k, ints.max(ints.mul(ints.max(m, n), DEEPER), DEEP)),
+            ints.is_("sge", ints.mul(area, k), LEAST_COPIED),
+        ]  # fmt: skip
+        long = functools.reduce(lambda a, b: fn.val(f"and i1 {a}, {b}"), conditions)
+
+        def stretches() -> None:
+            JOB.put(fn, "%job", kernel="@kernel")
+            result = self._entry("long_product")
+            made = fn.fresh(f"icmp ne i32 {result}, {NO_MEMORY}")
+            fn.if_(made, lambda: fn.ret("i32", result))
+
+        fn.if_(long, stretches, likely=False)
 
     def _perhaps_narrow(self) -> None:
         """Few columns or few rows, where the summed axis is contiguous or little to copy."""

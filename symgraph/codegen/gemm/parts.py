@@ -13,6 +13,7 @@ from symgraph.runtime.later import Later
 # loaded when a product asks for a part of theirs
 _microkernel: Any = Later("symgraph.codegen.gemm.microkernel")
 _few: Any = Later("symgraph.codegen.gemm.few")
+_long: Any = Later("symgraph.codegen.gemm.long")
 _narrow: Any = Later("symgraph.codegen.gemm.narrow")
 _packing: Any = Later("symgraph.codegen.gemm.packing")
 _skinny: Any = Later("symgraph.codegen.gemm.skinny")
@@ -20,7 +21,7 @@ _slabs: Any = Later("symgraph.codegen.gemm.slabs")
 
 _ALONE: dict[str, Any] = {
     "thin_product": _few, "thin": _skinny, "sweep": _skinny, "dots": _skinny,
-    "narrow_product": _few, "lines": _narrow, "columns_apart": _narrow,
+    "narrow_product": _few, "lines": _narrow, "columns_apart": _narrow, "long_product": _long,
     "pack_a": _packing, "pack_b": _packing, "pack_image": _packing, "pack_strips": _slabs,
 }  # fmt: skip
 

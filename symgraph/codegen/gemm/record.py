@@ -53,19 +53,20 @@ JOB = Record([
     "malloc*", "free*", "pool*",
     "run*", "threads*", "awake*", "team*", "least",
     "parts*",
+    # where jobs begin, of which long ones give out some;
     # which parts are packed, or copied by the first tile that reads them; how the summed axis, the
     # columns, the tiles are cut; tile heights; where packed parts lie, how much room they take,
     # where a thread's copy of a strip begins; threads inside a matrix, for how many pieces, and
     # whether they share the columns
-    "packs_a", "packs_b", "copies_b", "depth", "width", "high", "height", "taller", "tiles",
-    "place*", "room_a", "room_b", "strip_at", "limit", "pieces", "wide",
+    "kernel*", "packs_a", "packs_b", "copies_b", "depth", "width", "high", "height", "taller",
+    "tiles", "place*", "room_a", "room_b", "strip_at", "limit", "pieces", "wide",
     # of convolutions, whose batch is images times groups: how far groups and the columns of the
     # result lie apart, where the elements of the operand in an image are, what is done before an
     # image (so many turns)
     "groups", "a_group", "b_group", "c_group", "c_col", "row_table*", "col_table*", "run_length",
     "before*", "before_context*", "before_scale",
 ])  # fmt: skip
-GIVEN = JOB.names[: JOB.names.index("packs_a")]
+GIVEN = JOB.names[: JOB.names.index("kernel")]
 
 #: the products of some columns over one block of the summed axis, of one matrix
 SLAB = Record([

@@ -27,7 +27,7 @@ ALONE = 12  # lines of the long operand that are worth it
 SHORT = 16  # how often the summed axis is longer than there are lines in the short operand
 # the parts that mostly call others
 CALLING = frozenset([
-    "thin_product", "thin", "narrow_product", "lines", "columns_apart",
+    "thin_product", "thin", "narrow_product", "lines", "columns_apart", "long_product",
     "pack_a", "pack_b", "pack_image", "pack_strips",
 ])  # fmt: skip
 TURNED = "_turned"  # the microkernels that write columns of the result as rows
@@ -134,6 +134,7 @@ def parts(tile: Tile) -> list[str]:
         found += ["sweep", "dots", *(f"inner_{i}x{j}" for j, i in groups(tile).items())]
         found += [f"inner_1x{j}" for j in SINGLES]
         found += ["thin_product", "thin", "narrow_product", "lines", "columns_apart", "pack_a"]
+        found += ["long_product"]
     found += ["pack_strips", "pack_image" if tile.images == "b" else "pack_b"]
     copies = [straight_name(side, q) for q in range(1, tile.panel // side + 1)]
     if tile.images == "a":
