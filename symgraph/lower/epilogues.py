@@ -144,6 +144,8 @@ def _joined(
         if old.alias:
             c = old.name
             buffers[c] = old._replace(alias=target)
+        views = [b for b in buffers.values() if b.alias == old.name]
+        buffers.update((b.name, b._replace(alias=target)) for b in views)
     rest = dict.fromkeys(x for x in (*more, *phase.buffers) if x not in (*operands, c))
     params = (*call.params, ("epilogue", phase))
     return call._replace(buffers=(*operands, c, *rest), params=params)

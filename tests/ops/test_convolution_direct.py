@@ -191,3 +191,24 @@ def test_steps() -> None:
     y = sg.maximum(forward(*inputs) + sg.constant(np.ones((8, 1, 1), "float32")), 0)
     f = sg.compile(inputs, y)
     np.testing.assert_allclose(f(x, w), np.maximum(forward.reference(x, w) + 1, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("nd", [1, 2])
+@pytest.mark.parametrize("act", [sg.nn.relu, sg.tanh], ids=["relu", "tanh"])
+def test_gradients_of_two_layers_of_unknown_sizes(nd: int, act: Any) -> None:
+    """Where the gradient of an activation joins a convolution's memory, views of that follow."""
+    rng = np.random.default_rng(nd)
+    shapes = [(6, 3, *(3,) * nd), (5, 6, *(3,) * nd), (2, 3, *(12,) * nd)]
+    arrays = [rng.normal(size=s).astype("float32") / 4 for s in shapes]
+    layer = sg.nn.conv1d if nd == 1 else sg.nn.conv2d
+
+    def gradients(known: bool, dtype: str) -> Any:
+        xs = [sg.tensor(f"x{k}", dtype=dtype, shape=a.shape if known else (None,) * a.ndim)
+              for k, a in enumerate(arrays)]  # fmt: skip
+        first, second, images = xs
+        cost = sg.sum(layer(act(layer(images, first)), second) ** 2)
+        return sg.compile(xs, sg.grad(cost, xs))(*[a.astype(dtype) for a in arrays])
+
+    wanted = gradients(True, "float64")
+    for one, other in zip(gradients(False, "float32"), wanted, strict=True):
+        np.testing.assert_allclose(one, other, 1e-4, 1e-4 * np.abs(other).max())
