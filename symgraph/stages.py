@@ -136,7 +136,7 @@ def emit(
     programs = ProgramModule(module, host.vector_bits, host.words, least, profile, made)
     calls = any(isinstance(step, Call | Loop | Branch) for step in legal.steps)
     if config.get("matmul") == "own" and calls and not alone:
-        legal = epilogues.join_epilogues(legal)
+        legal = epilogues.join_epilogues(legal, "avx512f" in host.features)
     main = programs.emit(legal)
     count = len(optimized.outputs) - len(d.updates)
     port = entry_llvm.Port

@@ -15,22 +15,30 @@ the loop writes an array like it, the product is made in that array.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from symgraph.ir.types import Size
 from symgraph.loops.memory import touched
 from symgraph.loops.program import PRODUCTS, Branch, Buffer, Call, Loop, Phase, Program, Run, Step
-from symgraph.loops.statements import For, Let, Stmt, Store, walk
+from symgraph.loops.statements import Fold, For, Let, Stmt, Store, walk
 from symgraph.lower.parallel import single_phase
 from symgraph.lower.rewriting import accesses, perfect_nest, place_of, reads
+from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, product
+
+if TYPE_CHECKING:
+    from symgraph.lower import short_rows
+else:
+    short_rows = Later("symgraph.lower.short_rows")
 
 DTYPES = ("float32", "float64")
 SUMS = 2  # the parameter ``adds`` of a convolution that is a sum over images
 
 
-def join_epilogues(program: Program) -> Program:
-    """The program in which loops are run inside the products before them, inner programs too."""
-    steps = [_inside(s) for s in program.steps]
+def join_epilogues(program: Program, scatters: bool = False) -> Program:
+    """The program in which loops are run inside the products before them, inner programs too.
+    ``scatters``: the processor can store elements of many places at once."""
+    steps = [_inside(s, scatters) for s in program.steps]
     buffers = dict(program.buffers)
     for k in range(len(steps)):
         step = steps[k]
@@ -40,17 +48,17 @@ def join_epilogues(program: Program) -> Program:
             found = _follower(program, steps, k)
             if found is not None:
                 steps[found[0]] = None
-                steps[k] = _joined(program, buffers, steps, k, found[1])
+                steps[k] = _joined(program, buffers, steps, k, found[1], scatters)
     kept = tuple(s for s in steps if s is not None)
     return program._replace(steps=kept, buffers=buffers)
 
 
-def _inside(step: Step) -> Step | None:
+def _inside(step: Step, scatters: bool) -> Step | None:
     match step:
         case Loop() if not step.apart:
-            return step._replace(body=join_epilogues(step.body))
+            return step._replace(body=join_epilogues(step.body, scatters))
         case Branch():
-            then, otherwise = join_epilogues(step.then), join_epilogues(step.otherwise)
+            then, otherwise = (join_epilogues(p, scatters) for p in (step.then, step.otherwise))
             return step._replace(then=then, otherwise=otherwise)
     return step
 
@@ -127,7 +135,7 @@ def _begins(rest: set[Expr]) -> bool:
 
 def _joined(
     program: Program, buffers: dict[str, Buffer], steps: Sequence[Step | None], k: int,
-    phase: Phase,
+    phase: Phase, scatters: bool,
 ) -> Call:  # fmt: skip
     """The product with its epilogue; they share the memory of the result where that is allowed."""
     call = steps[k]
@@ -146,6 +154,10 @@ def _joined(
             buffers[c] = old._replace(alias=target)
         views = [b for b in buffers.values() if b.alias == old.name]
         buffers.update((b.name, b._replace(alias=target)) for b in views)
+    folds = any(isinstance(s, Fold) for s in walk(phase.kernel.body))
+    # a single product may have a few columns, such as classes; attention has many keys
+    if scatters and folds and len(program.buffers[c].shape) == 2:
+        phase = phase._replace(kernel=short_rows.short_rows(phase.kernel))
     rest = dict.fromkeys(x for x in (*more, *phase.buffers) if x not in (*operands, c))
     params = (*call.params, ("epilogue", phase))
     return call._replace(buffers=(*operands, c, *rest), params=params)

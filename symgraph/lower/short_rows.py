@@ -39,7 +39,15 @@ from symgraph.loops.statements import (
     Store,
     walk,
 )
-from symgraph.lower.rewriting import around, independent, moved, perfect_nest, position, reads
+from symgraph.lower.rewriting import (
+    Indices,
+    around,
+    independent,
+    moved,
+    perfect_nest,
+    position,
+    reads,
+)
 from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, load, postorder, var
 from symgraph.scalar import functions as F
@@ -111,42 +119,62 @@ def _held(rooms: Set[str], loop: For) -> tuple[For, dict[str, str]]:
     """The loop in which elements of a row that are read again wait in buffers (whose dtypes are
     given by name), those of neighbouring rows side by side. They stand for the memory for one row
     at a time, and for results: what lanes have scattered is not soon there to be gathered."""
-    body, held = loop.body, dict[str, str]()
+    body, held = list(loop.body), dict[str, str]()
     for k, s in enumerate(loop.body):
         for x in s.body if isinstance(s, For) else ():
             if not isinstance(x, Store) or not _waits(x, loop, k, x.buffer in rooms):
                 continue
             name, spot = f"_row{len(held)}", x.indices.index(s.index)  # type: ignore[union-attr]
             held[name] = x.value.dtype
-            again = [e for e in reads(body) if e.attr == x.buffer]
-            body = moved(body, {}, {e: load(name, (e.args[spot], ROW), e.dtype) for e in again})
-            body = tuple(_keeping(y, x.buffer, spot, name, x.buffer in rooms) for y in body)
-    return loop._replace(body=body), held
+            again = [e for e in reads(tuple(body)) if e.attr == x.buffer]
+            body = list(moved(
+                tuple(body), {}, {e: load(name, (e.args[spot], ROW), e.dtype) for e in again}
+            ))  # fmt: skip
+            gone = x.buffer in rooms or _last(x.buffer, loop) > k
+            body[k] = _keeping(body[k], x.buffer, spot, name, gone)
+    return loop._replace(body=tuple(body)), held
+
+
+def _last(buffer: str, loop: For) -> int:
+    """The number of the last statement that stores to a buffer."""
+    return max(k for k, s in enumerate(loop.body) if _stores(s, buffer))
+
+
+def _stores(s: Stmt, buffer: str) -> list[Indices]:
+    """Where a statement stores in a buffer."""
+    return [x.indices for x in walk((s,)) if isinstance(x, Store) and x.buffer == buffer]
 
 
 def _waits(x: Store, loop: For, k: int, own: bool) -> bool:
-    """Whether what the k-th statement stores is read by later ones, and only elements of the row.
-    ``own``: it is memory for one row at a time."""
-    s = loop.body[k]
-    assert isinstance(s, For)
-    if x.indices.count(s.index) != 1 or not (own or loop.index in x.indices):
+    """Whether what the k-th statement stores is read by later ones, until a row of the buffer is
+    stored once more, and only elements of the row. ``own``: it is memory for one row at a time."""
+    body, last = loop.body, _last(x.buffer, loop)
+    s, end = body[k], body[last]
+    if not isinstance(s, For) or not isinstance(end, For) or s.extent != end.extent:
         return False
-    if sum(isinstance(y, Store) and y.buffer == x.buffer for y in walk(loop.body)) > 1:
-        return False
-    if any(e.attr == x.buffer for e in reads(loop.body[: k + 1])):
+    if x.indices.count(s.index) != 1 or not (own or loop.index in postorder(x.indices)):
         return False
     spot = x.indices.index(s.index)
-    rest = x.indices[:spot] + x.indices[spot + 1 :]
-    again = [e for e in reads(loop.body[k + 1 :]) if e.attr == x.buffer]
-    return bool(again) and all(
-        e.op == "load" and e.args[:spot] + e.args[spot + 1 :] == rest for e in again
-    )
+    rest = _but(x.indices, spot)
+    places = [(n, at) for n, y in enumerate(body) for at in _stores(y, x.buffer)]
+    if [n for n, _ in places] != sorted({k, last}) or any(
+        _but(at, spot) != rest for _, at in places
+    ):
+        return False
+    if places[-1][1][spot] is not end.index:
+        return False
+    again = [e for e in reads(body) if e.attr == x.buffer]
+    soon = [e for e in reads(body[k + 1 : last + 1 if last > k else None]) if e.attr == x.buffer]
+    return again == soon != [] and all(e.op == "load" and _but(e.args, spot) == rest for e in again)
+
+
+def _but(indices: Indices, spot: int) -> Indices:
+    return indices[:spot] + indices[spot + 1 :]
 
 
 def _keeping(s: Stmt, buffer: str, spot: int, name: str, instead: bool) -> Stmt:
     """The statement, which also stores in ``name`` what it stores in the buffer, or ``instead``."""
-    if not isinstance(s, For):
-        return s
+    assert isinstance(s, For)
     body: list[Stmt] = []
     for x in s.body:
         stores = isinstance(x, Store) and x.buffer == buffer

@@ -201,3 +201,28 @@ def test_rows_times_matrices(n: int, turned: bool, dtype: str) -> None:
         with config.change(num_threads=1):
             for result, alone in zip(found, f(a, b, c), strict=True):
                 assert result.tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("columns", [1, 2, 5, 15, 16, 40])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_few_classes_follow_their_product_in_lanes(columns: int, dtype: str) -> None:
+    """Several folds over a row of the product, and what is stored of them, beside wide rows."""
+    x, w, y = (
+        sg.matrix("x", dtype=dtype),
+        sg.matrix("w", dtype=dtype),
+        sg.vector("y", dtype="int64"),
+    )
+    rows = sg.nn.log_softmax(x @ w, axis=1)
+    cost = -sg.sum(sg.take_along_axis(rows, y[:, None], 1))
+    f = sg.compile([x, w, y], [cost, *sg.grad(cost, [x, w]), sg.nn.softmax(x @ w, axis=1)])
+    rng = np.random.default_rng(columns)
+    for count in (1, 7, 64, 300):
+        a, b = rng.normal(size=(count, 6)), rng.normal(size=(6, columns))
+        k = rng.integers(0, columns, count)
+        logits = a @ b - (a @ b).max(1, keepdims=True)
+        p = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+        g = p - np.eye(columns)[k]
+        wanted = [-np.log(p[np.arange(count), k]).sum(), g @ b.T, a.T @ g, p]
+        near = 2e-5 if dtype == "float32" else 1e-12
+        for one, other in zip(f(a.astype(dtype), b.astype(dtype), k), wanted, strict=True):
+            np.testing.assert_allclose(one, other, near, near * max(1.0, np.abs(other).max()))
