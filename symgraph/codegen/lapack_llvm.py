@@ -22,10 +22,14 @@ from symgraph.loops.program import Buffer, Call
 from symgraph.runtime.later import Later
 
 if TYPE_CHECKING:
-    from symgraph.codegen import cholesky_lanes_llvm as lanes
+    from symgraph.codegen import cholesky_lanes_llvm as cholesky_lanes
+    from symgraph.codegen import in_lanes_llvm as in_lanes
+    from symgraph.codegen import lu_lanes_llvm as lu_lanes
     from symgraph.codegen.program_llvm import ProgramModule
 else:
-    lanes = Later("symgraph.codegen.cholesky_lanes_llvm")
+    cholesky_lanes = Later("symgraph.codegen.cholesky_lanes_llvm")
+    in_lanes = Later("symgraph.codegen.in_lanes_llvm")
+    lu_lanes = Later("symgraph.codegen.lu_lanes_llvm")
 
 SMALL = 12  # up to this many unknowns a triangular system is solved in line
 
@@ -281,21 +285,28 @@ def emit_call(
     params, table = dict(step.params), shared.table
 
     def library() -> list[Value]:
-        return [ROUTINES[params["name"]](Writer(fn, table, values, operands), params)]
+        own = operands[1::2] if params["name"] == "getrf" and params.get("lanes") else operands
+        return [ROUTINES[params["name"]](Writer(fn, table, values, own), params)]
 
-    if "symmetrize" not in params:
+    if not params.get("lanes"):
         return library()[0]
     # many matrices: small ones in lanes, without the library
     n, bits = values.uniform(operands[0][1].shape[-1]), shared.vector_bits
-    words = operands[0][1].dtype, params["symmetrize"], params["on_failure"] == "nan"
-    name = "cholesky_{}{}{}".format(words[0], *(f"_{w}".lower() for w in words[1:]))
+    dtype = operands[0][1].dtype
+    kernels: Any = cholesky_lanes
+    words: tuple[Any, ...]
+    if params["name"] == "getrf":
+        kernels, name, words = lu_lanes, f"lu_{dtype}", (dtype,)
+    else:
+        words = dtype, params["symmetrize"], params["on_failure"] == "nan"
+        name = "cholesky_{}{}{}".format(words[0], *(f"_{w}".lower() for w in words[1:]))
     if name not in shared.kernels:
-        shared.keep(name, lanes.module_text(*words, bits))
+        shared.keep(name, kernels.module_text(*words, bits))
 
     def small() -> list[Value]:
         with values.inside():
             least = shared.parallel_from
-            return [lanes.emit_factors(fn, table, values, name, operands, bits, least)]
+            return [kernels.emit_factors(fn, table, values, name, operands, bits, least)]
 
     def large() -> list[Value]:
         with values.inside():
@@ -303,4 +314,4 @@ def emit_call(
 
     if n.isdigit():
         return small()[0]
-    return fn.if_(fn.val(f"icmp ule i64 {n}, {lanes.MOST}"), small, large, ["i1"])[0]
+    return fn.if_(fn.val(f"icmp ule i64 {n}, {in_lanes.MOST}"), small, large, ["i1"])[0]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _AT_HAND = ("var", "const")  # values that read nothing which the stores before would change
 
+
 def size(values: Values, buffer: str, indices: tuple[Expr, ...]) -> int:
     """The elements of the last axis where these are few and the lanes run through the tuples; 0
     elsewhere."""

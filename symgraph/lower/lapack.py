@@ -50,9 +50,11 @@ def _fill(
     return kernel(b, [*sources, target], "i" * len(sources) + "o", body, origins)
 
 
-def _turn(b: Builder, target: str, source: str, origins: tuple[Any, ...]) -> Step:
+def _turn(
+    b: Builder, target: str, source: str, origins: tuple[Any, ...], least: int = 0
+) -> Step:  # fmt: skip
     """target = the transposed source."""
-    return _fill(b, target, [source], origins, lambda i, j, x: x(j, i))
+    return _fill(b, target, [source], origins, lambda i, j, x: x(j, i), least)
 
 
 def _like(b: Builder, name: str, core: Sequence[Size], drop: int = 2) -> str:
@@ -99,9 +101,7 @@ def cholesky(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     """The lower triangle of what is factorised goes where the factor will be; small matrices, if
     there are many, are read by what factorises them."""
     a, out = b.buffer(apply.inputs[0]), b.buffer(apply.output)
-    (*batch, n), plain = b.buffers[a].shape[:-1], b.ctx.device or not b.ctx.scheduled
-    real = dtypes.is_float(b.buffers[a].dtype)
-    lanes = batch and real and not plain and not (isinstance(n, int) and n > IN_LANES)
+    n, lanes = b.buffers[a].shape[-1], _in_lanes(b, a)
 
     def low(i: Expr, j: Expr, x: Callable[[Expr, Expr], Expr]) -> Expr:
         both = F.add(x(i, j), _conjugate(x(j, i)))
@@ -112,7 +112,7 @@ def cholesky(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
     if params["on_failure"] == "raise":
         more["graph"] = reference(b, apply)
     if lanes:
-        more["symmetrize"] = params["symmetrize"]
+        more |= {"symmetrize": params["symmetrize"], "lanes": True}
     steps: list[Step] = [_call("potrf", [a, out], apply.origins, **more)]
     if not (lanes and isinstance(n, int)):
         steps.insert(0, _fill(b, out, [a], apply.origins, low, IN_LANES + 1 if lanes else 0))
@@ -188,13 +188,28 @@ def triangular_solve(b: Builder, apply: Apply, params: dict[str, Any], needs: se
 
 def lu_factor(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     a, (lu, pivots) = b.buffer(apply.inputs[0]), [b.buffer(v) for v in apply.outputs]
+    lanes = _in_lanes(b, a)
+    if lanes and isinstance(b.buffers[a].shape[-1], int):
+        whole = _call("getrf", [a, lu, pivots], apply.origins, lanes=True, results=2)
+        b.add_steps([a], [lu, pivots], [whole], needs)
+        return
     turned = _like(b, a, b.buffers[a].shape[:-3:-1])
+    operands = [a, turned, lu, pivots] if lanes else [turned, pivots]
+    more = {"lanes": True, "results": 2} if lanes else {}
+    least = IN_LANES + 1 if lanes else 0
     steps = [
-        _turn(b, turned, a, apply.origins),
-        _call("getrf", [turned, pivots], apply.origins),
-        _turn(b, lu, turned, apply.origins),
+        _turn(b, turned, a, apply.origins, least),
+        _call("getrf", operands, apply.origins, **more),
+        _turn(b, lu, turned, apply.origins, least),
     ]
     b.add_steps([a], [lu, pivots], steps, needs)
+
+
+def _in_lanes(b: Builder, a: str) -> bool:
+    """Whether a buffer holds many square matrices that may be small enough to go in lanes."""
+    (*batch, m, n), plain = b.buffers[a].shape, b.ctx.device or not b.ctx.scheduled
+    small = not (isinstance(n, int) and n > IN_LANES)
+    return bool(batch) and m == n and small and dtypes.is_float(b.buffers[a].dtype) and not plain
 
 
 def permutation(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 import symgraph as sg
 from symgraph import config, stages
-from symgraph.codegen import cholesky_lanes_llvm, llvm
+from symgraph.codegen import cholesky_lanes_llvm, in_lanes_llvm, llvm
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.executor import load_code
 from symgraph.loops.text import program_text
@@ -92,7 +92,7 @@ def test_a_matrix_that_is_not_positive_definite(place: int, bits: int) -> None:
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("known", [False, True])
 def test_calls_on_either_side_of_the_largest_matrix(dtype: str, known: bool) -> None:
-    assert cholesky_lanes_llvm.MOST == IN_LANES
+    assert in_lanes_llvm.MOST == IN_LANES
     for n in (3, IN_LANES, IN_LANES + 1, 70):
         a = matrices(40, n, dtype)
         x = sg.tensor("x", dtype, a.shape if known else (None, None, None))
