@@ -31,14 +31,17 @@ CONTEXT = ("ptr", "ptr", "ptr", "i64", "i64")  # a, out, what else is written, n
 class Group:
     """The kernel's text for one element type; the matrices of a group lie in %held."""
 
-    def __init__(self, fn: FunctionWriter, dtype: str, vector_bits: int) -> None:
+    def __init__(self, fn: FunctionWriter, dtype: str, vector_bits: int, more: int = 0) -> None:
+        """``more``: words of the context after those that all have."""
         self.fn, self.dtype, self.size = fn, dtype, dtypes.itemsize(dtype)
         self.lanes = vector_bits // (8 * self.size)
         self.kind, self.element = llvm_type(dtype, self.lanes), llvm_type(dtype)
         self.flags = llvm_type("bool", self.lanes)
         self.held = fn.slot(self.kind, MOST * (MOST + SPARE) + self.lanes)
         self.places, self.inside = (fn.slot("ptr", self.lanes, 8) for _ in range(2))
-        self.a, self.out, self.third, self.n, self.count = team_llvm.unpack(fn, CONTEXT)
+        words = team_llvm.unpack(fn, (*CONTEXT, *["i64"] * more))
+        self.a, self.out, self.third, self.n, self.count = words[: len(CONTEXT)]
+        self.more = words[len(CONTEXT) :]
         self.whole = fn.val(f"mul i64 {self.n}, {self.n}")
 
     # memory ---------------------------------------------------------------------------------------
@@ -148,11 +151,12 @@ class Group:
 def emit_groups(
     fn: FunctionWriter, table: Table, name: str, words: Sequence[Value], lanes: int, least: int
 ) -> None:
-    """Call the kernel of that name for all groups, with ``words`` as `CONTEXT` has them. ``least``:
-    from how many nanoseconds of work on threads take part."""
-    n, count = words[3:]
+    """Call the kernel of that name for all groups, with ``words`` as `CONTEXT` has them, and more.
+    ``least``: from how many nanoseconds of work on threads take part."""
+    n, count = words[3:5]
     kernel = table.load(fn, "kernel", name)
-    context = team_llvm.pack(fn, list(zip(CONTEXT, words, strict=True)))
+    kinds = (*CONTEXT, *["i64"] * (len(words) - len(CONTEXT)))
+    context = team_llvm.pack(fn, list(zip(kinds, words, strict=True)))
     groups = fn.val(f"udiv i64 {fn.val(f'add i64 {count}, {lanes - 1}')}, {lanes}")
     square = fn.val(f"mul i64 {n}, {n}")
     each = fn.val(f"add i64 {fn.val(f'mul i64 {n}, {CUBED}')}, {EACH}")

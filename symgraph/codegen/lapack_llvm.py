@@ -8,6 +8,7 @@ bits, of which a library with 32-bit integers reads the low half (little-endian)
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -25,11 +26,13 @@ if TYPE_CHECKING:
     from symgraph.codegen import cholesky_lanes_llvm as cholesky_lanes
     from symgraph.codegen import in_lanes_llvm as in_lanes
     from symgraph.codegen import lu_lanes_llvm as lu_lanes
+    from symgraph.codegen import trsm_lanes_llvm as trsm_lanes
     from symgraph.codegen.program_llvm import ProgramModule
 else:
     cholesky_lanes = Later("symgraph.codegen.cholesky_lanes_llvm")
     in_lanes = Later("symgraph.codegen.in_lanes_llvm")
     lu_lanes = Later("symgraph.codegen.lu_lanes_llvm")
+    trsm_lanes = Later("symgraph.codegen.trsm_lanes_llvm")
 
 SMALL = 12  # up to this many unknowns a triangular system is solved in line
 
@@ -291,27 +294,52 @@ def emit_call(
     if not params.get("lanes"):
         return library()[0]
     # many matrices: small ones in lanes, without the library
-    n, bits = values.uniform(operands[0][1].shape[-1]), shared.vector_bits
-    dtype = operands[0][1].dtype
-    kernels: Any = cholesky_lanes
-    words: tuple[Any, ...]
-    if params["name"] == "getrf":
-        kernels, name, words = lu_lanes, f"lu_{dtype}", (dtype,)
-    else:
-        words = dtype, params["symmetrize"], params["on_failure"] == "nan"
-        name = "cholesky_{}{}{}".format(words[0], *(f"_{w}".lower() for w in words[1:]))
+    bits, made = shared.vector_bits, _IN_LANES[params["name"]]
+    name, text, emit = made(operands[0][1].dtype, params, bits)
     if name not in shared.kernels:
-        shared.keep(name, kernels.module_text(*words, bits))
+        shared.keep(name, text())
 
     def small() -> list[Value]:
         with values.inside():
-            least = shared.parallel_from
-            return [kernels.emit_factors(fn, table, values, name, operands, bits, least)]
+            return [emit(fn, table, values, name, operands, bits, shared.parallel_from)]
 
     def large() -> list[Value]:
         with values.inside():
             return library()
 
-    if n.isdigit():
+    sizes = [operands[0][1].shape[-1]]
+    if params["name"] == "trsm":
+        sizes.append(operands[2][1].shape[-1])
+    unknown = [n for n in map(values.uniform, sizes) if not n.isdigit()]
+    if not unknown:
         return small()[0]
-    return fn.if_(fn.val(f"icmp ule i64 {n}, {in_lanes.MOST}"), small, large, ["i1"])[0]
+    flags = [fn.val(f"icmp ule i64 {n}, {in_lanes.MOST}") for n in dict.fromkeys(unknown)]
+    fits = functools.reduce(lambda x, y: fn.val(f"and i1 {x}, {y}"), flags)
+    return fn.if_(fits, small, large, ["i1"])[0]
+
+
+# of a routine in lanes: the name of its kernel, what writes its text, what writes calls of it
+
+
+def _cholesky_in_lanes(dtype: str, params: dict[str, Any], bits: int) -> tuple[str, Any, Any]:
+    words = params["symmetrize"], params["on_failure"] == "nan"
+    text = functools.partial(cholesky_lanes.module_text, dtype, *words, bits)
+    return _named("cholesky", dtype, *words), text, cholesky_lanes.emit_factors
+
+
+def _lu_in_lanes(dtype: str, params: dict[str, Any], bits: int) -> tuple[str, Any, Any]:
+    text = functools.partial(lu_lanes.module_text, dtype, bits)
+    return _named("lu", dtype), text, lu_lanes.emit_factors
+
+
+def _trsm_in_lanes(dtype: str, params: dict[str, Any], bits: int) -> tuple[str, Any, Any]:
+    words = [params[w] for w in ("low", "trans", "unit")]
+    text = functools.partial(trsm_lanes.module_text, dtype, *words, bits)
+    return _named("trsm", dtype, *words), text, trsm_lanes.emit_solutions
+
+
+def _named(*words: Any) -> str:
+    return "_".join(str(w).lower() for w in words)
+
+
+_IN_LANES = {"potrf": _cholesky_in_lanes, "getrf": _lu_in_lanes, "trsm": _trsm_in_lanes}

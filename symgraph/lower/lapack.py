@@ -180,6 +180,10 @@ def triangular_solve(b: Builder, apply: Apply, params: dict[str, Any], needs: se
     out = b.buffer(apply.output)
     if params.pop("checked"):
         params = {**params, "graph": reference(b, apply)}
+    shapes = b.buffers[a].shape, b.buffers[right].shape
+    wide = isinstance(shapes[1][-1], int) and shapes[1][-1] > IN_LANES
+    if _in_lanes(b, a) and shapes[0][:-2] == shapes[1][:-2] and not wide:
+        params = {**params, "lanes": True}
     steps: list[Step] = [
         Copy(out, right), _call("trsm", [a, right, out], apply.origins, **params)
     ]  # fmt: skip
