@@ -10,11 +10,10 @@ import functools
 from collections.abc import Sequence
 
 from symgraph import dtypes
-from symgraph.codegen import team_llvm
-from symgraph.codegen.in_lanes_llvm import SPARE, Group, emit_groups
+from symgraph.codegen.in_lanes_llvm import SPARE, Group, emit_groups, kernel_text
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
 
@@ -98,33 +97,21 @@ class _Factors(Group):
 
 @functools.cache
 def module_text(dtype: str, symmetrize: bool, nan: bool, vector_bits: int) -> str:
-    """The module whose ``kernel(context, begin, end, worker)`` does the groups begin to end.
-    ``nan``: a matrix that is not positive definite becomes NaN, otherwise it is noted."""
-    module = ModuleWriter()
-    fn = module.function("kernel", team_llvm.BODY, "void", "", "nounwind")
-    g = _Factors(fn, dtype, vector_bits)
-    g.write_turn(module)
-    fn.declare("i64", "llvm.smin.i64", ["i64", "i64"])
-    last = fn.val(f"sub i64 {g.count}, 1")
+    """The module of the kernel. ``nan``: a matrix that is not positive definite becomes NaN,
+    otherwise it is noted."""
 
-    def group(number: Value, _: list[Value]) -> list[Value]:
-        first = fn.val(f"mul i64 {number}, {g.lanes}")
+    def group(g: _Factors, first: Value, last: Value) -> None:
         g.point(g.a, first, last)
         g.blocks(outwards=False)
-        rest = fn.val(f"mul i64 {g.n}, {TILE - 1}")
+        rest = g.fn.val(f"mul i64 {g.n}, {TILE - 1}")
         g.each(lambda place: g.store("zeroinitializer", place), g.whole, rest)
         g.lower(symmetrize)
         failed = g.factorise()
-        some = fn.fresh(f"bitcast {g.flags} {failed} to i{g.lanes}")
-        bad = fn.fresh(f"icmp ne i{g.lanes} {some}, 0")
-        fn.if_(bad, lambda: g.note(failed, nan), likely=False)
+        g.fn.if_(g.any_of(failed), lambda: g.note(failed, nan), likely=False)
         g.point(g.out, first, last)
         g.blocks(outwards=True)
-        return []
 
-    g.point_inside()
-    fn.loop("%begin", "%end", 1, [], group)
-    return module.text()
+    return kernel_text(lambda fn: _Factors(fn, dtype, vector_bits), group)
 
 
 def emit_factors(

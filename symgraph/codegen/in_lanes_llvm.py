@@ -10,6 +10,7 @@ last group repeats its last matrix, which is computed and stored the same every 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from symgraph import dtypes
 from symgraph.codegen import team_llvm
@@ -26,6 +27,8 @@ SPARE = 3  # rows behind a group's matrices that a kernel may run over
 CUBED, EACH, ROW = 70, 1500, 15_000
 
 CONTEXT = ("ptr", "ptr", "ptr", "i64", "i64")  # a, out, what else is written, n, count
+
+_G = TypeVar("_G", bound="Group")
 
 
 class Group:
@@ -146,6 +149,33 @@ class Group:
             return []
 
         fn.loop("0", count or self.whole, 1, [], one)
+
+    def any_of(self, flags: Value) -> Value:
+        """Whether one of the lanes has its flag."""
+        bits = self.fn.fresh(f"bitcast {self.flags} {flags} to i{self.lanes}")
+        return self.fn.fresh(f"icmp ne i{self.lanes} {bits}, 0")
+
+
+def kernel_text(
+    make: Callable[[FunctionWriter], _G], each: Callable[[_G, Value, Value], None]
+) -> str:
+    """The module whose ``kernel(context, begin, end, worker)`` does the groups begin to end;
+    ``each(group, first, last)`` writes what is done with the matrices from the first on, none after
+    the last."""
+    module = ModuleWriter()
+    fn = module.function("kernel", team_llvm.BODY, "void", "", "nounwind")
+    g = make(fn)
+    g.write_turn(module)
+    fn.declare("i64", "llvm.smin.i64", ["i64", "i64"])
+    last = fn.val(f"sub i64 {g.count}, 1")
+
+    def group(number: Value, _: list[Value]) -> list[Value]:
+        each(g, fn.val(f"mul i64 {number}, {g.lanes}"), last)
+        return []
+
+    g.point_inside()
+    fn.loop("%begin", "%end", 1, [], group)
+    return module.text()
 
 
 def emit_groups(

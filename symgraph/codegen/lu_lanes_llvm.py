@@ -10,13 +10,12 @@ import functools
 from collections.abc import Sequence
 
 from symgraph import dtypes
-from symgraph.codegen import team_llvm
-from symgraph.codegen.in_lanes_llvm import MOST, Group, emit_groups
+from symgraph.codegen.in_lanes_llvm import MOST, Group, emit_groups, kernel_text
 from symgraph.codegen.literals import llvm_type
 from symgraph.codegen.scalar_llvm import splat
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
 
@@ -79,9 +78,10 @@ class _Factors(Group):
                     self.store(fn.fresh(f"select {words}"), place)
                 return []
 
-            some = fn.fresh(f"bitcast {self.flags} {here} to i{self.lanes}")
-            any_ = fn.fresh(f"icmp ne i{self.lanes} {some}, 0")
-            fn.if_(any_, lambda: fn.loop("0", self.n, 1, [], column) and None)
+            def exchange() -> None:
+                fn.loop("0", self.n, 1, [], column)
+
+            fn.if_(self.any_of(here), exchange)
             return []
 
         fn.loop(after, self.n, 1, [], row)
@@ -139,27 +139,17 @@ class _Factors(Group):
 
 @functools.cache
 def module_text(dtype: str, vector_bits: int) -> str:
-    """The module whose ``kernel(context, begin, end, worker)`` does the groups begin to end."""
-    module = ModuleWriter()
-    fn = module.function("kernel", team_llvm.BODY, "void", "", "nounwind")
-    g = _Factors(fn, dtype, vector_bits)
-    g.write_turn(module)
-    fn.declare("i64", "llvm.smin.i64", ["i64", "i64"])
-    last = fn.val(f"sub i64 {g.count}, 1")
+    """The module of the kernel."""
 
-    def group(number: Value, _: list[Value]) -> list[Value]:
-        first = fn.val(f"mul i64 {number}, {g.lanes}")
+    def group(g: _Factors, first: Value, last: Value) -> None:
         g.point(g.a, first, last)
         g.blocks(outwards=False)
         g.factorise()
         g.point(g.out, first, last)
         g.blocks(outwards=True)
         g.give_pivots(first, last)
-        return []
 
-    g.point_inside()
-    fn.loop("%begin", "%end", 1, [], group)
-    return module.text()
+    return kernel_text(lambda fn: _Factors(fn, dtype, vector_bits), group)
 
 
 def emit_factors(

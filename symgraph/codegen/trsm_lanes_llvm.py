@@ -11,11 +11,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from symgraph import dtypes
-from symgraph.codegen import team_llvm
-from symgraph.codegen.in_lanes_llvm import MOST, Group, emit_groups
+from symgraph.codegen.in_lanes_llvm import MOST, Group, emit_groups, kernel_text
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
-from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
 
@@ -31,6 +30,11 @@ class _Systems(Group):
             fn.slot(self.kind, MOST * MOST + self.lanes), fn.slot("ptr", self.lanes, 8),
             fn.val(f"mul i64 {self.n}, {self.columns}"),
         )  # fmt: skip
+
+    def point_inside(self) -> None:
+        super().point_inside()
+        with self.of_right():
+            super().point_inside()
 
     @contextmanager
     def of_right(self) -> Iterator[None]:
@@ -80,35 +84,21 @@ class _Systems(Group):
 
 @functools.cache
 def module_text(dtype: str, low: bool, trans: bool, unit: bool, vector_bits: int) -> str:
-    """The module whose ``kernel(context, begin, end, worker)`` does the groups begin to end."""
-    module = ModuleWriter()
-    fn = module.function("kernel", team_llvm.BODY, "void", "", "nounwind")
-    g = _Systems(fn, dtype, vector_bits)
-    g.write_turn(module)
-    fn.declare("i64", "llvm.smin.i64", ["i64", "i64"])
-    last = fn.val(f"sub i64 {g.count}, 1")
+    """The module of the kernel."""
 
-    def group(number: Value, _: list[Value]) -> list[Value]:
-        first = fn.val(f"mul i64 {number}, {g.lanes}")
+    def group(g: _Systems, first: Value, last: Value) -> None:
         g.point(g.a, first, last)
         g.blocks(outwards=False)
         with g.of_right():
             g.point(g.out, first, last)
             g.blocks(outwards=False)
         failed = g.substitute(low, trans, unit)
-        some = fn.fresh(f"bitcast {g.flags} {failed} to i{g.lanes}")
-        bad = fn.fresh(f"icmp ne i{g.lanes} {some}, 0")
         note = f"store atomic i32 1, ptr {g.third} monotonic, align 4"
-        fn.if_(bad, lambda: fn.raw(note), likely=False)
+        g.fn.if_(g.any_of(failed), lambda: g.fn.raw(note), likely=False)
         with g.of_right():
             g.blocks(outwards=True)
-        return []
 
-    g.point_inside()
-    with g.of_right():
-        g.point_inside()
-    fn.loop("%begin", "%end", 1, [], group)
-    return module.text()
+    return kernel_text(lambda fn: _Systems(fn, dtype, vector_bits), group)
 
 
 def emit_solutions(

@@ -94,7 +94,8 @@ def _in_lanes(kernel: Kernel, rows: For, waiting: tuple[Alloc, ...], most: int) 
     if any(isinstance(n, int) and n > most for n in extents):
         return kernel
     if not tests and not waiting:
-        return kernel._replace(body=around(path[:-1], (_rows(rows, most, const(0), loop.extent),)))
+        turned = rows._replace(kind="vector", body=_serial(rows, most))
+        return kernel._replace(body=around(path[:-1], (turned,)))
     size = HELD if waiting else ROWS
     count = as_size(F.minimum(as_expr(loop.extent) - BLOCK * size, const(size)))
     if isinstance(loop.extent, int) and loop.extent <= size:
@@ -264,11 +265,15 @@ def _stored(s: Stmt) -> bool:
 
 def _rows(loop: For, most: int, first: Expr, count: Size) -> For:
     """``count`` turns from the ``first`` with a lane for each; rows are known to be short."""
-    body = tuple(
+    return For(ROW, count, "vector", moved(_serial(loop, most), {loop.index: first + ROW}))
+
+
+def _serial(loop: For, most: int) -> tuple[Stmt, ...]:
+    """What a lane does for its row, element by element."""
+    return tuple(
         s._replace(kind="serial", extent=_short(s.extent, most)) if isinstance(s, Fold | For) else s
         for s in loop.body
     )
-    return For(ROW, count, "vector", moved(body, {loop.index: first + ROW}))
 
 
 def _short(extent: Size, most: int) -> Size:

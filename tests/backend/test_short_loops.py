@@ -3,33 +3,18 @@ lie side by side: against NumPy, on this processor and on one without scatters."
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 
 import symgraph as sg
-from symgraph import config, stages
-from symgraph.codegen import llvm
+from symgraph import stages
 from symgraph.compiler import stage_definition
 from symgraph.loops.text import program_text
 
 COUNTS = (0, 1, 2, 7, 8, 15, 16, 17, 33, 64, 100)
-
-
-@pytest.fixture(params=["this", "half"])
-def registers(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[int]:
-    """Bits of a register; with half of them a processor without masks of its own."""
-    host = llvm.host()
-    if request.param == "half":
-        flags = [f for f in host.features.split(",") if "avx512" not in f and "avx10" not in f]
-        bits = max(128, host.vector_bits // 2)
-        llvm.remember_host(host._replace(cpu="generic", features=",".join(flags), vector_bits=bits))
-    with config.change(cache_dir=str(tmp_path)):
-        yield llvm.host().vector_bits
-    llvm.remember_host(host)
 
 
 def numbers(shape: tuple[int, ...], dtype: str) -> np.ndarray:
