@@ -79,8 +79,8 @@ def _has_columns(kernel: Kernel, path: list[For], scatters: bool) -> bool:
         return False
     if any(shapes[s.buffer][-1] != loop.extent for s in stores):
         return False
-    if not _choices(path, loop):
-        return loop.extent <= TOGETHER and _near(kernel, rows, loop)
+    if not _choices(path, loop):  # four fill a small register as they are
+        return loop.extent < TOGETHER and _near(kernel, rows, loop)
     return loop.extent <= TOGETHER or scatters
 
 
