@@ -104,7 +104,7 @@ def planned(
 ) -> tuple[Builder, Program]:
     """The Program with what made it, which knows the variable behind each buffer."""
     constants = {c: k for k, c in enumerate(large_constants(d.graph))}
-    scatters = not device and "avx512f" in llvm.instructions().features
+    scatters = not device and _scatters()
     ctx = context(d.checks, constants, scheduled)._replace(device=device, scatters=scatters)
     optimized = widen_routines(optimized)
     count = len(optimized.outputs) - len(d.updates)
@@ -122,6 +122,11 @@ def _verified(program: Program) -> Program:
 
 
 @uncollected()
+def _scatters() -> bool:
+    """Whether the processor can store elements of many places at once."""
+    return "avx512f" in llvm.instructions().features
+
+
 def emit(
     d: Definition, optimized: Graph, program: Program, made: Callable[[str], None] | None = None
 ) -> Lowered:
@@ -136,7 +141,7 @@ def emit(
     programs = ProgramModule(module, host.vector_bits, host.words, least, profile, made)
     calls = any(isinstance(step, Call | Loop | Branch) for step in legal.steps)
     if config.get("matmul") == "own" and calls and not alone:
-        legal = epilogues.join_epilogues(legal, "avx512f" in host.features)
+        legal = epilogues.join_epilogues(legal, _scatters())
     main = programs.emit(legal)
     count = len(optimized.outputs) - len(d.updates)
     port = entry_llvm.Port

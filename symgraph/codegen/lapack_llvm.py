@@ -288,6 +288,7 @@ def emit_call(
     params, table = dict(step.params), shared.table
 
     def library() -> list[Value]:
+        # of a, turned, lu, pivots the library has the second and the last
         own = operands[1::2] if params["name"] == "getrf" and params.get("lanes") else operands
         return [ROUTINES[params["name"]](Writer(fn, table, values, own), params)]
 

@@ -288,6 +288,7 @@ def _widened(op: Op, arrays: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
     """What an op's reference is given: float32 in the place of narrow floats."""
     if not op.widens:
         return arrays
+    # by its bytes first: to ask for the name of a dtype takes longer than a small op
     return [a.astype("float32") if a.itemsize == 2 and dtypes.is_narrow(str(a.dtype)) else a
             for a in arrays]  # fmt: skip
 

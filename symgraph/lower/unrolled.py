@@ -33,12 +33,13 @@ def unrolled(kernel: Kernel, scatters: bool) -> Kernel:
         return kernel
     if not _reads_before(path[-1].body):
         return kernel
-    if _has_columns(kernel, path, scatters):
+    columns, rows = _choices(path, path[-1]), _choices(path, path[0])
+    if _has_columns(kernel, path, columns, scatters):
         loops = [*path[:-2], path[-2]._replace(kind="vector")]
-        body = _turns(path[-1], _choices(path, path[-1]), path[-1].body)
-    elif _has_rows(path):
+        body = _turns(path[-1], columns, path[-1].body)
+    elif rows and _has_rows(path):
         loops = path[1:]
-        body = _turns(path[0], _choices(path, path[0]), path[-1].body)
+        body = _turns(path[0], rows, path[-1].body)
     else:
         return kernel
     if len(postorder([e for s in body for e in expressions(s)])) > LONGEST:
@@ -68,7 +69,7 @@ def _choices(path: list[For], loop: For) -> list[Expr]:
     ]  # fmt: skip
 
 
-def _has_columns(kernel: Kernel, path: list[For], scatters: bool) -> bool:
+def _has_columns(kernel: Kernel, path: list[For], choices: list[Expr], scatters: bool) -> bool:
     """Whether the innermost loop stores whole rows of a few elements, one after another."""
     rows, loop = path[-2:]
     if not isinstance(loop.extent, int) or not 2 <= loop.extent <= MOST or _is_short(rows):
@@ -79,7 +80,7 @@ def _has_columns(kernel: Kernel, path: list[For], scatters: bool) -> bool:
         return False
     if any(shapes[s.buffer][-1] != loop.extent for s in stores):
         return False
-    if not _choices(path, loop):  # four fill a small register as they are
+    if not choices:  # four fill a small register as they are
         return loop.extent < TOGETHER and _near(kernel, rows, loop)
     return loop.extent <= TOGETHER or scatters
 
@@ -99,13 +100,12 @@ def _near(kernel: Kernel, rows: For, loop: For) -> bool:
 
 
 def _has_rows(path: list[For]) -> bool:
-    """Whether the outermost loop has a few turns in each of which something else is chosen."""
+    """Whether the outermost loop has a few turns, each of which stores a row of its own."""
     rows = path[0]
     if not isinstance(rows.extent, int) or not 2 <= rows.extent <= MOST or _is_short(path[-1]):
         return False
     stores = [s for s in path[-1].body if isinstance(s, Store)]
-    apart = all(rows.index in s.indices for s in stores)  # not what one turn leaves for the next
-    return apart and bool(_choices(path, rows))
+    return all(rows.index in s.indices for s in stores)  # not what one turn leaves for the next
 
 
 def _is_short(loop: For) -> bool:

@@ -79,3 +79,17 @@ class Entry:
             fn.raw(f"call void {body}(ptr %job, i64 0, i64 {count}, i64 0)")
 
         fn.if_(ints.is_("sgt", limit, 1), team, alone)
+
+    def follow(self) -> None:
+        """The epilogue of everything at once."""
+        fn, word = self.fn, self.word
+        follows = fn.val(f"icmp ne ptr {word('after')}, null")
+
+        def after() -> None:
+            ints = self.ints
+            rows = ints.mul(ints.mul(word("batch"), word("m")), word("scale"))
+            turns = ints.pick(ints.is_("eq", word("scale"), 0), word("batch"), rows)
+            words = f"ptr {word('context')}, i64 0, i64 {turns}, i64 0"
+            fn.raw(f"call void {word('after')}({words})")
+
+        fn.if_(follows, after)

@@ -73,7 +73,7 @@ class _Few(Entry):
                 )
 
             fn.if_(apart, lambda: self._in_parts(count, limit), whole)
-            self._follow()
+            self.follow()
 
         rows = ints.union((rows, "true"), (leaves.bit("sweep"), apart))
         bits = ints.pick(contiguous, rows, leaves.bit("dots"))
@@ -136,7 +136,7 @@ class _Few(Entry):
         count = ints.pick(tall, word("m"), word("n"))
         self.run(self.leaves.address("lines"), count, EVERY, limit)
         rows = fn.val(f"and i1 {tall}, {ints.is_('ne', word('scale'), 0)}")  # followed up by ranges
-        fn.if_(rows, lambda: None, self._follow)
+        fn.if_(rows, lambda: None, self.follow)
 
     def _lines_of_copy(self, tall: Value, limit: Value) -> None:
         """The same with the columns of B copied apart, by each thread for itself: that takes no
@@ -160,17 +160,3 @@ class _Few(Entry):
 
         none = fn.val(f"icmp eq ptr {block}, null")
         fn.if_(none, lambda: fn.ret("i32", str(NO_MEMORY)), copy)
-
-    def _follow(self) -> None:
-        """The epilogue of everything at once."""
-        fn, word = self.fn, self.word
-        follows = fn.val(f"icmp ne ptr {word('after')}, null")
-
-        def after() -> None:
-            ints = self.ints
-            rows = ints.mul(ints.mul(word("batch"), word("m")), word("scale"))
-            turns = ints.pick(ints.is_("eq", word("scale"), 0), word("batch"), rows)
-            words = f"ptr {word('context')}, i64 0, i64 {turns}, i64 0"
-            fn.raw(f"call void {word('after')}({words})")
-
-        fn.if_(follows, after)

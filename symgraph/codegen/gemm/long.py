@@ -60,7 +60,7 @@ class _Long(Entry):
 
         fn.if_(ints.is_("sgt", rest, 0), end)
         self._give_back()
-        self._follow()
+        self.follow()
 
     def _give_back(self) -> None:
         word = self.word
@@ -104,15 +104,3 @@ class _Long(Entry):
             return []
 
         fn.loop(0, word("m"), 1, [], row)
-
-    def _follow(self) -> None:
-        """The epilogue of all rows."""
-        fn, ints, word = self.fn, self.ints, self.word
-
-        def after() -> None:
-            rows = ints.mul(word("m"), word("scale"))
-            turns = ints.pick(ints.is_("eq", word("scale"), 0), 1, rows)
-            words = f"ptr {word('context')}, i64 0, i64 {turns}, i64 0"
-            fn.raw(f"call void {word('after')}({words})")
-
-        fn.if_(fn.val(f"icmp ne ptr {word('after')}, null"), after)
