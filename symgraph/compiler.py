@@ -53,6 +53,7 @@ from symgraph.structure import Structure
 if TYPE_CHECKING:
     from symgraph.rewrite.rules import Rule
 
+_plans = Later("symgraph.fourier_plans")
 _products = Later("symgraph.products")
 
 MODES = ("run", "debug", "nan", "interpret")
@@ -316,7 +317,7 @@ def _linked(d: Definition, meta: Mapping[str, Any], objects: Mapping[str, bytes]
     def make(slow: Any, fail: Any) -> Loaded:
         layout = meta["layout"]
         kept = d.shared, constants, python, words
-        loaded = link(objects, layout, slow, fail, *kept, products=_products)
+        loaded = link(objects, layout, slow, fail, *kept, products=_products, transforms=_plans)
         return loaded._replace(kept=(*loaded.kept, counters))
 
     function = Function(d, make)

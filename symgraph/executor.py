@@ -216,13 +216,14 @@ def compiled_objects(function: str, kernels: Mapping[str, str]) -> dict[str, byt
 def link(
     objects: Mapping[str, bytes], layout: Sequence[Sequence[str]], slow: Any, fail: Any,
     shared: Sequence[Any], constants: Sequence[np.ndarray], python: Sequence[tuple[int, Any]] = (),
-    profile: Mapping[str, int] | None = None, products: Any = None,
+    profile: Mapping[str, int] | None = None, products: Any = None, transforms: Any = None,
 ) -> Loaded:  # fmt: skip
     """Load the objects (the function and its kernels) and fill the table that ``layout`` describes.
 
     ``slow`` and ``fail`` are Python callables; ``shared`` have a ``cell``; ``constants`` are
     arrays; ``python`` are the addresses of callbacks with what keeps them alive; ``profile`` are
-    those that a function with a profile asks for; ``products`` knows the records of parts.
+    those that a function with a profile asks for; ``products`` knows the records of parts,
+    ``transforms`` those of plans.
     """
     if not abi.native_entry_usable():
         raise TargetError(
@@ -265,6 +266,8 @@ def link(
             table[k] = getattr(thread_team(), key)
         elif kind == "parts":
             table[k] = products.record(key)
+        elif kind == "fourier":
+            table[k] = transforms.record(key)
         elif kind == "profile" and profile is not None:
             table[k] = profile[key]
         elif kind == "special":

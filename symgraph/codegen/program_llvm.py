@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from symgraph.codegen import (
         apart_llvm,
         blas_llvm,
+        fourier_llvm,
         gemm_llvm,
         kernel_llvm,
         lapack_llvm,
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 else:
     apart_llvm = Later("symgraph.codegen.apart_llvm")
     blas_llvm = Later("symgraph.codegen.blas_llvm")
+    fourier_llvm = Later("symgraph.codegen.fourier_llvm")
     gemm_llvm = Later("symgraph.codegen.gemm_llvm")
     kernel_llvm = Later("symgraph.codegen.kernel_llvm")
     lapack_llvm = Later("symgraph.codegen.lapack_llvm")
@@ -240,7 +242,7 @@ class ProgramFunction:
                 name = str(params.get("name", step.routine))
                 if step.routine == "matmul":
                     name = _product_name(self.program, step)
-                shared = step.routine == "matmul"
+                shared = step.routine in ("matmul", "fourier")
                 if "epilogue" in params:
                     origins += profile.lines_of(params["epilogue"].kernel.name)
             case Copy():
@@ -270,6 +272,8 @@ class ProgramFunction:
                 self._python(step)
             case Call(routine="lapack"):
                 self._lapack(step)
+            case Call(routine="fourier"):
+                self._fourier(step)
             case Call(routine="sort"):
                 operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
                 names = self.shared.sort(operands[0][1].dtype, **dict(step.params))
@@ -421,6 +425,21 @@ class ProgramFunction:
         matrices = self.values.uniform(elements(product.shape[:-2]))
         scale = "1" if turns == rows else "0" if turns == matrices else width
         return gemm_llvm.Epilogue(f"@{self.shared.sharing.body(phase)}", context, scale)
+
+    def _fourier(self, step: Call) -> None:
+        fn, shared = self.fn, self.shared
+        operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
+        dtype, bits = fourier_llvm.part_of(operands[0][1].dtype), shared.vector_bits
+        name = f"fourier_{dtype}"
+        if name not in shared.kernels:
+            shared.keep(name, fourier_llvm.module_text(dtype, bits))
+        words = {k: v for k, v in step.params if k != "graph"}
+        status = fourier_llvm.emit_transform(
+            fn, shared.table, self.values, name, operands, **words, vector_bits=bits,
+            least=self.parallel_from,
+        )  # fmt: skip
+        self.shared.failures.append(Failure("python", "", "", step.origins))
+        self._raise_if(status, len(self.shared.failures))
 
     def _lapack(self, step: Call) -> None:
         """Where a routine fails the op's reference is called back, which raises, or the call stops

@@ -32,8 +32,8 @@ class Table:
 
     def slot(self, kind: str, key: str) -> int:
         """The word of an address: kind is api, descr, shared, constant, kernel, python, blas, team
-        (see runtime/threads.py), special (functions of runtime/special_functions.py) or parts (the
-        records of products.py)."""
+        (see runtime/threads.py), special (functions of runtime/special_functions.py), parts (the
+        records of products.py) or fourier (those of fourier_plans.py)."""
         return self.slots.setdefault((kind, key), len(self.slots))
 
     def load(self, fn: FunctionWriter, kind: str, key: str, table: Value = "%table") -> Value:

@@ -20,10 +20,11 @@ run, is done by the caller alone, with worker 0 and one range of all turns.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from symgraph.codegen.tables import Table
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
+from symgraph.loops.cost import AWAKE
 
 BODY = [("ptr", "context", ""), ("i64", "begin", ""), ("i64", "end", ""), ("i64", "worker", "")]
 PIECES = 4  # ranges for each thread, so that a slow one does not hold up the others
@@ -69,6 +70,40 @@ def share(
     run = body if body[0] == "%" else f"@{body}"  # of a kernel the address is known
     words = f"ptr {state}, ptr {run}, ptr {context}, {numbers}, ptr {memory}"
     return fn.fresh(f"call i32 {function}({words})")
+
+
+def how_many(
+    fn: FunctionWriter, word: Callable[[str], Value], cost: Value | int, least: Value | int
+) -> Value:
+    """The limit for work that costs so much, where ``least`` is worth waking a thread. ``word``
+    finds the addresses "team", "threads" and "awake" in a job."""
+
+    def ask(who: str) -> list[Value]:
+        return [fn.fresh(f"call i64 {word(who)}(ptr {word('team')})")]
+
+    def fewer() -> list[Value]:
+        enough = fn.val(f"icmp sge i64 {cost}, {fn.val(f'udiv i64 {least}, {AWAKE}')}")
+        return fn.if_(enough, lambda: ask("awake"), lambda: ["1"], ["i64"])
+
+    large = fn.val(f"icmp sge i64 {cost}, {least}")
+    return fn.if_(large, lambda: ask("threads"), fewer, ["i64"])[0]
+
+
+def run_job(
+    fn: FunctionWriter, word: Callable[[str], Value], body: Value, count: Value | int,
+    grain: Callable[[], Value | int], limit: Value,
+) -> None:  # fmt: skip
+    """Run a body, whose context is %job, over 0 .. count, by the team or alone. ``word`` finds the
+    addresses "team" and "run"."""
+
+    def team() -> None:
+        words = f"ptr {word('team')}, ptr {body}, ptr %job, i64 {count}, i64 {grain()}"
+        fn.raw(f"call void {word('run')}({words}, i64 {limit})")
+
+    def alone() -> None:
+        fn.raw(f"call void {body}(ptr %job, i64 0, i64 {count}, i64 0)")
+
+    fn.if_(fn.val(f"icmp sgt i64 {limit}, 1"), team, alone)
 
 
 def poll(fn: FunctionWriter, table: Table, at: Value = "%table") -> Value:

@@ -70,6 +70,7 @@ _ELSEWHERE = {
     "lapack": "cholesky triangular_solve lu_factor permutation qr svd eigh cholesky_pull"
     " cholesky_push lower_product lu_map",
     "convolution": "convolution convolution_input convolution_weights",
+    "fourier": "fourier",
     "scatter": "scatter",
     "sparse": "element_rows sparse_matmul sampled_dot sampled_product",
 }

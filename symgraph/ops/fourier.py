@@ -29,12 +29,25 @@ from symgraph.scalar import as_expr, as_size
 OPPOSITE = {"backward": "forward", "forward": "backward", "ortho": "ortho"}
 
 
+def _routine(axes: tuple[int, ...], back: bool, norm: str) -> Routine:
+    """The transform over some axes, and what the result is divided by: the length, or its root."""
+    scale = "root" if norm == "ortho" else "length" if (norm == "backward") is back else ""
+    return Routine("fourier", (("axes", axes), ("inverse", back), ("scale", scale)))
+
+
 def _library() -> Any:
     try:
         from scipy import fft
     except ImportError:
         return np.fft
     return fft
+
+
+def _checks(x: Variable, axes: tuple[int, ...], name: str) -> list[tuple[Variable, str, str, str]]:
+    """At run time, axes of unknown size must have elements."""
+    sizes = [x.shape[k] for k in axes if not isinstance(x.shape[k], int)]
+    what = f"{name} over an axis without elements"
+    return [(greater(as_variable(n), 0), "SG101", what, "") for n in sizes]
 
 
 def _some(x: TensorType | np.ndarray, axes: tuple[int, ...], name: str) -> None:
@@ -57,6 +70,10 @@ class FFT(Op):
             raise DTypeError(f"fft computes in complex numbers, not {x.dtype}")
         return x
 
+    def requires(self, x: Variable) -> list[tuple[Variable, str, str, str]]:
+        """See `_checks`."""
+        return _checks(x, self.axes, self.name)
+
     def reference(self, x: Any) -> Any:
         _some(x, self.axes, self.name)
         function = getattr(_library(), "ifftn" if self.inverse else "fftn")
@@ -68,7 +85,7 @@ class FFT(Op):
         return (self(g),)
 
     def extern(self, x: TensorType) -> Routine:
-        return Routine("python")
+        return _routine(self.axes, self.inverse, self.norm)
 
 
 class RFFT(Op):
@@ -87,6 +104,10 @@ class RFFT(Op):
         shape[self.axis] = as_size(as_expr(shape[self.axis]) // 2 + 1)
         return TensorType(dtypes.complex_of(x.dtype), tuple(shape))
 
+    def requires(self, x: Variable) -> list[tuple[Variable, str, str, str]]:
+        """See `_checks`."""
+        return _checks(x, (self.axis,), self.name)
+
     def reference(self, x: Any) -> Any:
         _some(x, (self.axis,), self.name)
         if x.size == 0:
@@ -100,7 +121,7 @@ class RFFT(Op):
         return (real_part(FFT((self.axis,), False, self.norm)(whole)),)
 
     def extern(self, x: TensorType) -> Routine:
-        return Routine("python")
+        return _routine((self.axis,), False, self.norm)
 
 
 class IRFFT(Op):
@@ -140,7 +161,7 @@ class IRFFT(Op):
         return (where(once, back, back + back),)
 
     def extern(self, x: TensorType) -> Routine:
-        return Routine("python")
+        return _routine((self.axis,), True, self.norm)
 
 
 class Cosine(Op):

@@ -5,12 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from symgraph.codegen import team_llvm
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.gemm.leaves import Leaves
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.writer import FunctionWriter, Value
-from symgraph.loops.cost import AWAKE
 
 BEGINNING = 512  # multiplications that take as long as to begin with a product of a batch
 PIECES = 2  # of a job for each thread, as one of them may be slower
@@ -47,38 +47,21 @@ class Entry:
 
     def limit(self, weight: int = 1) -> Value:
         """How many threads take part; ``weight``: of a multiplication beside those of tiles."""
-        fn, ints, word = self.fn, self.ints, self.word
+        ints, word = self.ints, self.word
         volume = ints.mul(ints.mul(word("m"), word("n")), ints.mul(word("k"), weight))
         self.volume = ints.mul(ints.add(volume, BEGINNING), word("batch"))
-        least = word("least")
-
-        def how_many(who: str) -> list[Value]:
-            return [fn.fresh(f"call i64 {word(who)}(ptr {word('team')})")]
-
-        def fewer() -> list[Value]:
-            enough = ints.is_("sge", self.volume, ints.div(least, AWAKE))
-            return fn.if_(enough, lambda: how_many("awake"), lambda: ["1"], ["i64"])
-
-        large = ints.is_("sge", self.volume, least)
-        (limit,) = fn.if_(large, lambda: how_many("threads"), fewer, ["i64"])
-        return limit
+        return team_llvm.how_many(self.fn, word, self.volume, word("least"))
 
     def run(
         self, body: Value, count: Integer, multiple: int, limit: Value, ranges: Integer = PIECES
     ) -> None:
         """``body`` over 0 .. count, by the team or alone."""
-        fn, ints, word = self.fn, self.ints, self.word
+        ints = self.ints
 
-        def team() -> None:
-            pieces = ints.mul(limit, ranges)
-            grain = ints.up(ints.ceil(count, pieces), multiple)
-            words = f"ptr {word('team')}, ptr {body}, ptr %job, i64 {count}, i64 {grain}"
-            fn.raw(f"call void {word('run')}({words}, i64 {limit})")
+        def grain() -> Integer:
+            return ints.up(ints.ceil(count, ints.mul(limit, ranges)), multiple)
 
-        def alone() -> None:
-            fn.raw(f"call void {body}(ptr %job, i64 0, i64 {count}, i64 0)")
-
-        fn.if_(ints.is_("sgt", limit, 1), team, alone)
+        team_llvm.run_job(self.fn, self.word, body, count, grain, limit)
 
     def follow(self) -> None:
         """The epilogue of everything at once."""

@@ -1,0 +1,1 @@
+"""Discrete Fourier transforms as kernels: see driver.py."""
