@@ -250,6 +250,8 @@ def link(
             descr = dtypes.numpy_dtype(key)
             kept.append(descr)
             table[k] = id(descr)
+        elif kind == "object":  # which nobody ever takes away
+            table[k] = id(_OBJECTS.get(key) or dtypes.numpy_dtype(key).type)
         elif kind == "kernel":
             name, _, symbol = key.partition("/")
             table[k] = kernels[name].address(symbol or "kernel")
@@ -277,6 +279,9 @@ def link(
     return Loaded(code.address("entry"), table, code, tuple(kept))
 
 
+_OBJECTS = {"int": int, "float": float, "complex": complex, "bool": bool, "True": True}
+
+
 def _memory_error() -> None:
     raise MemoryError("no memory for the temporaries of a compiled function")
 
@@ -285,13 +290,11 @@ def _api_words(slow: Any, fail: Any, exhausted: Any) -> dict[str, int]:
     python = (
         "PyTuple_New", "PyTuple_SetItem", "PyList_New", "PyList_SetItem", "PyObject_Vectorcall",
         "Py_IncRef", "Py_DecRef", "PyEval_SaveThread", "PyEval_RestoreThread",
-        "PyLong_FromLongLong",
+        "PyLong_FromLongLong", "PyLong_AsLongLongAndOverflow",
     )  # fmt: skip
     words = {name: abi.pyaddr(name) for name in python}
     words["PyArray_Type"] = abi.numpy_address("PyArray_Type")
     words["PyArray_NewFromDescr"] = abi.numpy_address("PyArray_NewFromDescr")
-    words["PyFloat_Type"] = abi.pyobject("PyFloat_Type")
-    words["numpy.float64"] = id(np.float64)
     words.update({"slow": id(slow), "fail": id(fail), "fail_memory": id(exhausted)})
     memory = output_pool()
     if memory is not None:

@@ -136,7 +136,7 @@ def emit(
     module = ModuleWriter(host.words)
     least = config.get("parallel_from")
     alone = all(isinstance(step, Call) for step in program.steps)
-    legal = program if alone else _verified(legalize(parallel.share_out(program)))
+    legal = program if alone else _verified(legalize(parallel.share_out(program), vectors=True))
     profile = profile_llvm.Profiler(_kernel_origins(legal)) if d.options.get("profile") else None
     programs = ProgramModule(module, host.vector_bits, host.words, least, profile, made)
     calls = any(isinstance(step, Call | Loop | Branch) for step in legal.steps)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from symgraph import dtypes
+from symgraph.codegen import numbers_llvm
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
@@ -171,21 +172,20 @@ class Entry:
         fn, inputs = self.fn, self.signature.inputs
         objects = [self._field("ptr", "%args", 8 * k) for k in range(len(inputs))]
         array = self._api("PyArray_Type") if inputs else ""
-        flags, float_flags = [], {}
+        flags = []
+        numbers: dict[int, numbers_llvm.Given] = {}
         for k, (o, port) in enumerate(zip(objects, inputs, strict=True)):
             type_ = self._field("ptr", o, abi.OB_TYPE)
             is_array = fn.val(f"icmp eq ptr {type_}, {array}")
-            if port == Port("float64", ()):
-                names = ("PyFloat_Type", "numpy.float64")
-                tests = [fn.val(f"icmp eq ptr {type_}, {self._api(n)}") for n in names]
-                float_flags[k] = fn.val(f"or i1 {tests[0]}, {tests[1]}")
-                is_array = fn.val(f"or i1 {is_array}, {float_flags[k]}")
+            if not port.shape:
+                numbers[k] = numbers_llvm.given(self, port.dtype, type_)
+                is_array = numbers_llvm.any_of(fn, numbers[k], is_array)
             flags.append(is_array)
         self._go_on(flags)
         data, tests, bound = [], [], []
         for k, (o, port) in enumerate(zip(objects, inputs, strict=True)):
-            if k in float_flags:
-                data.append(self._float_or_array(o, float_flags[k]))
+            if k in numbers:
+                data.append(self._number_or_array(o, port, numbers[k]))
                 continue
             conditions, pointer = self._array_fields(o, port)
             tests += conditions
@@ -220,20 +220,18 @@ class Entry:
         descr = self.table.load(self.fn, "descr", dtype, self.context)
         return self.fn.val(f"and i64 {self._field('i64', descr, abi.D_KIND)}, {abi.DESCR_MASK}")
 
-    def _float_or_array(self, o: Value, is_float: Value) -> Value:
-        """The address of a Python float's value, or of a 0-d array's element."""
+    def _number_or_array(self, o: Value, port: Port, flags: numbers_llvm.Given) -> Value:
+        """The address of a number's value, or of a 0-d array's element."""
         fn = self.fn
-        port = Port("float64", ())
 
-        def from_array() -> list[Value]:
+        def of_array() -> Value:
             conditions, pointer = self._array_fields(o, port)
             ok = conditions[0]
             for c in conditions[1:]:
                 ok = fn.val(f"and i1 {ok}, {c}")
-            return [fn.val(f"select i1 {ok}, ptr {pointer}, ptr null")]
+            return fn.val(f"select i1 {ok}, ptr {pointer}, ptr null")
 
-        held = fn.val(f"getelementptr i8, ptr {o}, i64 {abi.HDR}")
-        (pointer,) = fn.if_(is_float, lambda: [held], from_array, ["ptr"])
+        pointer = numbers_llvm.address(self, port.dtype, o, flags, of_array)
         self._go_on([fn.val(f"icmp ne ptr {pointer}, null")])
         return pointer
 

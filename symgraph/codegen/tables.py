@@ -12,7 +12,7 @@ from symgraph.codegen.writer import FunctionWriter, Value
 FIXED = (
     "PyArray_Type", "PyArray_NewFromDescr", "PyTuple_New", "PyTuple_SetItem",
     "PyList_New", "PyList_SetItem",
-    "PyObject_Vectorcall", "Py_IncRef", "Py_DecRef", "PyFloat_Type", "numpy.float64",
+    "PyObject_Vectorcall", "Py_IncRef", "Py_DecRef", "PyLong_AsLongLongAndOverflow",
     "PyEval_SaveThread", "PyEval_RestoreThread", "PyLong_FromLongLong", "slow", "fail",
     "fail_memory", "arena_malloc", "arena_free", "pool_state",  # these three as team_ir reads them
     "pool_malloc", "pool_free", "pool_handler",
@@ -31,7 +31,8 @@ class Table:
         self.slots: dict[tuple[str, str], int] = {("api", n): k for k, n in enumerate(FIXED)}
 
     def slot(self, kind: str, key: str) -> int:
-        """The word of an address: kind is api, descr, shared, constant, kernel, python, blas, team
+        """The word of an address: kind is api, descr, object
+        (types, True), shared, constant, kernel, python, blas, team
         (see runtime/threads.py), special (functions of runtime/special_functions.py), parts (the
         records of products.py) or fourier (those of fourier_plans.py)."""
         return self.slots.setdefault((kind, key), len(self.slots))

@@ -25,10 +25,10 @@ The kinds ``grid`` and ``block`` bind loops to the blocks and threads of a GPU: 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from symgraph.records import NamedTuple
-from symgraph.scalar import Expr
+from symgraph.scalar import Expr, as_size, substitute
 
 Size = Expr | int
 
@@ -134,3 +134,33 @@ def expressions(s: Stmt) -> list[Expr]:
         case Store():
             return [*s.indices, s.value]
     return sizes
+
+
+def replaced(body: tuple[Stmt, ...], stands: Mapping[Expr, Expr]) -> tuple[Stmt, ...]:
+    """The statements with other expressions in the place of some."""
+
+    def value(e: Expr) -> Expr:
+        return substitute(e, stands)
+
+    def size(n: Size) -> Size:
+        return as_size(value(n)) if isinstance(n, Expr) else n
+
+    def statement(s: Stmt) -> Stmt:
+        match s:
+            case For():
+                return s._replace(extent=size(s.extent), body=tuple(map(statement, s.body)))
+            case Fold():
+                inner, values = tuple(map(statement, s.body)), tuple(map(value, s.values))
+                starts = tuple(map(value, s.starts))
+                return s._replace(extent=size(s.extent), body=inner, values=values, starts=starts)
+            case Let():
+                return Let(s.name, value(s.value))
+            case If():
+                return If(value(s.cond), tuple(map(statement, s.body)))
+            case Store():
+                return Store(s.buffer, tuple(map(value, s.indices)), value(s.value))
+            case Alloc():
+                return s._replace(shape=tuple(map(size, s.shape)))
+        return s
+
+    return tuple(map(statement, body))

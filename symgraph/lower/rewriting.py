@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from symgraph.loops.statements import (
-    Alloc,
     Fold,
     For,
-    If,
     Let,
     Size,
     Stmt,
     Store,
     expressions,
+    replaced,
     walk,
 )
-from symgraph.scalar import Expr, as_expr, as_size, const, postorder, substitute
+from symgraph.scalar import Expr, as_expr, const, postorder
 
 Indices = tuple[Expr, ...]
 
@@ -84,30 +83,4 @@ def moved(
 ) -> tuple[Stmt, ...]:
     """The statements at other indices; a node of ``instead`` is replaced as a whole, by an
     expression that holds the other indices already."""
-    stands = {**at, **(instead or {})}
-
-    def value(e: Expr) -> Expr:
-        return substitute(e, stands)
-
-    def size(n: Size) -> Size:
-        return as_size(value(n)) if isinstance(n, Expr) else n
-
-    def statement(s: Stmt) -> Stmt:
-        match s:
-            case For():
-                return s._replace(extent=size(s.extent), body=tuple(map(statement, s.body)))
-            case Fold():
-                inner, values = tuple(map(statement, s.body)), tuple(map(value, s.values))
-                starts = tuple(map(value, s.starts))
-                return s._replace(extent=size(s.extent), body=inner, values=values, starts=starts)
-            case Let():
-                return Let(s.name, value(s.value))
-            case If():
-                return If(value(s.cond), tuple(map(statement, s.body)))
-            case Store():
-                return Store(s.buffer, tuple(map(value, s.indices)), value(s.value))
-            case Alloc():
-                return s._replace(shape=tuple(map(size, s.shape)))
-        return s
-
-    return tuple(map(statement, body))
+    return replaced(body, {**at, **(instead or {})})
