@@ -58,6 +58,7 @@ from symgraph.ops.indexing import *
 from symgraph.ops.joining import *
 from symgraph.ops.looping import *
 from symgraph.ops.matrix import *
+from symgraph.ops.moments import *
 from symgraph.ops.nests import *
 from symgraph.ops.nonzeros import *
 from symgraph.ops.numbers import *

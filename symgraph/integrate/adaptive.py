@@ -13,7 +13,7 @@ from symgraph.batching.engine import rule
 from symgraph.batching.vectorize import vmap
 from symgraph.integrate.tableaus import DOPRI5, DOPRI5_ERROR, Slope, combined, stages
 from symgraph.ir.graph import Apply, Graph, Input, Variable, rebuild
-from symgraph.ops import reductions
+from symgraph.ops import moments, reductions
 from symgraph.ops.arithmetic import absolute, clip, maximum, minimum, sqrt
 from symgraph.ops.comparison import isfinite, logical_and, logical_not, where
 from symgraph.ops.debugging import assert_
@@ -160,7 +160,7 @@ def _integrated(
         """The norm in which errors are measured (Hairer, Norsett, Wanner, Solving Ordinary
         Differential Equations I, 1993, II.4.11)."""
         scaled = e / (atol + rtol * maximum(absolute(y), absolute(z)))
-        return sqrt(reductions.mean(scaled * scaled))
+        return sqrt(moments.mean(scaled * scaled))
 
     def advance(
         t1: Variable, t0: Variable, y: Variable, k: Variable, h: Variable

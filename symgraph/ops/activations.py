@@ -31,8 +31,9 @@ from symgraph.ops.comparison import greater, greater_equal, less, where
 from symgraph.ops.elementwise import elementwise, to_float
 from symgraph.ops.exponential import exp, expm1
 from symgraph.ops.joining import part_of
+from symgraph.ops.moments import mean, var
 from symgraph.ops.operands import as_variable
-from symgraph.ops.reductions import greatest, log_of_sum, max, mean, sum, var
+from symgraph.ops.reductions import greatest, log_of_sum, max, sum
 from symgraph.ops.settled import stable_as_written
 from symgraph.ops.shape import normalize_axes, reshape
 from symgraph.ops.special import erfc, relu, sigmoid, softplus, stop_gradient

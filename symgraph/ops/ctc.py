@@ -24,8 +24,9 @@ from symgraph.ops.indexing import take_along_axis
 from symgraph.ops.joining import concatenate, part_of, stack
 from symgraph.ops.labels import as_labels
 from symgraph.ops.looping import foldl
+from symgraph.ops.moments import mean
 from symgraph.ops.operands import as_variable
-from symgraph.ops.reductions import logsumexp, mean, sum
+from symgraph.ops.reductions import logsumexp, sum
 from symgraph.ops.shape import broadcast_to, expand_dims, reshape
 from symgraph.ops.special import stop_gradient
 from symgraph.scalar import as_expr, as_size

@@ -13,8 +13,9 @@ from symgraph.ops.cast import cast
 from symgraph.ops.comparison import equal, greater, less, where
 from symgraph.ops.counting import bincount
 from symgraph.ops.creation import iota
+from symgraph.ops.moments import mean
 from symgraph.ops.operands import as_variable
-from symgraph.ops.reductions import argmax, mean, sum
+from symgraph.ops.reductions import argmax, sum
 from symgraph.ops.shape import ExpandDims, as_shape, ravel, reshape
 from symgraph.scalar import as_expr, as_size
 

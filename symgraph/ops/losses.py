@@ -21,8 +21,9 @@ from symgraph.ops.cast import cast
 from symgraph.ops.comparison import greater, less, where
 from symgraph.ops.exponential import exp, log, log1p
 from symgraph.ops.labels import as_labels, check_labels, hits
+from symgraph.ops.moments import mean
 from symgraph.ops.operands import promotable
-from symgraph.ops.reductions import mean, sum
+from symgraph.ops.reductions import sum
 from symgraph.ops.trigonometric import sinh
 
 __all__ = [

@@ -27,11 +27,12 @@ from symgraph.ops.decompositions import LUFactor
 from symgraph.ops.exponential import log
 from symgraph.ops.joining import concatenate, part_of
 from symgraph.ops.matrix import diagonal, matmul, multiply_matrices
+from symgraph.ops.moments import root
 from symgraph.ops.operands import as_variable
 from symgraph.ops.padding import pad
 from symgraph.ops.reductions import max as max_of
 from symgraph.ops.reductions import min as min_of
-from symgraph.ops.reductions import prod, root
+from symgraph.ops.reductions import prod
 from symgraph.ops.reductions import sum as sum_of
 from symgraph.ops.shape import as_int, broadcast_to, expand_dims, moveaxis, normalize_axes
 from symgraph.ops.solving import inv

@@ -13,7 +13,7 @@ from symgraph.errors import ArgumentError, RankError, ShapeError
 from symgraph.ir.graph import Variable
 from symgraph.ir.types import Size, normalize_axis
 from symgraph.loops.compute import elements
-from symgraph.ops import reductions
+from symgraph.ops import moments
 from symgraph.ops.arithmetic import rsqrt, square
 from symgraph.ops.cast import cast
 from symgraph.ops.convolution import channels_last, named
@@ -69,9 +69,9 @@ def _channels(x: Variable, layout: str, name: str) -> int:
 def _standard(x: Variable, axes: tuple[int, ...], epsilon: float) -> Variable:
     """x less its mean, over its deviation. What rounding left of the mean is that of the distances,
     which is taken off too (Chan, Golub and LeVeque, 1983); being 0, it has no derivative."""
-    distance = x - reductions.mean(x, axes, keepdims=True)
-    left = stop_gradient(reductions.mean(distance, axes, keepdims=True))
-    over = rsqrt(reductions.mean(square(distance), axes, keepdims=True) + epsilon)
+    distance = x - moments.mean(x, axes, keepdims=True)
+    left = stop_gradient(moments.mean(distance, axes, keepdims=True))
+    over = rsqrt(moments.mean(square(distance), axes, keepdims=True) + epsilon)
     return (distance - left) * over
 
 
@@ -108,9 +108,9 @@ def batch_norm(
                      for v in (running_mean, running_var))  # fmt: skip
         return _moved((x - mean) * rsqrt(var + epsilon), scale, bias, axis, "batch_norm")
     axes = tuple(k for k in range(x.ndim) if k != axis)
-    mean = reductions.mean(x, axes, keepdims=True)
+    mean = moments.mean(x, axes, keepdims=True)
     distance = x - mean
-    var = reductions.mean(square(distance), axes, keepdims=True)
+    var = moments.mean(square(distance), axes, keepdims=True)
     y = _moved(distance * rsqrt(var + epsilon), scale, bias, axis, "batch_norm")
     if running_mean is None:
         return y
@@ -185,7 +185,7 @@ def rms_norm(x: Any, scale: Any = None, axis: int = -1, epsilon: float = 1e-6) -
     """
     x = _floats(x)
     axis = normalize_axis(axis, x.ndim, "rms_norm: axis")
-    y = x * rsqrt(reductions.mean(square(x), axis, keepdims=True) + epsilon)
+    y = x * rsqrt(moments.mean(square(x), axis, keepdims=True) + epsilon)
     return _moved(y, scale, None, axis, "rms_norm")
 
 

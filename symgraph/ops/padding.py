@@ -13,7 +13,7 @@ from symgraph.ir.graph import Variable
 from symgraph.ir.op import Op
 from symgraph.ir.types import Size, TensorType, same_size
 from symgraph.loops.compute import Compute, Operand, pointwise
-from symgraph.ops import joining, reductions
+from symgraph.ops import joining, moments, reductions
 from symgraph.ops.arithmetic import floor, maximum, minimum, remainder, rint
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.creation import iota
@@ -218,7 +218,7 @@ def _constant(x: Variable, pairs: list[tuple[Size, Size]], values: Any) -> Varia
 # modes that join walls of new elements, one axis after another ------------------------------------
 
 _STATISTICS: dict[str, Any] = {
-    "maximum": reductions.max, "minimum": reductions.min, "mean": reductions.mean, "median": median,
+    "maximum": reductions.max, "minimum": reductions.min, "mean": moments.mean, "median": median,
 }  # fmt: skip
 
 

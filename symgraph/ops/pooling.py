@@ -9,7 +9,7 @@ from symgraph import dtypes
 from symgraph.errors import ArgumentError
 from symgraph.ir.graph import Variable
 from symgraph.ir.types import Shape, Size
-from symgraph.ops import reductions
+from symgraph.ops import moments, reductions
 from symgraph.ops.arithmetic import absolute, maximum, minimum
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import greater_equal, less, logical_and, where
@@ -227,7 +227,7 @@ def global_avg_pool(x: Any, layout: str = "NCHW", keepdims: bool = False) -> Var
     [[2.0]]
     """
     x = as_variable(x)
-    return reductions.mean(x, spatial_axes("global_avg_pool", x, layout), keepdims=keepdims)
+    return moments.mean(x, spatial_axes("global_avg_pool", x, layout), keepdims=keepdims)
 
 
 def global_max_pool(x: Any, layout: str = "NCHW", keepdims: bool = False) -> Variable:

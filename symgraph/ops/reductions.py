@@ -1,7 +1,8 @@
 """Reductions over axes: sum, prod, max, min, argmax, argmin, all, any and what is made of them.
 
 The ops reduce the axes of a field, in the dtype they are given; the functions choose axes and
-dtypes as NumPy does (``axis``: None for all, an int or a tuple; ``keepdims`` keeps axes of size 1).
+dtypes as NumPy does (``axis``: None for all, an int or a tuple; ``keepdims`` keeps axes of size 1;
+``where``, which fits x, says which elements count, and ``initial`` what the result begins with).
 """
 
 from __future__ import annotations
@@ -18,22 +19,23 @@ from symgraph.ir.operators import in_language
 from symgraph.ir.types import Size, TensorType, normalize_axis
 from symgraph.loops.compute import Compute, Operand, Reduction, elements, index_axes, reduce_axes
 from symgraph.ops.alternatives import ComputedAs
-from symgraph.ops.arithmetic import absolute, sqrt, square
-from symgraph.ops.cast import cast, computed_in
-from symgraph.ops.comparison import equal, greater_equal, isfinite, not_equal, where
+from symgraph.ops.arithmetic import maximum, minimum, negative
+from symgraph.ops.cast import cast, computed_in, to_dtype
+from symgraph.ops.comparison import equal, greater_equal, invert, isfinite, not_equal
+from symgraph.ops.comparison import where as chosen
 from symgraph.ops.cumulative import other_factors
 from symgraph.ops.exponential import exp, log1p
+from symgraph.ops.masked import initial_of, masked
 from symgraph.ops.operands import as_variable
 from symgraph.ops.settled import stable_as_written
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, Squeeze, Transpose, as_int
 from symgraph.ops.special import stop_gradient
 from symgraph.rewrite.pattern import is_pattern
 from symgraph.rewrite.pattern import node as pattern_node
-from symgraph.scalar import Expr, as_expr, as_size
+from symgraph.scalar import Expr, as_expr
 
 __all__ = [
-    "all", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "mean", "min", "prod",
-    "std", "sum", "var",
+    "all", "any", "argmax", "argmin", "count_nonzero", "logsumexp", "max", "min", "prod", "sum",
 ]  # fmt: skip
 
 
@@ -111,9 +113,9 @@ class Prod(Reduce):
     def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
         zero = equal(x, 0)
         zeros = Sum(self.axes)(cast(zero, "int64"))
-        filled = where(zero, 1, x)
-        lone = where(equal(zeros, 1), Prod(self.axes)(filled), 0)
-        others = where(zero, self.spread(lone, x), self.spread(y, x) / filled)
+        filled = chosen(zero, 1, x)
+        lone = chosen(equal(zeros, 1), Prod(self.axes)(filled), 0)
+        others = chosen(zero, self.spread(lone, x), self.spread(y, x) / filled)
         return (self.spread(g, x) * ComputedAs()(others, self._others(x)),)
 
     def _others(self, x: Variable) -> Variable:
@@ -173,8 +175,8 @@ class Max(Extreme):
 
 
 class Greatest(Max):
-    """The greatest over ``axes`` of floats, minus infinity over nothing: what is taken out of sums
-    of exponentials, which are defined over nothing."""
+    """The greatest over ``axes``, over nothing the least number (of floats minus infinity): what is
+    taken out of sums of exponentials, which are defined over nothing, or compared with another."""
 
     name = "greatest"
 
@@ -182,7 +184,10 @@ class Greatest(Max):
         return Reduce.infer(self, x)
 
     def reference(self, x: Any) -> Any:
-        return np.max(x, axis=self.axes, initial=-np.inf)
+        least: Any = False if x.dtype == np.bool_ else -np.inf
+        if x.dtype.kind in "iu":
+            least = np.iinfo(x.dtype).min
+        return np.max(x, axis=self.axes, initial=least)
 
     def requires(self, x: Variable) -> list[tuple[Variable, str, str, str]]:
         return []
@@ -206,7 +211,7 @@ class Min(Extreme):
 def _shared_by_ties(op: Reduce, g: Variable, y: Variable, x: Variable) -> Variable:
     hit = equal(x, op.spread(y, x))
     count = Sum(op.axes)(cast(hit, g.dtype))
-    return where(hit, op.spread(g / count, x), 0)
+    return chosen(hit, op.spread(g / count, x), 0)
 
 
 class Position(Extreme, abstract=True):
@@ -316,19 +321,31 @@ def _accumulated(x: Any, dtype: Any) -> Any:
 
 
 @in_language("sum")
-def sum(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+def sum(
+    x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, initial: Any = None,
+    where: Any = None,
+) -> Variable:  # fmt: skip
     """The sum over axes, 0 over nothing. Integers and bools are summed in 64 bits unless ``dtype``
     says otherwise. Raises AxisError.
 
     >>> import symgraph as sg
     >>> sg.sum([[1, 2], [3, 4]], axis=0).eval().tolist()
     [4, 6]
+    >>> sg.sum([1, 2, 3], where=[True, False, True], initial=10).eval().tolist()
+    14
     """
-    return _reduce(Sum, _accumulated(x, dtype), axis, keepdims)  # type: ignore[no-any-return]
+    x = _accumulated(x, dtype)
+    if where is not None:
+        x = masked(x, where, 0, "sum")
+    total = _reduce(Sum, x, axis, keepdims)
+    return total if initial is None else total + to_dtype(as_variable(initial), x.dtype)  # type: ignore[no-any-return]
 
 
 @in_language("prod")
-def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
+def prod(
+    x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False, *, initial: Any = None,
+    where: Any = None,
+) -> Variable:  # fmt: skip
     """The product over axes, 1 over nothing, with the dtypes of :func:`sum`. The derivative is
     right also where elements are 0.
 
@@ -336,7 +353,11 @@ def prod(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) ->
     >>> sg.prod([[1, 2], [3, 4]], axis=1).eval().tolist()
     [2, 12]
     """
-    return _reduce(Prod, _accumulated(x, dtype), axis, keepdims)  # type: ignore[no-any-return]
+    x = _accumulated(x, dtype)
+    if where is not None:
+        x = masked(x, where, 1, "prod")
+    total = _reduce(Prod, x, axis, keepdims)
+    return total if initial is None else total * to_dtype(as_variable(initial), x.dtype)  # type: ignore[no-any-return]
 
 
 def _tensor(x: Any) -> Any:
@@ -344,34 +365,53 @@ def _tensor(x: Any) -> Any:
 
 
 @in_language("max")
-def max(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def max(
+    x: Any, axis: Any = None, keepdims: bool = False, *, initial: Any = None, where: Any = None
+) -> Variable:
     """The greatest over axes, NaN if there is one; equal ones share the derivative.
 
-    Raises ShapeError over an axis without elements, AxisError.
+    Raises ShapeError over an axis without elements and without an ``initial`` value, AxisError,
+    ArgumentError for ``where`` without ``initial``.
 
     >>> import symgraph as sg
     >>> sg.max([[1, 5], [3, 4]], axis=1).eval().tolist()
     [5, 4]
     """
-    return _reduce(Max, _tensor(x), axis, keepdims)  # type: ignore[no-any-return]
+    x = _tensor(x)
+    first = None if is_pattern(x) else initial_of(x, initial, where, "max")
+    if first is None:
+        return _reduce(Max, x, axis, keepdims)  # type: ignore[no-any-return]
+    return maximum(_reduce(Greatest, masked(x, where, first, "max"), axis, keepdims), first)  # type: ignore[no-any-return]
 
 
 def greatest(x: Variable, axis: Any) -> Variable:
-    """The greatest float over axes, which are kept; minus infinity over axes without elements."""
+    """The greatest over axes, which are kept; the least number over axes without elements."""
     return _reduce(Greatest, x, axis, True)  # type: ignore[no-any-return]
 
 
 @in_language("min")
-def min(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def min(
+    x: Any, axis: Any = None, keepdims: bool = False, *, initial: Any = None, where: Any = None
+) -> Variable:
     """The least over axes, NaN if there is one; equal ones share the derivative.
 
-    Raises ShapeError over an axis without elements, AxisError.
+    Raises the errors of :func:`max`.
 
     >>> import symgraph as sg
     >>> sg.min([[1, 5], [3, 4]], axis=1).eval().tolist()
     [1, 3]
     """
-    return _reduce(Min, _tensor(x), axis, keepdims)  # type: ignore[no-any-return]
+    x = _tensor(x)
+    first = None if is_pattern(x) else initial_of(x, initial, where, "min")
+    if first is None:
+        return _reduce(Min, x, axis, keepdims)  # type: ignore[no-any-return]
+    turned = _turned(_reduce(Greatest, _turned(masked(x, where, first, "min")), axis, keepdims))
+    return minimum(turned, first)
+
+
+def _turned(x: Variable) -> Variable:
+    """x in the opposite order."""
+    return negative(x) if dtypes.is_float(x.dtype) else invert(x)
 
 
 def _position(op: type[Reduce], x: Any, axis: Any, keepdims: bool) -> Any:
@@ -410,25 +450,31 @@ def _truths(x: Any) -> Any:
 
 
 @in_language("all")
-def all(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def all(x: Any, axis: Any = None, keepdims: bool = False, *, where: Any = None) -> Variable:
     """Whether all over the axes are true (not 0); true over nothing.
 
     >>> import symgraph as sg
     >>> sg.all([[True, False], [True, True]], axis=1).eval().tolist()
     [False, True]
     """
-    return _reduce(All, _truths(x), axis, keepdims)  # type: ignore[no-any-return]
+    x = _truths(x)
+    if where is not None:
+        x = masked(x, where, True, "all")
+    return _reduce(All, x, axis, keepdims)  # type: ignore[no-any-return]
 
 
 @in_language("any")
-def any(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
+def any(x: Any, axis: Any = None, keepdims: bool = False, *, where: Any = None) -> Variable:
     """Whether any over the axes is true (not 0); false over nothing.
 
     >>> import symgraph as sg
     >>> sg.any([[0, 0], [0, 1]], axis=1).eval().tolist()
     [False, True]
     """
-    return _reduce(Any_, _truths(x), axis, keepdims)  # type: ignore[no-any-return]
+    x = _truths(x)
+    if where is not None:
+        x = masked(x, where, False, "any")
+    return _reduce(Any_, x, axis, keepdims)  # type: ignore[no-any-return]
 
 
 def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
@@ -444,75 +490,11 @@ def count_nonzero(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
 # of several steps ---------------------------------------------------------------------------------
 
 
-def _count(x: Variable, axis: Any, name: str) -> Size:
-    return elements([x.shape[k] for k in reduced_axes(axis, x.ndim, name)])
-
-
-def _as_float(x: Any, dtype: Any) -> Variable:
+def as_float(x: Any, dtype: Any) -> Variable:
     x = as_variable(x)
     if dtype is None:
         return x if dtypes.is_inexact(x.dtype) else cast(x, "float64")
     return cast(x, dtype)
-
-
-@in_language("mean")
-def mean(x: Any, axis: Any = None, dtype: Any = None, keepdims: bool = False) -> Variable:
-    """The arithmetic mean; integers and bools as float64, NaN over nothing.
-
-    >>> import symgraph as sg
-    >>> sg.mean([[1, 2], [3, 4]], axis=1).eval().tolist()
-    [1.5, 3.5]
-    """
-    x = _as_float(x, dtype)
-    total = sum(computed_in(x), axis, keepdims=keepdims)
-    return cast(total / _count(x, axis, "mean"), x.dtype)
-
-
-@in_language("var")
-@stable_as_written
-def var(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False
-) -> Variable:
-    """The variance: the sum of squared distances from the mean over n - ddof. Two passes, so that
-    no digits cancel; integers and bools as float64. Of complex numbers the distance is a
-    magnitude, so that the variance is real.
-
-    >>> import symgraph as sg
-    >>> sg.var([1, 2, 3, 4]).eval().tolist()
-    1.25
-    """
-    x = _as_float(x, dtype)
-    count = as_size(as_expr(_count(x, axis, "var")) - ddof)
-    if isinstance(count, int) and count < 0:
-        count = 0
-    kind = dtypes.real_of(x.dtype)
-    x = computed_in(x)
-    distance = x - mean(x, axis, keepdims=True)
-    if dtypes.is_complex(x.dtype):
-        distance = absolute(distance)
-    return cast(sum(square(distance), axis, keepdims=keepdims) / count, kind)
-
-
-@in_language("std")
-def std(
-    x: Any, axis: Any = None, dtype: Any = None, ddof: int = 0, keepdims: bool = False
-) -> Variable:
-    """The standard deviation, the square root of :func:`var`; of equal numbers its derivative is 0.
-
-    >>> import symgraph as sg
-    >>> sg.std([1, 2, 3, 4, 5, 6]).eval().round(6).tolist()
-    1.707825
-    """
-    x = _as_float(x, dtype)
-    kind = dtypes.real_of(x.dtype)
-    return cast(root(var(computed_in(x), axis, None, ddof, keepdims)), kind)
-
-
-def root(total: Variable) -> Variable:
-    """The square root of a sum of squares. Its derivative at 0 is 0, the middle of the slopes in
-    all directions, where the square root's is infinite."""
-    nothing = equal(total, 0)
-    return where(nothing, 0, sqrt(where(nothing, 1, total)))  # type: ignore[no-any-return]
 
 
 def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
@@ -523,10 +505,10 @@ def logsumexp(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     >>> sg.logsumexp([1000.0, -float("inf")]).eval().tolist()
     1000.0
     """
-    given = _as_float(x, None)
+    given = as_float(x, None)
     x = computed_in(given)
     top = greatest(x, axis)
-    shift = stop_gradient(where(isfinite(top), top, 0))
+    shift = stop_gradient(chosen(isfinite(top), top, 0))
     y = log_of_sum(x - shift, axis) + shift
     axes = reduced_axes(axis, x.ndim, "logsumexp")
     return cast(y if keepdims or not axes else Squeeze(axes)(y), given.dtype)

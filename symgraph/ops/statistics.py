@@ -9,7 +9,7 @@ import numpy as np
 from symgraph import dtypes
 from symgraph.errors import RankError, ShapeError
 from symgraph.ir.graph import Variable
-from symgraph.ops import reductions
+from symgraph.ops import moments, reductions
 from symgraph.ops.arithmetic import clip, maximum, sqrt, square
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import isnan, where
@@ -51,7 +51,7 @@ def average(
     x = x if dtypes.is_inexact(x.dtype) else cast(x, "float64")
     axes = reduced_axes(axis, x.ndim, "average")
     if weights is None:
-        found = reductions.mean(x, axis, keepdims=keepdims)
+        found = moments.mean(x, axis, keepdims=keepdims)
         if not returned:
             return found
         count = reductions.sum(x * 0 + 1, axis, keepdims=keepdims)
@@ -97,7 +97,7 @@ def cov(
     if weights is None:
         scale: Any = as_size(as_expr(n) - ddof)
         scale = max(scale, 0) if isinstance(scale, int) else scale
-        distance = rows - reductions.mean(rows, 1, keepdims=True)
+        distance = rows - moments.mean(rows, 1, keepdims=True)
         weighted = distance
     else:
         total = reductions.sum(weights)
@@ -194,7 +194,7 @@ def nanmean(x: Any, axis: Any = None, keepdims: bool = False) -> Variable:
     """
     filled, missing = _without_nan(x, 0)
     if missing is None:
-        return reductions.mean(filled, axis, keepdims=keepdims)
+        return moments.mean(filled, axis, keepdims=keepdims)
     total = reductions.sum(filled, axis, keepdims=True)
     return _squeezed(total / _count(missing, axis, total.dtype), axis, keepdims, filled.ndim)
 
@@ -209,7 +209,7 @@ def nanvar(x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False) -> V
     """
     filled, missing = _without_nan(x, 0)
     if missing is None:
-        return reductions.var(filled, axis, ddof=ddof, keepdims=keepdims)
+        return moments.var(filled, axis, ddof=ddof, keepdims=keepdims)
     mean = reductions.sum(filled, axis, keepdims=True) / _count(missing, axis, filled.dtype)
     distance = where(missing, 0, filled - mean)
     free = _count(missing, axis, filled.dtype) - ddof

@@ -12,7 +12,17 @@ import pytest
 from symgraph import errors
 from symgraph.ir.graph import Constant, constant
 from symgraph.ir.op import OPS
-from symgraph.ops import arithmetic, cast, comparison, creation, nn, operands, protocol, reductions
+from symgraph.ops import (
+    arithmetic,
+    cast,
+    comparison,
+    creation,
+    moments,
+    nn,
+    operands,
+    protocol,
+    reductions,
+)
 from symgraph.ops.elementwise import Elementwise, elementwise, same
 from tests.ops import evaluation
 
@@ -42,8 +52,8 @@ def value(y: Any, **arrays: Any) -> Any:
         (lambda: (F32 > 1) + (F32 > 2), "bool"),
         (lambda: arithmetic.clip(I8, -1, 1.5), "float64"),
         (lambda: comparison.where(F32 > 1, F32, 0), "float32"),
-        (lambda: reductions.mean(I8), "float64"),
-        (lambda: reductions.mean(F32), "float32"),
+        (lambda: moments.mean(I8), "float64"),
+        (lambda: moments.mean(F32), "float32"),
         (lambda: cast.cast(M.shape[0], "float32"), "float32"),
     ],
 )

@@ -23,10 +23,10 @@ from symgraph.ops.creation import eye
 from symgraph.ops.exponential import exp, log
 from symgraph.ops.matrix import MatMul, trace
 from symgraph.ops.matrix_functions import det
+from symgraph.ops.moments import mean
 from symgraph.ops.nn import softmax
 from symgraph.ops.operands import SizeValue
 from symgraph.ops.reductions import max as max_
-from symgraph.ops.reductions import mean
 from symgraph.ops.reductions import sum as sum_
 from symgraph.ops.shape import BroadcastTo, ExpandDims, Reshape, Transpose
 from symgraph.ops.solving import inv
