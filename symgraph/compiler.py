@@ -317,7 +317,8 @@ def _linked(d: Definition, meta: Mapping[str, Any], objects: Mapping[str, bytes]
     def make(slow: Any, fail: Any) -> Loaded:
         layout = meta["layout"]
         kept = d.shared, constants, python, words
-        loaded = link(objects, layout, slow, fail, *kept, products=_products, transforms=_plans)
+        more: dict[str, Any] = {"products": _products, "transforms": _plans, "names": d.names()}
+        loaded = link(objects, layout, slow, fail, *kept, **more)
         return loaded._replace(kept=(*loaded.kept, counters))
 
     function = Function(d, make)

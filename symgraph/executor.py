@@ -10,6 +10,7 @@ import ctypes
 import functools
 import importlib
 import math
+import sys
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -217,13 +218,14 @@ def link(
     objects: Mapping[str, bytes], layout: Sequence[Sequence[str]], slow: Any, fail: Any,
     shared: Sequence[Any], constants: Sequence[np.ndarray], python: Sequence[tuple[int, Any]] = (),
     profile: Mapping[str, int] | None = None, products: Any = None, transforms: Any = None,
+    names: Sequence[str] = (),
 ) -> Loaded:  # fmt: skip
     """Load the objects (the function and its kernels) and fill the table that ``layout`` describes.
 
     ``slow`` and ``fail`` are Python callables; ``shared`` have a ``cell``; ``constants`` are
     arrays; ``python`` are the addresses of callbacks with what keeps them alive; ``profile`` are
     those that a function with a profile asks for; ``products`` knows the records of parts,
-    ``transforms`` those of plans.
+    ``transforms`` those of plans; ``names`` are those of the inputs.
     """
     if not abi.native_entry_usable():
         raise TargetError(
@@ -250,6 +252,9 @@ def link(
             descr = dtypes.numpy_dtype(key)
             kept.append(descr)
             table[k] = id(descr)
+        elif kind == "name":
+            kept.append(sys.intern(names[int(key)]))
+            table[k] = id(kept[-1])
         elif kind == "object":  # which nobody ever takes away
             table[k] = id(_OBJECTS.get(key) or dtypes.numpy_dtype(key).type)
         elif kind == "kernel":

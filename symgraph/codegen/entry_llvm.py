@@ -1,11 +1,12 @@
 """The native entry of a compiled function: from Python objects to the program and back.
 
-    ptr entry(ptr self, ptr args, i64 nargsf, ptr kwnames)          (a vectorcall)
+    ptr entry(ptr self, ptr args, i64 nargsf, ptr kw)               (a vectorcall)
 
 It holds the fast path alone. Arguments must be C-contiguous, aligned arrays of the right dtype,
-rank and sizes (or a float where a float64 scalar is wanted); anything else goes with the untouched
-arguments to the Python function ``slow``, which converts and calls again, or raises. A failure of
-the program goes to the Python function ``fail`` by its number.
+rank and sizes, or numbers for 0-d inputs (`numbers_llvm.py`), given by their place or their name
+(`keywords_llvm.py`); anything else goes with the untouched arguments to the Python function
+``slow``, which converts and calls again, or raises. A failure of the program goes to the Python
+function ``fail`` by its number.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from symgraph import dtypes
-from symgraph.codegen import numbers_llvm
+from symgraph.codegen import keywords_llvm, numbers_llvm
 from symgraph.codegen.tables import Table
 from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
@@ -74,6 +75,7 @@ class Entry:
         profile: profile_llvm.Profiler | None,
     ) -> None:  # fmt: skip
         self.module, self.profile, self.frame = module, profile, ""
+        self.args = "%args"
         self.fn = self.head(module)
         self.table, self.signature, self.program = table, signature, program
         self.values = Values(self.fn, module, {}, {}, set())
@@ -99,8 +101,12 @@ class Entry:
         start = self.profile.clock(fn, self.table, self.context) if self.profile else ""
         self.slow = fn.label("slow")
         count = fn.val(f"and i64 %nargsf, {abi.NARGS_MASK}")
-        right = fn.val(f"icmp eq i64 {count}, {len(self.signature.inputs)}")
-        self._go_on([fn.val("icmp eq ptr %kw, null"), right])
+        inputs = len(self.signature.inputs)
+        if inputs:
+            self.args = keywords_llvm.arguments(self, count, inputs)
+            self._go_on([fn.fresh(f"icmp ne ptr {self.args}, null")])
+        else:
+            self._go_on([fn.val("icmp eq ptr %kw, null"), fn.val(f"icmp eq i64 {count}, 0")])
         data = self._arguments()
         self._shared_sizes()
         self._check_sizes()
@@ -170,7 +176,7 @@ class Entry:
 
     def _arguments(self) -> list[Value]:
         fn, inputs = self.fn, self.signature.inputs
-        objects = [self._field("ptr", "%args", 8 * k) for k in range(len(inputs))]
+        objects = [self._field("ptr", self.args, 8 * k) for k in range(len(inputs))]
         array = self._api("PyArray_Type") if inputs else ""
         flags = []
         numbers: dict[int, numbers_llvm.Given] = {}
@@ -462,7 +468,7 @@ class Entry:
         place = fn.slot("ptr", 1 + count, 8)
         fn.raw(f"store ptr {number}, ptr {place}")
         for k in range(count):
-            argument = self._field("ptr", "%args", 8 * k)
+            argument = self._field("ptr", self.args, 8 * k)
             slot = fn.fresh(f"getelementptr ptr, ptr {place}, i64 {k + 1}")
             fn.raw(f"store ptr {argument}, ptr {slot}")
         vectorcall, fail = self._api("PyObject_Vectorcall"), self._api("fail")

@@ -31,10 +31,10 @@ class Table:
         self.slots: dict[tuple[str, str], int] = {("api", n): k for k, n in enumerate(FIXED)}
 
     def slot(self, kind: str, key: str) -> int:
-        """The word of an address: kind is api, descr, object
-        (types, True), shared, constant, kernel, python, blas, team
-        (see runtime/threads.py), special (functions of runtime/special_functions.py), parts (the
-        records of products.py) or fourier (those of fourier_plans.py)."""
+        """The word of an address: kind is api, descr, object (types, True), name (of an input, by
+        its number), shared, constant, kernel, python, blas, team (see runtime/threads.py), special
+        (functions of runtime/special_functions.py), parts (the records of products.py) or fourier
+        (those of fourier_plans.py)."""
         return self.slots.setdefault((kind, key), len(self.slots))
 
     def load(self, fn: FunctionWriter, kind: str, key: str, table: Value = "%table") -> Value:

@@ -28,6 +28,8 @@ except ImportError:  # Windows
 HDR = object.__basicsize__
 OB_TYPE = HDR - 8
 
+TUPLE_ITEMS = tuple.__basicsize__  # the first of a tuple's items; their number is at HDR
+
 # PyArrayObject_fields
 A_DATA = HDR
 A_ND = HDR + 8  # int32
