@@ -1,5 +1,5 @@
-"""Calls of BLAS routines through addresses in the table, for complex matrix products (real ones are
-our own, gemm_llvm.py, unless the setting `matmul` says "blas").
+"""Calls of BLAS routines through addresses in the table, for products of two complex matrices (real
+ones, and many complex ones, are our own, gemm_llvm.py, unless the setting `matmul` says "blas").
 
 BLAS is column-major, so a row-major C = A B is asked for as C' = B' A'. Integers are passed by
 address as 64 bits, of which a library with 32-bit integers reads the low half (little-endian).

@@ -19,7 +19,9 @@ from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
+from symgraph.loops.statements import Size
 from symgraph.records import NamedTuple
+from symgraph.scalar import as_expr, as_size
 
 DTYPES = ("float32", "float64")
 RATE = 64  # multiplications of one thread in a nanosecond, roughly
@@ -52,15 +54,24 @@ def module_text(tile: Tile) -> str:
 def emit_product(
     fn: FunctionWriter, table: Table, values: Values, kernel: Product,
     operands: list[tuple[Value, Buffer]], ta: bool, tb: bool, accumulate: bool, least: int,
-    epilogue: Epilogue | None = None,
+    epilogue: Epilogue | None = None, pairs: bool = False,
 ) -> Value:  # fmt: skip
     """C[..., m, n] = op(A)[..., m, k] op(B)[..., k, n], added to C when it accumulates. ``least``:
-    from how many nanoseconds of work on threads take part. The value is 0 where it was done."""
+    from how many nanoseconds of work on threads take part. With ``pairs`` they hold complex
+    numbers, each of which is two columns. The value is 0 where it was done."""
     (a, abuf), (b, bbuf), (c, cbuf) = operands
     job = _job(fn, table, least, kernel, epilogue)
-    m, n = map(values.uniform, cbuf.shape[-2:])
-    k = values.uniform(abuf.shape[-2 if ta else -1])
-    steps = [values.uniform(elements(x.shape[-2:])) for x in (abuf, bbuf, cbuf)]
+    each = 2 if pairs else 1
+
+    def real(size: Size) -> Value:
+        return values.uniform(as_size(as_expr(size) * each))
+
+    m, n, k = (
+        values.uniform(cbuf.shape[-2]),
+        real(cbuf.shape[-1]),
+        real(abuf.shape[-2 if ta else -1]),
+    )
+    steps = [real(elements(x.shape[-2:])) for x in (abuf, bbuf, cbuf)]
     a_steps, b_steps = ("1", m) if ta else (k, "1"), ("1", k) if tb else (n, "1")
     JOB.put(
         fn, job, batch=values.uniform(elements(cbuf.shape[:-2])), m=m, n=n, k=k,

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from symgraph import config
+from symgraph import config, dtypes
 from symgraph.codegen import lanes_llvm as choices
 from symgraph.codegen import llvm, team_llvm
 from symgraph.codegen.addresses_llvm import Addresses
@@ -381,13 +381,14 @@ class ProgramFunction:
         params, fn, table = dict(step.params), self.fn, self.shared.table
         flags = params["ta"], params["tb"], params.get("accumulate", False)
         operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers[:3]]
-        kernel = self.shared.gemm(fn, operands[0][1].dtype)
+        dtype, pairs = operands[0][1].dtype, params.get("pairs", False)
+        kernel = self.shared.gemm(fn, dtypes.real_of(dtype) if pairs else dtype)
         if kernel is None:
             blas_llvm.emit_product(fn, table, self.values, operands, *flags)
             return
         least = self.parallel_from
         after = self._epilogue(params["epilogue"], operands[2][1]) if "epilogue" in params else None
-        words = kernel, operands, *flags, least, after
+        words = kernel, operands, *flags, least, after, pairs
         self.check_product(gemm_llvm.emit_product(fn, table, self.values, *words), step)
 
     def _convolution(self, step: Call) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from symgraph import dtypes
 from symgraph.ir.graph import Apply, Graph, Variable, rebuild
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.program import ENDLESS, Branch, Call, Copy, Loop, Program, Row, Step
@@ -17,6 +18,7 @@ from symgraph.lower.widening import widen_routines
 from symgraph.runtime.later import Later, LaterFunctions
 from symgraph.scalar import as_expr, as_size
 
+complex_products = Later("symgraph.lower.complex_products")
 lapack = Later("symgraph.lower.lapack")
 recurrences = Later("symgraph.lower.recurrences")
 
@@ -32,8 +34,10 @@ def realise(builder: Builder, apply: Apply, needs: set[int]) -> None:
 
 def _matmul(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
-    call = Call("matmul", tuple(names), tuple(params.items()), apply.origins)
-    b.add_steps(names[:2], names[2:], [call], needs)
+    steps: list[Step] = [Call("matmul", tuple(names), tuple(params.items()), apply.origins)]
+    if dtypes.is_complex(apply.output.dtype) and complex_products.suits(b, names):
+        steps = complex_products.steps(b, apply, names, params)
+    b.add_steps(names[:2], names[2:], steps, needs)
 
 
 def _reshape(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
