@@ -43,6 +43,7 @@ from symgraph.runtime.sources import compiler_digest
 
 _parts = Later("symgraph.codegen.fourier.parts")
 _ASK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+TABLE = 4096  # numbers up to which all factors between columns and rows lie in a table
 #: the ends of the first and the last pass
 _ENDS = {BUNDLE: "bb", COLUMNS: "cb", LINES: "bc", BESIDE: "cc", BRING: "cb", CARRY: "bc"}
 _records: dict[str, Plans] = {}
@@ -162,14 +163,17 @@ class Plans:
         words["room"] = words["turned_at"] + padded[0] // lanes * padded[1] * number
         halves = ("of_columns", high, COLUMNS), ("of_rows", wide, LINES)
         passes = [_names(radices(x) or [], kind, turned) for _, x, kind in halves]
-        words["code"], *_ = self._codes(["turned", *passes[0], *passes[1]])  # at the same time
+        whole = n <= TABLE
+        part = "turned_whole" if whole else "turned"
+        words["code"], *_ = self._codes([part, *passes[0], *passes[1]])  # at the same time
         for name, x, kind in halves:
             words[name] = self.plan(KINDS_OF_PLANS * x + kind + turned)
         shift = words["shift"] = n.bit_length() // 2
         if n not in self.between:
-            near = np.arange(padded[0])[:, None] * np.arange(lanes)
+            rows, columns = np.arange(high), np.arange(padded[1] if whole else lanes)
+            near = rows[:, None] * columns.reshape(-1, 1, lanes)
             fine, coarse = np.arange(1 << shift), np.arange(0, n, 1 << shift)
-            tables = [self._numbers(roots(x, n)) for x in (fine, coarse)]
+            tables = [0 if whole else self._numbers(roots(x, n)) for x in (fine, coarse)]
             self.between[n] = [self._vectors(roots(near, n)), *tables]
         words["near"], words["fine"], words["coarse"] = self.between[n]
         return list(words.values())

@@ -12,6 +12,7 @@ from peers import Contender
 FAMILIES = (
     "calls", "elementwise", "rows", "sums", "sorting", "dense", "batched", "tables", "sparse",
     "images", "training", "networks", "attention", "recurrent", "states", "densities", "simulation",
+    "fourier",
 )  # fmt: skip
 
 

@@ -39,20 +39,20 @@ def write_rows(module: ModuleWriter, dtype: str, lanes: int) -> None:
 
 def params_of(dtype: str, name: str) -> list[tuple[str, str, str]]:
     """The parameters of a part."""
-    return {
-        "turned": [*(("ptr", w, "") for w in ("plan", "done", "turned")), ("i64", "j", "")],
-        "product": [("ptr", "x", ""), ("ptr", "table", ""), ("ptr", "y", ""), ("i64", "count", ""),
-                    ("i64", "before", ""), ("i64", "after", ""), (llvm_type(dtype), "scale", "")],
-    }[name]  # fmt: skip
+    if name == "product":
+        numbers = [("i64", w, "") for w in ("count", "before", "after")]
+        return [*(("ptr", w, "") for w in ("x", "table", "y")), *numbers,
+                (llvm_type(dtype), "scale", "")]  # fmt: skip
+    return [*(("ptr", w, "") for w in ("plan", "done", "turned")), ("i64", "j", "")]
 
 
 def write_part(fn: FunctionWriter, dtype: str, lanes: int, name: str) -> None:
-    """Write ``turned``, which brings transformed columns to the matrix, or ``product``: y = x table
-    scale, real and imaginary parts exchanged before or after."""
-    if name == "turned":
-        _Turned(fn, dtype, lanes).write()
-    else:
+    """Write ``turned`` or ``turned_whole``, which bring transformed columns to the matrix, or
+    ``product``: y = x table scale, real and imaginary parts exchanged before or after."""
+    if name == "product":
         _product(fn, dtype, lanes)
+    else:
+        _Turned(fn, dtype, lanes, name == "turned_whole").write()
 
 
 class _Half:
@@ -94,33 +94,39 @@ class _Half:
 
 
 class _Turned:
-    def __init__(self, fn: FunctionWriter, dtype: str, lanes: int) -> None:
+    """``whole``: the factors of all bundles are in a table, else those of the first one."""
+
+    def __init__(self, fn: FunctionWriter, dtype: str, lanes: int, whole: bool) -> None:
         self.fn, self.ints, self.v = fn, Ints(fn), Lanes(fn, dtype, lanes)
-        self.pairs, self.lanes = Pairs(self.v), lanes
+        self.pairs, self.lanes, self.whole = Pairs(self.v), lanes, whole
 
     def write(self) -> None:
         fn, ints, n = self.fn, self.ints, self.lanes
         high, wide = (LONG.get(fn, "%plan", w) for w in ("high", "wide"))
         first, padded, last = ints.mul("%j", n), ints.up(wide, n), ints.sub(high, 1)
         near, length = LONG.get(fn, "%plan", "near"), LONG.get(fn, "%plan", "length")
+        if self.whole:
+            near = self.pairs.place(near, ints.mul("%j", high))
 
         def block(k: Value, carried: list[Value]) -> list[Value]:
-            (exponent,) = carried
+            exponents = list(carried)
             rows: list[Pair] = []
             for i in range(n):
                 number = ints.min(ints.add(k, i), last)  # what is behind is not to be computed with
-                w = self.pairs.times(self.pairs.load(near, number), self._coarse(exponent))
+                w = self.pairs.load(near, number)
+                if not self.whole:
+                    w = self.pairs.times(w, self._coarse(exponents[0]))
+                    more = ints.add(exponents[0], first)
+                    less = ints.sub(more, length)
+                    exponents = [str(ints.pick(ints.is_("sge", less, 0), less, more))]
                 rows.append(self.pairs.times(self.pairs.load("%done", number), w))
-                more = ints.add(exponent, first)
-                less = ints.sub(more, length)
-                exponent = str(ints.pick(ints.is_("sge", less, 0), less, more))
             group = ints.mul(ints.div(k, n), padded)
             parts = [turn(self.v, [r[part] for r in rows]) for part in (0, 1)]
             for lane, pair in enumerate(zip(*parts, strict=True)):
                 self.pairs.store(pair, "%turned", ints.add(ints.add(group, first), lane))
-            return [exponent]
+            return exponents
 
-        fn.loop("0", high, n, [("i64", "0")], block)
+        fn.loop("0", high, n, [] if self.whole else [("i64", "0")], block)
 
     def _coarse(self, exponent: Value) -> Pair:
         """exp(-2 pi i exponent / n) in all lanes, as a product of two numbers of tables."""

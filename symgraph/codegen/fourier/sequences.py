@@ -219,13 +219,24 @@ class _Sequence:
         row = self.ints.mul(word("read"), self.bytes_in)
         ahead = self.ints.pick(self.both(self.along, self.ints.is_("sle", row, AHEAD)), row, 0)
 
-        def one(t: Value, _: list[Value]) -> list[Value]:
+        # what is stored in whole vectors is not read across them at once, but after the next row
+        direct = self._direct()
+
+        def finish(t: Value, target: Value) -> None:
+            fn.raw(f"call void @finish(ptr %context, i64 {t}, ptr {target})")
+
+        def one(t: Value, carried: list[Value]) -> list[Value]:
             source = fn.fresh(f"call ptr @begin(ptr %context, i64 {t}, ptr {room})")
             self.ask_ahead(self.start("x", self.ints.add(t, 1), "read", self.bytes_in), ahead)
             target = fn.fresh(f"call ptr @aim(ptr %context, i64 {t}, ptr {room})")
             words = f"ptr {word('plan')}, ptr {source}, ptr {target}, ptr {room}, i64 {turn}"
             fn.raw(f"call void @row({words}, {scale})")
-            fn.raw(f"call void @finish(ptr %context, i64 {t}, ptr {target})")
-            return []
+            fn.if_(self.not_(direct), lambda: finish(t, target))
+            last = fn.val(f"icmp ne ptr {carried[0]}, null")
+            before = self.ints.sub(t, 1)
+            fn.if_(last, lambda: finish(str(before), carried[0]))
+            return [fn.fresh(f"select i1 {direct}, ptr {target}, ptr null")]
 
-        fn.loop("%begin", "%end", 1, [], one)
+        (target,) = fn.loop("%begin", "%end", 1, [("ptr", "null")], one)
+        last = fn.fresh(f"icmp ne ptr {target}, null")
+        fn.if_(last, lambda: finish(str(self.ints.sub("%end", 1)), target))
