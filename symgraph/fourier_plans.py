@@ -36,6 +36,7 @@ from symgraph.codegen.fourier.record import (
     REAL,
     ROW,
     SLOTS,
+    at_once,
 )
 from symgraph.executor import cached_objects, load_codes
 from symgraph.runtime.later import Later
@@ -161,22 +162,29 @@ class Plans:
         words["high"], words["wide"] = high, wide
         words["turned_at"] = 2 * max(padded) * number
         words["room"] = words["turned_at"] + padded[0] // lanes * padded[1] * number
-        halves = ("of_columns", high, COLUMNS), ("of_rows", wide, LINES)
+        name = at_once(high, wide, lanes, turned)
+        if name:
+            (words["whole"],) = self._codes([name])
+        else:
+            self._halves(words, n <= TABLE, turned)
+        shift = words["shift"] = n.bit_length() // 2
+        if n not in self.between:
+            rows, columns = np.arange(high), np.arange(padded[1] if n <= TABLE else lanes)
+            near = rows[:, None] * columns.reshape(-1, 1, lanes)
+            fine, coarse = np.arange(1 << shift), np.arange(0, n, 1 << shift)
+            tables = [0 if n <= TABLE else self._numbers(roots(x, n)) for x in (fine, coarse)]
+            self.between[n] = [self._vectors(roots(near, n)), *tables]
+        words["near"], words["fine"], words["coarse"] = self.between[n]
+        return list(words.values())
+
+    def _halves(self, words: dict[str, int], whole: bool, turned: bool) -> None:
+        """The plans of columns and of rows, and what is between."""
+        halves = ("of_columns", words["high"], COLUMNS), ("of_rows", words["wide"], LINES)
         passes = [_names(radices(x) or [], kind, turned) for _, x, kind in halves]
-        whole = n <= TABLE
         part = "turned_whole" if whole else "turned"
         words["code"], *_ = self._codes([part, *passes[0], *passes[1]])  # at the same time
         for name, x, kind in halves:
             words[name] = self.plan(KINDS_OF_PLANS * x + kind + turned)
-        shift = words["shift"] = n.bit_length() // 2
-        if n not in self.between:
-            rows, columns = np.arange(high), np.arange(padded[1] if whole else lanes)
-            near = rows[:, None] * columns.reshape(-1, 1, lanes)
-            fine, coarse = np.arange(1 << shift), np.arange(0, n, 1 << shift)
-            tables = [0 if whole else self._numbers(roots(x, n)) for x in (fine, coarse)]
-            self.between[n] = [self._vectors(roots(near, n)), *tables]
-        words["near"], words["fine"], words["coarse"] = self.between[n]
-        return list(words.values())
 
     def _folded(self, n: int, words: dict[str, int]) -> None:
         """With the convolution of so many numbers that it does not meet itself."""

@@ -7,8 +7,8 @@ the first plan that needs it is asked for.
 
 from __future__ import annotations
 
-from symgraph.codegen.fourier import memory, passes, reals, rows
-from symgraph.codegen.fourier.record import ENDS_OF_BUNDLES
+from symgraph.codegen.fourier import memory, passes, reals, rows, squares
+from symgraph.codegen.fourier.record import AT_ONCE, ENDS_OF_BUNDLES
 from symgraph.codegen.writer import ModuleWriter
 
 ATTRIBUTES = 'noinline nounwind "prefer-vector-width"="512"'
@@ -19,6 +19,8 @@ def part_text(dtype: str, lanes: int, name: str) -> str:
     module = ModuleWriter()
     if " " in name:
         params, write = passes.PARAMS, passes.write_pass
+    elif name.startswith(AT_ONCE):
+        params, write = squares.params_of(dtype), squares.write_matrix
     elif name in ENDS_OF_BUNDLES:
         params, write = memory.params_of(dtype, name), memory.write_end
     elif name in reals.STEPS:

@@ -48,11 +48,11 @@ ENDS = Record(["x*", "x_step", "x_live", "y*", "y_step", "y_live", "scale"])
 #: how one sequence is: as a matrix of ``high`` rows and ``wide`` columns, with the plans of its
 #: columns and rows and the factors between; or, where ``folded`` is not 0, by a convolution of
 #: ``folded`` numbers, with their plans there and back. ``room`` are the bytes of memory that it
-#: takes, ``turned_at`` is a place in it
+#: takes, ``turned_at`` is a place in it, and ``whole`` is a function that does all, or null
 LONG = Record([
     "number", "length", "folded", "room", "turned_at", "high", "wide",
     "of_columns*", "of_rows*", "near*", "coarse*", "fine*", "shift",
-    "inner*", "inner_back*", "chirp*", "filter*", "code*",
+    "inner*", "inner_back*", "chirp*", "filter*", "code*", "whole*",
 ])  # fmt: skip
 
 #: the step beside a transform of real numbers, and its factors exp(-2 pi i k / n): of each k, or of
@@ -62,3 +62,15 @@ REAL = Record(["number", "length", "near*", "groups*", "code*"])
 #: a function alone
 FUNCTION = Record(["number", "code*"])
 ENDS_OF_BUNDLES = ("rows_in", "reals_in", "rows_out", "reals_out")
+
+AT_ONCE = "matrix_"  # how the names of parts begin that transform a row at once (`squares.py`)
+
+
+def at_once(high: int, wide: int, lanes: int, exchanged: bool) -> str:
+    """The name of the part for a matrix of that shape; empty where there is none.
+
+    >>> at_once(8, 16, 8, True), at_once(8, 16, 16, False)
+    ('matrix_8x16_i', '')
+    """
+    fits = high % lanes == wide % lanes == 0 and {high, wide} <= set(RADICES)
+    return f"{AT_ONCE}{high}x{wide}{'_i' * exchanged}" if fits else ""

@@ -216,4 +216,13 @@ def _row(fn: FunctionWriter, dtype: str, lanes: int) -> None:
         inwards(other, turned, "inner_back")
         product(turned, chirp, "%y", "0", "%turn", f"{v.element} %scale", length)
 
-    fn.if_(ints.is_("eq", folded, 0), matrix, convolution)
+    whole = LONG.get(fn, "%plan", "whole")
+
+    def at_once() -> None:
+        words = f"ptr %plan, ptr %x, ptr %y, ptr {turned}, {v.element} %scale"
+        fn.raw(f"call void {whole}({words})")
+
+    def apart() -> None:
+        fn.if_(ints.is_("eq", folded, 0), matrix, convolution)
+
+    fn.if_(fn.val(f"icmp ne ptr {whole}, null"), at_once, apart)
