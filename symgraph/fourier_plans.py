@@ -1,8 +1,9 @@
 """The plans of Fourier transforms (`codegen/fourier/`) that this process has: how a length is taken
 apart, and the factors exp(-2 pi i k / n), which are made when a length is first seen.
 
-A transform finds the plans that were asked for last without Python. Plans live as long as the
-process, as transforms hold them; that of a long sequence takes little memory beside it.
+A transform finds the plans that were asked for last without Python. Plans live until there are so
+many that they take MOST bytes: then all are forgotten as soon as no transform is running. That of a
+long sequence takes little memory beside it, unless its length has a large prime factor.
 """
 
 from __future__ import annotations
@@ -24,13 +25,16 @@ from symgraph.codegen.fourier.record import (
     COLUMNS,
     END,
     ENDS_OF_BUNDLES,
+    FORGET,
     GOLDEN,
     KINDS_OF_PLANS,
     LINE,
     LINES,
     LONG,
+    NO_MEMORY,
     PASS,
     PLAN,
+    PLANS,
     PRIMES,
     RADICES,
     REAL,
@@ -44,9 +48,11 @@ from symgraph.runtime.sources import compiler_digest
 
 _parts = Later("symgraph.codegen.fourier.parts")
 _ASK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
+MOST = 1 << 28  # bytes of plans
 TABLE = 4096  # numbers up to which all factors between columns and rows lie in a table
 #: the ends of the first and the last pass
 _ENDS = {BUNDLE: "bb", COLUMNS: "cb", LINES: "bc", BESIDE: "cc", BRING: "cb", CARRY: "bc"}
+_RUNNING, _FULL = PLANS.names.index("running"), PLANS.names.index("full")
 _records: dict[str, Plans] = {}
 _by_address: dict[int, Plans] = {}
 _lock = threading.Lock()
@@ -60,11 +66,13 @@ class Plans:
         self.codes: dict[str, int] = {}
         self.tables: dict[tuple[str, int, int], int] = {}
         self.between: dict[int, list[int]] = {}
-        self.words = (ctypes.c_int64 * (1 + SLOTS))()
+        self.words = (ctypes.c_int64 * (len(PLANS.names) + SLOTS))()
         self.words[0] = ctypes.cast(_ask, ctypes.c_void_p).value or 0
         self.address = ctypes.addressof(self.words)
         self.made: dict[int, int] = {}
-        self.kept: list[Any] = []  # everything that plans name
+        self.arrays: list[np.ndarray] = []  # that plans name
+        self.loaded: list[Any] = []
+        self.bytes = 0
 
     def plan(self, number: int) -> int:
         """The address of a plan, which is found by itself from now on."""
@@ -82,8 +90,22 @@ class Plans:
                 words = self._real(n, kind == BUNDLE_OF_REAL, turned)
             address = self.made[number] = self._held(np.array([number, *words], np.int64))
         slot = (number * GOLDEN % 2**64) >> (64 - (SLOTS.bit_length() - 1))
-        self.words[1 + slot] = address
+        self.words[len(PLANS.names) + slot] = address
+        self.words[_FULL] = self.bytes > MOST
         return address
+
+    def hide(self) -> None:
+        """Let nobody find a plan without asking."""
+        for k in range(SLOTS):
+            self.words[len(PLANS.names) + k] = 0
+
+    def forget(self) -> None:
+        """Forget all plans, once they are hidden, unless a transform is running that may have found
+        one before. One that begins now has to ask, which waits for this."""
+        if self.words[_RUNNING] == 0:
+            for held in (self.made, self.tables, self.between, self.arrays):
+                held.clear()  # type: ignore[attr-defined]
+            self.bytes = self.words[_FULL] = 0
 
     def _held(self, array: np.ndarray) -> int:
         """The address of an array that is kept, at a line of cache."""
@@ -91,7 +113,8 @@ class Plans:
         start = -room.ctypes.data % LINE
         held = room[start : start + array.nbytes]
         held[:] = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
-        self.kept.append(room)
+        self.arrays.append(room)
+        self.bytes += room.nbytes
         return held.ctypes.data
 
     def _numbers(self, z: np.ndarray) -> int:
@@ -144,7 +167,7 @@ class Plans:
                 return made
 
             objects = cached_objects("transform", modules, text)
-            self.kept += (made := load_codes([(objects[name], ["part"]) for name in missing]))
+            self.loaded += (made := load_codes([(objects[name], ["part"]) for name in missing]))
             self.codes.update({n: c.address("part") for n, c in zip(missing, made, strict=True)})
         return [self.codes[name] for name in names]
 
@@ -279,10 +302,17 @@ def roots(k: np.ndarray, n: int) -> np.ndarray:
 def _ask(address: int, number: int) -> int | None:
     """What a transform calls, in the thread that called the program."""
     try:
-        if number < 0:
+        if number == NO_MEMORY:
             raise MemoryError("no memory for a Fourier transform")
+        plans = _by_address[address]
+        if number == FORGET:
+            with _lock:
+                plans.hide()
+            with _lock:  # which is a barrier between what is written and what is read
+                plans.forget()
+            return None
         with _lock:
-            return _by_address[address].plan(number)
+            return plans.plan(number)
     except BaseException as error:
         callbacks.keep(error)
         return None

@@ -11,6 +11,7 @@ import pytest
 
 import symgraph as sg
 from symgraph import callbacks, config, fourier_plans, stages
+from symgraph.codegen import llvm
 from symgraph.compiler import stage_definition
 from symgraph.fourier_plans import radices, roots, split
 from symgraph.loops.text import program_text
@@ -186,6 +187,29 @@ def test_without_memory_or_a_plan_an_exception_waits() -> None:
     assert fourier_plans._ask(address, -1) is None
     with pytest.raises(MemoryError, match="Fourier"):
         raise callbacks.pending()
+
+
+def test_too_many_plans_are_forgotten_between_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    f = built("fft", 1, 0, "float64")
+    f(np.ones(64, "complex128"))
+    lanes = llvm.host().vector_bits // 64
+    plans = fourier_plans._records[f"float64 {lanes}"]
+    plans.hide()
+    plans.forget()
+    monkeypatch.setattr(fourier_plans, "MOST", 100_000)
+    for n in (*range(2003, 2100), *range(2003, 2100)):  # some are primes
+        x = data((n,), "fft", "float64")
+        assert np.abs(f(x) - np.fft.fft(x)).max() < 1e-10
+        assert plans.bytes < 1_500_000
+    f(np.ones(64, "complex128"))
+    most = plans.bytes
+    plans.words[1] = 1  # as if a transform were running
+    plans.forget()
+    assert plans.bytes == most > 0
+    plans.words[1] = 0
+    plans.hide()
+    plans.forget()
+    assert not plans.made and not plans.bytes
 
 
 def test_how_lengths_are_taken_apart() -> None:

@@ -28,13 +28,16 @@ from symgraph.codegen.fourier.record import (
     COMPLEX,
     END,
     ENDS_OF_BUNDLES,
+    FORGET,
     FROM_REAL,
     FUNCTION,
     JOB,
     KINDS_OF_PLANS,
     LINE,
     LONG,
+    NO_MEMORY,
     PLAN,
+    PLANS,
     ROW,
     ROW_OF_REAL,
     TO_REAL,
@@ -63,9 +66,26 @@ def fourier_module(module: ModuleWriter, dtype: str, lanes: int) -> None:
     write_bundles(module, dtype, lanes)
     for half in ("columns", "lines"):
         _half(module, dtype, half)
-    fn = module.function("kernel", [("ptr", "job", "")], "i32", "", "nounwind")
+    params = [("ptr", "job", "")]
+    fn = module.function("transform", params, "i32", "internal", "noinline nounwind")
     _Kernel(fn, dtype, lanes).write()
     fn.ret("i32", str(DONE))
+    _entry(module.function("kernel", params, "i32", "", "nounwind"))
+
+
+def _entry(fn: FunctionWriter) -> None:
+    """As long as it runs no plan is forgotten; what was too much is when it ends."""
+    plans = JOB.get(fn, "%job", "plans")
+    running, full = (
+        fn.val(f"getelementptr i8, ptr {plans}, i64 {PLANS.offset(w)}") for w in ("running", "full")
+    )
+    fn.fresh(f"atomicrmw add ptr {running}, i64 1 seq_cst")
+    result = fn.fresh("call i32 @transform(ptr %job)")
+    fn.fresh(f"atomicrmw sub ptr {running}, i64 1 seq_cst")
+    much = fn.fresh(f"icmp ne i64 {fn.fresh(f'load i64, ptr {full}')}, 0")
+    forget = f"call ptr {PLANS.get(fn, plans, 'ask')}(ptr {plans}, i64 {FORGET})"
+    fn.if_(much, lambda: fn.fresh(forget) and None, likely=False)
+    fn.ret("i32", result)
 
 
 class _Kernel:
@@ -188,7 +208,7 @@ class _Kernel:
         none = fn.val(f"icmp eq ptr {block}, null")
 
         def give_up() -> None:
-            fn.raw(f"call ptr @find(ptr {word('plans')}, i64 -1)")
+            fn.raw(f"call ptr @find(ptr {word('plans')}, i64 {NO_MEMORY})")
             fn.ret("i32", str(WAITING))
 
         fn.if_(none, give_up, likely=False)

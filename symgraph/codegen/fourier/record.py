@@ -21,7 +21,12 @@ JOB = Record([
 
 RADICES = (1, 2, 3, 4, 5, 7, 8, 16)  # of passes that are written out
 PRIMES = (11, 13, 17, 19, 23, 29, 31)  # of the others
-SLOTS = 64  # plans that are found without asking, a bit of the product below each
+#: what is known of plans: the function to ask, ``ask(record, number)``; how many transforms are
+#: running; whether there is so much that all of it is to be forgotten when none is; then as many
+#: plans as there are slots, which are found without asking, each by bits of the product below
+PLANS = Record(["ask*", "running", "full"])
+SLOTS = 64
+FORGET, NO_MEMORY = -2, -1  # numbers that are asked for in the place of a plan's
 GOLDEN = -7046029254386353131  # 2^64 / golden ratio, to scatter numbers (Knuth, 6.4)
 LINE = 64  # bytes of cache
 COMPLEX, TO_REAL, FROM_REAL = 0, 1, 2  # KINDS

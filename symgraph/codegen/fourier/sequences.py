@@ -10,6 +10,7 @@ from symgraph.codegen.fourier.record import (
     JOB,
     LINE,
     LONG,
+    PLANS,
     REAL,
     SLOTS,
     TO_REAL,
@@ -37,17 +38,16 @@ def write_sequences(module: ModuleWriter, dtype: str, lanes: int) -> None:
 
 
 def _find(module: ModuleWriter) -> None:
-    """A record of plans is the address of the function to ask, ``ask(record, number)``, and the
-    plans that were asked for last; the first word of a plan is its number."""
+    """A plan that was asked for last, whose first word is its number, or what asking gives."""
     params = [("ptr", "plans", ""), ("i64", "number", "")]
     fn = module.function("find", params, "ptr", "internal", "noinline nounwind")
     slot = fn.val(f"lshr i64 {fn.val(f'mul i64 %number, {GOLDEN}')}, {64 - SLOTS.bit_length() + 1}")
-    place = fn.val(f"getelementptr ptr, ptr %plans, i64 {fn.val(f'add i64 {slot}, 1')}")
+    slot = fn.val(f"add i64 {slot}, {len(PLANS.names)}")
+    place = fn.val(f"getelementptr ptr, ptr %plans, i64 {slot}")
     found = fn.fresh(f"load atomic ptr, ptr {place} acquire, align 8")
 
     def ask() -> list[Value]:
-        function = fn.fresh("load ptr, ptr %plans")
-        return [fn.fresh(f"call ptr {function}(ptr %plans, i64 %number)")]
+        return [fn.fresh(f"call ptr {PLANS.get(fn, '%plans', 'ask')}(ptr %plans, i64 %number)")]
 
     def same() -> list[Value]:
         own = fn.fresh(f"load i64, ptr {found}")
