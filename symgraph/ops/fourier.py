@@ -1,9 +1,10 @@
 """Discrete Fourier, cosine and sine transforms as ops.
 
-The transforms are those of pocketfft (Reinecke and Seljebotn), through SciPy or, where that is not
-installed, NumPy. They are linear, so their derivatives are transforms again: the matrix of the
-Fourier transform is symmetric; that of the real one drops rows, that of its inverse counts the
-middle ones twice. ``norm`` says which direction is scaled by 1/n: "backward" the inverse one,
+The references, and the cosine transforms of compiled programs, are those of pocketfft (Reinecke and
+Seljebotn), through SciPy or, where that is not installed, NumPy; compiled Fourier transforms are
+kernels (`lower/fourier.py`). They are linear, so their derivatives are transforms again: the matrix
+of the Fourier transform is symmetric; that of the real one drops rows, that of its inverse counts
+the middle ones twice. ``norm`` says which direction is scaled by 1/n: "backward" the inverse one,
 "forward" the other, "ortho" both by 1/sqrt(n).
 """
 

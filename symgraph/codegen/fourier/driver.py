@@ -110,9 +110,7 @@ class _Kernel:
         whole = ints.is_("eq", word("kind"), COMPLEX)
         self.beside = fn.val(f"and i1 {whole}, {fn.val(f'xor i1 {along}, true')}")
         kind = ints.pick(self.beside, ints.add(word("turn"), BESIDE), BUNDLE)
-        bundle = fn.if_(alone, lambda: ["null"], lambda: [self._plan(self.length, kind)], ["ptr"])[
-            0
-        ]
+        bundle = self._plan_if(fn.val(f"xor i1 {alone}, true"), self.length, kind)
         none = fn.val(f"icmp eq ptr {bundle}, null")
 
         def has_passes() -> list[Value]:
@@ -152,9 +150,8 @@ class _Kernel:
         fn, v, word = self.fn, self.v, self.word
         n = fn.val(f"uitofp i64 {word('n')} to double")
         root = fn.call("double", "llvm.sqrt.f64", [("double", n)])
-        one = "1.0"
-        inverses = [fn.val(f"fdiv double {one}, {x}") for x in (n, root)]
-        scale = one
+        inverses = [fn.val(f"fdiv double 1.0, {x}") for x in (n, root)]
+        scale = "1.0"
         for norm, inverse in ((BY_LENGTH, inverses[0]), (BY_ROOT, inverses[1])):
             flag = self.ints.is_("eq", word("norm"), norm)
             scale = fn.val(f"select i1 {flag}, double {inverse}, double {scale}")
@@ -168,9 +165,7 @@ class _Kernel:
         fn, ints, word = self.fn, self.ints, self.word
         zeros = fn.call("i64", "llvm.ctlz.i64", [("i64", f"{self.length}"), ("i1", "false")])
         each = ints.mul(ints.mul(ints.sub(65, zeros), RATE), self.length)
-        cost, least = ints.mul(each, self.count), word("least")
-
-        return team_llvm.how_many(fn, word, cost, least)
+        return team_llvm.how_many(fn, word, ints.mul(each, self.count), word("least"))
 
     # plans and memory -----------------------------------------------------------------------------
 
