@@ -128,11 +128,11 @@ class Plans:
     def _passes(self, n: int, kind: int, turned: bool) -> list[int]:
         found = [1] if kind in (BRING, CARRY) else radices(n)
         if found is None:
-            return [n, -1]
+            return [-1]
         if not found and kind != BUNDLE:
             found = [1]
         codes = self._codes(_names(found, kind, turned))
-        words = [n, len(found)]
+        words = [len(found)]
         s, left = (n, 1) if kind == CARRY else (1, n)
         for r, code in zip(found, codes, strict=True):
             m = left // r
@@ -140,7 +140,7 @@ class Plans:
             table = 0 if r in RADICES else self._table("prime", r, r)
             words += [r, s, m, factors, table, code]
             s, left = s * r, m
-        assert len(PASS.names) == 6 and len(PLAN.names) == 3
+        assert len(PASS.names) == 6 and len(PLAN.names) == 2
         return words
 
     def _table(self, what: str, r: int, n: int) -> int:
@@ -230,14 +230,14 @@ class Plans:
     def _real(self, n: int, bundle: bool, back: bool) -> list[int]:
         half, lanes = n // 2, self.lanes
         if n % 2:
-            return [n, 0, 0, *self._codes(["mirror" if back else "real"])]
+            return [0, 0, *self._codes(["mirror" if back else "real"])]
         name = ("before" if back else "after") + ("" if bundle else "_row")
         if bundle:
-            return [n, self._numbers(roots(np.arange(half // 2 + 1), n)), 0, *self._codes([name])]
+            return [self._numbers(roots(np.arange(half // 2 + 1), n)), 0, *self._codes([name])]
         near = roots(1 + np.arange(lanes), n)
         groups = roots(lanes * np.arange(half // 2 // lanes + 2), n)
-        assert len(REAL.names) == 5
-        return [n, self._vectors(near), self._numbers(groups), *self._codes([name])]
+        assert len(REAL.names) == 4
+        return [self._vectors(near), self._numbers(groups), *self._codes([name])]
 
 
 def _names(found: list[int], kind: int, turned: bool) -> list[str]:

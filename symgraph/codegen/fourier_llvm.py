@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 
 from symgraph import dtypes
-from symgraph.codegen import llvm
+from symgraph.codegen import llvm, team_llvm
 from symgraph.codegen.fourier.driver import fourier_module
 from symgraph.codegen.fourier.record import (
     BY_LENGTH,
@@ -60,9 +60,6 @@ def emit_transform(
     kind = COMPLEX if all(both) else FROM_REAL if both[1] else TO_REAL
     shape = given.shape if kind == FROM_REAL else made.shape
     job = JOB.slot(fn)
-    team = {w: table.load(fn, "team", w) for w in ("run", "threads", "awake")}
-    names = (("malloc", "arena_malloc"), ("free", "arena_free"), ("pool", "pool_state"))
-    memory = {w: table.load(fn, "api", word) for w, word in names}
     dtype = part_of(given.dtype)
     plans = table.load(fn, "fourier", f"{dtype} {lanes_of(dtype, vector_bits)}")
     sizes = shape[:axis], shape[axis + 1 :]
@@ -70,6 +67,6 @@ def emit_transform(
     JOB.put(
         fn, job, outer=outer, inner=inner, n=values.uniform(shape[axis]), x=x, y=y, kind=kind,
         turn=int(inverse or kind == TO_REAL), norm=SCALES[scale], least=1000 * least, plans=plans,
-        team=table.load(fn, "team", "state"), **team, **memory,
+        **team_llvm.services(fn, table),
     )  # fmt: skip
     return fn.fresh(f"call i32 {table.load(fn, 'kernel', name)}(ptr {job})")

@@ -10,7 +10,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
-from symgraph.codegen import llvm
+from symgraph.codegen import llvm, team_llvm
 from symgraph.codegen.gemm.driver import gemm_module
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.tiles import Tile
@@ -111,12 +111,8 @@ def _job(
     """A record on the stack with what all products need: memory, threads, what follows."""
     job = JOB.slot(fn)
     after = epilogue or Epilogue("null", "null", "0")
-    team = {w: table.load(fn, "team", w) for w in ("run", "threads", "awake")}
-    names = (("malloc", "arena_malloc"), ("free", "arena_free"), ("pool", "pool_state"))
-    memory = {w: table.load(fn, "api", x) for w, x in names}
     JOB.put(
         fn, job, after=after.function, context=after.context, scale=after.scale,
-        least=least * RATE, team=table.load(fn, "team", "state"), parts=kernel.parts,
-        **team, **memory,
+        least=least * RATE, parts=kernel.parts, **team_llvm.services(fn, table),
     )  # fmt: skip
     return job

@@ -90,7 +90,7 @@ class _Loop:
         if call.routine == "convolution":
             kernel = outer.convolving(params, buffers[4].dtype)
             words = self.fn, table, self.values, kernel, pointers[:5], {**params, "batch": 0}
-            outer.check_product(gemm_llvm.emit_convolution(*words, NEVER), call)
+            outer.check_made(gemm_llvm.emit_convolution(*words, NEVER), call)
             return
         product = outer.shared.gemm(self.fn, buffers[0].dtype)
         if product is not None:
@@ -100,7 +100,7 @@ class _Loop:
             status = gemm_llvm.emit_product(
                 self.fn, table, self.values, product, operands, *flags, NEVER
             )
-            outer.check_product(status, call)
+            outer.check_made(status, call)
 
     # one after another ----------------------------------------------------------------------------
 

@@ -91,7 +91,7 @@ class ProgramModule:
         self.table = Table()
         self.sharing = Sharing(module, self.table, 1000 * parallel_from)
         self.failures: list[Failure] = []
-        self.unmade = 0  # the number of the failure of products
+        self.unmade = 0  # the number of the failure of steps that lack parts
         self.kernels: dict[str, str] = {}
         self.callbacks: list[Any] = []
         self.programs = 0
@@ -364,8 +364,8 @@ class ProgramFunction:
         status = fn.fresh(f"call i32 {address}(ptr {buffers}, ptr {held})")
         self._raise_if(status, len(self.shared.failures))
 
-    def check_product(self, status: Value, step: Call) -> None:
-        """Where parts of a product could not be made, say so; the first one speaks for all."""
+    def check_made(self, status: Value, step: Call) -> None:
+        """Where parts or plans could not be made, say so; the first step speaks for all."""
         if not self.shared.unmade:
             self.shared.failures.append(Failure("python", "", "", step.origins))
             self.shared.unmade = len(self.shared.failures)
@@ -389,7 +389,7 @@ class ProgramFunction:
         least = self.parallel_from
         after = self._epilogue(params["epilogue"], operands[2][1]) if "epilogue" in params else None
         words = kernel, operands, *flags, least, after, pairs
-        self.check_product(gemm_llvm.emit_product(fn, table, self.values, *words), step)
+        self.check_made(gemm_llvm.emit_product(fn, table, self.values, *words), step)
 
     def _convolution(self, step: Call) -> None:
         params, table = dict(step.params), self.shared.table
@@ -406,7 +406,7 @@ class ProgramFunction:
         status = gemm_llvm.emit_convolution(
             self.fn, table, self.values, kernel, operands, params, least, after, before
         )
-        self.check_product(status, step)
+        self.check_made(status, step)
 
     def convolving(self, params: dict[str, Any], dtype: str) -> gemm_llvm.Product:
         """The products of a convolution with these parameters."""
@@ -439,8 +439,7 @@ class ProgramFunction:
             fn, shared.table, self.values, name, operands, **words, vector_bits=bits,
             least=self.parallel_from,
         )  # fmt: skip
-        self.shared.failures.append(Failure("python", "", "", step.origins))
-        self._raise_if(status, len(self.shared.failures))
+        self.check_made(status, step)
 
     def _lapack(self, step: Call) -> None:
         """Where a routine fails the op's reference is called back, which raises, or the call stops

@@ -72,6 +72,14 @@ def share(
     return fn.fresh(f"call i32 {function}({words})")
 
 
+def services(fn: FunctionWriter, table: Table) -> dict[str, Value]:
+    """What a job that knows its own threads and memory is given of them, by the words' names."""
+    names = {"run": "run", "threads": "threads", "awake": "awake", "team": "state"}
+    memory = {"malloc": "arena_malloc", "free": "arena_free", "pool": "pool_state"}
+    found = {word: table.load(fn, "team", name) for word, name in names.items()}
+    return found | {word: table.load(fn, "api", name) for word, name in memory.items()}
+
+
 def how_many(
     fn: FunctionWriter, word: Callable[[str], Value], cost: Value | int, least: Value | int
 ) -> Value:

@@ -23,6 +23,7 @@ from symgraph.loops.program import Call, Step
 from symgraph.loops.statements import Let, Store
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel, nest
+from symgraph.lower.lapack import turn
 from symgraph.scalar import as_expr, as_size, load, var
 from symgraph.scalar import functions as F
 
@@ -38,22 +39,13 @@ def steps(b: Builder, apply: Apply, names: list[str], params: dict[str, Any]) ->
     a, right, c = names
     made: list[Step] = []
     if params["ta"]:
-        a = _turned(b, apply, a, made)
+        *batch, k, m = b.buffers[a].shape
+        turned = b.scratch(TensorType(b.buffers[a].dtype, (*batch, m, k)))
+        made.append(turn(b, turned, a, apply.origins))
+        a = turned
     pairs = _pairs(b, apply, right, params["tb"], made)
     words = {**params, "ta": False, "tb": False, "pairs": True}
     return [*made, Call("matmul", (a, pairs, c), tuple(words.items()), apply.origins)]
-
-
-def _turned(b: Builder, apply: Apply, source: str, made: list[Step]) -> str:
-    """The transposed matrices."""
-    held = b.buffers[source]
-    *batch, m, n = held.shape
-    target = b.scratch(TensorType(held.dtype, (*batch, n, m)))
-    axes = index_axes(len(held.shape))
-    value = load("p0", (*axes[:-2], axes[-1], axes[-2]), held.dtype)
-    body = nest(axes, (*batch, n, m), (Store("p1", axes, value),), "vector")
-    made.append(kernel(b, [source, target], "io", body, apply.origins))
-    return target
 
 
 def _pairs(b: Builder, apply: Apply, source: str, turned: bool, made: list[Step]) -> str:

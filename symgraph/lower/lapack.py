@@ -50,7 +50,7 @@ def _fill(
     return kernel(b, [*sources, target], "i" * len(sources) + "o", body, origins)
 
 
-def _turn(
+def turn(
     b: Builder, target: str, source: str, origins: tuple[Any, ...], least: int = 0
 ) -> Step:  # fmt: skip
     """target = the transposed source."""
@@ -202,9 +202,9 @@ def lu_factor(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int])
     more = {"lanes": True, "results": 2} if lanes else {}
     least = IN_LANES + 1 if lanes else 0
     steps = [
-        _turn(b, turned, a, apply.origins, least),
+        turn(b, turned, a, apply.origins, least),
         _call("getrf", operands, apply.origins, **more),
-        _turn(b, lu, turned, apply.origins, least),
+        turn(b, lu, turned, apply.origins, least),
     ]
     b.add_steps([a], [lu, pivots], steps, needs)
 
@@ -248,7 +248,7 @@ def qr(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> Non
         return F.select(inside, t(j, F.select(inside, i, const(0))), 0.0)
 
     steps = [
-        _turn(b, turned, a, apply.origins),
+        turn(b, turned, a, apply.origins),
         _call("geqrf", [turned, work, tau], apply.origins),
         _fill(b, outs[-1], [turned], apply.origins, upper),
     ]
@@ -268,7 +268,7 @@ def qr(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> Non
         steps += [
             _fill(b, q, [turned], apply.origins, held),
             _call("orgqr", [tau, work, q], apply.origins),
-            _turn(b, outs[0], q, apply.origins),
+            turn(b, outs[0], q, apply.origins),
         ]
     b.add_steps([a], outs, steps, needs)
 
@@ -281,7 +281,7 @@ def svd(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> No
     # LAPACK's lower bounds, plus room for blocks of columns
     work = _work(b, dtype, 4 * k * k + 7 * k + (BLOCK + 1) * total)
     integers = _work(b, "int64", 8 * k)
-    steps = [_turn(b, turned, a, apply.origins)]
+    steps = [turn(b, turned, a, apply.origins)]
     more: dict[str, Any] = {"job": params["job"], "failure": _not_converged(apply)}
     if params["job"] == "N":
         buffers = [turned, work, integers, work, work, outs[0]]
@@ -292,7 +292,7 @@ def svd(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> No
         # of an empty matrix nothing is computed, and full factors are identities
         steps += [_fill(b, x, [], apply.origins, _identity(dtype)) for x in factors]
         steps.append(_call("gesdd", [turned, work, integers, *factors, s], apply.origins, **more))
-        steps += [_turn(b, x, t, apply.origins) for x, t in zip((u, v), factors, strict=True)]
+        steps += [turn(b, x, t, apply.origins) for x, t in zip((u, v), factors, strict=True)]
     b.add_steps([a], outs, steps, needs)
 
 
@@ -317,5 +317,5 @@ def eigh(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> N
         _call("syevd", [turned, work, integers, outs[0]], apply.origins, **more),
     ]
     if params["vectors"]:
-        steps.append(_turn(b, outs[1], turned, apply.origins))
+        steps.append(turn(b, outs[1], turned, apply.origins))
     b.add_steps([a], outs, steps, needs)

@@ -66,6 +66,18 @@ def test_derivatives(name: str) -> None:
     assert slope[0, 1] == 0  # what does not count has none
 
 
+@pytest.mark.parametrize("name", MEANS)
+def test_a_nan_that_does_not_count_leaves_derivatives_alone(name: str) -> None:
+    values, x = np.array([[1.0, np.nan, 3.5], [0.7, 1.3, -2.0]]), sg.matrix("x")
+    y = sg.sum(getattr(sg, name)(x, axis=1, where=sg.isfinite(x)))
+    found = sg.compile([x], sg.grad(y, x))(values)
+    assert found[0, 1] == 0
+    slopes = sg.grad(sg.sum(getattr(sg, name)(x, axis=1)), x)
+    plain = sg.compile([x], slopes, on_unused_input="ignore")
+    np.testing.assert_allclose(found[0, [0, 2]], plain(values[:1, [0, 2]])[0])
+    np.testing.assert_allclose(found[1], plain(values[1:])[0])
+
+
 def test_errors() -> None:
     x = sg.matrix("x")
     with pytest.raises(ArgumentError, match="with where= an initial= is needed"):

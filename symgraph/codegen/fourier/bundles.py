@@ -5,20 +5,14 @@ from __future__ import annotations
 from symgraph.codegen import team_llvm
 from symgraph.codegen.fourier.record import ENDS, FROM_REAL, JOB, REAL, TO_REAL
 from symgraph.codegen.fourier.rows import put_scale
+from symgraph.codegen.fourier.sequences import scale_of
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
-from symgraph.codegen.literals import llvm_type
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 
 
 def write_bundles(module: ModuleWriter, dtype: str, lanes: int) -> None:
     """Write ``bundles``, which does those numbers of bundles that it is given."""
     _Bundles(team_llvm.body_function(module, "bundles"), dtype, lanes).write()
-
-
-def scale_of(fn: FunctionWriter, dtype: str) -> Value:
-    """The scale, in a function that is given the job as its context."""
-    place = fn.val(f"getelementptr i8, ptr %context, i64 {JOB.offset('scale')}")
-    return fn.val(f"load {llvm_type(dtype)}, ptr {place}")
 
 
 class _Bundles:

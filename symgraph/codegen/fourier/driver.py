@@ -15,7 +15,7 @@ import functools
 from collections.abc import Callable
 
 from symgraph.codegen import team_llvm
-from symgraph.codegen.fourier.bundles import scale_of, write_bundles
+from symgraph.codegen.fourier.bundles import write_bundles
 from symgraph.codegen.fourier.passes import write_sequence
 from symgraph.codegen.fourier.record import (
     BESIDE,
@@ -43,7 +43,7 @@ from symgraph.codegen.fourier.record import (
     TO_REAL,
 )
 from symgraph.codegen.fourier.rows import write_rows
-from symgraph.codegen.fourier.sequences import write_sequences
+from symgraph.codegen.fourier.sequences import scale_of, write_sequences
 from symgraph.codegen.gemm.lanes import Integer, Ints, Lanes
 from symgraph.codegen.literals import llvm_type
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
@@ -271,7 +271,7 @@ class _Kernel:
             def shared() -> None:
                 # the matrix and both rows of the first room are for all; bundles lie in the others
                 place = fn.val(f"getelementptr i8, ptr {room}, i64 {each}")
-                JOB.put(fn, "%job", bundles=place_number(fn, place))
+                JOB.put(fn, "%job", rooms=place)
                 fn.loop("0", self.count, 1, [], lambda t, _: self._together(t, plan, room, limit))
 
             fn.if_(together, shared, lambda: self._run("sequences", self.count, limit))
@@ -292,17 +292,13 @@ class _Kernel:
         return []
 
 
-def place_number(fn: FunctionWriter, place: Value) -> Value:
-    """An address as a number."""
-    return fn.fresh(f"ptrtoint ptr {place} to i64")
-
-
 def _half(module: ModuleWriter, dtype: str, half: str) -> None:
     """Bundles of the columns or rows of a sequence that several threads do."""
     fn = team_llvm.body_function(module, f"{half}_of_row")
     ints = Ints(fn)
-    plan, shared, each = (JOB.get(fn, "%context", w) for w in ("plan", "room", "each"))
-    rooms = fn.val(f"inttoptr i64 {JOB.get(fn, '%context', 'bundles')} to ptr")
+    plan, shared, rooms, each = (
+        JOB.get(fn, "%context", w) for w in ("plan", "room", "rooms", "each")
+    )
     room = fn.val(f"getelementptr i8, ptr {rooms}, i64 {ints.mul(each, '%worker')}")
     turned = fn.val(f"getelementptr i8, ptr {shared}, i64 {LONG.get(fn, plan, 'turned_at')}")
     end = JOB.get(fn, "%context", "row" if half == "columns" else "target")

@@ -16,7 +16,7 @@ from symgraph.codegen.writer import FunctionWriter, Value
 
 #: of all functions here: array and bundle, bytes between rows of the array, how many numbers,
 #: how many lanes are there, where vectors go, the scale
-ENDS = [
+PARAMS = [
     ("ptr", "array", ""), ("ptr", "bundle", ""), ("i64", "step", ""), ("i64", "count", ""),
     ("i64", "live", ""), ("i64", "spread", ""), ("i64", "turn", ""),
 ]  # fmt: skip
@@ -24,7 +24,7 @@ ENDS = [
 
 def params_of(dtype: str, name: str) -> list[tuple[str, str, str]]:
     """The parameters of a function."""
-    return [*ENDS, (llvm_type(dtype), "scale", "")] if name.endswith("out") else ENDS
+    return [*PARAMS, (llvm_type(dtype), "scale", "")] if name.endswith("out") else PARAMS
 
 
 def write_end(fn: FunctionWriter, dtype: str, lanes: int, name: str) -> None:

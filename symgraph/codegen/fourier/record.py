@@ -13,10 +13,12 @@ JOB = Record([
     "malloc*", "free*", "pool*", "run*", "threads*", "awake*", "team*", "least", "plans*",
     # length of the complex transform; numbers that are read and written; the scale's bits
     "length", "read", "written", "scale",
-    # plans of the transform and of the step between real and complex; memory of threads, each so
-    # many bytes; bundles of an outer sequence; what is transformed by several threads
+    # plans of the transform, of the step between real and complex, and of what brings bundles in
+    # or out, or functions for that; memory of threads, each so many bytes; bundles of an outer
+    # sequence
     "plan*", "real_plan*", "end_plan*", "in*", "out*", "room*", "each", "bundles",
-    "row*", "target*",
+    # of a sequence that several threads do: where it is read and written, memory of their own
+    "row*", "target*", "rooms*",
 ])  # fmt: skip
 
 RADICES = (1, 2, 3, 4, 5, 7, 8, 16)  # of passes that are written out
@@ -34,7 +36,7 @@ PLAIN, BY_LENGTH, BY_ROOT = 0, 1, 2  # SCALES
 
 #: plans are asked for by a number: the length, times KINDS_OF_PLANS, and one of these: of bundles;
 #: of lanes beside each other in arrays, in the first pass, the last one or both; so many numbers
-#: from such an array, or to one; of one sequence; what stands beside a transform of real numbers.
+#: from such an array, or to one; of one sequence; what stands beside a transform of real numbers;
 #: one of the functions ENDS_OF_BUNDLES, by its number. One more is that with the exponent's sign
 #: turned, or on the way back to real numbers
 (BUNDLE, COLUMNS, LINES, BESIDE, BRING, CARRY, ROW, BUNDLE_OF_REAL, ROW_OF_REAL, END) = range(
@@ -43,7 +45,7 @@ PLAIN, BY_LENGTH, BY_ROOT = 0, 1, 2  # SCALES
 KINDS_OF_PLANS = 32
 
 #: how a bundle is transformed: so many passes follow
-PLAN = Record(["number", "length", "count"])
+PLAN = Record(["number", "count"])
 PASS = Record(["radix", "s", "m", "factors*", "table*", "code*"])
 PASS_AT = 8 * len(PLAN.names)
 
@@ -62,7 +64,7 @@ LONG = Record([
 
 #: the step beside a transform of real numbers, and its factors exp(-2 pi i k / n): of each k, or of
 #: the first as many as lanes and of each such group
-REAL = Record(["number", "length", "near*", "groups*", "code*"])
+REAL = Record(["number", "near*", "groups*", "code*"])
 
 #: a function alone
 FUNCTION = Record(["number", "code*"])

@@ -37,6 +37,12 @@ def write_sequences(module: ModuleWriter, dtype: str, lanes: int) -> None:
     _Sequence(fn, dtype).all()
 
 
+def scale_of(fn: FunctionWriter, dtype: str) -> Value:
+    """The scale, in a function that is given the job as its context."""
+    place = fn.val(f"getelementptr i8, ptr %context, i64 {JOB.offset('scale')}")
+    return fn.val(f"load {llvm_type(dtype)}, ptr {place}")
+
+
 def _find(module: ModuleWriter) -> None:
     """A plan that was asked for last, whose first word is its number, or what asking gives."""
     params = [("ptr", "plans", ""), ("i64", "number", "")]
@@ -212,31 +218,17 @@ class _Sequence:
         """The body of the team."""
         fn, word = self.fn, self.word
         room = self.at(word("room"), self.ints.mul(word("each"), "%worker"))
-        place = self.at("%context", JOB.offset("scale"))
-        scale = f"{self.v.element} {fn.val(f'load {self.v.element}, ptr {place}')}"
-        turn = self.ints.pick(self.to_real, 1, word("turn"))
-
+        scale = f"{self.v.element} {scale_of(fn, self.v.dtype)}"
         row = self.ints.mul(word("read"), self.bytes_in)
         ahead = self.ints.pick(self.both(self.along, self.ints.is_("sle", row, AHEAD)), row, 0)
 
-        # what is stored in whole vectors is not read across them at once, but after the next row
-        direct = self._direct()
-
-        def finish(t: Value, target: Value) -> None:
-            fn.raw(f"call void @finish(ptr %context, i64 {t}, ptr {target})")
-
-        def one(t: Value, carried: list[Value]) -> list[Value]:
+        def one(t: Value, _: list[Value]) -> list[Value]:
             source = fn.fresh(f"call ptr @begin(ptr %context, i64 {t}, ptr {room})")
             self.ask_ahead(self.start("x", self.ints.add(t, 1), "read", self.bytes_in), ahead)
             target = fn.fresh(f"call ptr @aim(ptr %context, i64 {t}, ptr {room})")
-            words = f"ptr {word('plan')}, ptr {source}, ptr {target}, ptr {room}, i64 {turn}"
-            fn.raw(f"call void @row({words}, {scale})")
-            fn.if_(self.not_(direct), lambda: finish(t, target))
-            last = fn.val(f"icmp ne ptr {carried[0]}, null")
-            before = self.ints.sub(t, 1)
-            fn.if_(last, lambda: finish(str(before), carried[0]))
-            return [fn.fresh(f"select i1 {direct}, ptr {target}, ptr null")]
+            words = f"ptr {word('plan')}, ptr {source}, ptr {target}, ptr {room}"
+            fn.raw(f"call void @row({words}, i64 {word('turn')}, {scale})")
+            fn.raw(f"call void @finish(ptr %context, i64 {t}, ptr {target})")
+            return []
 
-        (target,) = fn.loop("%begin", "%end", 1, [("ptr", "null")], one)
-        last = fn.fresh(f"icmp ne ptr {target}, null")
-        fn.if_(last, lambda: finish(str(self.ints.sub("%end", 1)), target))
+        fn.loop("%begin", "%end", 1, [], one)
