@@ -13,7 +13,7 @@ from symgraph.ops.arithmetic import absolute, maximum, sqrt, square
 from symgraph.ops.cast import cast, computed_in
 from symgraph.ops.comparison import equal
 from symgraph.ops.comparison import where as chosen
-from symgraph.ops.masked import counted, masked
+from symgraph.ops.masked import counted
 from symgraph.ops.reductions import as_float, reduced_axes, sum
 from symgraph.ops.settled import stable_as_written
 from symgraph.scalar import as_expr, as_size
@@ -70,8 +70,7 @@ def var(
     else:
         count = as_size(as_expr(count) - ddof)
         count = 0 if isinstance(count, int) and count < 0 else count
-    seen = masked(x, where, 0, "var")  # a NaN that does not count has no distance either
-    distance = seen - mean(x, axis, keepdims=True, where=where)
+    distance = x - mean(x, axis, keepdims=True, where=where)
     if dtypes.is_complex(x.dtype):
         distance = absolute(distance)
     return cast(sum(square(distance), axis, keepdims=keepdims, where=where) / count, kind)
