@@ -11,19 +11,38 @@ in lanes:
       for i in 0 .. ROWS: fold r: x[i, r] ...; held[i] = total
       for i in 0 .. ROWS vector: y = log(held[i]); store out[i] = y
 
-Rows that are read again after their folds stay as they are: those before have left the nearest
-cache by then.
+What goes over the row once more follows in a loop of its own over the ROWS rows, as in log_softmax:
+
+      for i in 0 .. ROWS vector: held[i] = log(held[i])
+      for i in 0 .. ROWS: for r: out[i, r] = x[i, r] - held[i]
+
+Only short rows of a known length go that way: long ones have left the nearest cache by then, and a
+row that is not finished before the next one is begun cannot ask for that.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from symgraph.loops.cost import is_slow
-from symgraph.loops.statements import Alloc, Fold, For, Kernel, Let, Size, Stmt, Store, expressions
+from symgraph.loops.statements import (
+    Alloc,
+    Fold,
+    For,
+    Kernel,
+    Let,
+    Size,
+    Stmt,
+    Store,
+    expressions,
+    walk,
+)
 from symgraph.lower.rewriting import bound_names, independent, moved
 from symgraph.scalar import Expr, as_expr, as_size, const, load, postorder, var
 from symgraph.scalar import functions as F
 
 ROWS = 16
+NEAR = 256  # elements of rows that wait for those beside them
 STRIP, ROW = var("_istrip"), var("_irow")
 
 
@@ -35,42 +54,72 @@ def row_ends(kernel: Kernel) -> Kernel:
 
 
 def _in_strips(loop: For) -> For:
-    at = _end(loop)
+    at, until = _end(loop)
     if not at or not independent(loop.body):
         return loop
-    head, end = loop.body[:at], loop.body[at:]
-    needed = {e for s in end for e in postorder(expressions(s))}
-    names = [n for s in head for n in bound_names(s) if n in needed]
-    rooms = {n: f"_held{k}" for k, n in enumerate(names)}
+    head, end, again = loop.body[:at], loop.body[at:until], loop.body[until:]
     here = {loop.index: STRIP * ROWS + ROW}
-    keep = tuple(Store(room, (ROW,), n) for n, room in rooms.items())
-    back = tuple(Let(n, load(room, (ROW,), n.dtype)) for n, room in rooms.items())
     extent = as_expr(loop.extent)
     count: Size = as_size(F.minimum(extent - STRIP * ROWS, const(ROWS)))
+    rooms: dict[Expr, str] = {}
+    ends = _parted(head, end + again, rooms), _parted(end, again, rooms)
+    read = {n: load(room, (ROW,), n.dtype) for n, room in rooms.items()}
+
+    def step(kind: str, body: tuple[Stmt, ...], keep: Sequence[Expr]) -> For:
+        """A loop over the rows of a strip, with what it needs of those before."""
+        bound = {n for s in body for n in bound_names(s)}
+        needed = _needed(body)
+        back = (Let(n, value) for n, value in read.items() if n in needed and n not in bound)
+        kept = (Store(rooms[n], (ROW,), n) for n in keep)
+        return For(ROW, count, kind, (*back, *moved(body, here), *kept))
+
     body: tuple[Stmt, ...] = (
         *(Alloc(room, n.dtype, (ROWS,)) for n, room in rooms.items()),
-        For(ROW, count, "serial", (*moved(head, here), *keep)),
-        For(ROW, count, "vector", (*back, *moved(end, here))),
+        step("serial", head, ends[0]),
+        step("vector", end, ends[1]),
+        *([step("serial", again, ())] if again else []),
     )
     return For(STRIP, as_size((extent + (ROWS - 1)) // ROWS), "serial", body)
 
 
-def _end(loop: For) -> int:
-    """Where in the body of a loop over rows their folds are done and a slow function follows; 0
-    where there is no such place."""
+def _parted(body: tuple[Stmt, ...], later: tuple[Stmt, ...], rooms: dict[Expr, str]) -> list[Expr]:
+    """What statements bind for later ones, each of which gets a room."""
+    needed = _needed(later)
+    names = [n for s in body for n in bound_names(s) if n in needed]
+    for n in names:
+        rooms[n] = f"_held{len(rooms)}"
+    return names
+
+
+def _needed(body: tuple[Stmt, ...]) -> set[Expr]:
+    return {e for s in walk(body) for e in postorder(expressions(s))}
+
+
+def _end(loop: For) -> tuple[int, int]:
+    """Where in the body of a loop over rows their folds are done, and where the function that
+    follows is; (0, 0) where there is no such place."""
     if loop.kind != "serial" or (isinstance(loop.extent, int) and loop.extent < ROWS):
-        return 0
+        return 0, 0
     folds = [k for k, s in enumerate(loop.body) if isinstance(s, Fold)]
-    flat = all(isinstance(s, Fold | Let | Store) for s in loop.body)
-    if not folds or not flat:
-        return 0
-    for s in (loop.body[k] for k in folds):
-        if not isinstance(s, Fold) or s.kind != "vector" or s.body or s.combiner == "next":
-            return 0
-    at = folds[-1] + 1
-    end = loop.body[at:]
+    loops = [k for k, s in enumerate(loop.body) if isinstance(s, For)]
+    at, until = max(folds, default=-1) + 1, min(loops, default=len(loop.body))
+    if not 0 < at < until or not all(map(_is_plain, loop.body)):
+        return 0, 0
+    end = loop.body[at:until]
     slow = any(is_slow(e) for s in end for e in expressions(s))
-    return at if slow and _side_by_side(end, loop.index) else 0
+    stores = not loops or any(isinstance(s, Store) for s in end)
+    fits = slow and (not stores or _side_by_side(end, loop.index))
+    return (at, until) if fits else (0, 0)
+
+
+def _is_plain(s: Stmt) -> bool:
+    """A fold of one expression, a loop over a short row, or what stands for a row as a whole."""
+    if isinstance(s, Fold):
+        return s.kind == "vector" and not s.body and s.combiner != "next"
+    if isinstance(s, For):
+        near = isinstance(s.extent, int) and s.extent <= NEAR
+        return near and s.kind == "vector" and all(isinstance(x, Let | Store) for x in s.body)
+    return isinstance(s, Let | Store)
 
 
 def _side_by_side(end: tuple[Stmt, ...], index: Expr) -> bool:

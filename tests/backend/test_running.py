@@ -15,6 +15,7 @@ from symgraph.loops.interpret import run_program
 from symgraph.loops.program import Run
 from symgraph.loops.running import compensated_sum, running, running_fold
 from symgraph.loops.statements import For, Kernel, Let, Param, Store
+from symgraph.loops.text import program_text
 from symgraph.lower import row_ends
 from symgraph.lower.borders import borders
 from symgraph.lower.short_rows import short_rows
@@ -151,6 +152,29 @@ def test_functions_of_rows_take_lanes(dtype: str, known: bool) -> None:
         text = agree(formula, [a], wanted, known=known, loops=a.size < 1000,
                      rtol=1e-5 if dtype == "float32" else 1e-12)  # fmt: skip
         assert ("_istrip" in text) == (not known or shape[0] >= row_ends.ROWS)
+
+
+@pytest.mark.parametrize("columns", [16, 33, row_ends.NEAR, row_ends.NEAR + 1])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_short_rows_that_are_read_again_wait_for_functions_of_others(
+    dtype: str, columns: int
+) -> None:
+    def scaled(x: Any) -> Any:
+        top = sg.max(x, axis=1, keepdims=True)
+        return x * sg.log(sg.sum(sg.exp(x - top), 1, keepdims=True)) + top
+
+    x = sg.matrix("x", dtype=dtype, shape=(None, columns))
+    functions = [sg.compile([x], sg.nn.log_softmax(x, 1)), sg.compile([x], scaled(x))]
+    for f in functions:
+        program = stages.lower(f.definition, stages.optimized_graph(f.definition))
+        assert ("_istrip" in program_text(program)) == (columns <= row_ends.NEAR)
+    for rows in (1, 16, 17, 47):
+        a = (numbers((rows, columns), dtype) / 20).astype(dtype)
+        top = a.max(1, keepdims=True)
+        total = np.log(np.exp(a - top).sum(1, keepdims=True))
+        for f, wanted in zip(functions, [a - top - total, a * total + top], strict=True):
+            np.testing.assert_allclose(f(a), wanted, rtol=1e-4 if dtype == "float32" else 1e-11,
+                                       atol=1e-5 if dtype == "float32" else 1e-14)  # fmt: skip
 
 
 def test_positions_in_short_rows_with_nan() -> None:
