@@ -157,6 +157,8 @@ class ProgramModule:
         for step in program.steps:
             if isinstance(step, Run):
                 self.phases(step) if step.phases else self.kernel(step.kernel)
+            elif isinstance(step, Call) and (after := dict(step.params).get("epilogue")):
+                self.kernel(after.kernel)
             for inner in _programs(step):
                 self._kernels_of(inner)
 
