@@ -8,7 +8,7 @@ from typing import Any
 SLOW_START = 0.02  # seconds of a first call from the cache that are said to be many
 ORDER = ("symgraph", "numpy", "numexpr", "numba", "jax", "torch", "torch.compile", "pytensor")
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
-MAKERS = ("AMD", "Intel")  # of processors; the page has a table for each
+PROCESSORS = ("family 25", "family 26", "Intel")  # Zen 4, Zen 5; the page has a table for each
 
 
 def seconds(value: float | None) -> str:
@@ -121,11 +121,11 @@ def markdown(summary: dict[str, Any]) -> str:
 
 
 def write_table(summary: dict[str, Any]) -> None:
-    """Put the table between the markers of the page that are for this maker of processors. Raises
+    """Put the table between the markers of the page that are for such processors. Raises
     ValueError where the page has none."""
     text, cpu = PAGE.read_text(), summary["machine"]["cpu"]
-    maker = next((m for m in MAKERS if m in cpu), "")
-    begin, end = f"<!-- table {maker}: begin -->", f"<!-- table {maker}: end -->"
+    name = next((p for p in PROCESSORS if p in cpu), "")
+    begin, end = f"<!-- table {name}: begin -->", f"<!-- table {name}: end -->"
     if begin not in text:
         raise ValueError(f"{PAGE.name} has no table for {cpu}")
     before, rest = text.split(begin, 1)

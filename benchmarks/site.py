@@ -36,7 +36,7 @@ SECTIONS: tuple[tuple[str, tuple[str, ...]], ...] = (
     )),
     ("How it works", (
         "docs/architecture.md", "docs/one-expression.md", "docs/stability.md", "docs/accuracy.md",
-        "docs/performance.md", "CONTRIBUTING.md",
+        "docs/performance.md", "docs/performance-history.md", "CONTRIBUTING.md",
     )),
     ("Reference", (
         "docs/command-line.md", "docs/errors.md", "docs/dtypes.md", "docs/features.md",
