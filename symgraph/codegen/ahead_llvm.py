@@ -14,7 +14,7 @@ kernel runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -113,6 +113,12 @@ def further_on(values: Values, loads: Sequence[Expr], most: int | None) -> None:
             where = values.address(e.attr, place, e.dtype)
             where = values.fn.val(f"getelementptr i8, ptr {where}, i64 {FURTHER}")
             lines(values.fn, where, values.lanes * size, False, 3)
+
+
+def foreseen(features: Collection[str]) -> bool:
+    """Whether the processor is a Zen 4 of AMD's, which reads one array quicker if it is not asked:
+    the sum of 8 MB in its third cache took 112 us in the place of 84."""
+    return {"avx512f", "sse4a"} <= set(features) and "avxvnni" not in features
 
 
 def told(values: Values, place: Expr) -> bool:

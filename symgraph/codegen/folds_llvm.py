@@ -173,7 +173,7 @@ class Folds:
         if self.turns == self.one or self.values.rooms or any(e.op in SLOW for e in order):
             return
         loads = [e for e in order if e.op in ("load", "load_if")]
-        if len(loads) == 1:
+        if len(loads) == 1 and not ahead_llvm.foreseen(self.values.module.features):
             ahead_llvm.further_on(self.values, loads, most_of(self.folds[0].extent))
 
     def _fetch_ahead(self) -> None:

@@ -55,7 +55,7 @@ FEATURES = {
         "avx2 avx512bw avx512cd avx512dq avx512f avx512vl bmi2 f16c fma movbe popcnt sse2 sse4a"
         .split()
     ),
-    "bmi": "bmi1", "lzcnt": "abm", "neon": "asimd",
+    "avxvnni": "avx_vnni", "bmi": "bmi1", "lzcnt": "abm", "neon": "asimd",
 }  # fmt: skip
 CALLS = 0  # the code generator's level for a function that mostly calls others: a tenth of the time
 KERNELS = 2  # and for one with loops over elements

@@ -153,13 +153,21 @@ def test_the_next_reader_sees_large_results() -> None:
             assert float(g(f(values))) == 2.0 * values.size
 
 
-def test_which_loops_ask_ahead() -> None:
-    """Light folds of one array that is read in the order of memory, and loops of slow functions,
-    that may be long."""
+def test_which_loops_ask_ahead(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Light folds of one array that is read in the order of memory (but on a Zen 4), and loops of
+    slow functions, that may be long."""
     x = sg.vector("x", dtype="float32")
     y = sg.tensor("y", dtype="float32", shape=x.shape)
     m = sg.tensor("m", dtype="float32", shape=(None, 64))
-    for asks in (sg.sum(x), sg.max(x), sg.sum(x * x), sg.sum(sg.matrix("n"), 1), sg.exp(x) * y):
-        assert "llvm.prefetch" in kernels_of(asks)
+    folds = [sg.sum(x), sg.max(x), sg.sum(x * x), sg.sum(sg.matrix("n"), 1)]
+    usual = llvm.instructions()
+    zen4 = usual.features - {"avxvnni"} | {"avx512f", "sse4a"}
+    for features in (usual.features - {"sse4a"}, zen4, zen4 | {"avxvnni"}):
+        made = usual._replace(features=features)
+        monkeypatch.setattr(llvm, "instructions", lambda made=made: made)
+        assert "llvm.prefetch" in kernels_of(sg.exp(x) * y)
+        for fold in folds:
+            assert ("llvm.prefetch" in kernels_of(fold)) == (features != zen4)
+    monkeypatch.undo()
     for silent in (sg.sum(x * y), sg.sum(sg.exp(x)), sg.sum(m, 1), sg.sum(x[::2]), x * y):
         assert "llvm.prefetch" not in kernels_of(silent)
