@@ -61,6 +61,7 @@ class FunctionWriter:
         self.declarations: dict[str, str] = {}
         self.current = "entry"
         self.inline_math = False
+        self.hides_counters = True
         words = [" ".join(w for w in (t, a, f"%{n.lstrip('%')}") if w) for t, n, a in params]
         head = " ".join(w for w in ("define", linkage, ret, f"@{name}({', '.join(words)})") if w)
         self._head = f"{head} {attributes}".rstrip() + " {"
@@ -228,8 +229,11 @@ class FunctionWriter:
 
         A loop whose counter is hidden has nothing for loop strength reduction, which takes a fifth
         of the time to compile a kernel (two thirds, of a stencil) to find the addresses that our
-        text has already, now better and now worse.
+        text has already, now better and now worse. A GPU's module does without: its loops are
+        unrolled by passes that count their turns.
         """
+        if not self.hides_counters:
+            return number
         return self.fresh(f'call i64 asm "", "=r,0"(i64 {number})')
 
     def while_(

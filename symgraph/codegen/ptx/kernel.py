@@ -19,7 +19,7 @@ from symgraph.codegen.literals import memory_type
 from symgraph.codegen.ptx import collectives, tensor
 from symgraph.codegen.ptx.ranges import Ranges
 from symgraph.codegen.values import Lanes, Values
-from symgraph.codegen.writer import Builder, ModuleWriter, Value
+from symgraph.codegen.writer import Builder, FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.launch import WARP, Launch, launch
 from symgraph.loops.statements import Alloc, Barrier, Fold, For, Kernel, Let, Stmt, Store, walk
@@ -38,6 +38,10 @@ _ANNOTATIONS = 90  # the number of the module's first metadata node; the writer'
 class DeviceModule(ModuleWriter):
     """A module for one kernel. Functions of ours become part of their callers: a call on a GPU
     passes all its values through memory."""
+
+    def add(self, fn: FunctionWriter) -> FunctionWriter:
+        fn.hides_counters = False
+        return super().add(fn)
 
     def once(
         self, name: str, params: Sequence[tuple[str, str, str]], ret: str, build: Builder,
