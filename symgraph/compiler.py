@@ -282,7 +282,7 @@ def _compiled(
         low = stages.emit(d, optimized, program, kernels.add)
         clock.append(time.perf_counter())
         tell("llvm")
-        objects = kernels.finish(low.main, low.kernels)
+        objects = kernels.finish(low.main, low.modules)
     meta = {"name": d.name, "layout": low.layout, "failures": low.failures}
     if any(kind == "parts" for kind, _ in low.layout):
         meta["tiles"] = _products.tiles_chosen()

@@ -21,11 +21,10 @@ from symgraph import dtypes
 from symgraph.codegen import llvm
 from symgraph.errors import TargetError
 from symgraph.records import NamedTuple
-from symgraph.runtime import abi, blas, c_entry, elf, pool, special_functions, threads
+from symgraph.runtime import abi, blas, c_entry, elf, pool, shipped, special_functions, threads
 from symgraph.runtime.cache import Key, open_cache
 from symgraph.runtime.crew import Crew, processors
 from symgraph.runtime.digest import digest, hexdigest
-from symgraph.runtime.shipped import shipped_object
 from symgraph.runtime.sources import compiler_digest
 from symgraph.scalar.special import LIBRARY
 
@@ -92,9 +91,9 @@ def thread_team() -> threads.Team:
 def _runtime_object(name: str) -> bytes:
     """The object file of the pool or the team: the one that comes with the package, or from the
     cache, or compiled and kept; their text is written, and the writer loaded, only then."""
-    shipped = shipped_object(name)
-    if shipped is not None:
-        return shipped
+    there = shipped.objects("runtime")
+    if there:
+        return there[name]
     machine = threads.machine()
 
     def text() -> str:
@@ -146,7 +145,7 @@ def cached_objects(
 def prepare(crew: Crew, level: int = llvm.KERNELS) -> None:
     """Have a crew load LLVM, set up for modules of a level, and make what all functions call, each
     with a cost like that of texts (`llvm.cost`); errors are left to those who need it."""
-    there = shipped_object("team") is not None  # and only loaded
+    there = bool(shipped.objects("runtime"))  # and only loaded
     writing = functools.partial(importlib.import_module, "symgraph.runtime.postponed")
     tasks: list[tuple[Callable[[], Any], float]] = [
         (functools.partial(llvm.warm_up, level), math.inf),
@@ -165,6 +164,16 @@ def _tried(function: Callable[[], Any]) -> None:
         return
 
 
+def parts(kind: str, of: str, names: Sequence[str], text: Callable[[str], str]) -> dict[str, bytes]:
+    """The object files of parts of products or transforms by name, ``of`` what their records are
+    for: those that come with the package, or from the cache or compiled."""
+    there = shipped.objects(f"{kind} {of}", llvm.instructions().features)
+    found = {name: there[name] for name in names if name in there}
+    made = {"of": of, "compiler": compiler_digest()}
+    modules = {name: {"part": name, **made} for name in names if name not in found}
+    return {**found, **(cached_objects(kind, modules, text) if modules else {})}
+
+
 class KernelObjects:
     """The object files of a function's kernels, which a crew compiles from the moment that their
     text is known; those of equal text once, and kept in the cache, as functions share them."""
@@ -172,43 +181,54 @@ class KernelObjects:
     def __init__(self, crew: Crew) -> None:
         self._crew, self._cache = crew, open_cache()
         self._host = llvm.host_fingerprint()
-        self._found: dict[str, bytes] = {}
-        self._asked: set[str] = set()
+        self._found: dict[llvm.Module, bytes] = {}
+        self._asked: set[llvm.Module] = set()
 
-    def add(self, text: str) -> None:
+    def add(self, module: llvm.Module) -> None:
         """A kernel of the function."""
-        if text in self._asked:
+        if module in self._asked:
             return
-        self._asked.add(text)
+        self._asked.add(module)
+        there = _shipped_kernel(module.name) if isinstance(module, llvm.Known) else None
+        if there is not None:
+            self._found[module] = there
+            return
+        text = llvm.text_of(module)
         key = Key("kernel", {"text": hexdigest(text.encode()), "host": self._host})
         found = self._cache.get(key) if self._cache is not None else None
         if found is not None:
-            self._found[text] = bytes(found.sections["object"])
+            self._found[module] = bytes(found.sections["object"])
             return
         level = llvm.level(text)
 
         def task() -> None:
-            made = self._found[text] = llvm.compile_object(text, level)
+            made = self._found[module] = llvm.compile_object(text, level)
             if self._cache is not None:
                 self._cache.put_later(key, {}, {"object": made})
 
         self._crew.add(llvm.cost(text, level), task)
 
-    def finish(self, function: str, kernels: Mapping[str, str]) -> dict[str, bytes]:
+    def finish(self, function: str, kernels: Mapping[str, llvm.Module]) -> dict[str, bytes]:
         """The objects of the function and of its kernels by name, when all are there. Raises
         compile_object's errors."""
         made: list[bytes] = []
-        for text in kernels.values():
-            self.add(text)
+        for module in kernels.values():
+            self.add(module)
         self._crew.add(
             llvm.cost(function, llvm.CALLS),
             lambda: made.append(llvm.compile_object(function, llvm.CALLS)),
         )
         self._crew.finish()
-        return {"function": made[0], **{n: self._found[text] for n, text in kernels.items()}}
+        return {"function": made[0], **{n: self._found[m] for n, m in kernels.items()}}
 
 
-def compiled_objects(function: str, kernels: Mapping[str, str]) -> dict[str, bytes]:
+def _shipped_kernel(name: str) -> bytes | None:
+    """With what products or transforms begin, where it comes with the package."""
+    host = llvm.instructions()
+    return shipped.objects(f"kernels {host.vector_bits}", host.features).get(name)
+
+
+def compiled_objects(function: str, kernels: Mapping[str, llvm.Module]) -> dict[str, bytes]:
     """The object files of a function and of its kernels, whose texts are all there."""
     with Crew(processors() - 1) as crew:
         return KernelObjects(crew).finish(function, kernels)

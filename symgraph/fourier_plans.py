@@ -42,9 +42,8 @@ from symgraph.codegen.fourier.record import (
     SLOTS,
     at_once,
 )
-from symgraph.executor import cached_objects, load_codes
+from symgraph.executor import load_codes, parts
 from symgraph.runtime.later import Later
-from symgraph.runtime.sources import compiler_digest
 
 _parts = Later("symgraph.codegen.fourier.parts")
 _ASK = ctypes.CFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
@@ -158,15 +157,13 @@ class Plans:
         """The addresses of parts."""
         missing = [name for name in dict.fromkeys(names) if name not in self.codes]
         if missing:
-            head = {"for": self.key, "compiler": compiler_digest()}
-            modules = {name: {"part": name, **head} for name in missing}
             dtype, lanes = self.key.split()
 
             def text(name: str) -> str:
                 made: str = _parts.part_text(dtype, int(lanes), name)
                 return made
 
-            objects = cached_objects("transform", modules, text)
+            objects = parts("transform", self.key, missing, text)
             self.loaded += (made := load_codes([(objects[name], ["part"]) for name in missing]))
             self.codes.update({n: c.address("part") for n, c in zip(missing, made, strict=True)})
         return [self.codes[name] for name in names]

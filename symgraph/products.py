@@ -14,10 +14,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from symgraph import callbacks
-from symgraph.executor import cached_objects, load_codes
+from symgraph.executor import load_codes, parts
 from symgraph.runtime.cache import Cache, Key
 from symgraph.runtime.later import Later
-from symgraph.runtime.sources import compiler_digest
 
 _tiles = Later("symgraph.codegen.gemm.tiles")  # the names of parts, by which they are written
 _text = Later("symgraph.codegen.gemm.parts")  # and their writers, which few processes need
@@ -57,9 +56,7 @@ class Record:
     def make(self, bits: int) -> None:
         """Fill in the parts that the bits stand for. Raises compile_object's errors."""
         numbers = [k for k in range(MOST) if bits >> k & 1]
-        tile = {"tile": self.key, "compiler": compiler_digest()}
-        modules = {str(k): {"part": str(k), **tile} for k in numbers}
-        objects = cached_objects("part", modules, self._text)
+        objects = parts("product", self.key, [*map(str, numbers)], self._text)
         made = load_codes([(objects[str(k)], ["part"]) for k in numbers])
         self.fill(dict(zip(numbers, made, strict=True)))
         for function in self.functions:

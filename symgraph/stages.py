@@ -55,11 +55,16 @@ class Lowered(NamedTuple):
     optimized: Graph
     program: Program
     main: str
-    kernels: dict[str, str]
+    modules: dict[str, llvm.Module]  # those of kernels by name
     layout: list[list[str]]
     failures: list[dict[str, Any]]
     callbacks: list[tuple[Graph, tuple[str, ...]]]
     profile: list[dict[str, Any]] | None = None  # the rows of a function that counts
+
+    @property
+    def kernels(self) -> dict[str, str]:
+        """The texts of the kernels' modules."""
+        return {name: llvm.text_of(module) for name, module in self.modules.items()}
 
     @property
     def text(self) -> str:
@@ -128,10 +133,11 @@ def _scatters() -> bool:
 
 
 def emit(
-    d: Definition, optimized: Graph, program: Program, made: Callable[[str], None] | None = None
-) -> Lowered:
-    """The LLVM module of a program with its entry; ``made`` is told the text of each kernel as soon
-    as it is there."""
+    d: Definition, optimized: Graph, program: Program,
+    made: Callable[[llvm.Module], None] | None = None,
+) -> Lowered:  # fmt: skip
+    """The LLVM module of a program with its entry; ``made`` is told the module of each kernel as
+    soon as it is there."""
     host = llvm.instructions()
     module = ModuleWriter(host.words)
     least = config.get("parallel_from")

@@ -6,7 +6,6 @@ import functools
 
 from symgraph import dtypes
 from symgraph.codegen import llvm, team_llvm
-from symgraph.codegen.fourier.driver import fourier_module
 from symgraph.codegen.fourier.record import (
     BY_LENGTH,
     BY_ROOT,
@@ -21,15 +20,23 @@ from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
+from symgraph.runtime.later import Later
+
+_driver = Later("symgraph.codegen.fourier.driver")  # comes compiled with the package, mostly
 
 SCALES = {"": PLAIN, "length": BY_LENGTH, "root": BY_ROOT}
 
 
 @functools.cache
-def module_text(dtype: str, vector_bits: int) -> str:
+def module(dtype: str, vector_bits: int) -> llvm.Known:
     """The module of transforms of real numbers of a dtype, and complex ones of such parts."""
+    lanes = lanes_of(dtype, vector_bits)
+    return llvm.Known(f"transform {dtype} {lanes}", functools.partial(_module_text, dtype, lanes))
+
+
+def _module_text(dtype: str, lanes: int) -> str:
     module = ModuleWriter()
-    fourier_module(module, dtype, lanes_of(dtype, vector_bits))
+    _driver.fourier_module(module, dtype, lanes)
     return llvm.MOSTLY_CALLS + module.text()
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from symgraph.codegen import llvm, team_llvm
-from symgraph.codegen.gemm.driver import gemm_module
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.tiles import Tile
 from symgraph.codegen.tables import Table
@@ -21,7 +20,10 @@ from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
 from symgraph.loops.statements import Size
 from symgraph.records import NamedTuple
+from symgraph.runtime.later import Later
 from symgraph.scalar import as_expr, as_size
+
+_driver = Later("symgraph.codegen.gemm.driver")  # comes compiled with the package, mostly
 
 DTYPES = ("float32", "float64")
 RATE = 64  # multiplications of one thread in a nanosecond, roughly
@@ -44,10 +46,15 @@ class Product(NamedTuple):
 
 
 @functools.cache
-def module_text(tile: Tile) -> str:
+def module(tile: Tile) -> llvm.Known:
     """The module of products of a tile."""
+    name = " ".join(map(str, ("product", *tile))).rstrip()
+    return llvm.Known(name, functools.partial(_module_text, tile))
+
+
+def _module_text(tile: Tile) -> str:
     module = ModuleWriter()
-    gemm_module(module, tile)
+    _driver.gemm_module(module, tile)
     return llvm.MOSTLY_CALLS + module.text()
 
 

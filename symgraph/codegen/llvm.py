@@ -49,6 +49,17 @@ class Instructions(NamedTuple):
         return ",".join(f"+{name}" for name in sorted(self.features))
 
 
+class Known(NamedTuple):
+    """A module that may come compiled with the package (`runtime/shipped.py`): its name there, and
+    what writes its text."""
+
+    name: str
+    write: Callable[[], str]
+
+
+Module = str | Known
+
+
 #: LLVM's names of the features that text depends on, with those that Linux has for them
 FEATURES = {
     **dict.fromkeys(
@@ -232,6 +243,11 @@ def _installed_llvmlite() -> list[str]:
 def level(text: str) -> int:
     """The code generator's level for a kernel."""
     return CALLS if text.startswith((MOSTLY_CALLS, ONE_BLOCK, ASSEMBLED)) else KERNELS
+
+
+def text_of(module: Module) -> str:
+    """The text of a module."""
+    return module if isinstance(module, str) else module.write()
 
 
 def compile_object(text: str, opt: int = KERNELS) -> bytes:

@@ -83,7 +83,8 @@ class ProgramModule:
 
     def __init__(
         self, module: ModuleWriter, vector_bits: int, features: str = "", parallel_from: int = 0,
-        profile: profile_llvm.Profiler | None = None, made: Callable[[str], None] | None = None,
+        profile: profile_llvm.Profiler | None = None,
+        made: Callable[[llvm.Module], None] | None = None,
     ) -> None:  # fmt: skip
         self.profile, self.told = profile, made
         self.module, self.vector_bits, self.features = module, vector_bits, features
@@ -92,7 +93,7 @@ class ProgramModule:
         self.sharing = Sharing(module, self.table, 1000 * parallel_from)
         self.failures: list[Failure] = []
         self.unmade = 0  # the number of the failure of steps that lack parts
-        self.kernels: dict[str, str] = {}
+        self.kernels: dict[str, llvm.Module] = {}
         self.callbacks: list[Any] = []
         self.programs = 0
 
@@ -108,11 +109,11 @@ class ProgramModule:
             self.keep(kernel.name, quick + text)
         return kernel.name
 
-    def keep(self, name: str, text: str) -> None:
+    def keep(self, name: str, module: llvm.Module) -> None:
         """A kernel is written; who wants to know is told."""
-        self.kernels[name] = text
+        self.kernels[name] = module
         if self.told is not None:
-            self.told(text)
+            self.told(module)
 
     def phases(self, step: Run) -> list[str]:
         """The names of a kernel's phases in the table, each a module, compiled at the same time.
@@ -139,7 +140,7 @@ class ProgramModule:
         features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
         tile = tuned.tile_for(dtype, self.vector_bits, features).of_images(images, columns)
         name = f"convolution {tile.key}" if images else f"matmul_{dtype}"
-        self.keep(name, gemm_llvm.module_text(tile))
+        self.keep(name, gemm_llvm.module(tile))
         address = self.table.load(fn, "kernel", name)
         return gemm_llvm.Product(address, self.table.load(fn, "parts", tile.key))
 
@@ -435,7 +436,7 @@ class ProgramFunction:
         dtype, bits = fourier_llvm.part_of(operands[0][1].dtype), shared.vector_bits
         name = f"fourier_{dtype}"
         if name not in shared.kernels:
-            shared.keep(name, fourier_llvm.module_text(dtype, bits))
+            shared.keep(name, fourier_llvm.module(dtype, bits))
         words = {k: v for k, v in step.params if k != "graph"}
         status = fourier_llvm.emit_transform(
             fn, shared.table, self.values, name, operands, **words, vector_bits=bits,

@@ -8,8 +8,8 @@ import os
 from symgraph.runtime.digest import hexdigest
 
 FOLDERS = (
-    "", "scalar", "ir", "loops", "ops", "rewrite", "passes", "lower", "codegen", "codegen/vmath",
-    "codegen/gemm",
+    "", "scalar", "ir", "loops", "ops", "rewrite", "passes", "lower", "lower/cuda", "codegen",
+    "codegen/fourier", "codegen/gemm", "codegen/ptx", "codegen/vmath",
 )  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from symgraph import callbacks, products
+from symgraph import callbacks, executor, products
 from symgraph.codegen import llvm
 from symgraph.codegen.gemm.driver import SMALL, gemm_module
 from symgraph.codegen.gemm.leaves import ATTRIBUTES, Leaf
@@ -37,6 +37,7 @@ from symgraph.codegen.gemm.tiles import (
 from symgraph.codegen.writer import ModuleWriter
 from symgraph.errors import VerifyError
 from symgraph.executor import load_code
+from symgraph.runtime import shipped
 
 HOST = ModuleWriter(llvm.host().features).features
 WIDE = "avx512f" in HOST
@@ -585,7 +586,8 @@ def test_a_part_that_cannot_be_made_is_an_error(monkeypatch: pytest.MonkeyPatch)
         c = np.full((1, m, n), 7.0, "float32")
         with monkeypatch.context() as patch:
             patch.setattr(record, "_text", lambda name: "define nonsense")
-            patch.setattr(products, "compiler_digest", lambda: "no such compiler")
+            patch.setattr(executor, "compiler_digest", lambda: "no such compiler")
+            patch.setattr(shipped, "objects", lambda *_: {})
             with pytest.raises(VerifyError):
                 multiply(table, a, b, c, 0, 1, parts=record.address, least=0)
         assert (c == 7).all()
