@@ -95,6 +95,14 @@ def _exp(r: Any) -> Any:
     return (mp.exp(r) - 1 - r) / r**2
 
 
+def _cosh(z: Any) -> Any:
+    return (mp.cosh(mp.sqrt(z)) - 1) / z
+
+
+def _sinh(z: Any) -> Any:
+    return (mp.sinh(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+
+
 def _log1p(f: Any) -> Any:
     return (mp.log(1 + f) - f) / f**2
 
@@ -183,6 +191,10 @@ def _jobs() -> dict[str, Job]:
     return {
         "EXP": Job("(e**r - 1 - r) / r**2, |r| <= ln(2)/2", _series(_exp), lambda r: r**2 + near,
                    -half_ln2, half_ln2, {"d": 9, "f": 4, "m": 5}),
+        "COSH": Job("(cosh(r) - 1) / z, z = r*r, |r| <= ln(2)/2", _series(_cosh), _size, zero,
+                    half_ln2**2 * mp.mpf("1.0001"), {"d": 4, "f": 2}),
+        "SINH": Job("(sinh(r)/r - 1) / z", _series(_sinh), _size, zero,
+                    half_ln2**2 * mp.mpf("1.0001"), {"d": 4, "f": 1}),
         "LOG": Job("(log((1+s)/(1-s)) / s - 2) / z, z = s*s", _series(_log), _one, zero, log_end,
                    {"d": 6, "m": 4}),
         "LOG1P": Job("(log(1+f) - f) / f**2, -1/32 <= f <= 1/16", _series(_log1p), _size,
@@ -199,7 +211,7 @@ def _jobs() -> dict[str, Job]:
         "ATAN": Job("(atan(u)/u - 1) / z, z = u*u, u <= tan(pi/8)", _series(_atan), _one, zero,
                     atan_end, {"d": 10, "m": 5, "f": 4}),
         "ASIN": Job("(asin(u)/u - 1) / z, z = u*u, u <= 1/2", _series(_asin), _one, zero,
-                    one / 4, {"d": 12, "m": 6}),
+                    one / 4, {"d": 12, "f": 4}),
         "TANH": Job("(tanh(x)/x - 1) / z, z = x*x, x <= 5/8", _series(_tanh), _size, zero,
                     mp.mpf(5) ** 2 / 64, {"d": 10, "f": 4}),
         "ERF_LOW": Job("erf(x)/x - 1 in z = x*x, x <= 1", _series(_erf), _one, zero, one,

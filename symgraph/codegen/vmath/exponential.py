@@ -18,11 +18,11 @@ HIGHEST = {"d": 710.0, "f": 89.0, "m": 89.0}
 
 def exp_parts(b: Lanes, x: Value) -> tuple[Value, Value, Value]:
     """Integer lanes n, and r and t with e^x = 2^n (1 + r + t); t also holds what r lacks."""
-    count, r, rest = _reduced(b, x)
+    count, r, rest = reduced(b, x)
     return count, r, _tail(b, r, rest)
 
 
-def _reduced(b: Lanes, x: Value) -> tuple[Value, Value, Value | None]:
+def reduced(b: Lanes, x: Value) -> tuple[Value, Value, Value | None]:
     """(n, r, rest) with x = n ln 2 + r + rest; the rest is None in kind "m"."""
     n, count = b.round_scaled(x, table.INV_LN2["d"][0])
     high, low = table.LN2["f" if b.kind == "f" else "d"]
@@ -89,30 +89,23 @@ def exp2(b: Lanes, x: Value) -> Value:
     return _finish(b, count, r, _tail(b, r, rest))
 
 
-def expm1_parts(b: Lanes, x: Value) -> tuple[Value, Value, Value, Value]:
-    """(n, high, low, u) with e^x - 1 = 2^n (high + low) and u = 2^-n (or the like, where n is so
-    great that 1 does not matter)."""
-    n, r, rest = _reduced(b, x)
-    u = b.pow2(b.int_op("sub", 0, b.int_min(n, b.bias - 23)))
-    one = b.sub(1.0, u)
-    high, low = b.two_sum(one, r)
-    if rest is None:
-        return n, high, b.add(low, _tail(b, r, None)), u
-    # where 1 - u and r cancel, r^2/2 has to be exact; what 1 loses by u counts from n = 54
-    half = b.mul(r, 0.5)
-    square = b.mul(half, r)
-    high, e = b.fast_two_sum(high, square)
-    lost = b.add(b.sub(b.sub(1.0, one), u), b.fma(half, r, b.neg(square)))
-    first, *others = table.EXP[b.kind]
-    tail = b.fma(b.mul(r, r), b.poly((first - 0.5, *others), r), rest)
-    return n, high, b.add(b.add(low, e), b.add(lost, tail)), u
-
-
 def expm1(b: Lanes, x: Value) -> Value:
-    """e^x - 1. The sign of x is copied back for -0."""
+    """e^x - 1 = (2^n - 1) + 2^n r + 2^n (e^r - 1 - r); what the first two sums lose is carried
+    along, all by halves, which do not overflow. The sign of x is copied back for -0."""
     low = -40.0 if b.kind == "d" else -20.0
-    n, high, rest, _ = expm1_parts(b, b.clamp(x, low, HIGHEST[b.kind]))
-    return b.copysign(b.scale(b.add(high, rest), n), x)
+    n, r, rest = reduced(b, b.clamp(x, low, HIGHEST[b.kind]))
+    power = b.pow2(b.int_op("sub", n, 1))
+    start = b.sub(power, 0.5)
+    lost = b.sub(b.sub(power, start), 0.5)  # it counts from 2^54 (2^25) on
+    high = b.fma(power, r, start)
+    lost = b.add(b.fma(power, r, b.sub(start, high)), lost)
+    first, *others = table.EXP["d" if b.kind == "d" else "m"]  # a degree more than exp itself has
+    square = b.mul(r, r)
+    cube = b.fma(b.mul(square, r), b.poly(tuple(others), r), 0.0 if rest is None else rest)
+    tail = b.fma(b.mul(power, square), first, b.fma(power, cube, lost))
+    y = b.mul(b.add(high, tail), 2.0)
+    near = 2.0 ** -(b.mantissa + 2)  # where e^x - 1 = x, which may be subnormal
+    return b.copysign(b.sel(b.cmp("olt", b.abs(x), near), x, y), x)
 
 
 def inverse_pair(b: Lanes, d: Value, low: Value) -> Pair:

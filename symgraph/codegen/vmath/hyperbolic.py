@@ -1,19 +1,14 @@
 """sinh, cosh, tanh and asinh, acosh, atanh.
 
-Method: the first three from e^x or e^x - 1 in two parts, with one corrected division; the inverse
-functions are logarithms of an argument in two parts, so that nothing cancels near zero.
+Method: with x = n ln 2 + r the first two are sums of products of those of n ln 2, which are exact
+or nearly so, and those of r, which are polynomials; tanh is a division by e^2x + 1 in two parts;
+the inverse functions are logarithms of an argument in two parts, so that nothing cancels near zero.
 """
 
 from __future__ import annotations
 
 from symgraph.codegen.vmath import coefficients as table
-from symgraph.codegen.vmath.exponential import (
-    exp_parts,
-    exp_plus_one,
-    expm1_parts,
-    inverse_pair,
-    one_plus,
-)
+from symgraph.codegen.vmath.exponential import exp_plus_one, inverse_pair, reduced
 from symgraph.codegen.vmath.lanes import Lanes, Pair
 from symgraph.codegen.vmath.logarithm import INFINITY, NAN, log_pair, split_exponent
 from symgraph.codegen.writer import Value
@@ -25,33 +20,34 @@ def _bounded(b: Lanes, x: Value, wide: float, narrow: float) -> Value:
     return b.sel(b.cmp("ogt", a, limit), limit, a)
 
 
+def _sum(b: Lanes, x: Value, sign: int) -> Value:
+    """(e^|x| + e^-|x|)/2, or with the sign -1 the difference: with |x| = n ln 2 + r it is
+    p cosh r + q sinh r, where p is half of 2^n + 2^-n and q of 2^n - 2^-n, or the other way round.
+    What p and p + q r lose is carried along."""
+    n, r, rest = reduced(b, _bounded(b, x, 710.6, 89.6))
+    up = b.pow2(b.int_op("sub", n, 3))  # a quarter of it all, which does not overflow
+    turned = b.int_op("sub", (2 * b.bias - 6) << b.mantissa, b.to_bits(up))
+    down = b.from_bits(b.int_max(turned, 0))  # 2^(-n-3), or 0 where it does not matter
+    less, more = b.neg(down), down
+    p, p_low = b.fast_two_sum(up, more if sign > 0 else less)
+    q = b.add(up, less if sign > 0 else more)
+    z = b.mul(r, r)
+    s = b.fma(b.mul(r, z), b.poly(table.SINH[b.kind], z), 0.0 if rest is None else rest)
+    high = b.fma(q, r, p)
+    lost = b.add(b.fma(q, r, b.sub(p, high)), p_low)
+    tail = b.fma(q, s, b.fma(b.mul(p, z), b.poly(table.COSH[b.kind], z), lost))
+    return b.mul(b.add(high, tail), 4.0)
+
+
 def sinh(b: Lanes, x: Value) -> Value:
-    """(e^x - e^-x)/2. With E = e^x - 1 = 2^n h and u = 2^-n it is 2^(n-1) (h + u h/(h + u))."""
-    n, high, low, u = expm1_parts(b, _bounded(b, x, 711.0, 90.0))
-    high, low = b.fast_two_sum(high, low)
-    d, rest = b.two_sum(high, u)
-    if b.kind == "m":
-        y = b.fma(u, b.div(high, d), high)
-    else:
-        q, q_low = b.ratio((high, low), (d, b.add(rest, low)))
-        y, e = b.two_sum(high, b.mul(u, q))  # u is a power of two
-        y = b.add(y, b.add(e, b.fma(u, q_low, low)))
-    return b.copysign(b.scale(y, b.int_op("sub", n, 1)), x)
+    """(e^x - e^-x)/2."""
+    near = 2.0**-27 if b.kind == "d" else 2.0**-12  # where sinh x = x, which may be subnormal
+    return b.copysign(b.sel(b.cmp("olt", b.abs(x), near), x, _sum(b, x, -1)), x)
 
 
 def cosh(b: Lanes, x: Value) -> Value:
-    """(e^x + e^-x)/2 = 2^(n-1) (v + u^2/v) with e^x = 2^n v."""
-    n, r, t = exp_parts(b, _bounded(b, x, 711.0, 90.0))
-    v, low = b.fast_two_sum(*one_plus(b, r, t))
-    u = b.pow2(b.int_op("sub", 0, b.int_min(n, b.bias // 2 - 11)))
-    u2 = b.mul(u, u)
-    if b.kind == "m":
-        y = b.add(v, b.div(u2, v))
-    else:
-        q, q_low = b.ratio((u2, b.c(0.0)), (v, low))
-        y, e = b.two_sum(v, q)
-        y = b.add(y, b.add(e, b.add(q_low, low)))
-    return b.scale(y, b.int_op("sub", n, 1))
+    """(e^x + e^-x)/2."""
+    return _sum(b, x, 1)
 
 
 def tanh(b: Lanes, x: Value) -> Value:

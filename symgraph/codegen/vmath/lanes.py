@@ -187,6 +187,9 @@ class Lanes:
     def int_min(self, a: Operand, b: Operand) -> Value:
         return self.int_sel(self.int_cmp("slt", a, b), a, b)
 
+    def int_max(self, a: Value, b: Operand) -> Value:
+        return self.int_sel(self.int_cmp("sgt", a, b), a, b)
+
     def to_float(self, a: Value) -> Value:
         """Integer lanes as floats: those that `round_scaled` rounded are at hand."""
         return self._rounded.get(a) or self.fn.val(f"sitofp {self.I} {a} to {self.F}")

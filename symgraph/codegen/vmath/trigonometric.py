@@ -185,8 +185,6 @@ def _half_angle(b: Lanes, a: Value) -> tuple[Value, Pair]:
     root = b.sqrt(z)
     s = b.sel(small, a, root)
     tail = b.mul(b.mul(s, z), b.poly(table.ASIN[b.kind], z))
-    if b.kind == "m":
-        return small, (s, tail)
     rest = b.div(b.mul(b.nfma(root, root, z), 0.5), b.sel(b.cmp("oeq", root, 0.0), 1.0, root))
     return small, (s, b.add(tail, b.sel(small, 0.0, rest)))
 
