@@ -215,7 +215,7 @@ def _jobs() -> dict[str, Job]:
         "TANH": Job("(tanh(x)/x - 1) / z, z = x*x, x <= 5/8", _series(_tanh), _size, zero,
                     mp.mpf(5) ** 2 / 64, {"d": 10, "f": 4}),
         "ERF_LOW": Job("erf(x)/x - 1 in z = x*x, x <= 1", _series(_erf), _one, zero, one,
-                       {"d": 12, "f": 6, "m": 7}),
+                       {"d": 12, "f": 6}),
         "ERF_HIGH": Job("log(erfc(x)), 1 <= x <= 6 (4 for float32)", _log_erfc, _log_erfc_weight,
                         one, mp.mpf(6), {"d": 17}),
         "ERF_TAIL": Job("erfc(x) in t = x - 2.5, 1 <= x <= 3.95", _erf_tail, _one, -one * 3 / 2,
