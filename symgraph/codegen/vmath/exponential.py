@@ -94,6 +94,7 @@ def expm1(b: Lanes, x: Value) -> Value:
     along, all by halves, which do not overflow. The sign of x is copied back for -0."""
     low = -40.0 if b.kind == "d" else -20.0
     n, r, rest = reduced(b, b.clamp(x, low, HIGHEST[b.kind]))
+    assert rest is not None  # kind "m" has no need of this function
     power = b.pow2(b.int_op("sub", n, 1))
     start = b.sub(power, 0.5)
     lost = b.sub(b.sub(power, start), 0.5)  # it counts from 2^54 (2^25) on
@@ -101,7 +102,7 @@ def expm1(b: Lanes, x: Value) -> Value:
     lost = b.add(b.fma(power, r, b.sub(start, high)), lost)
     first, *others = table.EXP["d" if b.kind == "d" else "m"]  # a degree more than exp itself has
     square = b.mul(r, r)
-    cube = b.fma(b.mul(square, r), b.poly(tuple(others), r), 0.0 if rest is None else rest)
+    cube = b.fma(b.mul(square, r), b.poly(tuple(others), r), rest)
     tail = b.fma(b.mul(power, square), first, b.fma(power, cube, lost))
     y = b.mul(b.add(high, tail), 2.0)
     near = 2.0 ** -(b.mantissa + 2)  # where e^x - 1 = x, which may be subnormal

@@ -25,6 +25,7 @@ def _sum(b: Lanes, x: Value, sign: int) -> Value:
     p cosh r + q sinh r, where p is half of 2^n + 2^-n and q of 2^n - 2^-n, or the other way round.
     What p and p + q r lose is carried along."""
     n, r, rest = reduced(b, _bounded(b, x, 710.6, 89.6))
+    assert rest is not None  # kind "m" has no need of these functions
     up = b.pow2(b.int_op("sub", n, 3))  # a quarter of it all, which does not overflow
     turned = b.int_op("sub", (2 * b.bias - 6) << b.mantissa, b.to_bits(up))
     down = b.from_bits(b.int_max(turned, 0))  # 2^(-n-3), or 0 where it does not matter
@@ -32,7 +33,7 @@ def _sum(b: Lanes, x: Value, sign: int) -> Value:
     p, p_low = b.fast_two_sum(up, more if sign > 0 else less)
     q = b.add(up, less if sign > 0 else more)
     z = b.mul(r, r)
-    s = b.fma(b.mul(r, z), b.poly(table.SINH[b.kind], z), 0.0 if rest is None else rest)
+    s = b.fma(b.mul(r, z), b.poly(table.SINH[b.kind], z), rest)
     high = b.fma(q, r, p)
     lost = b.add(b.fma(q, r, b.sub(p, high)), p_low)
     tail = b.fma(q, s, b.fma(b.mul(p, z), b.poly(table.COSH[b.kind], z), lost))
