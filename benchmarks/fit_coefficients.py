@@ -11,7 +11,8 @@ arithmetic, "m" float64 arithmetic with a degree that suffices for a float32 res
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -124,6 +125,10 @@ def _pow_log(z: Any) -> Any:
     return (_log(z) - mp.mpf(2) / 3) / z
 
 
+def _inverse_cube_root(f: Any) -> Any:
+    return (1 + f) ** (-mp.mpf(1) / 3)
+
+
 def _sin(z: Any) -> Any:
     return (mp.sin(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
 
@@ -136,8 +141,10 @@ def _tan(z: Any) -> Any:
     return (mp.tan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
 
 
-def _atan(z: Any) -> Any:
-    return (mp.atan(mp.sqrt(z)) / mp.sqrt(z) - 1) / z
+def _atan(w: Any) -> Any:
+    with mp.workdps(140):
+        u = mp.sqrt(w + mp.mpf(1) / 2 + mp.mpf("1e-40"))
+        return mp.atan(u) / u - 1
 
 
 def _asin(z: Any) -> Any:
@@ -181,7 +188,6 @@ def _jobs() -> dict[str, Job]:
     half_ln2 = mp.log(2) / 2
     log_end = ((mp.sqrt(2) - 1) / (mp.sqrt(2) + 1)) ** 2
     trig_end = (mp.pi / 4) ** 2 * mp.mpf("1.0001")
-    atan_end = mp.tan(mp.pi / 8) ** 2 * mp.mpf("1.0001")
     zero, one = mp.mpf(0), mp.mpf(1)
     near = mp.mpf("1e-3")
 
@@ -195,21 +201,22 @@ def _jobs() -> dict[str, Job]:
                     half_ln2**2 * mp.mpf("1.0001"), {"d": 4, "f": 2}),
         "SINH": Job("(sinh(r)/r - 1) / z", _series(_sinh), _size, zero,
                     half_ln2**2 * mp.mpf("1.0001"), {"d": 4, "f": 1}),
-        "LOG": Job("(log((1+s)/(1-s)) / s - 2) / z, z = s*s", _series(_log), _one, zero, log_end,
-                   {"d": 6, "m": 4}),
         "LOG1P": Job("(log(1+f) - f) / f**2, -1/32 <= f <= 1/16", _series(_log1p), _size,
                      -one / 32, one / 16, {"d": 9, "m": 4}),
         "LOG1P_CUBE": Job("(log(1+f) - f + f**2/2) / f**3, -1/4 <= f <= 1/2", _series(_log1p_cube),
                           lambda f: f**2 + near, -one / 4, one / 2, {"f": 8}),
-        "POW_LOG": Job("(LOG - 2/3) / z", _series(_pow_log), _one, zero, log_end, {"d": 9}),
+        "POW_LOG": Job("((log((1+s)/(1-s)) / s - 2) / z - 2/3) / z, z = s*s", _series(_pow_log),
+                       _one, zero, log_end, {"d": 9}),
+        "INV_CBRT": Job("(1+f)**(-1/3), -1/4 <= f <= 1/2", _inverse_cube_root, _one, -one / 4,
+                        one / 2, {"d": 10, "f": 4}),
         "SIN": Job("(sin(r)/r - 1) / z, z = r*r, |r| <= pi/4", _series(_sin), _one, zero, trig_end,
                    {"d": 6, "m": 3}),
         "SIN2": Job("", _series(_sin), _size, zero, trig_end, {"f": 2}),
         "COS": Job("(cos(r) - 1 + z/2) / z**2", _series(_cos), _one, zero, trig_end,
                    {"d": 5, "m": 3, "f": 2}),
         "TAN": Job("(tan(r)/r - 1) / z", _series(_tan), _size, zero, trig_end, {"d": 14, "f": 6}),
-        "ATAN": Job("(atan(u)/u - 1) / z, z = u*u, u <= tan(pi/8)", _series(_atan), _one, zero,
-                    atan_end, {"d": 10, "m": 5, "f": 4}),
+        "ATAN": Job("atan(u)/u - 1 in u*u - 1/2, u <= 1", _atan, _one, -one / 2, one / 2,
+                    {"d": 20, "f": 9}),
         "ASIN": Job("(asin(u)/u - 1) / z, z = u*u, u <= 1/2", _series(_asin), _one, zero,
                     one / 4, {"d": 12, "f": 4}),
         "TANH": Job("(tanh(x)/x - 1) / z, z = x*x, x <= 5/8", _series(_tanh), _size, zero,
@@ -275,30 +282,37 @@ def _constants() -> dict[str, tuple[str, dict[str, list[float]]]]:
     return out
 
 
-def _reciprocals() -> dict[str, tuple[float, ...]]:
+def _reciprocals() -> dict[str, list[float]]:
     """For the sixteenths of the mantissas of m in [3/4, 3/2): c near 1/m with few bits, and -log(c)
-    in two parts, the first as short as that of LN2. c m - 1 is in [-1/32, 1/16]."""
-    rows: list[tuple[Any, ...]] = []
+    to three bases in two parts, the first as short as that of LN2. c m - 1 is in [-1/32, 1/16]."""
+    bases = {"LOG": mp.e, "LOG2": mp.mpf(2), "LOG10": mp.mpf(10)}
+    rows: dict[str, list[float]] = {"RECIPROCAL": []}
     for k in range(16):
         low = mp.mpf(16 + k) / 16 / (2 if k >= 8 else 1)
         high = mp.mpf(17 + k) / 16 / (2 if k >= 8 else 1)
         c = mp.ceil(64 * 2 / (low + high)) / 64 if 0 < k < 15 else mp.mpf(1)
         assert c * low - 1 >= mp.mpf(-1) / 32 and c * high - 1 <= mp.mpf(1) / 16
-        value = -mp.log(c)
-        head = mp.nint(value * 2**42) / 2**42
-        rows.append((c, head, value - head))
-    names = "RECIPROCAL", "RECIPROCAL_LOG", "RECIPROCAL_LOG_LOW"
-    return {name: tuple(float(row[k]) for row in rows) for k, name in enumerate(names)}
+        rows["RECIPROCAL"].append(float(c))
+        for name, base in bases.items():
+            value = -mp.log(c, base)
+            head = mp.nint(value * 2**42) / 2**42
+            rows.setdefault(f"RECIPROCAL_{name}", []).append(float(head))
+            rows.setdefault(f"RECIPROCAL_{name}_LOW", []).append(float(value - head))
+    return rows
 
 
 def _table(name: str, what: str, kinds: dict[str, list[float]]) -> str:
     rows = [f"# {what}"] if what else []
     rows.append(f"{name} = {{")
     for kind, values in kinds.items():
-        rows.append(f'    "{kind}": (')
-        rows += [f"        {value!r}," for value in values]
-        rows.append("    ),")
+        rows += [f'    "{kind}": (', *_lines(values, 8), "    ),"]
     return "\n".join([*rows, "}", ""])
+
+
+def _lines(values: Iterable[float], indent: int) -> list[str]:
+    """The numbers, as many in a line as there is room for."""
+    text = " ".join(f"{value!r}," for value in values)
+    return [" " * indent + line for line in textwrap.wrap(text, 100 - indent)]
 
 
 def text() -> str:
@@ -306,7 +320,7 @@ def text() -> str:
     parts = [
         '"""Polynomial coefficients (lowest first) and split constants; written by\n'
         "benchmarks/fit_coefficients.py, which says what each one is. Do not edit.\n"
-        '"""\n\nfrom __future__ import annotations\n'
+        '"""\n# fmt: off\n\nfrom __future__ import annotations\n'
     ]
     fitted: dict[str, tuple[str, dict[str, list[float]]]] = {}
     for name, job in _jobs().items():
@@ -320,10 +334,10 @@ def text() -> str:
     for name, (what, kinds) in {**fitted, **_constants()}.items():
         parts.append(_table(name, what, kinds))
     parts.append(
-        "# 1/m, shortened, for sixteen m in [3/4, 3/2), and minus its logarithm in two parts"
+        "# 1/m, shortened, for sixteen m in [3/4, 3/2), and minus its logarithms in two parts"
     )
     for name, row in _reciprocals().items():
-        parts.append("\n".join([f"{name} = (", *(f"    {v!r}," for v in row), ")", ""]))
+        parts.append("\n".join([f"{name} = (", *_lines(row, 4), ")", ""]))
     with mp.workdps(420):
         window = int(mp.floor(2 / mp.pi * mp.mpf(2) ** 1280)).to_bytes(160, "big")
     digits = window.hex()

@@ -63,7 +63,8 @@ REFERENCE: dict[str, Callable[..., Array]] = {
     "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan,
     "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh, "asinh": np.arcsinh,
     "acosh": np.arccosh, "atanh": np.arctanh, "erf": _precise(mpmath.erf),
-    "erfc": _precise(mpmath.erfc), "pow": np.power, "mod": np.mod, "floordiv": np.floor_divide,
+    "erfc": _precise(mpmath.erfc), "cbrt": np.cbrt, "pow": np.power, "mod": np.mod,
+    "floordiv": np.floor_divide,
 }  # fmt: skip
 SPEED = {**REFERENCE, "erf": special.erf, "erfc": special.erfc, "sigmoid": special.expit,
          "softplus": lambda x, out: np.logaddexp(x, 0, out=out)}  # fmt: skip
@@ -73,6 +74,7 @@ DOMAIN = {
     "asin": (-1, 1), "acos": (-1, 1), "atan": (-20, 20), "sinh": (-712, 712), "cosh": (-712, 712),
     "tanh": (-25, 25), "asinh": (-1e3, 1e3), "acosh": (1, 100), "atanh": (-1, 1), "erf": (-6, 6),
     "erfc": (-6.5, 27.5), "log": (0, 10), "log1p": (-1, 10), "log2": (0, 10), "log10": (0, 10),
+    "cbrt": (-10, 10),
 }  # fmt: skip
 EXACT = ("mod", "floordiv")
 

@@ -35,7 +35,8 @@ ELEMENTARY: dict[str, Callable[..., Array]] = {
     "log2": np.log2, "log10": np.log10, "sigmoid": _sigmoid, "softplus": _softplus,
     "sin": np.sin, "cos": np.cos, "tan": np.tan, "asin": np.arcsin, "acos": np.arccos,
     "atan": np.arctan, "atan2": np.arctan2, "sinh": np.sinh, "cosh": np.cosh, "tanh": np.tanh,
-    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "pow": np.power,
+    "asinh": np.arcsinh, "acosh": np.arccosh, "atanh": np.arctanh, "cbrt": np.cbrt,
+    "pow": np.power,
 }  # fmt: skip
 # in doubles, for float32
 SPECIAL: dict[str, Callable[..., Array]] = {

@@ -10,19 +10,16 @@ from symgraph.codegen import vmath
 from symgraph.codegen.literals import lane_numbers, llvm_type
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.statements import Fold, For, Kernel, Let, Size, Stmt, Store, walk
-from symgraph.scalar import Expr, postorder
+from symgraph.scalar import ELEMENTARY, Expr, postorder
 from symgraph.scalar.special import SPECIAL
 
-SLOW = frozenset(
-    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
-    " acosh atanh sigmoid softplus erf erfc pow mod floordiv div".split()
-) | set(SPECIAL)
+SLOW = ELEMENTARY | {"mod", "floordiv", "div"} | set(SPECIAL)
 CALLED = SLOW - {"div", "mod", "floordiv"}
 QUICK = ("exp", "exp2", "log")  # of those the ones that take less than a dozen cycles
 # of several functions in a turn one waits for the other; beside one of these it is worth the code
 # to have several turns in hand
 HEAVY = frozenset(
-    "log log1p log2 log10 softplus asin acos atan atan2 asinh acosh atanh erf erfc pow".split()
+    "log log1p log2 log10 softplus asin acos atan atan2 asinh acosh atanh cbrt erf erfc pow".split()
 ) | set(SPECIAL)
 LIGHT = 14  # expression nodes up to which a fold is light enough to run four accumulators
 INTERLEAVED = 4  # registers that a chain of operations runs on at once

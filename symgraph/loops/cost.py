@@ -19,6 +19,7 @@ from symgraph.loops.program import ENDLESS as NO_END
 from symgraph.loops.program import Branch, Call, Copy, Loop, Program, Run, Step
 from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, expressions, walk
 from symgraph.scalar import (
+    ELEMENTARY,
     Expr,
     as_expr,
     as_size,
@@ -33,15 +34,10 @@ from symgraph.scalar.special import LIBRARY, SPECIAL
 
 # picoseconds of a float32 in a full register, by operation; everything else is _LIGHT
 _LIGHT, _HEAVY, _SPECIAL, _LIBRARY = 10, 300, 2_000, 30_000
-_COST = {
+_COST = dict.fromkeys(ELEMENTARY, _HEAVY) | {
     "var": 0, "const": 0, "cast": 20, "div": 100, "sqrt": 100, "mod": 400, "floordiv": 400,
     "pow": 700, "erf": 500, "erfc": 700, "sin": 400, "cos": 400, "tan": 500, "atan2": 500,
 }  # fmt: skip
-_COST |= dict.fromkeys(
-    "exp exp2 expm1 log log1p log2 log10 asin acos atan sinh cosh tanh asinh acosh atanh sigmoid"
-    " softplus".split(),
-    _HEAVY,
-)
 _COST |= dict.fromkeys(SPECIAL, _SPECIAL) | dict.fromkeys(LIBRARY, _LIBRARY)
 _MEMORY, _SCATTERED = 40, 400  # of four neighbouring bytes, of one element somewhere
 _SCALAR_TURN, _TURN = 300, 20  # of an operation on one element, of a loop's own counting

@@ -19,6 +19,7 @@ from symgraph.loops.program import BEGIN, END, Call, Copy, Phase, Program, Run, 
 from symgraph.loops.statements import Fold, For, If, Kernel, Let, Size, Stmt, Store, expressions
 from symgraph.records import NamedTuple
 from symgraph.scalar import (
+    ELEMENTARY,
     Expr,
     as_expr,
     as_size,
@@ -33,16 +34,12 @@ from symgraph.scalar import (
 from symgraph.scalar.functions import minimum
 from symgraph.scalar.special import LIBRARY, SPECIAL
 
-LIGHT, ELEMENTARY, SPECIAL_FUNCTION = 1, 20, 100
+LIGHT, ELEMENTARY_FUNCTION, SPECIAL_FUNCTION = 1, 20, 100
 OPERATIONS: dict[str, int] = dict.fromkeys(
     "add sub mul div abs minimum maximum sqrt floordiv mod".split(), LIGHT
 )
 OPERATIONS |= {"fma": 2}
-OPERATIONS |= dict.fromkeys(
-    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
-    " acosh atanh sigmoid softplus pow erf erfc".split(),
-    ELEMENTARY,
-)
+OPERATIONS |= dict.fromkeys(ELEMENTARY, ELEMENTARY_FUNCTION)
 OPERATIONS |= dict.fromkeys((*SPECIAL, *LIBRARY), SPECIAL_FUNCTION)
 
 

@@ -15,6 +15,7 @@ from symgraph.ir.graph import Apply, Constant, Graph, Variable
 from symgraph.loops.compute import Compute, Operand, Reduction
 from symgraph.lower.widening import lowered
 from symgraph.scalar import (
+    ELEMENTARY,
     Expr,
     const,
     guard,
@@ -32,20 +33,16 @@ AGAIN = 8  # ... and that of all computing again: memory that does not fit the c
 CHEAP_BROADCAST = 3  # ... for each element that broadcasting makes of it
 LONGEST = 300  # nodes of one body; a longer one is cut, so that code and compile time stay linear
 
-_COSTS = {
+_COSTS = dict.fromkeys(ELEMENTARY, 20) | {
     "const": 0, "var": 0, "load": 0, "load_if": 1, "cast": 1, "bitcast": 0, "div": 4, "sqrt": 4,
     "floordiv": 6, "mod": 6, "pow": 40, "ipow": 20, "add": 1, "sub": 1, "mul": 1, "neg": 1,
 }  # fmt: skip
-_DEAR = frozenset(
-    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
-    " acosh atanh sigmoid softplus erf erfc".split()
-)
 _DEAREST = frozenset(SPECIAL)
 
 
 def cost(op: str) -> int:
     """A rough price of one scalar op, in additions."""
-    return 20 if op in _DEAR else 50 if op in _DEAREST else _COSTS.get(op, 1)
+    return 50 if op in _DEAREST else _COSTS.get(op, 1)
 
 
 class Root:

@@ -215,18 +215,9 @@ rsqrt = elementwise(
 )  # fmt: skip
 
 
-def _cbrt(x: Expr) -> Expr:
-    """The power by the rounded 1/3, and one step of Newton's for the digits that this costs."""
-    root = functions.copysign(functions.pow_(functions.abs_(x), 1.0 / 3.0), x)
-    square_of_root = root * root
-    residual = functions.fma(square_of_root, root, -x)
-    better = root - functions.div(residual, square_of_root * 3.0)
-    return functions.select(functions.isfinite(better), better, root)
-
-
 cbrt = elementwise(
     "cbrt", "The real cube root, also of negative numbers.",
-    dtype=to_float, reference=np.cbrt, lower=_cbrt,
+    dtype=to_float, reference=np.cbrt, lower=functions.cbrt,
     vjp=lambda g, y, x: (g * square(reciprocal(y)) / 3,), domain=(0.2, 9),
     example="cbrt([-1.0, 8.0]) -> [-1.0, 2.0]",
 )  # fmt: skip

@@ -26,7 +26,7 @@ from symgraph.ops.matrix import promoted
 from symgraph.ops.nests import flatten
 from symgraph.ops.operands import as_variable, traced
 from symgraph.ops.slicing import Embed, zeros
-from symgraph.scalar import Expr, as_expr, as_size, variables
+from symgraph.scalar import ELEMENTARY, Expr, as_expr, as_size, variables
 from symgraph.scalar.sizes import smaller
 
 __all__ = ["cond"]
@@ -232,10 +232,7 @@ class ScanBackward:
 
 
 _VIEWS = ("reshape", "barrier")  # routines that compute nothing
-_DEAR = frozenset(
-    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
-    " acosh atanh sigmoid softplus erf erfc sqrt power".split()
-)
+_DEAR = ELEMENTARY | {"sqrt", "power"}
 _FEW = 64  # elements of a value that is kept rather than computed again
 
 

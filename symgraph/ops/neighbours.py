@@ -66,12 +66,8 @@ def _gap_over_squares(p: Expr, q: Expr, e: Expr) -> Expr:
     return select(isfinite(found), found, p - q)
 
 
-def _cbrt(x: Expr) -> Expr:
-    return cbrt.body(x)  # type: ignore[no-any-return]
-
-
 def _cbrt_step(x: Expr, e: Expr) -> Expr:
-    p, q = _cbrt(x + e), _cbrt(x)
+    p, q = functions.cbrt(x + e), functions.cbrt(x)
     return div(e, p * p + p * q + q * q)
 
 
@@ -117,7 +113,7 @@ gap_over_squares = row(
     3, ((0.5, 3), (0.5, 3), (-2, 2)),
 )  # fmt: skip
 cbrt_step = row(
-    "cbrt_step", "cbrt(x + e) - cbrt(x).", _step(_cbrt, _cbrt_step),
+    "cbrt_step", "cbrt(x + e) - cbrt(x).", _step(functions.cbrt, _cbrt_step),
     lambda g, y, x, e: _cbrt_vjp(g, y, cbrt(x + e), cbrt(x)), 2, _POSITIVE,
 )  # fmt: skip
 rsqrt_step = row(

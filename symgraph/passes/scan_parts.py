@@ -28,13 +28,11 @@ from symgraph.ir.types import Size
 from symgraph.loops.compute import elements
 from symgraph.ops.control import Scan
 from symgraph.ops.shape import Reshape
+from symgraph.scalar import ELEMENTARY
 
 MOVED_ROUTINES = frozenset("matmul reshape convolution cumulative recurrence sort".split())
 PRODUCTS = frozenset(("matmul", "convolution"))
-DEAR = frozenset(
-    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
-    " acosh atanh sigmoid softplus erf erfc power logaddexp gammaln digamma".split()
-)
+DEAR = ELEMENTARY | {"power", "logaddexp", "gammaln", "digamma"}
 TINY = 8  # elements of a row up to which a step's arithmetic does not fill the vector units
 
 

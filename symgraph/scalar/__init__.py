@@ -13,7 +13,7 @@ from symgraph.scalar.expr import (
     var,
 )
 from symgraph.scalar.polynomial import as_size, coefficient, depends, key, polynomial, product
-from symgraph.scalar.table import SCALAR_OPS
+from symgraph.scalar.table import ELEMENTARY, SCALAR_OPS
 from symgraph.scalar.walk import (
     evaluate,
     evaluate_size,
@@ -27,7 +27,8 @@ from symgraph.scalar.walk import (
 )
 
 __all__ = [
-    "SCALAR_OPS", "Expr", "as_expr", "as_size", "call", "coefficient", "const", "depends",
-    "evaluate", "evaluate_size", "fresh_size", "guard", "key", "load", "load_if", "loads", "node",
-    "polynomial", "postorder", "product", "rebuild", "substitute", "transform", "var", "variables",
+    "ELEMENTARY", "SCALAR_OPS", "Expr", "as_expr", "as_size", "call", "coefficient", "const",
+    "depends", "evaluate", "evaluate_size", "fresh_size", "guard", "key", "load", "load_if",
+    "loads", "node", "polynomial", "postorder", "product", "rebuild", "substitute", "transform",
+    "var", "variables",
 ]  # fmt: skip

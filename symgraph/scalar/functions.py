@@ -28,7 +28,8 @@ minimum, maximum, fma, sign = _all["minimum"], _all["maximum"], _all["fma"], _al
 copysign, pow_, ipow = _all["copysign"], _all["pow"], _all["ipow"]
 and_, or_, xor, not_ = _all["and"], _all["or"], _all["xor"], _all["not"]
 shl, shr, mulhi = _all["shl"], _all["shr"], _all["mulhi"]
-floor, ceil, trunc, rint, sqrt = (_all[n] for n in ("floor", "ceil", "trunc", "rint", "sqrt"))
+floor, ceil, trunc, rint = (_all[n] for n in ("floor", "ceil", "trunc", "rint"))
+sqrt, cbrt = _all["sqrt"], _all["cbrt"]
 exp, exp2, expm1 = _all["exp"], _all["exp2"], _all["expm1"]
 log, log1p, log2, log10 = _all["log"], _all["log1p"], _all["log2"], _all["log10"]
 sin, cos, tan, asin, acos = (_all[n] for n in ("sin", "cos", "tan", "asin", "acos"))
@@ -101,6 +102,7 @@ __all__ = [
     "atanh",
     "bitcast",
     "cast",
+    "cbrt",
     "ceil",
     "complex_",
     "conj",

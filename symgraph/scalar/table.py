@@ -102,6 +102,7 @@ def _rows() -> list[ScalarOp]:
         ("trunc", 1, np.trunc, ""),
         ("rint", 1, np.rint, ""),
         ("sqrt", 1, np.sqrt, ""),
+        ("cbrt", 1, np.cbrt, ""),
         ("exp", 1, np.exp, ""),
         ("exp2", 1, np.exp2, ""),
         ("expm1", 1, np.expm1, ""),
@@ -150,4 +151,9 @@ def _rows() -> list[ScalarOp]:
 
 
 SCALAR_OPS: dict[str, ScalarOp] = {row.name: row for row in _rows()}
+# the functions that take some dozen cycles: with the vector code of codegen/vmath
+ELEMENTARY = frozenset(
+    "exp exp2 expm1 log log1p log2 log10 sin cos tan asin acos atan atan2 sinh cosh tanh asinh"
+    " acosh atanh cbrt sigmoid softplus pow erf erfc".split()
+)
 LEAVES = ("const", "var", "load", "load_if")

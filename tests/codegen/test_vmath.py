@@ -35,6 +35,7 @@ PRECISE = {
     "log2": lambda x: mpmath.log(x) / mpmath.log(2),
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
     "pow": mpmath.power,
 }
 DOMAINS = {
@@ -43,7 +44,7 @@ DOMAINS = {
     "sin": (-1e4, 1e4), "cos": (-1e4, 1e4), "tan": (-1e4, 1e4), "asin": (-1, 1), "acos": (-1, 1),
     "atan": (-20, 20), "sinh": (-710, 710), "cosh": (-710, 710), "tanh": (-20, 20),
     "asinh": (-1e3, 1e3), "acosh": (1, 100), "atanh": (-1, 1), "erf": (-6, 6), "erfc": (-6, 26.5),
-    "pow": (0, 3), "atan2": (-5, 5),
+    "cbrt": (-10, 10), "pow": (0, 3), "atan2": (-5, 5),
 }  # fmt: skip
 
 
@@ -199,6 +200,8 @@ def test_exact_values(built, dtype):
     np.testing.assert_array_equal(built(f"log10_{dtype}_4", np.array(10, dtype) ** n), n)
     squares = built(f"pow_{dtype}_4", np.arange(50).astype(dtype), np.full(50, 2, dtype))
     np.testing.assert_array_equal(squares, np.arange(50).astype(dtype) ** 2)
+    whole = np.arange(-100, 101).astype(dtype)
+    np.testing.assert_array_equal(built(f"cbrt_{dtype}_4", whole**3), whole)
     x, y = np.array([[np.nan, 1, -1], [0, np.nan, np.inf]], dtype)
     np.testing.assert_array_equal(built(f"pow_{dtype}_4", x, y), [1, 1, 1])
 

@@ -16,10 +16,10 @@ from symgraph.records import NamedTuple
 from symgraph.runtime.later import LaterFunctions
 
 # a kernel has functions of one or two families
-(bessel, error, exponential, gamma, hyperbolic, logarithm, normal, power, remainder, slopes,
- trigonometric) = (LaterFunctions(f"symgraph.codegen.vmath.{name}") for name in (
+(bessel, error, exponential, gamma, hyperbolic, logarithm, normal, power, remainder, roots,
+ slopes, trigonometric) = (LaterFunctions(f"symgraph.codegen.vmath.{name}") for name in (
     "bessel", "error", "exponential", "gamma", "hyperbolic", "logarithm", "normal", "power",
-    "remainder", "slopes", "trigonometric"))  # fmt: skip
+    "remainder", "roots", "slopes", "trigonometric"))  # fmt: skip
 
 
 class MathFunction(NamedTuple):
@@ -48,15 +48,16 @@ FUNCTIONS: dict[str, MathFunction] = {
     "asin": MathFunction(trigonometric.asin, 1, "f"),
     "acos": MathFunction(trigonometric.acos, 1, "f"),
     "atan": MathFunction(trigonometric.atan, 1, "f"),
-    "atan2": MathFunction(trigonometric.atan2, 2, "m"),
+    "atan2": MathFunction(trigonometric.atan2, 2, "f"),
     "sinh": MathFunction(hyperbolic.sinh, 1, "f"),
     "cosh": MathFunction(hyperbolic.cosh, 1, "f"),
     "tanh": MathFunction(hyperbolic.tanh, 1, "f"),
-    "asinh": MathFunction(hyperbolic.asinh, 1, "m"),
-    "acosh": MathFunction(hyperbolic.acosh, 1, "m"),
-    "atanh": MathFunction(hyperbolic.atanh, 1, "m"),
+    "asinh": MathFunction(hyperbolic.asinh, 1, "f"),
+    "acosh": MathFunction(hyperbolic.acosh, 1, "f"),
+    "atanh": MathFunction(hyperbolic.atanh, 1, "f"),
     "erf": MathFunction(error.erf, 1, "f"),
     "erfc": MathFunction(error.erfc, 1, "f"),
+    "cbrt": MathFunction(roots.cbrt, 1, "f"),
     "pow": MathFunction(power.pow, 2, "m"),
     "mod": MathFunction(remainder.mod, 2, "f"),
     "floordiv": MathFunction(remainder.floordiv, 2, "f"),

@@ -10,7 +10,7 @@ from __future__ import annotations
 from symgraph.codegen.vmath import coefficients as table
 from symgraph.codegen.vmath.exponential import exp_plus_one, inverse_pair, reduced
 from symgraph.codegen.vmath.lanes import Lanes, Pair
-from symgraph.codegen.vmath.logarithm import INFINITY, NAN, log_pair, split_exponent
+from symgraph.codegen.vmath.logarithm import INFINITY, NAN, log_pair
 from symgraph.codegen.writer import Value
 
 
@@ -98,32 +98,13 @@ def acosh(b: Lanes, x: Value) -> Value:
 
 
 def atanh(b: Lanes, x: Value) -> Value:
-    """log((1+a)/(1-a))/2 with a = |x|: with (1+a)/(1-a) = 2^n m it is n ln(2)/2 + atanh(s),
-    s = (m-1)/(m+1), and s = a itself where n = 0."""
+    """log((1+a)/(1-a))/2 with a = |x|, the quotient in two parts; where a^4 counts no more,
+    a + a^3/3."""
     a = b.abs(x)
-    up, up_low = b.fast_two_sum(1.0, a)
-    down, down_low = b.fast_two_sum(1.0, b.neg(a))
-    n, _ = split_exponent(b, b.div(up, b.sel(b.cmp("ole", down, 0.0), 1.0, down)), subnormal=False)
-    factor = b.pow2(b.int_op("sub", 0, n))
-    high, low = b.mul(up, factor), b.mul(up_low, factor)
-    none = b.int_cmp("eq", n, 0)
-    s, s_low = _atanh_argument(b, (high, low), (down, down_low))
-    s, s_low = b.sel(none, a, s), b.sel(none, 0.0, s_low)
-    z = b.mul(s, s)
-    tail = b.fma(b.mul(s, z), b.mul(b.poly(table.LOG[b.kind], z), 0.5), s_low)
-    count = b.to_float(n)
-    high2, low2 = table.LN2["d"]
-    total, e = b.fast_two_sum(b.mul(count, high2 / 2), s)
-    y = b.add(total, b.fma(count, low2 / 2, b.add(e, tail)))
-    y = b.sel(b.cmp("oeq", a, 1.0), INFINITY, y)
-    return b.copysign(b.sel(b.cmp("ule", a, 1.0), y, NAN), x)
-
-
-def _atanh_argument(b: Lanes, p: Pair, q: Pair) -> Pair:
-    """(p - q)/(p + q) for p/q in [sqrt(1/2), sqrt(2)], where the difference of the first parts is
-    exact."""
-    top, under = b.sub(p[0], q[0]), b.two_sum(p[0], q[0])
-    if b.kind == "m":
-        return b.div(b.add(top, b.sub(p[1], q[1])), under[0]), b.c(0.0)
-    low = b.add(under[1], b.add(p[1], q[1]))
-    return b.ratio(b.two_sum(top, b.sub(p[1], q[1])), (under[0], low))
+    up, down = b.fast_two_sum(1.0, a), b.fast_two_sum(1.0, b.neg(a))
+    inner = b.cmp("olt", a, 1.0)
+    ratio = b.fast_two_sum(*b.ratio(up, (b.sel(inner, down[0], 1.0), down[1])))
+    near = b.fma(b.mul(b.mul(a, a), a), 1 / 3, a)
+    y = b.sel(b.cmp("olt", a, 2.0 ** -(b.mantissa // 3)), near, b.mul(log_pair(b, *ratio), 0.5))
+    y = b.sel(inner, y, b.sel(b.cmp("oeq", a, 1.0), INFINITY, NAN))
+    return b.copysign(y, x)

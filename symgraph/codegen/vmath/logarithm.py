@@ -135,24 +135,37 @@ def log1p(b: Lanes, x: Value) -> Value:
     return b.sel(b.cmp("olt", b.abs(x), 2.0 ** -(b.mantissa + 2)), x, y)  # -0, subnormals
 
 
-def _scaled_log(b: Lanes, x: Value, unit: Parts, log2: Parts) -> Value:
-    """n log2 + log(m) unit, both constants in two parts."""
-    count, m = exponent_and_rest(b, x)
-    high, low = b.fast_two_sum(*log_parts(b, None, m))
-    p, e = b.two_product(high, unit[0])
-    e = b.add(e, b.fma(high, unit[1], b.mul(low, unit[0])))
-    total, rest = b.fast_two_sum(b.mul(count, log2[0]), p)
-    return _ends(b, x, b.add(total, b.fma(count, log2[1], b.add(rest, e))), 0.0)
+def _to_base(b: Lanes, x: Value, unit: Parts, log2: Parts, logs: tuple[Parts, Parts]) -> Value:
+    """log(x) unit, where log2 is log(2) unit and `logs` are -log(c) unit of the table, all in two
+    parts; of the first order everything is carried."""
+    n, m = exponent_and_rest(b, x)
+    if b.kind == "f":
+        start, start_low = b.mul(n, log2[0]), None
+        r, rest = _log_parts_by_polynomial(b, None, m, None)
+    else:
+        index = b.int_op("lshr", b.to_bits(m), 48)
+        start = b.fma(n, log2[0], b.lookup(logs[0], index))  # exact
+        start_low = b.lookup(logs[1], index)
+        r = b.fma(b.lookup(table.RECIPROCAL, index), m, -1.0)
+        rest = b.mul(b.mul(r, r), b.poly(table.LOG1P["d"], r))
+    p, tail = b.two_product(r, unit[0])
+    tail = b.fma(n, log2[1], tail) if log2[1] else tail
+    tail = b.fma(r, unit[1], tail if start_low is None else b.add(tail, start_low))
+    total, lost = b.fast_two_sum(start, p)  # start is 0 or greater than p
+    tail = b.fma(rest, unit[0], b.add(tail, lost))
+    return _ends(b, x, b.add(total, tail), 0.0)
 
 
 def log2(b: Lanes, x: Value) -> Value:
     """The logarithm to base 2, exact for powers of 2."""
-    return _scaled_log(b, x, table.INV_LN2[b.kind], (1.0, 0.0))
+    logs = table.RECIPROCAL_LOG2, table.RECIPROCAL_LOG2_LOW
+    return _to_base(b, x, table.INV_LN2[b.kind], (1.0, 0.0), logs)
 
 
 def log10(b: Lanes, x: Value) -> Value:
     """The logarithm to base 10."""
-    return _scaled_log(b, x, table.INV_LN10[b.kind], table.LOG10_2[b.kind])
+    logs = table.RECIPROCAL_LOG10, table.RECIPROCAL_LOG10_LOW
+    return _to_base(b, x, table.INV_LN10[b.kind], table.LOG10_2[b.kind], logs)
 
 
 def softplus(b: Lanes, x: Value) -> Value:

@@ -1,8 +1,8 @@
 """sin, cos, tan and asin, acos, atan, atan2.
 
 Method: reduction to |r| <= pi/4 (reduction.py), minimax polynomials (Remez) for sine, cosine and
-tangent. The inverse functions reduce as FDLIBM does: asin by the half-angle formula above 1/2, atan
-by one rotation of pi/4, with a single polynomial each.
+tangent. The inverse functions have a single polynomial each: asin reduces by the half-angle formula
+above 1/2, as FDLIBM does, and atan by the reciprocal above 1.
 """
 
 from __future__ import annotations
@@ -104,22 +104,19 @@ def tan(b: Lanes, x: Value) -> Value:
 # inverse functions --------------------------------------------------------------------------------
 
 
-def _arc_tangent(b: Lanes, p: Value, q: Value) -> Pair:
-    """atan(p / q) for 0 <= p <= q, q of moderate size. Above tan(pi/8) it is
-    pi/4 + atan((p - q)/(p + q))."""
-    big = b.cmp("ogt", p, b.mul(q, 0.41421356237309503))
-    if b.kind == "m":
-        top, under = b.sel(big, b.sub(p, q), p), b.sel(big, b.add(p, q), q)
-        u, rest = b.div(top, under), b.c(0.0)
-    else:
-        d, s = b.fast_two_sum(q, b.neg(p)), b.fast_two_sum(q, p)
-        top_pair = b.sel(big, b.neg(d[0]), p), b.sel(big, b.neg(d[1]), 0.0)
-        u, rest = b.ratio(top_pair, (b.sel(big, s[0], q), b.sel(big, s[1], 0.0)))
-    z = b.mul(u, u)
-    tail = b.fma(b.mul(u, z), b.poly(table.ATAN[b.kind], z), rest)
-    p1, p2, _ = table.PI_2["f" if b.kind == "f" else "d"]
-    high, low = b.fast_two_sum(b.sel(big, p1 / 2, 0.0), u)
-    return high, b.add(b.add(low, b.sel(big, p2 / 2, 0.0)), tail)
+def _arc_tangent(b: Lanes, p: Value, q: Value, start: Pair, away: Value) -> Value:
+    """start + atan(p / q), or start - atan(p / q) where `away` holds, for 0 <= p <= q, q of
+    moderate size. The polynomial is one of u^2 - 1/2, of which nothing cancels up to u = 1."""
+    inverse = b.div(1.0, q)
+    u = b.mul(p, inverse)
+    w = b.fma(u, u, -0.5)
+    first, *others = table.ATAN[b.kind]
+    slope = b.fma(b.poly(tuple(others), w), w, first)  # atan(u)/u - 1
+    # what the quotient lacks, by nearly 1 / (1 + u^2)
+    rest = b.mul(b.mul(b.nfma(u, q, p), inverse), b.fma(w, -0.5, 0.71875))
+    u, rest = b.sel(away, b.neg(u), u), b.sel(away, b.neg(rest), rest)
+    high, low = b.fast_two_sum(start[0], u)
+    return b.add(high, b.fma(u, slope, b.add(low, b.add(start[1], rest))))
 
 
 def _from_angle(b: Lanes, base: int, angle: Pair) -> Pair:
@@ -134,10 +131,10 @@ def atan(b: Lanes, x: Value) -> Value:
     a = b.abs(x)
     a = b.sel(b.cmp("ogt", a, 2.0**64), 2.0**64, a)  # so that the quotient stays normal
     big = b.cmp("ogt", a, 1.0)
-    angle = _arc_tangent(b, b.sel(big, 1.0, a), b.sel(big, a, 1.0))
-    other = _from_angle(b, 1, angle)
-    y = b.add(b.sel(big, other[0], angle[0]), b.sel(big, other[1], angle[1]))
-    return b.copysign(b.sel(b.cmp("uno", x, x), NAN, y), x)
+    high, low, _ = table.PI_2[b.kind]
+    start = b.sel(big, high, 0.0), b.sel(big, low, 0.0)
+    y = _arc_tangent(b, b.sel(big, 1.0, a), b.sel(big, a, 1.0), start, big)
+    return b.copysign(y, x)
 
 
 def atan2(b: Lanes, y: Value, x: Value) -> Value:
@@ -148,33 +145,20 @@ def atan2(b: Lanes, y: Value, x: Value) -> Value:
     infinite = b.cmp("oeq", q, INFINITY)
     p = b.sel(infinite, b.sel(b.cmp("oeq", p, INFINITY), 1.0, 0.0), p)
     q = b.sel(b.either(infinite, b.cmp("oeq", q, 0.0)), 1.0, q)
-    if b.kind == "d":
-        p, q = _normalise(b, p, q)
-    angle = _arc_tangent(b, p, q)
-    other = _from_angle(b, 1, angle)
-    down = b.from_bits(b.int_op("and", b.to_bits(x), b.int_op("shl", 1, b.bits - 1)))
-    left = b.int_cmp("ne", b.to_bits(down), 0)
+    left = b.int_cmp("slt", b.to_bits(x), 0)
     # four quarters: angle, pi - angle, pi/2 - angle, pi/2 + angle
-    turned = b.neg(angle[0]), b.neg(angle[1])
-    mirrored = _from_angle(b, 1, turned)
-    opposite = _from_angle(b, 2, angle)
-    pair = [
-        b.sel(
-            steep,
-            b.sel(left, mirrored[k], other[k]),
-            b.sel(left, opposite[k], angle[k]),
-        )
-        for k in range(2)
-    ]
-    value = b.copysign(b.add(*pair), y)
-    return b.sel(b.cmp("uno", x, y), NAN, value)
+    high, low = (b.sel(steep, part, b.sel(left, 2 * part, 0.0)) for part in table.PI_2[b.kind][:2])
+    away = b.fn.val(f"xor {b.M} {steep}, {left}")
+    angle = _arc_tangent(b, *_normalise(b, p, q), (high, low), away)
+    return b.sel(b.cmp("uno", x, y), NAN, b.copysign(angle, y))
 
 
 def _normalise(b: Lanes, p: Value, q: Value) -> Pair:
-    """Both times the power of two that brings q near 1, which cannot overflow since p <= q."""
-    exponent = b.int_op("sub", b.int_op("lshr", b.to_bits(q), b.mantissa), b.bias)
-    low = b.int_sel(b.int_cmp("slt", exponent, 1 - b.bias), 1 - b.bias, exponent)
-    factor = b.pow2(b.int_op("sub", 0, b.int_min(low, b.bias - 1)))
+    """Both times a power of two after which 1/q, and what p/q lacks, are normal numbers wherever
+    p/q is one."""
+    half = b.bias // 2
+    factor = b.sel(b.cmp("ogt", q, 2.0**half), 2.0**-half, 1.0)
+    factor = b.sel(b.cmp("olt", q, 1.0), 2.0 ** (half + 7), factor)
     return b.mul(p, factor), b.mul(q, factor)
 
 
