@@ -133,6 +133,7 @@ EXACT: dict[str, Callable[..., Any]] = {
     "log2": lambda x: mpmath.log(x) / mpmath.log(2),
     "sigmoid": lambda x: 1 / (1 + mpmath.exp(-x)),
     "softplus": lambda x: mpmath.log1p(mpmath.exp(x)),
+    "cbrt": lambda x: mpmath.sign(x) * mpmath.cbrt(abs(x)),
     "pow": mpmath.power,
     "lgamma": lambda x: mpmath.loggamma(x).real,
     "trigamma": _trigamma,

@@ -11,6 +11,7 @@ from symgraph.codegen.vmath import coefficients as table
 from symgraph.codegen.vmath.lanes import Lanes, Pair
 from symgraph.codegen.writer import Value
 
+LN2 = table.LN2_DD["d"][0]
 # beyond these exp is 0 or infinite; in kind "m" after rounding to float32
 LOWEST = {"d": -746.0, "f": -104.0, "m": -104.0}
 HIGHEST = {"d": 710.0, "f": 89.0, "m": 89.0}
@@ -41,11 +42,6 @@ def one_plus(b: Lanes, r: Value, t: Value) -> Pair:
     """1 + r + t as a pair."""
     high, low = b.fast_two_sum(1.0, r)
     return high, b.add(low, t)
-
-
-def _finish(b: Lanes, n: Value, r: Value, t: Value) -> Value:
-    # r + t is rounded in a binade at least two below the sum's: a quarter of an ulp
-    return b.scale(b.add(b.add(r, t), 1.0), n)
 
 
 def exp(b: Lanes, x: Value) -> Value:
@@ -79,14 +75,12 @@ def exp_remainder(b: Lanes, x: Value) -> tuple[Value, Value]:
 
 
 def exp2(b: Lanes, x: Value) -> Value:
-    """2^x: the remainder x - n is exact, and is multiplied by ln 2 in two parts."""
+    """2^x: the remainder f = x - n is exact, the polynomial of e^(f ln 2) one of f."""
     x = b.clamp(x, *{"d": (-1080.0, 1025.0), "f": (-152.0, 129.0)}[b.kind])
     n, count = b.round_scaled(x, 1.0)
-    high, low = table.LN2_DD[b.kind]
     f = b.sub(x, n)
-    r = b.mul(f, high)
-    rest = b.fma(f, low, b.fma(f, high, b.neg(r)))
-    return _finish(b, count, r, _tail(b, r, rest))
+    slope = b.poly(tuple(c * LN2**k for k, c in enumerate(table.EXP[b.kind], 2)), f)
+    return b.scale(b.fma(b.fma(slope, f, LN2), f, 1.0), count)
 
 
 def expm1(b: Lanes, x: Value) -> Value:

@@ -66,7 +66,7 @@ def tanh(b: Lanes, x: Value) -> Value:
 def _root_of_square_plus(b: Lanes, a: Value, one: float) -> Pair:
     """sqrt(a^2 + one) in two parts; 0 gives 0."""
     square, square_low = b.two_product(a, a)
-    t, e = b.two_sum(square, one)
+    t, e = b.two_sum(square, one) if one > 0 else b.fast_two_sum(square, one)
     root = b.sqrt(t)
     safe = b.sel(b.cmp("oeq", root, 0.0), 1.0, root)
     rest = b.add(b.nfma(root, root, t), b.add(e, square_low))
@@ -77,9 +77,8 @@ def _log_of_sum(b: Lanes, a: Value, one: float) -> Value:
     """log(a + sqrt(a^2 + one)); above 2^28 (where the root is a) log(2 a)."""
     large = b.cmp("ogt", a, 2.0**28)
     root, low = _root_of_square_plus(b, b.sel(large, 1.0, a), one)
-    high, e = b.two_sum(root, a)
-    high, low = b.fast_two_sum(high, b.add(e, low))
-    high, low = b.sel(large, a, high), b.sel(large, 0.0, low)
+    high, e = b.fast_two_sum(root, a) if one > 0 else b.fast_two_sum(a, root)
+    high, low = b.sel(large, a, high), b.sel(large, 0.0, b.add(e, low))
     return log_pair(b, high, low, b.sel(large, 1.0, 0.0))
 
 
@@ -103,7 +102,7 @@ def atanh(b: Lanes, x: Value) -> Value:
     a = b.abs(x)
     up, down = b.fast_two_sum(1.0, a), b.fast_two_sum(1.0, b.neg(a))
     inner = b.cmp("olt", a, 1.0)
-    ratio = b.fast_two_sum(*b.ratio(up, (b.sel(inner, down[0], 1.0), down[1])))
+    ratio = b.ratio(up, (b.sel(inner, down[0], 1.0), down[1]))
     near = b.fma(b.mul(b.mul(a, a), a), 1 / 3, a)
     y = b.sel(b.cmp("olt", a, 2.0 ** -(b.mantissa // 3)), near, b.mul(log_pair(b, *ratio), 0.5))
     y = b.sel(inner, y, b.sel(b.cmp("oeq", a, 1.0), INFINITY, NAN))

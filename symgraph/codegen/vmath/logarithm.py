@@ -65,7 +65,7 @@ def log_parts(b: Lanes, n: Value | None, m: Value, low: Value | None = None) -> 
         start, tail = b.fma(n, high_2, start), b.fma(n, low_2, tail)  # the first is exact
     rest = None
     if low is not None:
-        r, rest = b.two_sum(r, b.mul(c, low))
+        r, rest = b.fast_two_sum(r, b.mul(c, low))  # where r is not 0, and small, log(c) counts
     total, e = b.fast_two_sum(start, r)  # start is 0 or greater than r
     tail = b.fma(b.mul(r, r), b.poly(table.LOG1P["d"], r), b.add(tail, e))
     return total, tail if rest is None else b.fma(rest, b.sub(1.0, r), tail)
@@ -75,7 +75,7 @@ def _log_parts_by_polynomial(b: Lanes, n: Value | None, m: Value, low: Value | N
     """The same in float32, where one polynomial serves all m."""
     f, e = b.sub(m, 1.0), None
     if low is not None:  # d log(1+f) = e / (1+f)
-        f, e = b.two_sum(f, low)
+        f, e = b.fast_two_sum(f, low)
         e = b.mul(e, b.fma(b.sub(f, 1.0), f, 1.0))
     square, slope = b.mul(f, f), b.poly(table.LOG1P_CUBE["f"], f)
     if n is None:  # f - f^2/2 without error
@@ -113,25 +113,27 @@ def _pair_split(
     return n if doublings is None else b.add(n, doublings), m, low
 
 
-def _ends(b: Lanes, x: Value, y: Value, zero: float) -> Value:
-    """The special values of a logarithm whose argument vanishes at x = `zero`."""
-    if b.avx512 and zero == 0.0:
+def _ends(b: Lanes, x: Value, y: Value) -> Value:
+    """The special values of the logarithm of x, y otherwise."""
+    if b.avx512:
         # a digit for each class of x: -inf for 0, NaN for negative ones, inf and NaN themselves
         return b.x86("mask.fixupimm", "FFIN", y, x, b.i(0x03530422), "0")
-    y = b.sel(b.cmp("oeq", x, zero), -INFINITY, y)
-    y = b.sel(b.cmp("ult", x, zero), NAN, y)
+    y = b.sel(b.cmp("oeq", x, 0.0), -INFINITY, y)
+    y = b.sel(b.cmp("ult", x, 0.0), NAN, y)
     return b.sel(b.cmp("oeq", x, INFINITY), INFINITY, y)
 
 
 def log(b: Lanes, x: Value) -> Value:
     """The natural logarithm."""
     n, m = exponent_and_rest(b, x)
-    return _ends(b, x, log_of(b, n, m), 0.0)
+    return _ends(b, x, log_of(b, n, m))
 
 
 def log1p(b: Lanes, x: Value) -> Value:
     """log(1 + x); what the sum 1 + x loses is carried along."""
-    y = _ends(b, x, log_pair(b, *b.two_sum(x, 1.0)), -1.0)
+    above = b.cmp("ogt", x, 1.0)
+    high, low = b.fast_two_sum(b.sel(above, x, 1.0), b.sel(above, 1.0, x))
+    y = _ends(b, high, log_pair(b, high, low))
     return b.sel(b.cmp("olt", b.abs(x), 2.0 ** -(b.mantissa + 2)), x, y)  # -0, subnormals
 
 
@@ -153,7 +155,7 @@ def _to_base(b: Lanes, x: Value, unit: Parts, log2: Parts, logs: tuple[Parts, Pa
     tail = b.fma(r, unit[1], tail if start_low is None else b.add(tail, start_low))
     total, lost = b.fast_two_sum(start, p)  # start is 0 or greater than p
     tail = b.fma(rest, unit[0], b.add(tail, lost))
-    return _ends(b, x, b.add(total, tail), 0.0)
+    return _ends(b, x, b.add(total, tail))
 
 
 def log2(b: Lanes, x: Value) -> Value:
