@@ -146,6 +146,8 @@ def _as_float(size: Size, dtype: str) -> Expr:
 class _Parts(Strips):
     """Two loops: the parts of all rows, and what is made of them."""
 
+    WIDTH = 1024  # the parts are work for all threads already
+
     def __init__(self, loop: For, columns: list[Column]) -> None:
         super().__init__(loop, columns)
         self.params: list[Param] = []

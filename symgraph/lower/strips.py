@@ -37,8 +37,9 @@ from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, const, load, postorder, substitute, var
 from symgraph.scalar import functions as F
 
-WIDTH = 512  # columns of a strip
-ROWS = 16  # rows folded in registers before they join what is carried
+# rows folded in registers before they join what is carried: as many lines of the same set of the
+# first cache as stay there, so that a line which two vectors of columns share is read once
+ROWS = 8
 STRIP, BLOCK, J, K = (var(f"_i{name}") for name in ("strip", "rows", "j", "k"))
 _COMBINE = {
     "add": F.add, "mul": F.mul, "maximum": F.maximum, "minimum": F.minimum,
@@ -86,16 +87,20 @@ def stores_last(body: tuple[Stmt, ...]) -> bool:
 class Strips:
     """One loop over strips of columns, with the folds down each of them."""
 
+    WIDTH = 512  # columns of a strip
+
     def __init__(self, loop: For, columns: list[Column]) -> None:
         self.loop = loop
         self.columns = {c.names: c for c in columns}
         self.rooms: list[Stmt] = []
-        self.width = as_size(F.minimum(as_expr(loop.extent) - STRIP * WIDTH, const(WIDTH)))
-        if isinstance(loop.extent, int) and loop.extent <= WIDTH:
+        self.width = as_size(
+            F.minimum(as_expr(loop.extent) - STRIP * self.WIDTH, const(self.WIDTH))
+        )
+        if isinstance(loop.extent, int) and loop.extent <= self.WIDTH:
             self.width = loop.extent
-        elif isinstance(loop.extent, int) and loop.extent % WIDTH == 0:
-            self.width = WIDTH
-        self.at: dict[Expr, Expr] = {loop.index: STRIP * WIDTH + J}
+        elif isinstance(loop.extent, int) and loop.extent % self.WIDTH == 0:
+            self.width = self.WIDTH
+        self.at: dict[Expr, Expr] = {loop.index: STRIP * self.WIDTH + J}
 
     def build(self) -> tuple[Stmt, ...]:
         """The loop."""
@@ -117,7 +122,7 @@ class Strips:
 
     def across_strips(self, body: tuple[Stmt, ...]) -> For:
         """The body for each strip."""
-        strips = as_size((as_expr(self.loop.extent) + (WIDTH - 1)) // WIDTH)
+        strips = as_size((as_expr(self.loop.extent) + (self.WIDTH - 1)) // self.WIDTH)
         return For(STRIP, strips, "serial", body)
 
     def _points(self, statements: list[Stmt], later: list[Stmt]) -> list[Stmt]:
@@ -144,7 +149,7 @@ class Strips:
     def room(self, dtype: str) -> str:
         """A buffer of a value for each column."""
         name = f"strip{len(self.rooms)}"
-        self.rooms.append(Alloc(name, dtype, (WIDTH,)))
+        self.rooms.append(Alloc(name, dtype, (self.WIDTH,)))
         return name
 
     def down(
