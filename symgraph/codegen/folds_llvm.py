@@ -109,7 +109,7 @@ class Folds:
     def vector(self, lanes: int) -> None:
         """So many turns at a time, then single registers under a mask."""
         found = self._is_found()
-        if found and self.host.vector_bits < 512:  # processors without masks gather one by one
+        if found and self._gathers_slowly():
             self.serial()
             return
         registers = [register(s, self.host.vector_bits) for s in self.folds]
@@ -140,6 +140,14 @@ class Folds:
         names = variables(as_expr(self.folds[0].extent))
         floats = all(dtypes.is_float(s.names[0].dtype) for s in self.folds)
         return floats and any(v not in self.values.counts for v in names)
+
+    def _gathers_slowly(self) -> bool:
+        """Whether the processor does better one by one: without masks, or from here and there."""
+        if self.host.vector_bits < 512:
+            return True
+        loads = [e for s in self.folds for e in postorder(s.values) if e.op in ("load", "load_if")]
+        apart = any(ahead_llvm.reads(place) for e in loads for place in e.args)
+        return apart and ahead_llvm.is_zen_4(self.values.module.features)
 
     def _found(self, lanes: int, block: Block) -> list[Value]:
         """A few registers at a time under a mask: the lengths of short rows follow no order, so a
@@ -173,7 +181,7 @@ class Folds:
         if self.turns == self.one or self.values.rooms or any(e.op in SLOW for e in order):
             return
         loads = [e for e in order if e.op in ("load", "load_if")]
-        if len(loads) == 1 and not ahead_llvm.foreseen(self.values.module.features):
+        if len(loads) == 1 and not ahead_llvm.is_zen_4(self.values.module.features):
             ahead_llvm.further_on(self.values, loads, most_of(self.folds[0].extent))
 
     def _fetch_ahead(self) -> None:

@@ -7,13 +7,16 @@ import ctypes
 import mmap
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 import symgraph as sg
-from symgraph import stages
+from symgraph import config, stages
+from symgraph.codegen import ahead_llvm
 from symgraph.compiler import stage_definition
 from symgraph.loops.text import program_text
 
@@ -160,6 +163,24 @@ def test_a_single_value_is_computed_as_in_a_register() -> None:
     for count in (3, 16, 17, 300):
         a = numbers((40, count), "float32")
         np.testing.assert_array_equal(f(a), g(total(a)))
+
+
+@pytest.mark.parametrize("one_by_one", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_rows_of_a_length_that_is_found(
+    dtype: str, one_by_one: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Sparse rows, in registers under a mask and, as on a Zen 4, element by element."""
+    monkeypatch.setattr(ahead_llvm, "is_zen_4", lambda features: one_by_one)
+    rng = np.random.default_rng(3)
+    with config.change(cache_dir=str(tmp_path)):
+        for rows, density in ((5, 0.0), (40, 0.1), (300, 0.05), (9, 1.0), (700, 0.5)):
+            m = sparse.random_array((rows, rows), density=density, format="csr", rng=rng)
+            x = sg.tensor("x", shape=(rows,), dtype=dtype)
+            f = sg.compile([x], sg.sparse.shared(m.astype(dtype)) @ x)
+            b = rng.normal(size=rows).astype(dtype)
+            wanted = m @ b.astype("float64")
+            np.testing.assert_allclose(f(b), wanted, 1e-5, 1e-4 if dtype == "float32" else 1e-12)
 
 
 def test_empty_folds(registers: int) -> None:
