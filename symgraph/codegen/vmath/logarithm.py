@@ -47,9 +47,9 @@ def exponent_and_rest(b: Lanes, x: Value, subnormal: bool = True) -> tuple[Value
     return b.to_float(n), m
 
 
-def log_parts(b: Lanes, n: Value | None, m: Value, low: Value | None = None) -> Pair:
-    """log(2^n (m + low)) for floats n (None: 0) and m in [3/4, 3/2), in two parts of which the
-    first is not rounded last; the second is 0 in kind "m"."""
+def log_parts(b: Lanes, n: Value, m: Value, low: Value | None = None) -> Pair:
+    """log(2^n (m + low)) for floats n and m in [3/4, 3/2), in two parts of which the first is not
+    rounded last; the second is 0 in kind "m"."""
     if b.kind == "f":
         return _log_parts_by_polynomial(b, n, m, low)
     index = b.int_op("lshr", b.to_bits(m), 48)
@@ -57,12 +57,11 @@ def log_parts(b: Lanes, n: Value | None, m: Value, low: Value | None = None) -> 
     r = b.fma(c, m, -1.0)
     if b.kind == "m":
         r = r if low is None else b.fma(c, low, r)
-        start = start if n is None else b.fma(n, table.LN2_DD["d"][0], start)
+        start = b.fma(n, table.LN2_DD["d"][0], start)
         return b.add(start, b.fma(b.mul(r, r), b.poly(table.LOG1P["m"], r), r)), b.c(0.0)
     tail = b.lookup(table.RECIPROCAL_LOG_LOW, index)
     high_2, low_2 = table.LN2["d"]
-    if n is not None:
-        start, tail = b.fma(n, high_2, start), b.fma(n, low_2, tail)  # the first is exact
+    start, tail = b.fma(n, high_2, start), b.fma(n, low_2, tail)  # the first is exact
     rest = None
     if low is not None:
         r, rest = b.fast_two_sum(r, b.mul(c, low))  # where r is not 0, and small, log(c) counts
@@ -71,22 +70,27 @@ def log_parts(b: Lanes, n: Value | None, m: Value, low: Value | None = None) -> 
     return total, tail if rest is None else b.fma(rest, b.sub(1.0, r), tail)
 
 
-def _log_parts_by_polynomial(b: Lanes, n: Value | None, m: Value, low: Value | None) -> Pair:
+def _log_parts_by_polynomial(b: Lanes, n: Value, m: Value, low: Value | None) -> Pair:
     """The same in float32, where one polynomial serves all m."""
     f, e = b.sub(m, 1.0), None
     if low is not None:  # d log(1+f) = e / (1+f)
         f, e = b.fast_two_sum(f, low)
         e = b.mul(e, b.fma(b.sub(f, 1.0), f, 1.0))
     square, slope = b.mul(f, f), b.poly(table.LOG1P_CUBE["f"], f)
-    if n is None:  # f - f^2/2 without error
-        half = b.mul(f, -0.5)
-        high = b.fma(half, f, f)
-        lost = b.fma(half, f, b.sub(f, high))
-        return high, b.fma(b.mul(square, f), slope, lost if e is None else b.add(lost, e))
     ln_2, ln_2_low = table.LN2["f"]
     total, lost = b.fast_two_sum(b.mul(n, ln_2), f)  # n is 0 or |n ln 2| > |f|
     tail = b.fma(n, ln_2_low, lost if e is None else b.add(lost, e))
     return total, b.fma(square, b.fma(slope, f, -0.5), tail)
+
+
+def _log_near_one(b: Lanes, m: Value) -> Pair:
+    """log(m) in float32, of which f - f^2/2 without error."""
+    f = b.sub(m, 1.0)
+    square, slope = b.mul(f, f), b.poly(table.LOG1P_CUBE["f"], f)
+    half = b.mul(f, -0.5)
+    high = b.fma(half, f, f)
+    lost = b.fma(half, f, b.sub(f, high))
+    return high, b.fma(b.mul(square, f), slope, lost)
 
 
 def log_of(b: Lanes, n: Value, m: Value, low: Value | None = None) -> Value:
@@ -143,7 +147,7 @@ def _to_base(b: Lanes, x: Value, unit: Parts, log2: Parts, logs: tuple[Parts, Pa
     n, m = exponent_and_rest(b, x)
     if b.kind == "f":
         start, start_low = b.mul(n, log2[0]), None
-        r, rest = _log_parts_by_polynomial(b, None, m, None)
+        r, rest = _log_near_one(b, m)
     else:
         index = b.int_op("lshr", b.to_bits(m), 48)
         start = b.fma(n, log2[0], b.lookup(logs[0], index))  # exact
