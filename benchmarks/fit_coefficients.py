@@ -264,7 +264,6 @@ def _constants() -> dict[str, tuple[str, dict[str, list[float]]]]:
     exponent is exact."""
     ln2, log10_2 = mp.log(2), mp.log10(2)
     plain = {
-        "LN2_DD": ("ln(2) as a double-double", ln2, 2),
         "INV_LN2": ("1 / ln(2)", 1 / ln2, 2),
         "INV_LN10": ("1 / ln(10)", 1 / mp.log(10), 2),
         "PI_2": ("pi / 2", mp.pi / 2, 3),

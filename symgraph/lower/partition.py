@@ -37,12 +37,12 @@ _COSTS = dict.fromkeys(ELEMENTARY, 20) | {
     "const": 0, "var": 0, "load": 0, "load_if": 1, "cast": 1, "bitcast": 0, "div": 4, "sqrt": 4,
     "floordiv": 6, "mod": 6, "pow": 40, "ipow": 20, "add": 1, "sub": 1, "mul": 1, "neg": 1,
 }  # fmt: skip
-_DEAREST = frozenset(SPECIAL)
+_COSTS |= dict.fromkeys(SPECIAL, 50)
 
 
 def cost(op: str) -> int:
     """A rough price of one scalar op, in additions."""
-    return 50 if op in _DEAREST else _COSTS.get(op, 1)
+    return _COSTS.get(op, 1)
 
 
 class Root:

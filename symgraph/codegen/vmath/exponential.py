@@ -7,11 +7,13 @@ W. J. Cody, W. Waite, Software Manual for the Elementary Functions, 1980; K. C. 
 
 from __future__ import annotations
 
+import math
+
 from symgraph.codegen.vmath import coefficients as table
 from symgraph.codegen.vmath.lanes import Lanes, Pair
 from symgraph.codegen.writer import Value
 
-LN2 = table.LN2_DD["d"][0]
+LN2 = math.log(2)
 # beyond these exp is 0 or infinite; in kind "m" after rounding to float32
 LOWEST = {"d": -746.0, "f": -104.0, "m": -104.0}
 HIGHEST = {"d": 710.0, "f": 89.0, "m": 89.0}

@@ -9,7 +9,7 @@ logarithm, 1990.
 from __future__ import annotations
 
 from symgraph.codegen.vmath import coefficients as table
-from symgraph.codegen.vmath.exponential import LOWEST, exp_parts, one_plus
+from symgraph.codegen.vmath.exponential import LN2, LOWEST, exp_parts, one_plus
 from symgraph.codegen.vmath.lanes import Lanes, Pair
 from symgraph.codegen.writer import Value
 
@@ -57,7 +57,7 @@ def log_parts(b: Lanes, n: Value, m: Value, low: Value | None = None) -> Pair:
     r = b.fma(c, m, -1.0)
     if b.kind == "m":
         r = r if low is None else b.fma(c, low, r)
-        start = b.fma(n, table.LN2_DD["d"][0], start)
+        start = b.fma(n, LN2, start)
         return b.add(start, b.fma(b.mul(r, r), b.poly(table.LOG1P["m"], r), r)), b.c(0.0)
     tail = b.lookup(table.RECIPROCAL_LOG_LOW, index)
     high_2, low_2 = table.LN2["d"]
