@@ -68,6 +68,7 @@ class FunctionWriter:
         self._slots: list[str] = []
         self._lines: list[str] = []
         self._memo: dict[str, Value] = {}
+        self._made: list[str] = []  # of these, what is made in the innermost scope
         self._values = 0
         self._labels = 0
         self._open = True
@@ -95,6 +96,7 @@ class FunctionWriter:
         name = self._memo.get(rhs)
         if name is None:
             name = self._memo[rhs] = self.fresh(rhs)
+            self._made.append(rhs)
         return name
 
     def call(self, ret: str, function: str, args: Sequence[tuple[str, Value]]) -> Value:
@@ -158,12 +160,14 @@ class FunctionWriter:
     @contextmanager
     def scope(self) -> Iterator[None]:
         """Forget at the end which values were made inside: they do not dominate what follows."""
-        saved = self._memo
-        self._memo = saved.copy()
+        outside = self._made
+        self._made = []
         try:
             yield
         finally:
-            self._memo = saved
+            for rhs in self._made:
+                del self._memo[rhs]
+            self._made = outside
 
     # structured control ---------------------------------------------------------------------------
 

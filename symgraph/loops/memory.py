@@ -50,6 +50,13 @@ def nbytes(buffer: Buffer) -> Size:
     return as_size(as_expr(elements(buffer.shape)) * dtypes.itemsize(buffer.dtype))
 
 
+def owner_of(program: Program, name: str) -> str:
+    """The buffer that owns the memory of a buffer: itself, where it is no view of another."""
+    while program.buffers[name].alias:
+        name = program.buffers[name].alias
+    return name
+
+
 def touched(step: Step) -> list[str]:
     """The buffers a step reads or writes."""
     match step:
@@ -85,7 +92,7 @@ def plan(program: Program, whole: bool = False) -> Plan:
     last: dict[str, int] = {}
     for k, step in enumerate(program.steps):
         for name in touched(step):
-            last[_memory_of(program, name)] = k
+            last[owner_of(program, name)] = k
     sizes: dict[tuple[str, tuple[Size, ...]], Size] = {}
 
     def size_of(name: str) -> Size:
@@ -101,7 +108,7 @@ def plan(program: Program, whole: bool = False) -> Plan:
     slot_of: dict[str, int] = {}
     free: list[int] = []
     for k, step in enumerate(program.steps):
-        names = dict.fromkeys(_memory_of(program, n) for n in touched(step))
+        names = dict.fromkeys(owner_of(program, n) for n in touched(step))
         wanted = [(n, size_of(n)) for n in names if _is_temp(program, n)]
         if isinstance(step, Run):
             dying = {n for n, _ in wanted if last[n] == k and n in slot_of}
@@ -136,7 +143,7 @@ def _in_results(program: Program) -> dict[str, str]:
     for k, step in enumerate(program.steps):
         for name in touched(step):
             last[name] = k
-            first.setdefault(_memory_of(program, name), k)
+            first.setdefault(owner_of(program, name), k)
     seen_twice = {b.alias for b in program.buffers.values() if b.alias}
     found: dict[str, str] = {}
     for k, step in enumerate(program.steps):
@@ -209,12 +216,6 @@ def _same_place(
 
 def _is_temp(program: Program, name: str) -> bool:
     return program.buffers[name].role == "temp"
-
-
-def _memory_of(program: Program, name: str) -> str:
-    while program.buffers[name].alias:
-        name = program.buffers[name].alias
-    return name
 
 
 def _take(slots: list[Size], free: list[int], size: Size) -> int:

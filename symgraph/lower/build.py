@@ -16,12 +16,10 @@ from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, creating_
 from symgraph.ir.types import Size, TensorType
 from symgraph.loops.memory import touched
 from symgraph.loops.program import (
-    Branch,
     Buffer,
     Call,
     Copy,
     Failure,
-    Loop,
     Program,
     Require,
     Run,
@@ -30,6 +28,7 @@ from symgraph.loops.program import (
 from symgraph.loops.statements import Kernel
 from symgraph.lower import nests, own_checks
 from symgraph.lower.groups import Group, Grouping
+from symgraph.lower.in_place import InPlace
 from symgraph.lower.partition import Inliner, Root
 from symgraph.records import NamedTuple
 from symgraph.runtime.later import Later
@@ -39,8 +38,6 @@ if TYPE_CHECKING:
     from symgraph.lower import schedule as _schedule
 else:
     _schedule = Later("symgraph.lower.schedule")  # for programs with loops of our own
-
-INTERRUPTIBLE = 1000  # turns of a loop that a signal should be able to stop
 
 
 class Context(NamedTuple):
@@ -245,6 +242,7 @@ class Builder:
         last: list[Step] = [*late]  # type: ignore[list-item]
         final: list[Step] = []
         sources = [self.buffer(value) for _, value in updates]
+        in_place = InPlace(self.buffers, self.grouping.owner, self.steps, order, sources)
         for k, (state, value) in enumerate(updates):
             target, source = self.names[state], sources[k]
             home = self._memory(source)
@@ -254,7 +252,7 @@ class Builder:
                 held = self.scratch(value.type)
                 last.append(Copy(held, source))
                 source = held
-            elif self._in_place(order, target, source, sources):
+            elif in_place.allows(target, source):
                 self.buffers[source] = self.buffers[source]._replace(alias=target)
                 continue
             final.append(Copy(target, source))
@@ -282,37 +280,6 @@ class Builder:
             found.append(name)
         return found
 
-    def _in_place(self, order: list[int], target: str, source: str, at_end: list[str]) -> bool:
-        """Whether the kernel that makes ``source`` may write it over ``target``: nothing reads the
-        old value elsewhere in it or later (``at_end`` are read at the end), nothing fails later."""
-        made = self.grouping.owner.get(source)
-        item = self.steps.get(made) if made is not None else None
-        held, written = self.buffers[source], self.buffers[target]
-        if not isinstance(item, Group) or item.kind != "column" or held.role != "temp":
-            return False
-        if held.alias or held.shape != written.shape:
-            return False
-        root = next(m for m in item.members if m.buffer == source)
-        if root.reduction is not None:
-            return False
-        views = {n for n in self.buffers if self._memory(n) == target}
-        for member in item.members:
-            for read in member.reads:
-                moved = member.reduction is not None or read.args != root.target
-                if read.attr in views and (read.attr != target or moved):
-                    return False
-        for number in order[order.index(made) + 1 :] if made is not None else []:
-            step = self.steps[number]
-            if isinstance(step, Group):
-                if any(views & set(m.sources) for m in step.members):
-                    return False
-                continue
-            assert isinstance(step, list)
-            if any(_may_fail(s) or views & set(touched(s)) for s in step):
-                return False
-        late: list[Any] = [s for k, s in self.steps.items() if k < 0]
-        return not views & {*at_end, *(n for s in late for n in touched(s))}
-
     def _read_outside(self, last: list[Step]) -> dict[str, set[int]]:
         """For each buffer the numbers of the groups and steps that read it (-1: at the end)."""
         readers: dict[str, set[int]] = {}
@@ -328,10 +295,13 @@ class Builder:
         for s in last:
             for n in touched(s):
                 readers.setdefault(n, set()).add(-1)
+        for b in self.buffers.values():
+            if b.alias:  # read under another name
+                readers.setdefault(b.alias, set()).add(-1)
         return readers
 
     def _kernel(self, group: Group, readers: dict[str, set[int]]) -> list[Step]:
-        outside = {b.alias for b in self.buffers.values() if b.alias}  # read under another name
+        outside = set()
         for m in group.members:
             b = self.buffers[m.buffer]
             elsewhere = readers.get(m.buffer, set()) - {group.number}
@@ -383,21 +353,6 @@ def _is_another_name(apply: Apply) -> bool:
     """Whether the result is the memory of an operand under another name."""
     routine = getattr(apply.op, "extern", None)
     return routine is not None and routine(*(v.type for v in apply.inputs)).name == "barrier"
-
-
-def _may_fail(step: Step) -> bool:
-    """Whether the step, or one inside it, can stop the program."""
-    match step:
-        case Require():
-            return True
-        case Call():
-            return bool({"graph", "failure"} & {k for k, _ in step.params})
-        case Loop():  # a long one may be interrupted
-            long = not isinstance(step.length, int) or step.length > INTERRUPTIBLE
-            return long or any(map(_may_fail, step.body.steps))
-        case Branch():
-            return any(map(_may_fail, (*step.then.steps, *step.otherwise.steps)))
-    return False
 
 
 def _requirements(

@@ -14,15 +14,16 @@ the loop writes an array like it, the product is made in that array.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from symgraph.ir.types import Size
-from symgraph.loops.memory import touched
+from symgraph.loops.memory import owner_of
 from symgraph.loops.program import PRODUCTS, Branch, Buffer, Call, Loop, Phase, Program, Run, Step
 from symgraph.loops.statements import Fold, For, Let, Stmt, Store, walk
 from symgraph.lower.parallel import single_phase
 from symgraph.lower.rewriting import accesses, perfect_nest, place_of, reads
+from symgraph.lower.users import Steps
 from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, product
 
@@ -38,8 +39,12 @@ SUMS = 2  # the parameter ``adds`` of a convolution that is a sum over images
 def join_epilogues(program: Program, scatters: bool = False) -> Program:
     """The program in which loops are run inside the products before them, inner programs too.
     ``scatters``: the processor can store elements of many places at once."""
-    steps = [_inside(s, scatters) for s in program.steps]
+    steps = Steps(program, [_inside(s, scatters) for s in program.steps])
     buffers = dict(program.buffers)
+    views: dict[str, list[str]] = {}
+    for b in buffers.values():
+        if b.alias:
+            views.setdefault(b.alias, []).append(b.name)
     for k in range(len(steps)):
         step = steps[k]
         if isinstance(step, Call) and step.routine in PRODUCTS:
@@ -48,12 +53,14 @@ def join_epilogues(program: Program, scatters: bool = False) -> Program:
             found = _follower(program, steps, k)
             if found is not None:
                 steps[found[0]] = None
-                steps[k] = _joined(program, buffers, steps, k, found[1], scatters)
-    kept = tuple(s for s in steps if s is not None)
-    return program._replace(steps=kept, buffers=buffers)
+                target = _shared_memory(program, steps, k, found[1], views)
+                if target:
+                    _make_in(buffers, views, step.buffers[PRODUCTS[step.routine]], target)
+                steps[k] = _joined(program, step, found[1], target, scatters)
+    return program._replace(steps=steps.kept(), buffers=buffers)
 
 
-def _inside(step: Step, scatters: bool) -> Step | None:
+def _inside(step: Step, scatters: bool) -> Step:
     match step:
         case Loop() if not step.apart:
             return step._replace(body=join_epilogues(step.body, scatters))
@@ -63,7 +70,7 @@ def _inside(step: Step, scatters: bool) -> Step | None:
     return step
 
 
-def _follower(program: Program, steps: Sequence[Step | None], k: int) -> tuple[int, Phase] | None:
+def _follower(program: Program, steps: Steps, k: int) -> tuple[int, Phase] | None:
     """The number of the first step that needs the product, and its loop, when that can join."""
     call = steps[k]
     assert isinstance(call, Call)
@@ -76,21 +83,16 @@ def _follower(program: Program, steps: Sequence[Step | None], k: int) -> tuple[i
         return None  # a row is complete with the last group
     if program.buffers[made].dtype not in DTYPES:
         return None
-    home = _memory(program, made)
-    between: set[str] = set()
-    for j in range(k + 1, len(steps)):
-        step = steps[j]
-        if step is None:
-            continue
-        homes = {_memory(program, b) for b in touched(step)}
-        if home not in homes:
-            between |= homes
-            continue
-        if not isinstance(step, Run) or any(not _fixed(program, h) for h in homes & between):
+    j = steps.next_user(steps.memory(made), k)
+    step = steps[j] if j is not None else None
+    if j is None or not isinstance(step, Run):
+        return None
+    for memory in steps.memories(j):
+        between = steps.next_user(memory, k)
+        if between is not None and between < j and not _fixed(program, memory):
             return None
-        phase = single_phase(program, step)
-        return (j, phase) if phase is not None and _row_by_row(program, call, phase) else None
-    return None
+    phase = single_phase(program, step)
+    return (j, phase) if phase is not None and _row_by_row(program, call, phase) else None
 
 
 def _fixed(program: Program, home: str) -> bool:
@@ -107,17 +109,17 @@ def _row_by_row(program: Program, call: Call, phase: Phase) -> bool:
     shape, turns = made.shape, as_expr(phase.turns)
     if all(turns is not as_expr(product(x)) for x in (shape, shape[:-1], shape[:-2])):
         return False
-    home = _memory(program, made.name)
-    operands = {_memory(program, b) for b in call.buffers[:2]}
+    home = owner_of(program, made.name)
+    operands = {owner_of(program, b) for b in call.buffers[:2]}
     params = {
         p.name: p for p, b in zip(phase.kernel.params, phase.buffers, strict=True)
-        if _memory(program, b) == home
+        if owner_of(program, b) == home
     }  # fmt: skip
     (loop,) = phase.kernel.body if len(phase.kernel.body) == 1 else (None,)
     if not isinstance(loop, For) or any(p.mode != "in" for p in params.values()):
         return False
     written = {
-        _memory(program, b) for p, b in zip(phase.kernel.params, phase.buffers, strict=True)
+        owner_of(program, b) for p, b in zip(phase.kernel.params, phase.buffers, strict=True)
         if p.mode != "in"
     }  # fmt: skip
     if written & operands:
@@ -133,27 +135,24 @@ def _begins(rest: set[Expr]) -> bool:
     return one.op == "var" and one.attr == "_begin"
 
 
-def _joined(
-    program: Program, buffers: dict[str, Buffer], steps: Sequence[Step | None], k: int,
-    phase: Phase, scatters: bool,
-) -> Call:  # fmt: skip
-    """The product with its epilogue; they share the memory of the result where that is allowed."""
-    call = steps[k]
-    assert isinstance(call, Call)
+def _make_in(buffers: dict[str, Buffer], views: dict[str, list[str]], c: str, target: str) -> None:
+    """Let the result of a product, and what is another view of it, lie in ``target``."""
+    old = buffers.pop(c)
+    if old.alias:
+        buffers[c] = old._replace(alias=target)
+    for name in views.get(c, ()):
+        buffers[name] = buffers[name]._replace(alias=target)
+
+
+def _joined(program: Program, call: Call, phase: Phase, target: str, scatters: bool) -> Call:
+    """The product with its epilogue; they share the memory of ``target``, where there is one."""
     at = PRODUCTS[call.routine]
     operands, c, more = call.buffers[:at], call.buffers[at], call.buffers[at + 1 :]
-    home = _memory(program, c)
-    target = _shared_memory(program, steps, k, phase)
+    home = owner_of(program, c)
     if target:
-        held = tuple(target if _memory(program, x) == home else x for x in phase.buffers)
+        held = tuple(target if owner_of(program, x) == home else x for x in phase.buffers)
         phase = phase._replace(buffers=held)
-        old = buffers.pop(c)
-        c = target
-        if old.alias:
-            c = old.name
-            buffers[c] = old._replace(alias=target)
-        views = [b for b in buffers.values() if b.alias == old.name]
-        buffers.update((b.name, b._replace(alias=target)) for b in views)
+        c = c if program.buffers[c].alias else target
     folds = any(isinstance(s, Fold) for s in walk(phase.kernel.body))
     # a single product may have a few columns, such as classes; attention has many keys
     if scatters and folds and len(program.buffers[c].shape) == 2:
@@ -163,7 +162,7 @@ def _joined(
     return call._replace(buffers=(*operands, c, *rest), params=params)
 
 
-def _with_leader(program: Program, steps: list[Step | None], k: int) -> None:
+def _with_leader(program: Program, steps: Steps, k: int) -> None:
     """Let the loop that lays out the images for the convolution at step k do so for one image at a
     time, just before it is used and by the thread that uses it."""
     call, run = steps[k], steps[k - 1] if k else None
@@ -171,10 +170,9 @@ def _with_leader(program: Program, steps: list[Step | None], k: int) -> None:
     params = dict(call.params)
     if not isinstance(run, Run) or params["adds"] == SUMS or not params["images"]:
         return
-    images = _memory(program, call.buffers["ab".index(params["images"])])
+    images = steps.memory(call.buffers["ab".index(params["images"])])
     phase = single_phase(program, run)
-    users = [s for s in steps if s is not None and s not in (run, call)]
-    used = any(_memory(program, x) == images for s in users for x in touched(s))
+    used = any(user not in (k - 1, k) for user in steps.users(images))
     if phase is None or phase.private or used or program.buffers[images].role != "temp":
         return
     per = _turns_of_image(program, phase, images, 1 if params["groups"] == 1 else 2)
@@ -196,7 +194,7 @@ def _turns_of_image(program: Program, phase: Phase, images: str, axes: int) -> S
                if p.mode != "in"]  # fmt: skip
     places = {i[0] - loop.index for name, i in accesses(phase.kernel.body)
               if i and any(p.name == name for p, _ in written)}  # fmt: skip
-    own = all(_memory(program, b) == images and p.shape and as_expr(p.shape[0]) is turns
+    own = all(owner_of(program, b) == images and p.shape and as_expr(p.shape[0]) is turns
               for p, b in written)  # fmt: skip
     if not own or len(places) != 1 or not _begins(places):
         return 0
@@ -206,21 +204,22 @@ def _turns_of_image(program: Program, phase: Phase, images: str, axes: int) -> S
     return 0
 
 
-def _shared_memory(program: Program, steps: Sequence[Step | None], k: int, phase: Phase) -> str:
+def _shared_memory(
+    program: Program, steps: Steps, k: int, phase: Phase, views: Mapping[str, Sequence[str]]
+) -> str:
     """The array in which the product can be made; empty where it needs memory of its own."""
     call = steps[k]
     assert isinstance(call, Call)
-    c = program.buffers[_memory(program, call.buffers[PRODUCTS[call.routine]])]
-    views = call.routine == "matmul" and any(b.alias == c.name for b in program.buffers.values())
-    others = [s for s in steps if s is not None and s is not call]
-    users = any(_memory(program, x) == c.name for s in others for x in touched(s))
-    if c.role != "temp" or c.alias or users or views or dict(call.params).get("accumulate"):
+    c = program.buffers[steps.memory(call.buffers[PRODUCTS[call.routine]])]
+    viewed = call.routine == "matmul" and c.name in views
+    used = any(user != k for user in steps.users(c.name))
+    if c.role != "temp" or used or viewed or dict(call.params).get("accumulate"):
         return ""
     path = perfect_nest(phase.kernel.body)
     body = path[-1].body if path else ()
     bound = dict(zip((p.name for p in phase.kernel.params), phase.buffers, strict=True))
     shapes = {p.name: p.shape for p in phase.kernel.params}
-    read = {name for name, x in bound.items() if _memory(program, x) == c.name}
+    read = {name for name, x in bound.items() if steps.memory(x) == c.name}
     forms = {shapes[name] for name in read}
     stored = dict.fromkeys(s.buffer for s in walk(body) if isinstance(s, Store))
     for name in (n for n in stored if n in bound):  # the others are rooms of the kernel's own
@@ -229,10 +228,8 @@ def _shared_memory(program: Program, steps: Sequence[Step | None], k: int, phase
         alike = b.dtype == c.dtype and product(b.shape) == product(c.shape)
         alike = alike and forms == {shapes[name]} and _written_after(body, read, name)
         once = list(phase.buffers).count(b.name) == 1
-        unused = not any(
-            b.name in {_memory(program, x) for x in touched(s)} for s in steps[:k] if s
-        )
-        if fresh and alike and once and unused and b.name not in call.buffers:
+        first = next(iter(steps.users(b.name)), k)
+        if fresh and alike and once and first >= k and b.name not in call.buffers:
             return b.name
     return ""
 
@@ -267,9 +264,3 @@ def _same_turn(body: tuple[Stmt, ...], read: set[str], written: str) -> bool:
     places = {i for name, i in accesses(body) if name in read}
     own = [i for name, i in accesses(body) if name == written]
     return len(own) == 1 and places == set(own)
-
-
-def _memory(program: Program, name: str) -> str:
-    while program.buffers[name].alias:
-        name = program.buffers[name].alias
-    return name

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from symgraph import config, dtypes
 from symgraph.loops.cost import AWAKE, UNKNOWN, body_cost, kernel_cost
-from symgraph.loops.memory import touched
+from symgraph.loops.memory import owner_of, touched
 from symgraph.loops.program import BEGIN, END, Branch, Buffer, Loop, Phase, Program, Run
 from symgraph.loops.statements import (
     Alloc,
@@ -83,7 +83,7 @@ class _Sharing:
         uses: dict[str, int] = {}
         for step in program.steps:
             for name in dict.fromkeys(touched(step)):
-                home = _memory(program, name)
+                home = owner_of(program, name)
                 uses[home] = uses.get(home, 0) + 1
         steps = []
         for step in program.steps:
@@ -113,7 +113,7 @@ class _Sharing:
 
     def cut(self, program: Program, step: Run, uses: Mapping[str, int] | None = None) -> _Cut:
         """The step on its way to phases; ``uses`` counts the steps that touch some memory."""
-        homes = [_memory(program, b) for b in step.buffers]
+        homes = [owner_of(program, b) for b in step.buffers]
         own = {
             p.name
             for p, home in zip(step.kernel.params, homes, strict=True)
@@ -354,9 +354,3 @@ def _free(body: Iterable[Stmt]) -> set[Expr]:
     body = tuple(body)
     roots = [e for s in walk(body) for e in expressions(s)]
     return {e for e in postorder(roots) if e.op == "var"}
-
-
-def _memory(program: Program, name: str) -> str:
-    while program.buffers[name].alias:
-        name = program.buffers[name].alias
-    return name
