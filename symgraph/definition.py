@@ -129,6 +129,7 @@ def _part_pairs(old: Any, new: Any, what: str) -> list[tuple[Any, Any]]:
 
 def _update_pairs(updates: Any) -> list[tuple[Shared, Variable]]:
     out: list[tuple[Shared, Variable]] = []
+    seen: set[Shared] = set()
     for target, value in _pairs(updates, "updates"):
         if not isinstance(target, Shared):
             made = isinstance(target, Variable) and target.owner is not None
@@ -138,8 +139,9 @@ def _update_pairs(updates: Any) -> list[tuple[Shared, Variable]]:
                 if made
                 else "sg.shared(value) makes one",
             )
-        if target in {s for s, _ in out}:
+        if target in seen:
             raise UpdateError(f"shared variable {target.label()} is updated twice")
+        seen.add(target)
         new = as_variable(value)
         out.append((target, _fitting(target, new)))
     return out

@@ -112,10 +112,9 @@ def plan(program: Program, whole: bool = False) -> Plan:
         wanted = [(n, size_of(n)) for n in names if _is_temp(program, n)]
         if isinstance(step, Run):
             dying = {n for n, _ in wanted if last[n] == k and n in slot_of}
-            placed = set(slot_of)
 
-            def fresh(name: str, placed: set[str] = placed) -> bool:
-                return name not in placed and _is_temp(program, name)
+            def fresh(name: str) -> bool:
+                return name not in slot_of and _is_temp(program, name)
 
             for old, new in _in_place(program, step, dying, fresh):
                 slot_of[new] = slot_of[old]

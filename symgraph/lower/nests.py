@@ -70,15 +70,18 @@ class _Builder:
     def row(self) -> tuple[Stmt, ...]:
         """The outer axes serially; inside, one loop per segment."""
         segments = self._segments()
-        place = {m.buffer: s for s in segments for m in s.members}
+        place = {m.buffer: k for k, s in enumerate(segments) for m in s.members}
+        users: dict[str, list[tuple[int, Root]]] = {}
+        for k, segment in enumerate(segments):
+            for m in segment.members:
+                for b in m.sources:
+                    users.setdefault(b, []).append((k, m))
         for root in self.group.members:
-            readers = [
-                s for s in segments for m in s.members
-                if s is not place[root.buffer] and any(x.attr == root.buffer for x in m.reads)
-            ]  # fmt: skip
-            inner = place[root.buffer].extents is not None
-            if inner and readers and root.buffer not in self.read_outside:
-                host = self._host(root, segments)
+            read = users.get(root.buffer, [])
+            inner = segments[place[root.buffer]].extents is not None
+            elsewhere = any(k != place[root.buffer] for k, _ in read)
+            if inner and elsewhere and root.buffer not in self.read_outside:
+                host = self._host(root, segments, read)
                 if host:
                     self.hosts[root.buffer] = host
                 else:
@@ -88,15 +91,14 @@ class _Builder:
             body += self._segment(segment)
         return self._loops(self.outer, self.group.outer, tuple(body), "serial")
 
-    def _host(self, root: Root, segments: list[_Segment]) -> str:
+    def _host(self, root: Root, segments: list[_Segment], users: list[tuple[int, Root]]) -> str:
         """A result that nothing here reads, whose row is written after the last use of this one,
-        or with it, in the same turns of a loop."""
-        users = [(k, m) for k, s in enumerate(segments) for m in s.members
-                 if root.buffer in m.sources]  # fmt: skip
+        or with it, in the same turns of a loop. ``users``: what reads this one, with the number of
+        its segment."""
         last, final = users[-1]
         reads = [x for k, m in users if k == last for x in m.reads if x.attr == root.buffer]
         in_turn = all(_at_place(x, root, final) for x in reads)
-        used = {b for m in self.group.members for b in m.sources} | set(self.hosts.values())
+        used = self.group.sources | set(self.hosts.values())
         later = [m for s in segments[last + 1 :] for m in s.members]
         for m in [*([final] if in_turn else []), *later]:
             alike = m.reduction is None and m.dtype == root.dtype and m.extents == root.extents
