@@ -41,11 +41,13 @@ else:
 
 
 class Context(NamedTuple):
-    """What the programs of one function share: kernels already made, the large constants by
-    number, and sizes known to be equal. ``device``: the programs are for a GPU; ``scatters``: the
-    processor stores the lanes of a vector at places far apart in one instruction."""
+    """What the programs of one function share: kernels already made, also by what they were before
+    their schedule, the large constants by number, and sizes known to be equal. ``device``: the
+    programs are for a GPU; ``scatters``: the processor stores the lanes of a vector at places far
+    apart in one instruction."""
 
     kernels: dict[Any, Kernel]
+    runs: dict[Any, Kernel]
     constants: dict[Constant, int]
     equal: dict[Expr, Expr]
     scheduled: bool = True
@@ -73,7 +75,7 @@ def context(
         if a.op == "var" and a not in set(postorder([b])):
             equal = {k: substitute(v, {a: b}) for k, v in equal.items()}
             equal[a] = b
-    return Context({}, constants, equal, scheduled)
+    return Context({}, {}, constants, equal, scheduled)
 
 
 class Builder:
@@ -167,13 +169,17 @@ class Builder:
     ) -> Run:  # fmt: skip
         """A step that runs a kernel; equal kernels are one. A schedule may want more memory.
         ``rooms``, ``follows``: `schedule`'s."""
-        if self.ctx.scheduled:
-            kernel = _schedule.schedule(kernel, rooms, follows)
-        for p in kernel.params[len(buffers) :]:
+        given = (kernel.params, kernel.sizes, kernel.body, rooms, follows)
+        found = self.ctx.runs.get(given)  # of a layer that is like this one
+        if found is None:
+            if self.ctx.scheduled:
+                kernel = _schedule.schedule(kernel, rooms, follows)
+            key = (kernel.params, kernel.sizes, kernel.body)
+            kernel = kernel._replace(name=f"kernel{len(self.ctx.kernels)}")
+            found = self.ctx.runs[given] = self.ctx.kernels.setdefault(key, kernel)
+        for p in found.params[len(buffers) :]:
             buffers = (*buffers, self.scratch(TensorType(p.dtype, p.shape)))
-        key = (kernel.params, kernel.sizes, kernel.body)
-        kernel = kernel._replace(name=f"kernel{len(self.ctx.kernels)}")
-        return Run(self.ctx.kernels.setdefault(key, kernel), tuple(buffers), origins)
+        return Run(found, tuple(buffers), origins)
 
     def build(
         self, updates: Sequence[tuple[Variable, Variable]], realise: Callable[..., None]

@@ -16,7 +16,7 @@ the bit for any number of threads.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 
 from symgraph import config, dtypes
 from symgraph.loops.cost import AWAKE, UNKNOWN, body_cost, kernel_cost
@@ -69,14 +69,14 @@ def single_phase(program: Program, step: Run) -> Phase | None:
     if step.phases:
         return step.phases[0] if len(step.phases) == 1 else None
     kernel = step.kernel._replace(name=f"{step.kernel.name}_rows")
-    cut = _Sharing(0).cut(program, step._replace(kernel=kernel))
-    phases = cut.phases()
-    return phases[0] if len(phases) == 1 and not cut.buffers else None
+    phases, between = _Sharing(0).cut(program, step._replace(kernel=kernel))
+    return phases[0] if len(phases) == 1 and not between else None
 
 
 class _Sharing:
     def __init__(self, least: int) -> None:
         self.least = least
+        self.cuts: dict[tuple[int, tuple[int, ...], frozenset[str]], _Cut] = {}
 
     def program(self, program: Program) -> Program:
         buffers = dict(program.buffers)
@@ -104,23 +104,28 @@ class _Sharing:
     ) -> Run:
         if not self.worth(kernel_cost(step.kernel)):
             return step
-        cut = self.cut(program, step, uses)
-        phases = cut.phases()
-        if not phases:
-            return step
-        buffers.update(cut.buffers)
-        return step._replace(phases=tuple(phases))
+        phases, between = self.cut(program, step, uses)
+        buffers.update(between)
+        return step._replace(phases=phases)
 
-    def cut(self, program: Program, step: Run, uses: Mapping[str, int] | None = None) -> _Cut:
-        """The step on its way to phases; ``uses`` counts the steps that touch some memory."""
+    def cut(
+        self, program: Program, step: Run, uses: Mapping[str, int] | None = None
+    ) -> tuple[tuple[Phase, ...], dict[str, Buffer]]:
+        """The phases of a step, none when no loop of its kernel can be shared out, and the memory
+        that lies between them. ``uses`` counts the steps that touch some memory."""
         homes = [owner_of(program, b) for b in step.buffers]
-        own = {
+        own = frozenset(
             p.name
             for p, home in zip(step.kernel.params, homes, strict=True)
             if uses is not None and program.buffers[home].role == "temp" and uses[home] == 1
             and homes.count(home) == 1
-        }  # fmt: skip
-        return _Cut(self, step, homes, own)
+        )  # fmt: skip
+        same = tuple(map(homes.index, homes))
+        key = (id(step.kernel), same, own)
+        found = self.cuts.get(key)
+        if found is None:  # it keeps the kernel, whose number is no other's therefore
+            found = self.cuts[key] = _Cut(self, step.kernel, same, own)
+        return found.bound(step.buffers)
 
     def worth(self, cost: Size) -> bool:
         """Whether work of this cost may be worth a thread; sizes may turn out to be large."""
@@ -128,26 +133,39 @@ class _Sharing:
 
 
 class _Cut:
-    """One kernel on its way to phases. ``own`` are the parameters whose memory no other step sees;
-    ``buffers`` collects the memory that lies between phases."""
+    """One kernel on its way to phases, over parameters instead of buffers: layers that are alike
+    differ in these alone. ``homes`` are equal for parameters that share memory, ``own`` those whose
+    memory no other step sees; ``rooms`` collects the memory that lies between phases."""
 
-    def __init__(self, sharing: _Sharing, step: Run, homes: list[str], own: set[str]) -> None:
-        self.sharing, self.step, self.kernel, self.own = sharing, step, step.kernel, own
-        self.home = {p.name: h for p, h in zip(step.kernel.params, homes, strict=True)}
-        self.shape = {p.name: p.shape for p in step.kernel.params}
-        self.buffers: dict[str, Buffer] = {}
-        self.bound: dict[str, str] = dict(
-            zip((p.name for p in step.kernel.params), step.buffers, strict=True)
-        )
-        self.params: dict[str, Param] = {p.name: p for p in step.kernel.params}
+    def __init__(
+        self, sharing: _Sharing, kernel: Kernel, homes: Sequence[int], own: Set[str]
+    ) -> None:
+        self.sharing, self.kernel, self.own = sharing, kernel, own
+        self.home = {p.name: h for p, h in zip(kernel.params, homes, strict=True)}
+        self.shape = {p.name: p.shape for p in kernel.params}
+        self.rooms: list[Param] = []
+        self.params: dict[str, Param] = {p.name: p for p in kernel.params}
         self.made: list[Phase] = []
         self.held: dict[Expr, str] = {}  # scalars of earlier phases: the parameter that has them
+        if not self._cut():
+            self.made, self.rooms = [], []
 
-    def phases(self) -> list[Phase]:
-        """The phases, none when no loop of the kernel can be shared out."""
+    def bound(self, buffers: Sequence[str]) -> tuple[tuple[Phase, ...], dict[str, Buffer]]:
+        """The phases over these buffers, and the memory between them."""
+        names = dict(zip(self.shape, buffers, strict=True))
+        first = next(iter(buffers), "none")  # a kernel may touch no memory at all
+        between: dict[str, Buffer] = {}
+        for room in self.rooms:
+            name = names[room.name] = f"{first}_{self.kernel.name}_{room.name}"
+            between[name] = Buffer(name, room.dtype, room.shape, "temp")
+        phases = (p._replace(buffers=tuple(names[x] for x in p.buffers)) for p in self.made)
+        return tuple(phases), between
+
+    def _cut(self) -> bool:
+        """Make the phases; whether any loop of the kernel can be shared out."""
         body = self.kernel.body
         if any(isinstance(s, Barrier) or (isinstance(s, Alloc) and s in body) for s in walk(body)):
-            return []
+            return False
         waiting: list[Stmt] = []
         wide = 0
         for k, s in enumerate(body):
@@ -165,7 +183,7 @@ class _Cut:
                 self._ranges(*shared, self._cost(s))
         if wide and waiting:
             self._narrow(waiting, ())
-        return self.made if wide else []
+        return wide > 0
 
     # outermost loops ------------------------------------------------------------------------------
 
@@ -288,23 +306,16 @@ class _Cut:
                     room = self._room(name.dtype, ())
                     out.append(Store(room, (), name))
         self._phase(out, None, 0, set(), 1)
+        rooms = {room.name for room in self.rooms}
         for s in out:
-            if isinstance(s, Store) and s.value.op == "var" and s.buffer in self.buffers_of_rooms:
+            if isinstance(s, Store) and s.value.op == "var" and s.buffer in rooms:
                 self.held[s.value] = s.buffer
-
-    @property
-    def buffers_of_rooms(self) -> set[str]:
-        """The parameters that were made here."""
-        return set(self.params) - set(self.shape)
 
     def _room(self, dtype: str, shape: tuple[Size, ...]) -> str:
         """A parameter over new memory."""
-        name = f"s{len(self.buffers)}"
-        first = next(iter(self.step.buffers), "none")  # a kernel may touch no memory at all
-        buffer = f"{first}_{self.kernel.name}_{name}"
-        self.buffers[buffer] = Buffer(buffer, dtype, shape, "temp")
-        self.bound[name] = buffer
-        self.params[name] = Param(name, dtype, shape, "inout")
+        name = f"s{len(self.rooms)}"
+        self.rooms.append(Param(name, dtype, shape, "inout"))
+        self.params[name] = self.rooms[-1]
         return name
 
     def _phase(
@@ -323,9 +334,8 @@ class _Cut:
             sizes = (*sizes, BEGIN, END)
         name = f"{self.kernel.name}_{len(self.made)}"
         places = tuple(k for k, n in enumerate(used) if n in private)
-        bound = tuple(self.bound[n] for n in used)
         kernel = Kernel(name, tuple(params), sizes, whole)
-        self.made.append(Phase(kernel, bound, turns, cost, places, multiple))
+        self.made.append(Phase(kernel, tuple(used), turns, cost, places, multiple))
 
 
 # statements ---------------------------------------------------------------------------------------
