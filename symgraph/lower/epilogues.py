@@ -21,7 +21,7 @@ from symgraph.ir.types import Size
 from symgraph.loops.memory import owner_of
 from symgraph.loops.program import PRODUCTS, Branch, Buffer, Call, Loop, Phase, Program, Run, Step
 from symgraph.loops.statements import Fold, For, Let, Stmt, Store, walk
-from symgraph.lower.parallel import single_phase
+from symgraph.lower.parallel import SinglePhases
 from symgraph.lower.rewriting import accesses, perfect_nest, place_of, reads
 from symgraph.lower.users import Steps
 from symgraph.runtime.later import Later
@@ -39,7 +39,11 @@ SUMS = 2  # the parameter ``adds`` of a convolution that is a sum over images
 def join_epilogues(program: Program, scatters: bool = False) -> Program:
     """The program in which loops are run inside the products before them, inner programs too.
     ``scatters``: the processor can store elements of many places at once."""
-    steps = Steps(program, [_inside(s, scatters) for s in program.steps])
+    return _join(program, scatters, SinglePhases())
+
+
+def _join(program: Program, scatters: bool, single: SinglePhases) -> Program:
+    steps = Steps(program, [_inside(s, scatters, single) for s in program.steps])
     buffers = dict(program.buffers)
     views: dict[str, list[str]] = {}
     for b in buffers.values():
@@ -49,8 +53,8 @@ def join_epilogues(program: Program, scatters: bool = False) -> Program:
         step = steps[k]
         if isinstance(step, Call) and step.routine in PRODUCTS:
             if step.routine == "convolution":
-                _with_leader(program, steps, k)
-            found = _follower(program, steps, k)
+                _with_leader(program, steps, k, single)
+            found = _follower(program, steps, k, single)
             if found is not None:
                 steps[found[0]] = None
                 target = _shared_memory(program, steps, k, found[1], views)
@@ -60,17 +64,19 @@ def join_epilogues(program: Program, scatters: bool = False) -> Program:
     return program._replace(steps=steps.kept(), buffers=buffers)
 
 
-def _inside(step: Step, scatters: bool) -> Step:
+def _inside(step: Step, scatters: bool, single: SinglePhases) -> Step:
     match step:
         case Loop() if not step.apart:
-            return step._replace(body=join_epilogues(step.body, scatters))
+            return step._replace(body=_join(step.body, scatters, single))
         case Branch():
-            then, otherwise = (join_epilogues(p, scatters) for p in (step.then, step.otherwise))
+            then, otherwise = (_join(p, scatters, single) for p in (step.then, step.otherwise))
             return step._replace(then=then, otherwise=otherwise)
     return step
 
 
-def _follower(program: Program, steps: Steps, k: int) -> tuple[int, Phase] | None:
+def _follower(
+    program: Program, steps: Steps, k: int, single: SinglePhases
+) -> tuple[int, Phase] | None:
     """The number of the first step that needs the product, and its loop, when that can join."""
     call = steps[k]
     assert isinstance(call, Call)
@@ -91,7 +97,7 @@ def _follower(program: Program, steps: Steps, k: int) -> tuple[int, Phase] | Non
         between = steps.next_user(memory, k)
         if between is not None and between < j and not _fixed(program, memory):
             return None
-    phase = single_phase(program, step)
+    phase = single.of(program, step)
     return (j, phase) if phase is not None and _row_by_row(program, call, phase) else None
 
 
@@ -162,7 +168,7 @@ def _joined(program: Program, call: Call, phase: Phase, target: str, scatters: b
     return call._replace(buffers=(*operands, c, *rest), params=params)
 
 
-def _with_leader(program: Program, steps: Steps, k: int) -> None:
+def _with_leader(program: Program, steps: Steps, k: int, single: SinglePhases) -> None:
     """Let the loop that lays out the images for the convolution at step k do so for one image at a
     time, just before it is used and by the thread that uses it."""
     call, run = steps[k], steps[k - 1] if k else None
@@ -171,7 +177,7 @@ def _with_leader(program: Program, steps: Steps, k: int) -> None:
     if not isinstance(run, Run) or params["adds"] == SUMS or not params["images"]:
         return
     images = steps.memory(call.buffers["ab".index(params["images"])])
-    phase = single_phase(program, run)
+    phase = single.of(program, run)
     used = any(user not in (k - 1, k) for user in steps.users(images))
     if phase is None or phase.private or used or program.buffers[images].role != "temp":
         return

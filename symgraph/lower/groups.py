@@ -117,11 +117,12 @@ def _tiny(extents: tuple[Size, ...]) -> bool:
     return total <= SMALL
 
 
-def joins(root: Root, group: Group) -> tuple[str, tuple[Size, ...]] | None:
-    """The (kind, outer axes) of the group once ``root`` is in it; None when it does not fit."""
+def joins(root: Root, kind: str, group: Group) -> tuple[str, tuple[Size, ...]] | None:
+    """The (kind, outer axes) of the group once ``root``, of this natural kind, is in it; None when
+    it does not fit."""
     if group.length + root.length > LARGEST:
         return None
-    shape, kind = root.extents, natural_kind(root)
+    shape = root.extents
     folding = root.reduction is not None and bool(root.reduction.axes)
     outer = group.outer
     if group.kind == "column" and outer == shape and not (folding and kind == "row"):
@@ -160,10 +161,11 @@ class Grouping:
     def add_root(self, root: Root) -> int:
         """Put the root into the latest group that can take it, or into one of its own."""
         direct = {self.owner[b] for b in root.sources if b in self.owner} | root.needs
+        kind = natural_kind(root)
         for group in reversed(self.groups[-LOOK_BACK:]):
             if any(d != group.number and self.closure[d] >> group.number & 1 for d in direct):
                 continue  # something between would have to run both after and before the group
-            joined = joins(root, group)
+            joined = joins(root, kind, group)
             if joined is not None:
                 group.kind, group.outer = joined
                 group.add(root)
@@ -171,7 +173,7 @@ class Grouping:
                 self.owner[root.buffer] = group.number
                 return group.number
         number = self._number(list(root.sources), root.needs)
-        self.groups.append(Group(number, root, natural_kind(root), root.extents))
+        self.groups.append(Group(number, root, kind, root.extents))
         self.owner[root.buffer] = number
         return number
 

@@ -64,13 +64,21 @@ def share_out(program: Program) -> Program:
     return _Sharing(config.get("parallel_from") * 1000 // AWAKE).program(program)
 
 
-def single_phase(program: Program, step: Run) -> Phase | None:
-    """The step as one phase, cut for its own sake where its work is not worth sharing out."""
-    if step.phases:
-        return step.phases[0] if len(step.phases) == 1 else None
-    kernel = step.kernel._replace(name=f"{step.kernel.name}_rows")
-    phases, between = _Sharing(0).cut(program, step._replace(kernel=kernel))
-    return phases[0] if len(phases) == 1 and not between else None
+class SinglePhases:
+    """Steps as one phase, cut for their own sake where their work is not worth sharing out."""
+
+    def __init__(self) -> None:
+        self._sharing = _Sharing(0)
+
+    def of(self, program: Program, step: Run) -> Phase | None:
+        """A step as one phase; None where it has several, or memory between them."""
+        if step.phases:
+            return step.phases[0] if len(step.phases) == 1 else None
+        phases, between = self._sharing.cut(program, step)
+        if len(phases) != 1 or between:
+            return None
+        kernel = phases[0].kernel._replace(name=f"{step.kernel.name}_rows")
+        return phases[0]._replace(kernel=kernel)
 
 
 class _Sharing:
