@@ -43,7 +43,7 @@ def child_import(module: str) -> dict[str, float]:
 def child_workload(name: str, contender: str) -> dict[str, float]:
     """Build one contender of one workload and call it twice."""
     importlib.import_module("symgraph.api" if contender == "symgraph" else MODULES[contender])
-    workload = {w.name: w for w in importlib.import_module("workloads").all_workloads()}[name]
+    workload = importlib.import_module("workloads").workload(name)
     args = workload.args()
     clock = [time.perf_counter()]
     timed = workload.contenders[contender](*args)
@@ -199,8 +199,7 @@ def report(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def _compile_row(name: str, contender: str, repeats: int) -> dict[str, Any] | None:
-    workload = {w.name: w for w in importlib.import_module("workloads").all_workloads()}[name]
-    if contender not in workload.contenders:
+    if contender not in importlib.import_module("workloads").workload(name).contenders:
         return None
     found = cold_and_cached(name, contender, repeats)
     if "failed" in found:

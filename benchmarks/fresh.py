@@ -71,7 +71,7 @@ def child(name: str, contender: str) -> dict[str, float]:
         importlib.import_module("peers").jax_module().devices()  # starts its backend
     else:
         importlib.import_module(MODULES.get(contender, contender))
-    workload = {w.name: w for w in importlib.import_module("workloads").all_workloads()}[name]
+    workload = importlib.import_module("workloads").workload(name)
     args = workload.args()
     forget_peak()
     before, start = resident(), time.perf_counter()

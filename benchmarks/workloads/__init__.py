@@ -14,6 +14,7 @@ FAMILIES = (
     "images", "training", "networks", "attention", "recurrent", "states", "densities", "simulation",
     "fourier",
 )  # fmt: skip
+LARGE = "large"  # the family whose graphs are large; only its first calls are measured
 
 
 class Workload(NamedTuple):
@@ -33,7 +34,19 @@ class Workload(NamedTuple):
 
 
 def all_workloads() -> list[Workload]:
-    return [w for f in FAMILIES for w in importlib.import_module(f"workloads.{f}").WORKLOADS]
+    return [w for f in FAMILIES for w in family(f)]
+
+
+def family(name: str) -> list[Workload]:
+    """The workloads of a file."""
+    held: list[Workload] = importlib.import_module(f"workloads.{name}").WORKLOADS
+    return held
+
+
+def workload(name: str) -> Workload:
+    """The workload of a name; large ones take a moment to import."""
+    held = family(LARGE) if name.startswith(f"{LARGE}.") else all_workloads()
+    return next(w for w in held if w.name == name)
 
 
 def arrays(

@@ -23,7 +23,8 @@ EPSILON = 1e-5
 
 class Words(NamedTuple):
     """What the networks say: convolution (x, w, stride, padding, groups), relu, the largest of each
-    2x2, normalisation over batch and places (x, scale, bias), flat rows, and the loss of scores."""
+    2x2, normalisation over batch and places (x, scale, bias), flat rows, the loss of scores, and
+    functions of elements but for softmax, which is one of rows."""
 
     convolve: Callable[..., Any]
     relu: Callable[[Any], Any]
@@ -31,6 +32,12 @@ class Words(NamedTuple):
     normalize: Callable[[Any, Any, Any], Any]
     flat: Callable[[Any], Any]
     loss: Callable[[Any, Any], Any]
+    exp: Callable[[Any], Any]
+    tanh: Callable[[Any], Any]
+    sigmoid: Callable[[Any], Any]
+    gelu: Callable[[Any], Any]
+    rsqrt: Callable[[Any], Any]
+    softmax: Callable[[Any], Any]
 
 
 Network = Callable[[Words, Any, Any, list[Any]], Any]
@@ -89,6 +96,7 @@ def symgraph_words() -> Words:
         lambda x: nn.max_pool(x, (2, 2)), normalize,
         lambda x: x.reshape((x.shape[0], math.prod(x.shape[1:]))),
         lambda z, y: nn.softmax_cross_entropy(z, y).mean(),
+        sg.exp, sg.tanh, sg.sigmoid, nn.gelu, sg.rsqrt, lambda x: nn.softmax(x, axis=-1),
     )  # fmt: skip
 
 
@@ -109,7 +117,11 @@ def jax_words() -> Words:
     def pool(x: Any) -> Any:
         return lax.reduce_window(x, -jnp.inf, lax.max, (1, 1, 2, 2), (1, 1, 2, 2), "VALID")
 
-    return Words(convolve, jax.nn.relu, pool, normalize, lambda x: x.reshape(x.shape[0], -1), loss)
+    return Words(
+        convolve, jax.nn.relu, pool, normalize, lambda x: x.reshape(x.shape[0], -1), loss,
+        jnp.exp, jnp.tanh, jax.nn.sigmoid, lambda x: jax.nn.gelu(x, approximate=False),
+        lax.rsqrt, jax.nn.softmax,
+    )  # fmt: skip
 
 
 def torch_words() -> Words:
@@ -122,14 +134,15 @@ def torch_words() -> Words:
     return Words(
         lambda x, w, s, p, g: f.conv2d(x, w, None, s, p, 1, g), torch.relu,
         lambda x: f.max_pool2d(x, 2), normalize, lambda x: x.flatten(1), f.cross_entropy,
+        torch.exp, torch.tanh, torch.sigmoid, f.gelu, torch.rsqrt, lambda x: torch.softmax(x, -1),
     )  # fmt: skip
 
 
-def in_symgraph(network: Network, start: list[np.ndarray]) -> Contender:
+def in_symgraph(network: Network, start: list[np.ndarray], batch: int | str = "batch") -> Contender:
     def build(x: np.ndarray, y: np.ndarray) -> Timed:
         sg = importlib.import_module("symgraph")
-        images = sg.tensor("x", dtype="float32", shape=("batch", *x.shape[1:]))
-        labels = sg.tensor("y", dtype="int64", shape=("batch",))
+        images = sg.tensor("x", dtype=x.dtype.name, shape=(batch, *x.shape[1:]))
+        labels = sg.tensor("y", dtype=y.dtype.name, shape=(batch, *y.shape[1:]))
         values = [sg.shared(p, name=f"p{k}") for k, p in enumerate(start)]
         loss = network(symgraph_words(), images, labels, values)
         pairs = zip(values, sg.grad(loss, values), strict=True)
