@@ -25,7 +25,7 @@ from symgraph.loops.statements import Size
 from symgraph.records import NamedTuple
 from symgraph.runtime import abi
 from symgraph.runtime.later import Later
-from symgraph.scalar import Expr, as_expr, as_size, var
+from symgraph.scalar import Expr, as_expr, as_size, sum_of, var
 
 if TYPE_CHECKING:
     from symgraph.codegen import profile_llvm
@@ -135,10 +135,10 @@ class Entry:
             )  # fmt: skip
 
     def _bytes_of_outputs(self) -> Size:
-        total = as_expr(0)
-        for port in self.signature.outputs:
-            total = total + as_expr(elements(port.shape)) * dtypes.itemsize(port.dtype)
-        return as_size(total)
+        return sum_of(
+            as_expr(elements(port.shape)) * dtypes.itemsize(port.dtype)
+            for port in self.signature.outputs
+        )
 
     def _finish(self) -> None:
         """The end of a call's profile."""

@@ -37,7 +37,7 @@ from symgraph.loops.program import (
     Run,
     Step,
 )
-from symgraph.loops.statements import Fold, For, Kernel, walk
+from symgraph.loops.statements import Fold, For, Kernel, unnamed, walk
 from symgraph.runtime.later import Later
 from symgraph.scalar import var
 from symgraph.scalar.special import SPECIAL
@@ -94,20 +94,26 @@ class ProgramModule:
         self.failures: list[Failure] = []
         self.unmade = 0  # the number of the failure of steps that lack parts
         self.kernels: dict[str, llvm.Module] = {}
+        self.texts: dict[Any, list[str]] = {}  # of kernels but for the names of their sizes
         self.callbacks: list[Any] = []
         self.programs = 0
 
     def kernel(self, kernel: Kernel) -> str:
         """The name of a kernel in the table; its module is written at first sight."""
         if kernel.name not in self.kernels:
-            module = ModuleWriter(self.features)
-            kernel_llvm.emit_kernel(module, kernel, self.vector_bits)
-            text = module.text()
-            # one element: the quick level does as well, and takes a millisecond less
-            loops = any(isinstance(s, For | Fold) for s in walk(kernel.body))
-            quick = llvm.ONE_BLOCK if not loops and len(text) < SHORT else ""
-            self.keep(kernel.name, quick + text)
+            alike = unnamed(kernel)
+            if alike not in self.texts:
+                self.texts[alike] = [self._text(kernel)]
+            self.keep(kernel.name, *self.texts[alike])
         return kernel.name
+
+    def _text(self, kernel: Kernel) -> str:
+        module = ModuleWriter(self.features)
+        kernel_llvm.emit_kernel(module, kernel, self.vector_bits)
+        text = module.text()
+        # one element: the quick level does as well, and takes a millisecond less
+        loops = any(isinstance(s, For | Fold) for s in walk(kernel.body))
+        return llvm.ONE_BLOCK + text if not loops and len(text) < SHORT else text
 
     def keep(self, name: str, module: llvm.Module) -> None:
         """A kernel is written; who wants to know is told."""
@@ -123,11 +129,14 @@ class ProgramModule:
         sharing = [choices.calls(p.kernel, SPECIAL) for p in step.phases]
         homes = [f"{name}_{k}" if k and not c else name for k, c in enumerate(sharing)]
         if name not in self.kernels:
+            alike = tuple(unnamed(p.kernel) for p in step.phases)
             modules = {home: ModuleWriter(self.features) for home in homes}
-            for home, symbol, phase in zip(homes, symbols, step.phases, strict=True):
-                kernel_llvm.emit_kernel(modules[home], phase.kernel, self.vector_bits, symbol)
-            for home, module in modules.items():
-                self.keep(home, module.text())
+            if alike not in self.texts:
+                for home, symbol, phase in zip(homes, symbols, step.phases, strict=True):
+                    kernel_llvm.emit_kernel(modules[home], phase.kernel, self.vector_bits, symbol)
+                self.texts[alike] = [module.text() for module in modules.values()]
+            for home, text in zip(modules, self.texts[alike], strict=True):
+                self.keep(home, text)
         return [f"{home}/{symbol}" for home, symbol in zip(homes, symbols, strict=True)]
 
     def gemm(

@@ -28,6 +28,7 @@ from symgraph.scalar import (
     postorder,
     rebuild,
     substitute,
+    sum_of,
     transform,
 )
 from symgraph.scalar.special import LIBRARY, SPECIAL
@@ -182,10 +183,7 @@ def _access(indices: tuple[Expr, ...], lane: Expr | None, dtype: str) -> int:
 
 def program_cost(program: Program) -> Size:
     """Picoseconds of one run of a program in one thread, roughly."""
-    total = const(0)
-    for step in program.steps:
-        total = total + as_expr(_step_cost(program, step))
-    return as_size(total)
+    return sum_of(_step_cost(program, step) for step in program.steps)
 
 
 def _step_cost(program: Program, step: Step) -> Size:

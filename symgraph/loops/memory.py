@@ -15,7 +15,7 @@ from symgraph.loops.compute import elements
 from symgraph.loops.program import Branch, Buffer, Call, Copy, Loop, Program, Require, Run, Step
 from symgraph.loops.statements import For, Let, Param, Size, Stmt, Store
 from symgraph.records import NamedTuple
-from symgraph.scalar import Expr, as_expr, as_size, const, postorder
+from symgraph.scalar import Expr, as_expr, as_size, const, postorder, sum_of
 from symgraph.scalar import functions as F
 
 ALIGNMENT = 64
@@ -33,10 +33,7 @@ class Plan(NamedTuple):
 
     def total(self) -> Size:
         """The bytes of the arena, each slot rounded up to the alignment."""
-        total = const(0)
-        for s in self.slots:
-            total = total + as_expr(_aligned(s))
-        return as_size(total)
+        return sum_of(map(_aligned, self.slots))
 
 
 def _aligned(size: Size) -> Size:

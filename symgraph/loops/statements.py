@@ -28,7 +28,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from symgraph.records import NamedTuple
-from symgraph.scalar import Expr, as_size, substitute
+from symgraph.scalar import Expr, as_size, substitute, var
 
 Size = Expr | int
 
@@ -134,6 +134,29 @@ def expressions(s: Stmt) -> list[Expr]:
         case Store():
             return [*s.indices, s.value]
     return sizes
+
+
+def unnamed(kernel: Kernel) -> Kernel:
+    """The kernel with sizes by number: kernels that differ in the names of sizes alone become one.
+
+    >>> def kernel(rows):
+    ...     i = var("i")
+    ...     loop = For(i, var(rows), "vector", (Store("y", (i,), i + var(rows)),))
+    ...     y = Param("y", "int64", (var(rows),), "out")
+    ...     return Kernel(f"fill_{rows}", (y,), (rows,), (loop,))
+    >>> unnamed(kernel("rows")) == unnamed(kernel("lines"))
+    True
+    """
+    if not kernel.sizes:
+        return kernel._replace(name="")
+    sizes = tuple(f"n{k}" for k in range(len(kernel.sizes)))
+    names = {var(old): var(new) for old, new in zip(kernel.sizes, sizes, strict=True)}
+
+    def size(n: Size) -> Size:
+        return as_size(substitute(n, names)) if isinstance(n, Expr) else n
+
+    params = tuple(p._replace(shape=tuple(map(size, p.shape))) for p in kernel.params)
+    return Kernel("", params, sizes, replaced(kernel.body, names))
 
 
 def replaced(body: tuple[Stmt, ...], stands: Mapping[Expr, Expr]) -> tuple[Stmt, ...]:

@@ -27,6 +27,7 @@ from symgraph.scalar import (
     postorder,
     rebuild,
     substitute,
+    sum_of,
     transform,
     var,
     variables,
@@ -69,7 +70,7 @@ def step_work(program: Program, step: Step) -> Work:
             return _product(program, step)
         case Call():
             shapes = [program.buffers[b] for b in step.buffers]
-            moved = as_size(_sum(as_expr(nbytes(b)) for b in shapes))
+            moved = sum_of(map(nbytes, shapes))
             dtype = shapes[0].dtype if shapes and shapes[0].dtype.startswith("float") else ""
             return Work(moved, _routine(program, step), dtype)
     return Work()
@@ -187,10 +188,3 @@ def _routine(program: Program, step: Call) -> Size:
         right = program.buffers[step.buffers[1]].shape
         return as_size(as_expr(elements(right)) * n)
     return as_size({"potrf": cube // 3, "getrf": cube * 2 // 3}.get(name, cube * 4 // 3))
-
-
-def _sum(terms: Iterable[Expr]) -> Expr:
-    total = const(0)
-    for t in terms:
-        total = total + t
-    return total

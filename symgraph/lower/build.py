@@ -28,15 +28,16 @@ from symgraph.loops.program import (
 from symgraph.loops.statements import Kernel
 from symgraph.lower import nests, own_checks
 from symgraph.lower.groups import Group, Grouping
-from symgraph.lower.in_place import InPlace
 from symgraph.lower.partition import Inliner, Root
 from symgraph.records import NamedTuple
 from symgraph.runtime.later import Later
 from symgraph.scalar import Expr, as_expr, as_size, load, postorder, substitute, var
 
 if TYPE_CHECKING:
+    from symgraph.lower import in_place
     from symgraph.lower import schedule as _schedule
 else:
+    in_place = Later("symgraph.lower.in_place")  # for functions with updates
     _schedule = Later("symgraph.lower.schedule")  # for programs with loops of our own
 
 
@@ -248,7 +249,8 @@ class Builder:
         last: list[Step] = [*late]  # type: ignore[list-item]
         final: list[Step] = []
         sources = [self.buffer(value) for _, value in updates]
-        in_place = InPlace(self.buffers, self.grouping.owner, self.steps, order, sources)
+        made = self.buffers, self.grouping.owner, self.steps, order, sources
+        over = in_place.InPlace(*made) if updates else None
         for k, (state, value) in enumerate(updates):
             target, source = self.names[state], sources[k]
             home = self._memory(source)
@@ -258,7 +260,7 @@ class Builder:
                 held = self.scratch(value.type)
                 last.append(Copy(held, source))
                 source = held
-            elif in_place.allows(target, source):
+            elif over is not None and over.allows(target, source):
                 self.buffers[source] = self.buffers[source]._replace(alias=target)
                 continue
             final.append(Copy(target, source))

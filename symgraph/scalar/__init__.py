@@ -12,7 +12,15 @@ from symgraph.scalar.expr import (
     node,
     var,
 )
-from symgraph.scalar.polynomial import as_size, coefficient, depends, key, polynomial, product
+from symgraph.scalar.polynomial import (
+    as_size,
+    coefficient,
+    depends,
+    key,
+    polynomial,
+    product,
+    sum_of,
+)
 from symgraph.scalar.table import ELEMENTARY, SCALAR_OPS
 from symgraph.scalar.walk import (
     evaluate,
@@ -29,6 +37,6 @@ from symgraph.scalar.walk import (
 __all__ = [
     "ELEMENTARY", "SCALAR_OPS", "Expr", "as_expr", "as_size", "call", "coefficient", "const",
     "depends", "evaluate", "evaluate_size", "fresh_size", "guard", "key", "load", "load_if",
-    "loads", "node", "polynomial", "postorder", "product", "rebuild", "substitute", "transform",
-    "var", "variables",
+    "loads", "node", "polynomial", "postorder", "product", "rebuild", "substitute", "sum_of",
+    "transform", "var", "variables",
 ]  # fmt: skip

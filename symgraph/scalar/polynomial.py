@@ -9,6 +9,7 @@ as on the machine, so the normal form is exact.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from symgraph.runtime.digest import digest
 from symgraph.scalar import expr as _expr
@@ -243,6 +244,19 @@ def product(sizes: tuple[Expr | int, ...]) -> Expr | int:
     for s in sizes:
         total = total * as_expr(s)
     return as_size(total)
+
+
+def sum_of(sizes: Iterable[Expr | int]) -> Expr | int:
+    """The sum of sizes: one polynomial at the end, where ``+`` would make one for each of them.
+
+    >>> str(sum_of((2, _expr.var("n"), 3, _expr.var("n"))))
+    '2*n + 5'
+    """
+    out: Polynomial = {}
+    for s in sizes:
+        for m, c in polynomial(as_expr(s)).items():
+            out[m] = out.get(m, 0) + c
+    return as_size(build({m: w for m, c in out.items() if (w := _wrap(c))}))
 
 
 _expr._normalize = normalize
