@@ -8,6 +8,7 @@ converted or refused with a message, and go in again.
 from __future__ import annotations
 
 import ctypes
+import operator
 import re
 import weakref
 from collections.abc import Callable, Mapping, Sequence
@@ -102,6 +103,27 @@ def bind_arguments(
     except InputValueError as error:
         error.hint = error.hint or _order(d, names, given)
         raise
+
+
+def laid_out(wanted: Sequence[tuple[np.dtype, int]], args: Sequence[Any]) -> list[np.ndarray]:
+    """The arguments as the native entry takes them, where they are arrays of these numbers of axes
+    whose layout or dtype alone is another; an empty list for others, of which more is to be said.
+
+    >>> x = np.arange(6, dtype="int32")
+    >>> [a.flags.c_contiguous for a in laid_out([(np.dtype("float64"), 1)], [x[::2]])]
+    [True]
+    """
+    if len(args) != len(wanted) or {*map(type, args)} != {np.ndarray}:
+        return []
+    out = []
+    for a, (dtype, ndim) in zip(args, wanted, strict=True):
+        if a.ndim != ndim:
+            return []
+        if a.dtype != dtype and not np.can_cast(a.dtype, dtype, "safe"):
+            return []
+        dense = np.array(a, dtype, order="C", copy=None)
+        out.append(dense if dense is not a or dense.flags.aligned else dense.copy())
+    return out
 
 
 def _order(d: Definition, names: Sequence[str], given: Mapping[str, Any]) -> str:
@@ -358,6 +380,7 @@ class Function(Compiled, NativeBase):
     def __init__(self, d: Definition, link: Callable[[Any, Any], Loaded]) -> None:
         self.definition = d
         self.statistics = {}
+        self._wanted = [(dtypes.numpy_dtype(v.dtype), v.ndim) for v in d.arguments]
         me = weakref.ref(self)
 
         def slow(*args: Any, **keywords: Any) -> Any:
@@ -390,6 +413,9 @@ class Function(Compiled, NativeBase):
 
     def _slow(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         d = self.definition
+        arrays = [] if keywords else laid_out(self._wanted, args)
+        if arrays and any(map(operator.is_not, arrays, args)):
+            return self(*arrays)  # type: ignore[operator]
         arrays = bind_arguments(d, args, keywords)
         same = not keywords and len(args) == len(arrays)
         if same and all(a is b for a, b in zip(arrays, args, strict=True)):
