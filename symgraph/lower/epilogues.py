@@ -50,17 +50,18 @@ def _join(program: Program, scatters: bool, single: SinglePhases) -> Program:
         if b.alias:
             views.setdefault(b.alias, []).append(b.name)
     for k in range(len(steps)):
-        step = steps[k]
-        if isinstance(step, Call) and step.routine in PRODUCTS:
-            if step.routine == "convolution":
-                _with_leader(program, steps, k, single)
-            found = _follower(program, steps, k, single)
-            if found is not None:
-                steps[found[0]] = None
-                target = _shared_memory(program, steps, k, found[1], views)
-                if target:
-                    _make_in(buffers, views, step.buffers[PRODUCTS[step.routine]], target)
-                steps[k] = _joined(program, step, found[1], target, scatters)
+        call = steps[k]
+        if not isinstance(call, Call) or call.routine not in PRODUCTS:
+            continue
+        if call.routine == "convolution":
+            steps[k] = call = _with_leader(program, steps, k, call, single)
+        found = _follower(program, steps, k, single)
+        if found is not None:
+            steps[found[0]] = None
+            target = _shared_memory(program, steps, k, found[1], views)
+            if target:
+                _make_in(buffers, views, call.buffers[PRODUCTS[call.routine]], target)
+            steps[k] = _joined(program, call, found[1], target, scatters)
     return program._replace(steps=steps.kept(), buffers=buffers)
 
 
@@ -168,25 +169,25 @@ def _joined(program: Program, call: Call, phase: Phase, target: str, scatters: b
     return call._replace(buffers=(*operands, c, *rest), params=params)
 
 
-def _with_leader(program: Program, steps: Steps, k: int, single: SinglePhases) -> None:
-    """Let the loop that lays out the images for the convolution at step k do so for one image at a
-    time, just before it is used and by the thread that uses it."""
-    call, run = steps[k], steps[k - 1] if k else None
-    assert isinstance(call, Call)
+def _with_leader(program: Program, steps: Steps, k: int, call: Call, single: SinglePhases) -> Call:
+    """The convolution at step k, with the loop before it where that lays out its images: for one
+    image at a time, just before it is used and by the thread that uses it."""
+    run = steps[k - 1] if k else None
     params = dict(call.params)
     if not isinstance(run, Run) or params["adds"] == SUMS or not params["images"]:
-        return
+        return call
     images = steps.memory(call.buffers["ab".index(params["images"])])
     phase = single.of(program, run)
     used = any(user not in (k - 1, k) for user in steps.users(images))
     if phase is None or phase.private or used or program.buffers[images].role != "temp":
-        return
+        return call
     per = _turns_of_image(program, phase, images, 1 if params["groups"] == 1 else 2)
-    if per != 0:
-        more = tuple(x for x in dict.fromkeys(phase.buffers) if x not in call.buffers)
-        params_ = (*call.params, ("before", (phase, per)))
-        steps[k] = call._replace(buffers=(*call.buffers, *more), params=params_)
-        steps[k - 1] = None
+    if per == 0:
+        return call
+    steps[k - 1] = None
+    more = tuple(x for x in dict.fromkeys(phase.buffers) if x not in call.buffers)
+    params_ = (*call.params, ("before", (phase, per)))
+    return call._replace(buffers=(*call.buffers, *more), params=params_)
 
 
 def _turns_of_image(program: Program, phase: Phase, images: str, axes: int) -> Size:

@@ -144,6 +144,22 @@ def test_windows_in_the_place_of_filters(
                     np.testing.assert_allclose(got, good, rtol=0, atol=3 * room)
 
 
+@pytest.mark.parametrize(
+    "x, w", [((64, 6, 28, 28), (16, 6, 5, 5)), ((128, 4, 14, 14), (12, 4, 3, 3))], ids=str
+)
+def test_between_two_loops(x: Case, w: Case) -> None:
+    """One that lays out the images and one of bias and activation: the convolution runs both."""
+    rng = np.random.default_rng(3)
+    arrays = [rng.normal(size=s).astype("float32") for s in (x, w, w[0])]
+    inputs = [sg.tensor(dtype="float32", shape=a.shape) for a in arrays]
+    made = sg.nn.conv2d(inputs[0], inputs[1], 2, 2) + inputs[2][:, None, None]
+    got = sg.compile(inputs, sg.maximum(made, 0))(*arrays)
+    forward = Convolution((2, 2), (2, 2), (2, 2), (1, 1), 1, False)
+    images, filters, bias = (a.astype("float64") for a in arrays)
+    want = forward.reference(images, filters) + bias[:, None, None]
+    np.testing.assert_allclose(got, np.maximum(want, 0), rtol=0, atol=1e-4)
+
+
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
 @pytest.mark.parametrize("count", [2, 70], ids=["few", "many"])
 def test_followed_by_loops(last: bool, count: int) -> None:
