@@ -8,6 +8,7 @@ converted or refused with a message, and go in again.
 from __future__ import annotations
 
 import ctypes
+import functools
 import operator
 import re
 import weakref
@@ -380,7 +381,6 @@ class Function(Compiled, NativeBase):
     def __init__(self, d: Definition, link: Callable[[Any, Any], Loaded]) -> None:
         self.definition = d
         self.statistics = {}
-        self._wanted = [(dtypes.numpy_dtype(v.dtype), v.ndim) for v in d.arguments]
         me = weakref.ref(self)
 
         def slow(*args: Any, **keywords: Any) -> Any:
@@ -410,6 +410,10 @@ class Function(Compiled, NativeBase):
         if self._profile is not None:
             raise ArgumentError(f"{self.name} has a profile: only Python can call it")
         return CEntry(loaded.code.address(C_ENTRY), ctypes.addressof(loaded.table), (self, loaded))
+
+    @functools.cached_property
+    def _wanted(self) -> list[tuple[np.dtype, int]]:
+        return [(dtypes.numpy_dtype(v.dtype), v.ndim) for v in self.definition.arguments]
 
     def _slow(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> Any:
         d = self.definition

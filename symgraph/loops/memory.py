@@ -8,7 +8,7 @@ sizes, to one that wastes at most half of it. All slots lie in one arena, taken 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from symgraph import dtypes
 from symgraph.loops.compute import elements
@@ -47,10 +47,10 @@ def nbytes(buffer: Buffer) -> Size:
     return as_size(as_expr(elements(buffer.shape)) * dtypes.itemsize(buffer.dtype))
 
 
-def owner_of(program: Program, name: str) -> str:
+def owner_of(buffers: Mapping[str, Buffer], name: str) -> str:
     """The buffer that owns the memory of a buffer: itself, where it is no view of another."""
-    while program.buffers[name].alias:
-        name = program.buffers[name].alias
+    while buffers[name].alias:
+        name = buffers[name].alias
     return name
 
 
@@ -89,7 +89,7 @@ def plan(program: Program, whole: bool = False) -> Plan:
     last: dict[str, int] = {}
     for k, step in enumerate(program.steps):
         for name in touched(step):
-            last[owner_of(program, name)] = k
+            last[owner_of(program.buffers, name)] = k
     sizes: dict[tuple[str, tuple[Size, ...]], Size] = {}
 
     def size_of(name: str) -> Size:
@@ -105,7 +105,7 @@ def plan(program: Program, whole: bool = False) -> Plan:
     slot_of: dict[str, int] = {}
     free: list[int] = []
     for k, step in enumerate(program.steps):
-        names = dict.fromkeys(owner_of(program, n) for n in touched(step))
+        names = dict.fromkeys(owner_of(program.buffers, n) for n in touched(step))
         wanted = [(n, size_of(n)) for n in names if _is_temp(program, n)]
         if isinstance(step, Run):
             dying = {n for n, _ in wanted if last[n] == k and n in slot_of}
@@ -139,7 +139,7 @@ def _in_results(program: Program) -> dict[str, str]:
     for k, step in enumerate(program.steps):
         for name in touched(step):
             last[name] = k
-            first.setdefault(owner_of(program, name), k)
+            first.setdefault(owner_of(program.buffers, name), k)
     seen_twice = {b.alias for b in program.buffers.values() if b.alias}
     found: dict[str, str] = {}
     for k, step in enumerate(program.steps):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, creating_with, toposort
 from symgraph.ir.types import Size, TensorType
-from symgraph.loops.memory import touched
+from symgraph.loops.memory import owner_of, touched
 from symgraph.loops.program import (
     Buffer,
     Call,
@@ -133,7 +133,7 @@ class Builder:
         held = self.buffers[name]
         if held.role != "temp" or held.alias or self.uses.get(v) != 1 or v.owner is None:
             return False
-        if held.shape != self.buffers[target].shape or self._memory(target) == name:
+        if held.shape != self.buffers[target].shape or owner_of(self.buffers, target) == name:
             return False
         self.buffers[name] = held._replace(alias=target)
         return True
@@ -253,7 +253,7 @@ class Builder:
         over = in_place.InPlace(*made) if updates else None
         for k, (state, value) in enumerate(updates):
             target, source = self.names[state], sources[k]
-            home = self._memory(source)
+            home = owner_of(self.buffers, source)
             if home == target:
                 continue
             if self.buffers[home].role == "shared":  # which may be written before it is read
@@ -273,12 +273,6 @@ class Builder:
             else:
                 steps += item  # type: ignore[arg-type]
         return [*steps, *last, *final]
-
-    def _memory(self, name: str) -> str:
-        """The buffer that owns the memory of a buffer."""
-        while self.buffers[name].alias:
-            name = self.buffers[name].alias
-        return name
 
     def _names_of_memory(self, name: str) -> list[str]:
         """The buffers whose memory a buffer shares, up to the one that owns it."""

@@ -116,19 +116,15 @@ def _row_by_row(program: Program, call: Call, phase: Phase) -> bool:
     shape, turns = made.shape, as_expr(phase.turns)
     if all(turns is not as_expr(product(x)) for x in (shape, shape[:-1], shape[:-2])):
         return False
-    home = owner_of(program, made.name)
-    operands = {owner_of(program, b) for b in call.buffers[:2]}
-    params = {
-        p.name: p for p, b in zip(phase.kernel.params, phase.buffers, strict=True)
-        if owner_of(program, b) == home
-    }  # fmt: skip
+    home = owner_of(program.buffers, made.name)
+    operands = {owner_of(program.buffers, b) for b in call.buffers[:2]}
+    named = zip(phase.kernel.params, phase.buffers, strict=True)
+    homes = {p.name: owner_of(program.buffers, b) for p, b in named}
+    params = {p.name: p for p in phase.kernel.params if homes[p.name] == home}
     (loop,) = phase.kernel.body if len(phase.kernel.body) == 1 else (None,)
     if not isinstance(loop, For) or any(p.mode != "in" for p in params.values()):
         return False
-    written = {
-        owner_of(program, b) for p, b in zip(phase.kernel.params, phase.buffers, strict=True)
-        if p.mode != "in"
-    }  # fmt: skip
+    written = {homes[p.name] for p in phase.kernel.params if p.mode != "in"}
     if written & operands:
         return False  # the product still reads them for other rows
     first = [place_of(e) for e in reads(phase.kernel.body) if e.attr in params]
@@ -155,9 +151,9 @@ def _joined(program: Program, call: Call, phase: Phase, target: str, scatters: b
     """The product with its epilogue; they share the memory of ``target``, where there is one."""
     at = PRODUCTS[call.routine]
     operands, c, more = call.buffers[:at], call.buffers[at], call.buffers[at + 1 :]
-    home = owner_of(program, c)
+    home = owner_of(program.buffers, c)
     if target:
-        held = tuple(target if owner_of(program, x) == home else x for x in phase.buffers)
+        held = tuple(target if owner_of(program.buffers, x) == home else x for x in phase.buffers)
         phase = phase._replace(buffers=held)
         c = c if program.buffers[c].alias else target
     folds = any(isinstance(s, Fold) for s in walk(phase.kernel.body))
@@ -201,7 +197,7 @@ def _turns_of_image(program: Program, phase: Phase, images: str, axes: int) -> S
                if p.mode != "in"]  # fmt: skip
     places = {i[0] - loop.index for name, i in accesses(phase.kernel.body)
               if i and any(p.name == name for p, _ in written)}  # fmt: skip
-    own = all(owner_of(program, b) == images and p.shape and as_expr(p.shape[0]) is turns
+    own = all(owner_of(program.buffers, b) == images and p.shape and as_expr(p.shape[0]) is turns
               for p, b in written)  # fmt: skip
     if not own or len(places) != 1 or not _begins(places):
         return 0

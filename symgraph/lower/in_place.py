@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from symgraph.loops.memory import touched
+from symgraph.loops.memory import owner_of, touched
 from symgraph.loops.program import Branch, Buffer, Call, Loop, Require, Step
 from symgraph.lower.groups import Group
 from symgraph.scalar import Expr
@@ -28,17 +28,12 @@ class InPlace:
         self.place = {number: k for k, number in enumerate(order)}
         self.views: dict[str, list[str]] = {}  # of shared variables, themselves among them
         for name in buffers:
-            self.views.setdefault(self._owner(name), []).append(name)
+            self.views.setdefault(owner_of(buffers, name), []).append(name)
         self.last = {name: len(order) for name in at_end}
         self.stop = -1
         self.places: dict[int, dict[str, set[tuple[Expr, ...] | None]]] = {}
         for number, step in steps.items():
             self._note(step, self.place.get(number, len(order)))
-
-    def _owner(self, name: str) -> str:
-        while self.buffers[name].alias:
-            name = self.buffers[name].alias
-        return name
 
     def _note(self, step: Step | Group | list[Step], place: int) -> None:
         if isinstance(step, Group):

@@ -91,7 +91,7 @@ class _Sharing:
         uses: dict[str, int] = {}
         for step in program.steps:
             for name in dict.fromkeys(touched(step)):
-                home = owner_of(program, name)
+                home = owner_of(program.buffers, name)
                 uses[home] = uses.get(home, 0) + 1
         steps = []
         for step in program.steps:
@@ -121,7 +121,7 @@ class _Sharing:
     ) -> tuple[tuple[Phase, ...], dict[str, Buffer]]:
         """The phases of a step, none when no loop of its kernel can be shared out, and the memory
         that lies between them. ``uses`` counts the steps that touch some memory."""
-        homes = [owner_of(program, b) for b in step.buffers]
+        homes = [owner_of(program.buffers, b) for b in step.buffers]
         own = frozenset(
             p.name
             for p, home in zip(step.kernel.params, homes, strict=True)

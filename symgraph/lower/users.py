@@ -15,7 +15,7 @@ class Steps:
     programs cost no more for each of them."""
 
     def __init__(self, program: Program, steps: Sequence[Step]) -> None:
-        self._program = program
+        self._buffers = program.buffers
         self._owners: dict[str, str] = {}
         self._users: dict[str, list[int]] = {}  # in order
         self._steps: list[Step | None] = [None] * len(steps)
@@ -47,7 +47,7 @@ class Steps:
         """The buffer that owns the memory of a buffer."""
         found = self._owners.get(name)
         if found is None:
-            found = self._owners[name] = owner_of(self._program, name)
+            found = self._owners[name] = owner_of(self._buffers, name)
         return found
 
     def memories(self, k: int) -> frozenset[str]:

@@ -92,32 +92,21 @@ def test_work_grows_with_the_graph(model: Model) -> None:
     assert large - middle < 2.3 * (middle - small)
 
 
-def _count(monkeypatch: pytest.MonkeyPatch, holder: Any, name: str) -> list[int]:
-    found, real = [0], getattr(holder, name)
+@pytest.mark.parametrize(
+    "holder, name, model, sizes",
+    [(parallel._Cut, "__init__", unrolled, (6, 18)), (kernel_llvm, "emit_kernel", inputs, (4, 12))],
+    ids=["layers are cut", "kernels are written"],
+)
+def test_what_is_alike_is_done_once(
+    holder: Any, name: str, model: Model, sizes: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, times = getattr(holder, name), [0, 0]
+    for k, size in enumerate(sizes):
 
-    def more(*args: Any, **keywords: Any) -> Any:
-        found[0] += 1
-        return real(*args, **keywords)
+        def counting(*args: Any, k: int = k) -> Any:
+            times[k] += 1
+            return real(*args)
 
-    monkeypatch.setattr(holder, name, more)
-    return found
-
-
-def test_layers_that_are_alike_are_cut_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    cuts = _count(monkeypatch, parallel._Cut, "__init__")
-    found = []
-    for steps in (6, 18):
-        cuts[0] = 0
-        unrolled(steps)()
-        found.append(cuts[0])
-    assert 0 < found[0] == found[1]
-
-
-def test_names_of_sizes_write_no_kernel_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    written = _count(monkeypatch, kernel_llvm, "emit_kernel")
-    found = []
-    for count in (4, 12):
-        written[0] = 0
-        inputs(count)()
-        found.append(written[0])
-    assert 0 < found[0] == found[1]
+        monkeypatch.setattr(holder, name, counting)
+        model(size)()
+    assert 0 < times[0] == times[1]
