@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from symgraph import config, dtypes
+from symgraph.errors import SymgraphError
 from symgraph.ir.graph import Apply, Constant, Variable
 from symgraph.ir.interpret import Env, Machine, bind_op, holds_size
 from symgraph.ir.op import Op
@@ -69,16 +70,25 @@ class Noisy(Machine):
             return [inputs[0]]
         if self.rng is None or op.name in MOVES:
             return super()._apply(node, op, inputs, env)
-        share = self.inside if op.elementwise else 1.0
-        if share:
-            inputs = [self.moved(a, share) for a in inputs]
-        found = [self.moved(a) for a in super()._apply(node, op, inputs, env)]
+        found = self.around(node, op, inputs, env)
         turned = op.name in TURNED and found[0].dtype == np.float32 and config.get("winograd")
         if op.name in NORMWISE or turned:
             found = [self.shifted(a) for a in found]
         if op.elementwise and len(found) == 1:
             return [self.underflowed(found[0], inputs)]
         return found
+
+    def around(self, node: Apply, op: Op, inputs: list[np.ndarray], env: Env) -> list[np.ndarray]:
+        """The moved results for moved operands; an elementwise op stays in its domain (a power of a
+        negative number has a whole exponent)."""
+        share = self.inside if op.elementwise else 1.0
+        beside = [self.moved(a, share) for a in inputs] if share else inputs
+        found = super()._apply(node, op, beside, env)
+        if op.elementwise and share and any(map(_undefined, found)):
+            right = super()._apply(node, op, inputs, env)
+            found = [np.where(a != a, b, a).astype(a.dtype)
+                     for a, b in zip(found, right, strict=True)]  # fmt: skip
+        return [self.moved(a) for a in found]
 
     def underflowed(self, array: np.ndarray, inputs: Sequence[np.ndarray]) -> np.ndarray:
         """A result that is 0 or subnormal while no operand is 0 has lost digits or all of them."""
@@ -150,15 +160,23 @@ def piece(target: Variable, order: Sequence[Apply], known: Callable[[Variable], 
 def moves(
     part: Piece, state: Mapping[Shared, np.ndarray], given: Memory, env: Env, inside: float = 0.0
 ) -> list[np.ndarray]:
-    """The value of a piece under noise, several times."""
+    """The value of a piece under noise, several times; NaN where the noise makes an op raise (a
+    matrix that is singular only by its rounding)."""
     found = []
     for seed in range(RUNS):
         machine = Noisy(state, np.random.default_rng(seed), inside)
         memory = dict(given)
-        for node in part.nodes:
-            memory.update(zip(node.outputs, machine.step(node, memory, dict(env)), strict=True))
-        found.append(memory[part.target])
+        try:
+            for node in part.nodes:
+                memory.update(zip(node.outputs, machine.step(node, memory, dict(env)), strict=True))
+            found.append(memory[part.target])
+        except SymgraphError:
+            found.append(np.asarray(np.nan))
     return found
+
+
+def _undefined(array: np.ndarray) -> bool:
+    return bool(array.dtype.kind in "fcV" and (array != array).any())
 
 
 # comparing ----------------------------------------------------------------------------------------

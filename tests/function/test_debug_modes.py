@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 
 import symgraph as sg
-from symgraph.checking.noise import aligned
+from symgraph.checking.noise import aligned, moves, piece, within
 from symgraph.errors import DebugError, IndexOutOfRange, NonFiniteError, SymgraphError
+from symgraph.ir.graph import toposort
 from symgraph.ops.arithmetic import sqrt, square
 from symgraph.ops.exponential import exp, exp2, log, log1p
 from symgraph.ops.trigonometric import cos
@@ -238,6 +239,26 @@ def test_what_rounding_moves_is_no_mistake() -> None:
     function = sg.compile([x], y, mode="debug")
     function(data)
     function(np.random.default_rng(1).normal(size=1000))
+
+
+def test_noise_that_leaves_a_domain_is_no_mistake() -> None:
+    """From the fuzzer: noise inside a power moved its exponent off the whole number."""
+    x, w = sg.matrix("x", shape=("n", 1)), sg.vector("w", shape=(3,))
+    y = sg.linalg.pinv((x ** np.array([2.0, 1.0, 0.0])) / 5.0) @ x * w
+    data, weights = np.array([[-1.43], [-1.21], [1.89], [-2.45], [0.6]]), np.array([0.7, 1.2, 2.4])
+    found = sg.compile([x, w], y, mode="debug")(data, weights)
+    assert np.allclose(found[1], 5 * weights)
+
+
+def test_noise_that_makes_an_op_raise_determines_nothing() -> None:
+    x = sg.matrix("x")
+    y = sg.linalg.cholesky(x)
+    almost = np.array([[1.0, 1.0], [1.0, 1.0 + 1e-15]])
+    part = piece(y, toposort([y]), lambda v: v.owner is None)
+    found = moves(part, {}, {x: almost}, {})
+    assert any(np.isnan(n).all() for n in found)
+    right = np.linalg.cholesky(almost)
+    assert within(right, right + 1e-3, found).all()
 
 
 # failures inside graphs ---------------------------------------------------------------------------
