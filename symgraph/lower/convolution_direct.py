@@ -40,7 +40,7 @@ from symgraph.ops.convolution_ops import NATIVE
 from symgraph.scalar import Expr, as_expr, as_size, const, load
 from symgraph.scalar import functions as F
 
-LARGEST = 1 << 14  # entries of a table of places
+LARGEST = 1 << 14  # entries of a table of places that is part of the code
 MOST = 1 << 31  # places in an image
 AGAIN = 1 << 22  # bytes of weights that may be read for every image,
 OFTEN = 512  # unless an image has so many windows
@@ -82,7 +82,8 @@ class Direct:
     def table(self, extents: Sequence[Size], place: Callable[..., Any]) -> str:
         """The places at all indices: a constant of the code, or memory that a loop fills."""
         s = self.s
-        if not all(isinstance(n, int) for n in (*extents, *self.strides)):
+        known = all(isinstance(n, int) for n in (*extents, *self.strides))
+        if not known or _product(*extents) > LARGEST:
             name = s.scratch(extents, "int32")
             s.fill(extents, name, [], lambda *i: F.cast(as_expr(place(*i)), "int32"))
             return s.flat(name)
@@ -217,15 +218,14 @@ class Direct:
 
 
 def direct(f: Frame) -> bool:
-    """Whether a convolution can be done so: none of its sizes is known to be 0, and the tables are
-    of some use and, as far as that is known, not too long."""
+    """Whether a convolution can be done so: none of its sizes is known to be 0, and the tables,
+    of numbers of 32 bits, are of some use."""
     if config.get("matmul") != "own" or f.dtype not in NATIVE or f.plain():
         return False
     sizes = [*f.image_shape(), *f.out, *f.kernel, f.own, f.made]
     if any(isinstance(s, int) and s == 0 for s in sizes):
         return False
-    tables = _product(f.own, *f.kernel), _product(*f.out)
-    return max(tables) <= LARGEST and _product(*f.image_shape()[1:]) < MOST
+    return _product(*f.image_shape()[1:]) < MOST
 
 
 def _product(*sizes: Size, unknown: int = 1) -> int:

@@ -11,8 +11,10 @@ import pytest
 
 import symgraph as sg
 from symgraph import config
+from symgraph.loops.program import Call
 from symgraph.lower import convolution_direct
 from symgraph.ops.convolution_ops import Convolution, ConvolutionInput, ConvolutionWeights
+from symgraph.stages import lower, optimized_graph
 
 Case = tuple[Any, ...]
 
@@ -41,6 +43,8 @@ CASES: list[Case] = [
     ((2, 20, 17, 33), 48, (3, 3), (1, 2), (1, 1), (1, 1), (1, 1), 1),
     ((1, 6, 40, 21), 64, (2, 3), (2, 3), (1, 2), (2, 0), (2, 1), 2),
     ((2, 70, 18, 18), 32, (3, 3), (1, 1), (0, 0), (0, 0), (1, 1), 1),
+    ((1, 4, 131, 130), 6, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 1),  # more windows and
+    ((1, 700, 6, 5), 4, (5, 5), (1, 1), (0, 1), (0, 1), (1, 1), 1),  # taps than LARGEST
 ]  # fmt: skip
 NAMES = ["x".join(map(str, c[0])) for c in CASES]
 
@@ -88,6 +92,18 @@ def test_as_columns_and_references(case: Case, last: bool, dtype: str, known: st
         room = (1e-5 if dtype == "float32" else 1e-13) * max(1, np.abs(want).max(initial=0))
         np.testing.assert_allclose(got, want, rtol=0, atol=room)
         np.testing.assert_allclose(got, other, rtol=0, atol=2 * room)
+
+
+@pytest.mark.parametrize("size", [20, 200])
+def test_large_images_are_read_where_they_lie(size: int) -> None:
+    """Tables too long to be part of the code are filled when the function runs."""
+    x = sg.tensor("x", dtype="float32", shape=("n", 8, size, size))
+    w = sg.tensor("w", dtype="float32", shape=(8, 8, 3, 3))
+    made = sg.nn.conv2d(x, w, 1, 1)
+    for y in [made, *sg.grad((made * made).sum(), [x, w])]:
+        f = sg.compile([x, w], y)
+        steps = lower(f.definition, optimized_graph(f.definition)).steps
+        assert {s.routine for s in steps if isinstance(s, Call)} == {"convolution"}
 
 
 def test_unknown_sizes_may_be_0() -> None:
