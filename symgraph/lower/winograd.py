@@ -63,8 +63,8 @@ class _Forward(Tiles):
         super().__init__(s)
         few, many, unit = self.heights()
         shares = (self.total + (SHARES - 1)) // SHARES
-        each = least(most((shares + (unit - 1)) // unit * unit, const(few)), const(many))
-        self.set_height(least(each, most(self.total, const(1))), many)
+        each = least(most((shares + (unit - 1)) // unit * unit, few), many)
+        self.set_height(least(each, most(self.total, const(1))))
         self.count = (self.total + (self.high - 1)) // self.high
 
     def steps(self, x: str, w: str, y: str) -> None:
@@ -89,16 +89,17 @@ class _Forward(Tiles):
             s.fill(shape, y, [target], lambda *i: load("p1", i, f.dtype))
 
     def _rows(self) -> list[str]:
-        """Of each row of tiles of a block: its image, and the row of results where it begins. The
-        last block ends with the last row, so it begins with rows that another one has too."""
+        """The places of each row of tiles of a block. The last block ends with the last row, so it
+        begins with rows that another one has too; and so does the last piece of a row."""
         s = self.s
         shape = [as_size(self.count), as_size(self.high)]
-        found = [s.scratch(shape, "int64") for _ in range(2)]
         block, r = var("_b"), var("_r")
-        row = least(block * self.high, self.total - self.high) + r
-        values = [row // self.down, row % self.down * TILE]
+        values = self.places(least(block * self.high, self.total - self.high) + r)
+        if len(values) > 2:
+            values[2] = least(values[2], as_expr(self.row) - self.across)
+        found = [s.scratch(shape, "int64") for _ in values]
         body = tuple(Store(f"p{k}", (block, r), v) for k, v in enumerate(values))
-        s.run(found, "oo", nest([block, r], shape, body))
+        s.run(found, "o" * len(found), nest([block, r], shape, body))
         return found
 
     def _filters(self, w: str) -> str:
@@ -123,10 +124,12 @@ class _Forward(Tiles):
         """Y = A' M A."""
         f = self.f
         o, r, t = var("_o"), var("_r"), var("_t")
-        n, top = (load(p, (r,), "int64") for p in ("p1", "p2"))
-        planes = [[load("p3", self.place(BASIS * i + j, o, r, t), f.dtype) for j in range(BASIS)]
+        n, top, tile = self.at(r, t, len(at))
+        source = f"p{len(at) + 1}"
+        planes = [[load(source, self.place(BASIS * i + j, o, r, t), f.dtype) for j in range(BASIS)]
                   for i in range(BASIS)]  # fmt: skip
         lets, found = both(_to_results, planes)
-        stores = [Store("p0", self.index(n, o, top + i, t, j, self.even[1]), found[i][j])
+        stores = [Store("p0", self.index(n, o, top + i, tile, j, self.even[1]), found[i][j])
                   for i in range(TILE) for j in range(TILE)]  # fmt: skip
-        s.run([y, *at, m], "oiii", self.nest(o, f.made, r, t, (*lets, *stores)))
+        modes = f"o{'i' * len(at)}i"
+        s.run([y, *at, m], modes, self.nest(o, f.made, r, t, (*lets, *stores)))

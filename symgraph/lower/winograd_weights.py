@@ -59,7 +59,7 @@ class _Weights(Tiles):
         self.each = (blocks + (self.slices - 1)) // self.slices  # blocks of a slice
         count = self.slices * self.each
         even = most((self.total + (count - 1)) // count, const(1))
-        self.set_height((even + (unit - 1)) // unit * unit, many)
+        self.set_height((even + (unit - 1)) // unit * unit)
         rows, columns = (f.own, f.made) if f.last else (f.made, f.own)
         self.shape = PLANES, as_size(as_expr(rows) + 1), columns
 
@@ -78,20 +78,20 @@ class _Weights(Tiles):
         self._filters(sums, w)
 
     def _rows(self) -> list[str]:
-        """Of each row of tiles of a block: its image, and the row of results where it begins; after
-        the last one rows of no image, which are zeros."""
-        s = self.s
+        """The places of each row of tiles of a block; after the last one rows of no image, which
+        are zeros."""
+        s, f = self.s, self.f
         shape = [as_size(n) for n in (self.slices, self.each, self.high)]
-        found = [s.scratch(shape, "int64") for _ in range(2)]
         # below the images, yet near: an address without memory is dear beneath a mask too
-        below = max(self.f.out[0], self.f.sizes[0] + self.f.before[0]) + BASIS
+        below = most(as_expr(f.out[0]), as_expr(f.sizes[0]) + f.before[0]) + BASIS
         part, block, r = var("_s"), var("_b"), var("_r")
         row = (part * self.each + block) * self.high + r
         there = F.lt(row, self.total)
-        values = [F.select(there, row // self.down, const(0)),
-                  F.select(there, row % self.down * TILE, const(below))]  # fmt: skip
+        values = [F.select(there, value, below if k == 1 else const(0))
+                  for k, value in enumerate(self.places(row))]  # fmt: skip
+        found = [s.scratch(shape, "int64") for _ in values]
         body = tuple(Store(f"p{k}", (part, block, r), v) for k, v in enumerate(values))
-        s.run(found, "oo", nest([part, block, r], shape, body))
+        s.run(found, "o" * len(found), nest([part, block, r], shape, body))
         return found
 
     def _blocks(self, s: Steps, given: Sequence[str], sums: str) -> tuple[Loop, Loop]:

@@ -72,12 +72,17 @@ def loops(program: Program) -> list[Loop]:
 
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
-@pytest.mark.parametrize("known", [False, True], ids=["some", "known"])
-def test_as_references(case: Any, last: bool, known: bool) -> None:
+@pytest.mark.parametrize("known", ["all", "images", "channels"])
+def test_as_references(case: Any, last: bool, known: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rows of unknown length, some of them in pieces."""
+    monkeypatch.setattr(winograd_tiles, "PIECE", 6)
     ops, arrays = ops_of(case, last)
-    shapes = [list(a.shape) for a in arrays]
-    for k in (0, 2):
-        shapes[k][0] = shapes[k][0] if known else "batch"  # type: ignore[call-overload]
+    shapes: list[list[Any]] = [list(a.shape) for a in arrays]
+    for k in (0, 2) if known != "all" else ():
+        shapes[k][0] = "batch"
+        if known == "channels":
+            at = 1 if last else 2
+            shapes[k][at : at + 2] = [f"h{k}", f"w{k}"]
     x, w, y = named("xwy", shapes)
     pairs = [(0, 1), (2, 1), (0, 2)]
     outputs = [op(*((x, w, y)[k] for k in pair)) for op, pair in zip(ops, pairs, strict=True)]
@@ -89,11 +94,16 @@ def test_as_references(case: Any, last: bool, known: bool) -> None:
         np.testing.assert_allclose(got, want, rtol=0, atol=3e-6 * np.abs(want).max())
 
 
+@pytest.mark.parametrize("sizes", [False, True], ids=["known", "unknown"])
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
-def test_batches_and_threads(last: bool) -> None:
+def test_batches_and_threads(last: bool, sizes: bool) -> None:
     """One function for all batches; the bits are those of one thread."""
     (forward, *_), (x, w, _) = ops_of(((1, 24, 18, 10), 16, (1, 1), (1, 1)), last)
-    images = sg.tensor("x", dtype="float32", shape=("batch", *x.shape[1:]))
+    shape: list[Any] = ["batch", *x.shape[1:]]
+    if sizes:
+        at = 1 if last else 2
+        shape[at : at + 2] = "hw"
+    images = sg.tensor("x", dtype="float32", shape=tuple(shape))
     weights = sg.tensor("w", dtype="float32", shape=w.shape)
     rng = np.random.default_rng(0)
     with config.change(parallel_from=0):
@@ -109,6 +119,26 @@ def test_batches_and_threads(last: bool) -> None:
             np.testing.assert_allclose(alone, want, rtol=0, atol=1e-4)
 
 
+def test_one_function_for_images_of_all_sizes() -> None:
+    """And for none."""
+    shapes = ("n", 16, "h", "w"), (20, 16, 3, 3)
+    images, filters = named("xw", shapes)
+    made = sg.nn.conv2d(images, filters, 1, 1)
+    f = sg.compile([images, filters], [made, *sg.grad((made * made).sum(), [images, filters])])
+    assert len(loops(programs(f))) == 3
+    ops, (_, w, _) = ops_of(((1, 16, 8, 8), 20, (1, 1), (1, 1)), False)
+    rng = np.random.default_rng(0)
+    for n, h, wide in [(2, 1, 1), (1, 2, 300), (2, 33, 130), (1, 131, 1), (0, 5, 5)]:
+        x = rng.normal(size=(n, 16, h, wide)).astype("float32")
+        found = f(x, w)
+        y = ops[0].reference(x.astype("float64"), w.astype("float64"))
+        back = ConvolutionInput(*ops[1]._values[:-1], (h, wide))
+        wanted = y, back.reference(2 * y, w), ops[2].reference(x, 2 * y)
+        for got, want in zip(found, wanted, strict=True):
+            room = 4e-6 * np.abs(want).max(initial=0)
+            np.testing.assert_allclose(got, want, rtol=0, atol=room)
+
+
 def test_the_first_call_of_several_threads(tmp_path: Any) -> None:
     """Parts of the products are made before threads begin, who cannot ask for them."""
     (forward, *_), (x, w, _) = ops_of(CASES[6], False)
@@ -120,14 +150,24 @@ def test_the_first_call_of_several_threads(tmp_path: Any) -> None:
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("sizes", [False, True], ids=["known", "unknown"])
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
-def test_its_program_by_the_interpreter(last: bool) -> None:
+def test_its_program_by_the_interpreter(
+    last: bool, sizes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(winograd_tiles, "PIECE", 3)
     ops, arrays = ops_of(CASES[1], last)
-    x, w, y = named("xwy", [a.shape for a in arrays])
+    shapes: list[list[Any]] = [list(a.shape) for a in arrays]
+    at = 1 if last else 2
+    for k in (0, 2) if sizes else ():
+        shapes[k][at : at + 2] = [f"h{k}", f"w{k}"]
+    x, w, y = named("xwy", shapes)
     f = sg.compile([x, w, y], [ops[0](x, w), ops[1](y, w), ops[2](x, y)])
     program = programs(f)
     verify_program(program)
-    slow = run_program(program, arrays, {}, routines=ROUTINES)
+    held = {str(n): v for s, a in zip(shapes, arrays, strict=True)
+            for n, v in zip(s, a.shape, strict=True) if isinstance(n, str)}  # fmt: skip
+    slow = run_program(program, arrays, held, routines=ROUTINES)
     for got, want in zip(f(*arrays), slow, strict=True):
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
 
@@ -180,7 +220,7 @@ def test_whole_numbers_are_exact() -> None:
         ((2, 32, 20, 20), (32, 16, 3, 3), {"groups": 2}, "float32"),
         ((2, 3, 20, 20), (16, 3, 3, 3), {}, "float32"),
         ((2, 16, 20, 20), (4, 16, 3, 3), {}, "float32"),
-        ((2, 16, "h", "w"), (16, 16, 3, 3), {}, "float32"),
+        (("n", "c", "h", "w"), (16, "c", 3, 3), {}, "float32"),
     ],
 )
 def test_others_are_direct(x: Any, w: Any, params: Any, dtype: str) -> None:
