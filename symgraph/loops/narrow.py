@@ -43,11 +43,12 @@ def narrowed(x: Expr, dtype: str) -> Expr:
 
 
 class _Widening:
-    """``known`` maps expressions to what stands for them; ``exact`` says which float32 values are
-    numbers of a narrow dtype."""
+    """``known`` maps expressions to what stands for them, ``bound`` names alone; ``exact`` says
+    which float32 values are numbers of a narrow dtype."""
 
     def __init__(self) -> None:
         self.known: dict[Expr, Expr] = {}
+        self.bound: dict[Expr, Expr] = {}
         self.exact: dict[tuple[Expr, str], bool] = {}
 
     # statements -----------------------------------------------------------------------------------
@@ -84,16 +85,24 @@ class _Widening:
             names = tuple(self.name(n, s.combiner not in _UNROUNDED) for n in s.names)
             return (s._replace(names=names, body=body, values=values),)
         carried = var(f"{total.attr}_wide", "float32")
-        self.known[total] = self.rounded(carried, total.dtype)
+        self.bind(total, self.rounded(carried, total.dtype))
         return (s._replace(names=(carried,), body=body, values=values),)
 
     def name(self, name: Expr, exact: bool = True) -> Expr:
         if not dtypes.is_narrow(name.dtype):
             return name
-        wide = self.known[name] = var(name.attr, "float32")
-        if exact:
-            self.exact[wide, name.dtype] = True
+        wide = var(name.attr, "float32")
+        self.bind(name, wide)
+        self.exact[wide, name.dtype] = exact
         return wide
+
+    def bind(self, name: Expr, value: Expr) -> None:
+        """What stands for a name from here on; what was made of another of this name, in a loop
+        that has ended, is made anew."""
+        if name in self.bound:
+            self.known = dict(self.bound)
+            self.exact = {k: sure for k, sure in self.exact.items() if k[0].op == "var"}
+        self.known[name] = self.bound[name] = value
 
     # values ---------------------------------------------------------------------------------------
 

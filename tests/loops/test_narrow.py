@@ -117,3 +117,18 @@ def test_the_interpreter_and_the_rewritten_kernel_agree(dtype: str) -> None:
 def test_kernels_of_other_dtypes_stay_the_same_object() -> None:
     wide = kernel("float32", For(AT, 7, "serial", (Store("y", (AT,), x("float32", AT)),)))
     assert widen(wide) is wide
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["fold first", "let first"])
+def test_a_name_may_stand_for_something_else_in_another_loop(order: tuple[int, int]) -> None:
+    """From the fuzzer: a sum, and then what memory holds of it, under one name."""
+    total = var("_t0", "float16")
+    twice = Store("y", (AT,), F.add(total, total))
+    fold = Fold((total,), "add", K, 3, "serial", (), (x("float16", K),))
+    loops = [For(AT, 7, "serial", (fold, twice)),
+             For(AT, 7, "vector", (Let(total, x("float16", AT)), twice))]  # fmt: skip
+    plain = kernel("float16", *(loops[k] for k in order))
+    given = np.arange(7, dtype="float16") / 3
+    sums = np.full(7, 2 * given[:3].sum())
+    np.testing.assert_allclose(run(plain, given), (sums, 2 * given)[order[-1]], rtol=1e-3)
+    verify_kernel(widen(plain))
