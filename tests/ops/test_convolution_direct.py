@@ -198,8 +198,10 @@ def test_followed_by_loops(last: bool, count: int) -> None:
 
 
 @pytest.mark.parametrize("last", [False, True], ids=["first", "last"])
-def test_the_same_for_any_number_of_threads(last: bool) -> None:
-    case = ((6, 16, 20, 20), 24, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), 2)
+@pytest.mark.parametrize("images, groups", [((6, 16, 20, 20), 2), ((4, 16, 48, 48), 1)], ids=str)
+def test_the_same_for_any_number_of_threads(images: Any, groups: int, last: bool) -> None:
+    """Who share images, or those within that are too few for all."""
+    case = (images, 24, (3, 3), (1, 1), (1, 1), (1, 1), (1, 1), groups)
     ops, arrays = ops_of(case, last, "float32")
     x, w, y = (
         sg.tensor(n, dtype="float32", shape=a.shape) for n, a in zip("xwy", arrays, strict=True)

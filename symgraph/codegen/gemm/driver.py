@@ -44,6 +44,7 @@ FAR = 4 << 20  # bytes of B that are copied for many tiles, as its strips come f
 OFTEN, OFTENER = 8, 48  # so many are enough for it, and where B is nearer (`Tile.far`)
 NEAR_TILES = 8  # tiles of A in an image that meet all strips of B before the next ones
 RANGES = 4  # of images for each thread, as one of them may be slower
+IDLE, SHARED = 8, 1 << 21  # the part of images that waits at most; multiplications for each thread
 LINE = 64  # bytes of cache
 STACK = 32768  # bytes of packed operands that need no allocation
 MEAGRE = 64  # the block of the summed axis when there is no memory but the stack
@@ -265,8 +266,20 @@ class _Kernel(Entry):
         self.summed = "false"
         if self.tile.images:
             self.summed = ints.is_("eq", word("adds"), SUMS)
-            apart = fn.val(f"or i1 {several}, {self.summed}")
+            uneven = self._uneven(limit)
+            apart = fn.val(f"and i1 {several}, {fn.val(f'xor i1 {uneven}, true')}")
+            apart = fn.val(f"or i1 {apart}, {self.summed}")
         self.outer, self.inner = ints.pick(apart, limit, 1), ints.pick(apart, 1, limit)
+
+    def _uneven(self, limit: Value) -> Value:
+        """Whether threads would wait for those that have an image more than they have, each of
+        which is work for all of them."""
+        fn, ints, word = self.fn, self.ints, self.word
+        rounds = ints.mul(ints.ceil(word("batch"), limit), limit)
+        waits = ints.mul(ints.sub(rounds, word("batch")), IDLE)
+        each = ints.div(self.volume, ints.max(word("batch"), 1))
+        long = ints.is_("sge", each, ints.mul(limit, SHARED))
+        return fn.val(f"and i1 {long}, {ints.is_('sgt', waits, word('batch'))}")
 
     def _memory(self, depth: Integer, width: Integer, high: Integer, limit: Value) -> None:
         """Take memory for the packed parts; without any, do pieces that fit on the stack."""
