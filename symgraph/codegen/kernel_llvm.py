@@ -17,7 +17,7 @@ from symgraph.codegen import lanes_llvm as choices
 from symgraph.codegen.folds_llvm import Folds, join
 from symgraph.codegen.library_llvm import library_functions, parameter
 from symgraph.codegen.literals import llvm_type, memory_type
-from symgraph.codegen.values import FEW, Values
+from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.statements import (
@@ -103,7 +103,8 @@ class Loops:
                     folds = []
                 continue
             if isinstance(s, Store) and isinstance(following, Store):
-                if self._are_few(s) and (count := tuples_llvm.store(self.values, statements[k:])):
+                same = s.buffer == following.buffer
+                if same and (count := tuples_llvm.store(self.values, statements[k:])):
                     done = k + count
                     continue
             match s:
@@ -118,9 +119,6 @@ class Loops:
                     self._if(s)
                 case Alloc():
                     self._alloc(s)
-
-    def _are_few(self, s: Store) -> bool:
-        return len(s.indices) > 0 and self.values.shapes[s.buffer][-1] in FEW
 
     def _alloc(self, s: Alloc) -> None:
         """Memory on the stack, of a size known now; a name may come again in a later body."""

@@ -48,26 +48,39 @@ def load(values: Values, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None)
 
 
 def store(values: Values, statements: Sequence[Stmt]) -> int:
-    """Write the first of some statements as one wide store, if they are those to all elements of
-    each lane's tuple; how many they are, or 0."""
+    """Write the first of some statements as one wide store, if they are those to neighbours, as
+    many as each lane is from the next one; how many they are, or 0."""
     first = statements[0]
     assert isinstance(first, Store)
-    few = size(values, first.buffer, first.indices)
-    if not few or len(statements) < few:
+    few = _together(values, statements)
+    if not few:
         return 0
-    for k, s in enumerate(statements[:few]):
-        if not isinstance(s, Store) or s.buffer != first.buffer:
-            return 0
-        if s.indices != (*first.indices[:-1], const(k)) or (k and s.value.op not in _AT_HAND):
-            return 0
     fn, dtype, lanes = values.fn, first.value.dtype, values.lanes
     parts = [
         scalars.to_memory(fn, values.wide(s.value), dtype, lanes)
         for s in statements[:few] if isinstance(s, Store)
     ]  # fmt: skip
     held = _woven(fn, parts, dtype, lanes)
-    where = _place(values, first.buffer, first.indices, dtype)
+    where = _at(values, first.buffer, values.linear(first.buffer, first.indices), few, dtype)
     values.vector_store(held, where, dtype, few * lanes, _repeated(values, values.mask, few))
+    return few
+
+
+def _together(values: Values, statements: Sequence[Stmt]) -> int:
+    """How many of the first statements are stores to all elements of each lane's tuple."""
+    first = statements[0]
+    assert isinstance(first, Store)
+    start = values.linear(first.buffer, first.indices)
+    few = 0 if values.lane is None else values.stride(start)
+    if few not in FEW or few is None or len(statements) < few:
+        return 0
+    for k, s in enumerate(statements[:few]):
+        if not isinstance(s, Store) or s.buffer != first.buffer:
+            return 0
+        if k and s.value.op not in _AT_HAND:
+            return 0
+        if values.linear(s.buffer, s.indices) - start is not const(k):
+            return 0
     return few
 
 
@@ -85,7 +98,10 @@ def _woven(fn: FunctionWriter, parts: list[Value], dtype: str, lanes: int) -> Va
 
 def _place(values: Values, buffer: str, indices: tuple[Expr, ...], dtype: str) -> Value:
     start = values.linear(buffer, (*indices[:-1], const(0)))
-    few = int(values.shapes[buffer][-1])
+    return _at(values, buffer, start, int(values.shapes[buffer][-1]), dtype)
+
+
+def _at(values: Values, buffer: str, start: Expr, few: int, dtype: str) -> Value:
     first, base = values.linear_at_first_lane(start, few), values.pointers[buffer]
     return values.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
 

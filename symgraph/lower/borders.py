@@ -62,7 +62,7 @@ def borders(kernel: Kernel) -> Kernel:
     if any(made & set(postorder([e])) for e in asked):
         return kernel  # known inside of the loop only
     outer = [e for e in asked if loop.index not in moving(e, indices)]
-    bounds = {e: _bound(e, loop.index) for e in asked if moving(e, indices) == {loop.index}}
+    bounds = {e: bound(e, loop.index) for e in asked if moving(e, indices) == {loop.index}}
     along = {e: bound for e, bound in bounds.items() if bound is not None}
     if not bounds and any(e.op == "load_if" for e in nodes) and len(nodes) <= LONGEST:
         either = _either(loop, outer)
@@ -93,7 +93,7 @@ def moving(e: Expr, indices: set[Expr]) -> set[Expr]:
     return indices & set(postorder([e]))
 
 
-def _bound(e: Expr, index: Expr) -> tuple[str, Expr] | None:
+def bound(e: Expr, index: Expr) -> tuple[str, Expr] | None:
     """The condition as index >= bound ("low") or index < bound ("high")."""
     a, b = e.args
     gap = b - a + (1 if e.op == "le" else 0)  # it holds where this is above 0

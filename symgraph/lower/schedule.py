@@ -5,8 +5,8 @@ so that short rows do not waste vector lanes and loop ends, and rows are counted
 ``join_folds``: the same for a fold inside a fold. What comes then depends on the innermost loop of
 a nest, each in a file of its own:
 
-    Lets and Stores     periods, repeated rows; unrolled, few turns; tiling, transposed
-                        reads in squares; borders
+    Lets and Stores     periods, repeated rows; strides, those of windows; unrolled, few turns;
+                        tiling, transposed reads in squares; borders
     folds in lanes      columns, folds down columns in strips
     folds along rows    row_order, short_rows, row_ends
 """
@@ -41,15 +41,16 @@ if TYPE_CHECKING:
         row_ends,
         row_order,
         short_rows,
+        strides,
         tiling,
         unrolled,
     )
 else:
-    borders, columns, periods, row_ends, row_order, short_rows, tiling, unrolled = (
+    borders, columns, periods, row_ends, row_order, short_rows, strides, tiling, unrolled = (
         Later(f"symgraph.lower.{name}")
         for name in (
-            "borders", "columns", "periods", "row_ends", "row_order", "short_rows", "tiling",
-            "unrolled",
+            "borders", "columns", "periods", "row_ends", "row_order", "short_rows", "strides",
+            "tiling", "unrolled",
         )
     )  # fmt: skip
 
@@ -66,6 +67,9 @@ def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset(), follows: bool
     if not any(isinstance(s, Fold) for s in walk(kernel.body)):
         if any(e.op in ("mod", "floordiv") for e in postorder(_roots(kernel.body))):
             kernel = periods.periods(kernel)
+            stridden = strides.strides(kernel)
+            if stridden is not kernel:
+                return stridden
         if len(path) > 1 and any(isinstance(p.extent, int) for p in path):
             kernel = unrolled.unrolled(kernel, rooms is not None)
         path = perfect_nest(kernel.body)

@@ -31,15 +31,15 @@ def unrolled(kernel: Kernel, scatters: bool) -> Kernel:
     path = perfect_nest(kernel.body)
     if len(path) < 2 or path[-1].kind != "vector" or path[-2].kind != "serial":
         return kernel
-    if not _reads_before(path[-1].body):
+    if not reads_before(path[-1].body):
         return kernel
     columns, rows = _choices(path, path[-1]), _choices(path, path[0])
     if _has_columns(kernel, path, columns, scatters):
         loops = [*path[:-2], path[-2]._replace(kind="vector")]
-        body = _turns(path[-1], columns, path[-1].body)
+        body = all_turns(path[-1], columns, path[-1].body)
     elif rows and _has_rows(path):
         loops = path[1:]
-        body = _turns(path[0], rows, path[-1].body)
+        body = all_turns(path[0], rows, path[-1].body)
     else:
         return kernel
     if len(postorder([e for s in body for e in expressions(s)])) > LONGEST:
@@ -47,7 +47,7 @@ def unrolled(kernel: Kernel, scatters: bool) -> Kernel:
     return kernel._replace(body=around(loops, body))
 
 
-def _reads_before(body: tuple[Stmt, ...]) -> bool:
+def reads_before(body: tuple[Stmt, ...]) -> bool:
     """Whether turns do not need each other, and nothing that is stored is read after it."""
     stored: set[str] = set()
     for s in body:
@@ -112,7 +112,7 @@ def _is_short(loop: For) -> bool:
     return isinstance(loop.extent, int) and loop.extent < LEAST
 
 
-def _turns(loop: For, choices: list[Expr], body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
+def all_turns(loop: For, choices: list[Expr], body: tuple[Stmt, ...]) -> tuple[Stmt, ...]:
     """What all turns compute, and then what they store, each buffer's elements side by side."""
     lets: list[Stmt] = []
     stores: list[tuple[int, Store]] = []

@@ -71,7 +71,7 @@ def max_pool(
 def _flat_places(number: Variable, grid: Grid, x: Variable) -> Variable:
     """Positions in the flattened axes, from the numbers of taps in their windows."""
     place: Variable | None = None
-    rest = number
+    rest = cast(number, "int64")
     parts = []
     for size in reversed(grid.size[1:]):
         width = as_variable(size)

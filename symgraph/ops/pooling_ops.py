@@ -7,8 +7,9 @@ and never an extreme.
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from symgraph.loops.compute import (
     pointwise,
     reduce_axes,
 )
+from symgraph.ops.cast import cast
 from symgraph.ops.comparison import equal, where
 from symgraph.ops.creation import iota
 from symgraph.ops.operands import as_variable
@@ -81,6 +83,13 @@ class Windowed(Op, abstract=True):
                 cond = both(cond, F.lt(place, as_expr(x.shape[axis])))
             at[axis] = place
         return at, cond
+
+    def value(self, x: Operand, i: Sequence[Expr], k: Sequence[Expr], combiner: str) -> Expr:
+        """Element k of window i, what changes nothing where it is not there."""
+        at, cond = self.seen(x, i, k)
+        if cond is TRUE:
+            return x(*at)
+        return F.select(cond, guard(x(*at), cond), const(_start(combiner, x.dtype), x.dtype))
 
     def few(self) -> list[tuple[Expr, ...]] | None:
         """All taps of a window, one after another, when they are known and not many."""
@@ -266,46 +275,39 @@ class Pool(Windowed):
         spread = BroadcastTo(shape)(ExpandDims(lead)(g))
         if self.combiner != "add":
             winner = PoolPosition(*self._values)(x)
-            spread = where(equal(ExpandDims(lead)(winner), _numbers(shape, g.ndim)), spread, 0)
+            numbers = cast(_numbers(shape, g.ndim), winner.dtype)
+            spread = where(equal(ExpandDims(lead)(winner), numbers), spread, 0)
         return (PatchesSum(*geometry, tuple(x.shape[a] for a in self.axes))(spread),)
 
     def lower(self, out: TensorType, x: Operand) -> Compute:
         own, taps = index_axes(out.ndim), self.few()
-        neutral = const(_start(self.combiner, x.dtype), x.dtype)
-        combine = getattr(F, self.combiner)
-
-        def element(k: Sequence[Expr]) -> Expr:
-            at, cond = self.seen(x, own, k)
-            if cond is TRUE:
-                return x(*at)
-            return F.select(cond, guard(x(*at), cond), neutral)
-
         if taps is not None:
-            values = [element(k) for k in taps]
-            total = values[0] if values else neutral
-            for v in values[1:]:
-                total = combine(total, v)
-            return Compute(own, out.shape, (total,))
+            values = [self.value(x, own, k, self.combiner) for k in taps]
+            return Compute(own, out.shape, (_combined(values, self.combiner, x.dtype),))
         inner = reduce_axes(len(self.axes))
         folded = Reduction(self.combiner, inner, self.size)
-        return Compute(own, out.shape, (element(inner),), folded)
+        return Compute(own, out.shape, (self.value(x, own, inner, self.combiner),), folded)
 
 
 class PoolPosition(Windowed):
     """The number of the first greatest ("maximum") or least element in each window, in C order; of
-    the first NaN if there is one. A window of padding alone has a number beyond its elements."""
+    the first NaN if there is one. A window of padding alone has a number beyond its elements.
+    Numbers of few elements are int32, which are as wide as the floats they are compared with."""
 
     name = "pool_position"
     nondifferentiable = "the result is a position"
     combiner: str
 
     def infer(self, x: TensorType) -> TensorType:
-        return TensorType("int64", tuple(self.counted(x.shape)))
+        return TensorType(self._kind(), tuple(self.counted(x.shape)))
+
+    def _kind(self) -> str:
+        return "int64" if self.few() is None else "int32"
 
     def reference(self, x: Any) -> Any:
         best: Any = np.full(self.counted(x.shape), _start(self.combiner, x.dtype), x.dtype)
         total = int(np.prod(self.size, dtype=np.int64))
-        out: Any = np.full(best.shape, total, "int64")
+        out: Any = np.full(best.shape, total, self._kind())
         better = np.greater if self.combiner == "maximum" else np.less
         for tap, windows, places in self.parts(x):
             number = int(np.ravel_multi_index(tap, self.size)) if self.size else 0
@@ -316,40 +318,37 @@ class PoolPosition(Windowed):
 
     def lower(self, out: TensorType, x: Operand) -> Compute:
         own, taps = index_axes(out.ndim), self.few()
-        neutral = const(_start(self.combiner, x.dtype), x.dtype)
-        total = const(1)
+        if taps is not None:
+            return Compute(own, out.shape, (self._first(x, own, taps),))
+        inner, total = reduce_axes(len(self.axes)), const(1)
         for s in self.size:
             total = total * as_expr(s)
-        if taps is not None:
-            return Compute(own, out.shape, (self._first(x, own, taps, neutral, total),))
-        inner = reduce_axes(len(self.axes))
-        at, cond = self.seen(x, own, inner)
-        value, number = x(*at), self.number(inner)
+        _, cond = self.seen(x, own, inner)
+        value, number = self.value(x, own, inner, self.combiner), self.number(inner)
         if cond is not TRUE:
-            value = F.select(cond, guard(value, cond), neutral)
             number = F.select(cond, number, total)
         way = "argmax" if self.combiner == "maximum" else "argmin"
         return Compute(own, out.shape, (value, number), Reduction(way, inner, self.size))
 
-    def _first(
-        self, x: Operand, own: Sequence[Expr], taps: Sequence[Sequence[Expr]], neutral: Expr,
-        total: Expr,
-    ) -> Expr:  # fmt: skip
-        """The taps compared one after another."""
-        best, place = neutral, total
-        wins: Callable[[Expr, Expr], Expr] = F.gt if self.combiner == "maximum" else F.lt
-        for k in taps:
+    def _first(self, x: Operand, own: Sequence[Expr], taps: Sequence[Sequence[Expr]]) -> Expr:
+        """The number of the first tap that is the extreme, or a NaN."""
+        found = _combined(
+            [self.value(x, own, k, self.combiner) for k in taps], self.combiner, x.dtype
+        )
+        place: Expr = const(len(taps), self._kind())
+        for number, k in reversed([*enumerate(taps)]):
             at, cond = self.seen(x, own, k)
-            value, number = guard(x(*at), cond), self.number(k)
-            if place is total and cond is TRUE:
-                best, place = value, number
-                continue
-            better = wins(value, best) if x.dtype != "bool" else TRUE
+            value = guard(x(*at), cond)
+            hit = F.eq(value, found)
             if dtypes.is_float(x.dtype):
-                better = F.or_(better, F.and_(F.isnan(value), F.not_(F.isnan(best))))
-            better = both(cond, F.or_(better, F.eq(place, total)))
-            best, place = F.select(better, value, best), F.select(better, number, place)
+                hit = F.or_(hit, F.isnan(value))
+            place = F.select(both(cond, hit), const(number, self._kind()), place)
         return place
+
+
+def _combined(values: Sequence[Expr], combiner: str, dtype: str) -> Expr:
+    start = const(_start(combiner, dtype), dtype)
+    return functools.reduce(getattr(F, combiner), values) if values else start
 
 
 _UFUNC: dict[str, Any] = {"add": np.add, "maximum": np.maximum, "minimum": np.minimum}

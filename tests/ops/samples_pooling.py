@@ -188,7 +188,8 @@ def slow_position(grid: Any, x: Any, sign: int) -> Any:
     masked = np.where(there, flat, -np.inf)
     lowest = masked.max(-1) == -np.inf  # padding does not count
     best = np.where(lowest, np.argmax(there, -1), np.argmax(masked, -1))
-    return np.where(there.any(-1), best, flat.shape[-1])
+    kind = "int32" if flat.shape[-1] <= 32 else "int64"
+    return np.where(there.any(-1), best, flat.shape[-1]).astype(kind)
 
 
 SMALL = array(1, 2, 4, 4, seed=4)
