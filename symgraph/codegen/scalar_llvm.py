@@ -464,10 +464,27 @@ def _float_to_int(o: _Operation, x: Value, kind: str, bits: int) -> Value:
 
 
 def _saturated(o: _Operation, x: Value, kind: str, bits: int) -> Value:
+    if kind == "i" and o.lanes > 1:
+        return _saturated_lanes(o, x, bits)
     word, result = ("fptosi" if kind == "i" else "fptoui"), vector(f"i{bits}", o.lanes)
     to = f"i{bits}" if o.lanes == 1 else f"v{o.lanes}i{bits}"
     name = f"llvm.{word}.sat.{to}.{suffix(o.dtype, o.lanes)}"
     return o.fn.call(result, name, [(o.type, x)])
+
+
+def _saturated_lanes(o: _Operation, x: Value, bits: int) -> Value:
+    """The same by the processor's conversion of what fits, which LLVM's takes to pieces."""
+    flags, result = vector("i1", o.lanes), vector(f"i{bits}", o.lanes)
+    half = 1 << (bits - 1)
+    above, below = o.two("fcmp oge", x, o.c(float(half))), o.less(x, o.c(-float(half)))
+    outside = o.fn.val(f"or {flags} {above}, {below}")
+    outside = o.fn.val(f"or {flags} {outside}, {o.two('fcmp uno', x, x)}")
+    inside = o.fn.val(f"select {flags} {outside}, {o.type} {o.c(0)}, {o.type} {x}")
+    value = o.convert("fptosi", inside, o.type, result)
+    for flag, extreme in ((above, half - 1), (below, -half)):
+        most = f"splat (i{bits} {extreme})"
+        value = o.fn.val(f"select {flags} {flag}, {result} {most}, {result} {value}")
+    return value
 
 
 def _bitcast(o: _Operation) -> Value:

@@ -174,9 +174,9 @@ def _cut(
     if not set(lows.values()) & set(highs.values()):
         low = _least(_greatest(zero, *lows.values()), extent) if lows else zero
         high = _greatest(_least(extent, *highs.values()), low) if highs else extent
-        part(zero, low, ())
+        part(zero, low, (), lows if len(set(lows.values())) == 1 else ())
         part(low, high, along)
-        part(high, extent, ())
+        part(high, extent, lows, highs if len(set(highs.values())) == 1 else ())
     elif len({*lows.values(), *highs.values()}) == 1:  # one half or the other
         middle = _least(_greatest(zero, *lows.values()), extent)
         part(zero, middle, highs, lows)

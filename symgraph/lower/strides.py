@@ -121,18 +121,18 @@ def _goes_along(kernel: Kernel, loop: For) -> bool:
 # rows ---------------------------------------------------------------------------------------------
 
 
-def _by_phases(kernel: Kernel, around_: list[For], loops: list[For]) -> tuple[Stmt, ...]:
+def _by_phases(kernel: Kernel, outer_loops: list[For], loops: list[For]) -> tuple[Stmt, ...]:
     """The nest of these loops, its rows phase by phase where conditions ask for that."""
 
     def cut(outer: list[For], inner: For) -> tuple[Stmt, ...]:
         return _inside(borders(kernel._replace(body=around(outer, (inner,)))).body, len(outer))
 
     stride = 0
-    if around_ and _chooses(loops[0].body, around_[-1].index):
-        stride = _stride(_nodes(loops[0].body), around_[-1].index)
+    if outer_loops and _chooses(loops[0].body, outer_loops[-1].index):
+        stride = _stride(_nodes(loops[0].body), outer_loops[-1].index)
     if not stride:
-        return around(around_, tuple(s for loop in loops for s in cut(around_, loop)))
-    *outer, rows = around_
+        return around(outer_loops, tuple(s for loop in loops for s in cut(outer_loops, loop)))
+    *outer, rows = outer_loops
     length = as_expr(rows.extent) + (stride - 1)
     nests = []
     for b in range(stride):

@@ -40,8 +40,13 @@ class _Places(NamedTuple):
     tensor: Callable[[Variable, Size], Variable]
 
 
+def _within(d: Expr, n: Size, before: Expr, after: Expr) -> Expr:
+    """d, or another place where that is before the start or beyond the end."""
+    return F.select(F.le(0, d), F.select(F.lt(d, as_expr(n)), d, after), before)
+
+
 def _edge(d: Expr, n: Size, once: bool) -> Expr:
-    return F.minimum(F.maximum(d, 0), as_expr(n) - 1)
+    return _within(d, n, const(0), as_expr(n) - 1)
 
 
 def _edge_tensor(d: Variable, n: Size) -> Variable:
@@ -55,8 +60,7 @@ def _turn(n: Size) -> Size:
 
 def _reflect(d: Expr, n: Size, once: bool) -> Expr:
     if once:
-        m = F.select(F.lt(d, 0), F.neg(d), d)
-        return F.select(F.lt(m, as_expr(n)), m, as_expr(n) * 2 - 2 - m)
+        return _within(d, n, 0 - d, as_expr(n) * 2 - 2 - d)
     m = F.mod(d, as_expr(_turn(n)))
     return F.minimum(m, as_expr(_turn(n)) - m) if not _one(n) else const(0)
 
@@ -67,8 +71,7 @@ def _one(n: Size) -> bool:
 
 def _symmetric(d: Expr, n: Size, once: bool) -> Expr:
     if once:
-        m = F.select(F.lt(d, 0), -1 - d, d)
-        return F.select(F.lt(m, as_expr(n)), m, as_expr(n) * 2 - 1 - m)
+        return _within(d, n, -1 - d, as_expr(n) * 2 - 1 - d)
     m = F.mod(d, as_expr(n) * 2)
     return F.minimum(m, as_expr(n) * 2 - 1 - m)
 
@@ -87,8 +90,7 @@ def _reflect_tensor(d: Variable, n: Size) -> Variable:
 def _wrap(d: Expr, n: Size, once: bool) -> Expr:
     if not once:
         return F.mod(d, as_expr(n))
-    m = F.select(F.lt(d, 0), d + n, d)
-    return F.select(F.lt(m, as_expr(n)), m, m - n)
+    return _within(d, n, d + n, d - n)
 
 
 _MODES = {
@@ -126,10 +128,20 @@ class Pad(Op):
         """Whether an axis grows, or may grow."""
         return not all(isinstance(w, int) and w == 0 for w in (self.before[axis], self.after[axis]))
 
-    def _once(self, axis: int, n: Size) -> bool:
-        """Whether both widths are surely less than the axis."""
-        widths = (self.before[axis], self.after[axis])
-        return all(nonnegative(as_size(as_expr(n) - 1 - w)) for w in widths)
+    def _place(self, axis: int, i: Expr, n: Size) -> Expr:
+        """Which element of x stands at index i."""
+        if not self.pads(axis):
+            return i
+        widths, find = (self.before[axis], self.after[axis]), _MODES[self.mode].scalar
+        d = i - self.before[axis]
+        fits: Expr | None = None  # whether both widths are less than the axis
+        for w in widths:
+            if not nonnegative(as_size(as_expr(n) - 1 - w)):
+                less = F.lt(as_expr(w), as_expr(n))
+                fits = less if fits is None else F.and_(fits, less)
+        if fits is None or fits.is_const or self.mode == "edge":
+            return find(d, n, fits is None)
+        return F.select(fits, find(d, n, True), find(d, n, False))
 
     def reference(self, x: Any) -> Any:
         widths = list(zip(self.before, self.after, strict=True))
@@ -148,13 +160,8 @@ class Pad(Op):
         return (g,)
 
     def lower(self, out: TensorType, x: Operand) -> Compute:
-        find = _MODES[self.mode].scalar
-
         def element(*i: Expr) -> Expr:
-            rows = enumerate(zip(i, x.shape, self.before, strict=True))
-            return x(
-                *(find(j - b, n, self._once(k, n)) if self.pads(k) else j for k, (j, n, b) in rows)
-            )
+            return x(*(self._place(k, *row) for k, row in enumerate(zip(i, x.shape, strict=True))))
 
         return pointwise(out.shape, element)
 

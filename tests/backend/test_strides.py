@@ -102,3 +102,29 @@ def test_two_extremes_and_none() -> None:
             got, sg.compile(x, sg.grad(y.sum(), x), mode="interpret")(given)
         )
         assert got.sum() == y.type.shape[-1] * y.type.shape[-2] * 3
+
+
+MODES = ["edge", "reflect", "symmetric", "wrap"]
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("sizes", [(9, 40), (3, 4), (2, 1), (40, 3)], ids=str)
+def test_padding_with_elements(mode: str, sizes: tuple[int, int]) -> None:
+    """Widths beyond a size of which nothing is known; whole rows that do not ask are copies."""
+    x, widths = sg.matrix("x", shape=("n", "m")), ((2, 1), (3, 5))
+    given = np.arange(float(np.prod(sizes))).reshape(sizes)
+    np.testing.assert_array_equal(
+        sg.compile(x, sg.pad(x, widths, mode=mode))(given), np.pad(given, widths, mode)
+    )
+
+
+@pytest.mark.parametrize("name", [*MODES, "roll"])
+def test_most_of_a_row_is_a_copy(name: str) -> None:
+    x = sg.matrix("x", shape=("n", "m"))
+    y = sg.roll(x, 3, 1) if name == "roll" else sg.pad(x, ((0, 0), (3, 4)), mode=name)
+    f = sg.compile(x, y)
+    (run,) = lower(f.definition, optimized_graph(f.definition)).steps
+    first = kernel_text(run.kernel).split("if ~")[0]  # where the widths are below the size
+    loads = re.findall(r"= (p0\[.*)", first)
+    assert len(loads) == (2 if name == "roll" else 3)
+    assert not any("select" in text or "%maximum" in text for text in loads)
