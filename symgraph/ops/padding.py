@@ -22,7 +22,7 @@ from symgraph.ops.joining import concatenate, part_of, width_pairs
 from symgraph.ops.operands import as_variable
 from symgraph.ops.quantiles import median
 from symgraph.ops.shape import as_shape, broadcast_to
-from symgraph.ops.slicing import zeros
+from symgraph.ops.slicing import Slice
 from symgraph.records import NamedTuple
 from symgraph.scalar import Expr, as_expr, as_size, const
 from symgraph.scalar import functions as F
@@ -148,15 +148,19 @@ class Pad(Op):
         return np.pad(x, widths, mode=self.mode) if widths else x  # type: ignore[call-overload]
 
     def vjp(self, g: Variable, y: Variable, x: Variable) -> tuple[Variable]:
+        """What x itself has, and what its copies around it have, added where they came from."""
         for k, n in enumerate(x.shape):
             if self.pads(k):
-                distance = iota(g.shape[k]) - as_variable(self.before[k])
-                place = _MODES[self.mode].tensor(distance, n)
-                order = (k, *(j for j in range(g.ndim) if j != k))
-                front = g.transpose(order) if k else g
-                shape = [*g.shape]
-                shape[k] = n
-                g = scatter("add", (k,), zeros(TensorType(g.dtype, tuple(shape))), front, (place,))
+                before, after = self.before[k], self.after[k]
+                core = _stretch(g, k, before, n)
+                for start, width in ((0, before), (as_size(as_expr(before) + n), after)):
+                    if width != 0:
+                        distance = iota(width) + as_variable(as_size(as_expr(start) - before))
+                        place = _MODES[self.mode].tensor(distance, n)
+                        order = (k, *(j for j in range(g.ndim) if j != k))
+                        part = _stretch(g, k, start, width).transpose(order)
+                        core = scatter("add", (k,), core, part, (place,))
+                g = core
         return (g,)
 
     def lower(self, out: TensorType, x: Operand) -> Compute:
@@ -164,6 +168,14 @@ class Pad(Op):
             return x(*(self._place(k, *row) for k, row in enumerate(zip(i, x.shape, strict=True))))
 
         return pointwise(out.shape, element)
+
+
+def _stretch(x: Variable, axis: int, start: Size, size: Size) -> Variable:
+    """``size`` elements of an axis from ``start`` on."""
+    sizes = [*x.shape]
+    starts: list[Size] = [0] * x.ndim
+    starts[axis], sizes[axis] = start, size
+    return Slice(tuple(starts), (1,) * x.ndim, tuple(sizes))(x)
 
 
 # function -----------------------------------------------------------------------------------------
