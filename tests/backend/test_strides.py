@@ -116,10 +116,9 @@ def test_padding_with_elements(mode: str, sizes: tuple[int, int]) -> None:
     given = np.arange(float(np.prod(sizes))).reshape(sizes)
     wanted = np.pad(given, widths, mode)
     np.testing.assert_array_equal(sg.compile(x, y)(given), wanted)
-    weights = np.random.default_rng(0).integers(0, 9, wanted.shape) * 1.0
-    slope = sg.compile(x, sg.grad((y * sg.constant(weights)).sum(), x))(given)
+    slope = sg.compile(x, sg.grad((y * y).sum(), x))(given)
     came_from = np.pad(np.arange(given.size).reshape(sizes), widths, mode).ravel()
-    by_hand = np.bincount(came_from, weights.ravel(), given.size).reshape(sizes)
+    by_hand = np.bincount(came_from, 2 * wanted.ravel(), given.size).reshape(sizes)
     np.testing.assert_array_equal(slope, by_hand)
 
 
