@@ -18,10 +18,11 @@ from symgraph.loops.running import compensated_sum, running_fold
 from symgraph.loops.statements import Fold, If, Let, Stmt, Store
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel, nest
-from symgraph.scalar import Expr, as_expr, const, load, load_if, var
+from symgraph.scalar import Expr, as_expr, as_size, const, load, load_if, var
 from symgraph.scalar import functions as F
 
-STEPS = 40  # bits of a position: more elements than any memory holds
+STEPS = (*range(2, 24, 2), 28, 32, 40)  # bits of a position, of which no memory holds more elements
+BLOCK = 512  # values that are searched for together
 
 
 # running folds ------------------------------------------------------------------------------------
@@ -178,27 +179,41 @@ def less(a: Expr, b: Expr) -> Expr:
 
 def searchsorted(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
     """The place of each value in a sorted row, found bit by bit from the highest: the position
-    grows by 2**k where the element before the new position still comes first."""
+    grows by 2**k where the element before the new position still comes first. So lanes search side
+    by side, a block of values at a time, whose positions stay in the nearest cache."""
     names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
     a, v = (b.buffers[n] for n in names[:2])
-    axes = list(index_axes(len(v.shape)))
-    n = a.shape[-1]
-    lead = tuple(axes[: len(a.shape) - 1])
-    bits = n.bit_length() if isinstance(n, int) else STEPS
-    turn = var("_k")
-    at = tuple(axes)
+    axes, extents = list(index_axes(len(v.shape))), list(v.shape)
+    n, turn = a.shape[-1], var("_k")
+    lead, at = tuple(axes[: len(a.shape) - 1]), tuple(axes)
+    bits = n.bit_length() if isinstance(n, int) else as_size(_bits(as_expr(n)))
+    around: list[tuple[Expr, Size]] = []
+    if axes and not b.ctx.device:  # whose lanes are all values
+        block, i = var("_block"), axes[-1]
+        at = (*axes[:-1], block * BLOCK + i)
+        count = (as_expr(extents[-1]) + (BLOCK - 1)) // BLOCK
+        around = [*zip(axes[:-1], extents[:-1], strict=True), (block, as_size(count))]
+        rest = F.minimum(as_expr(extents[-1]) - block * BLOCK, const(BLOCK))
+        axes, extents = [i], [as_size(rest)]
     place = load("p2", at, "int64")
-    moved = place + F.shl(const(1), bits - 1 - turn)
+    moved = place + F.shl(const(1), as_expr(bits) - 1 - turn)
     inside = F.le(moved, as_expr(n))
     element = load_if("p0", inside, (*lead, moved - 1), a.dtype)
     value = load("p1", at, v.dtype)
     first = F.not_(less(value, element)) if params["right"] else less(element, value)
     step = Store("p2", at, F.select(F.and_(inside, first), moved, place))
-    extents = list(v.shape)
     start = nest(axes, extents, (Store("p2", at, const(0)),), "vector")
-    search = nest([turn], [bits], nest(axes, extents, (step,), "vector"))
-    made = kernel(b, names, "iio", start + search, apply.origins)
-    b.add_steps(names[:2], names[2:], [made], needs)
+    search = (*start, *nest([turn], [bits], nest(axes, extents, (step,), "vector")))
+    body = nest([i for i, _ in around], [m for _, m in around], search)
+    b.add_steps(names[:2], names[2:], [kernel(b, names, "iio", body, apply.origins)], needs)
+
+
+def _bits(n: Expr) -> Expr:
+    """As many bits as a size has, or some more."""
+    found: Expr = const(STEPS[-1])
+    for bits in reversed(STEPS[:-1]):
+        found = F.select(F.lt(n, const(1 << bits)), const(bits), found)
+    return found
 
 
 # sorting ------------------------------------------------------------------------------------------

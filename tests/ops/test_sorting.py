@@ -96,6 +96,24 @@ def test_routines_along_an_axis() -> None:
         np.testing.assert_allclose(f, w, rtol=1e-12)
 
 
+@pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])
+@pytest.mark.parametrize("right", [False, True], ids=["left", "right"])
+def test_searching_in_rows_of_all_lengths(known: bool, right: bool) -> None:
+    """Round powers of two, where a position has a bit more, and round the blocks of values."""
+    side = "right" if right else "left"
+    rng = np.random.default_rng(0)
+    v, rows = sg.vector("v"), sg.matrix("rows")
+    for n in (0, 1, 2, 3, 4, 5, 8, 15, 16, 17, 63, 64, 65, 300):
+        a = sg.vector("a", shape=(n if known else "n",))
+        f = sg.compile([a, v, rows], [sg.searchsorted(a, x, side=side) for x in (v, rows, v[0])])
+        held = np.sort(rng.integers(-n, n + 1, n) * 1.0)
+        for count in (1, 511, 512, 513, 1500):
+            values = np.r_[np.nan, np.inf, -np.inf, rng.integers(-n - 2, n + 3, count) * 1.0]
+            some = values[: len(values) // 2 * 2].reshape(2, -1)
+            for got, given in zip(f(held, values, some), (values, some, values[0]), strict=True):
+                np.testing.assert_array_equal(got, np.searchsorted(held, given, side))
+
+
 # what is refused ----------------------------------------------------------------------------------
 
 X, SYMBOLIC = sg.constant([[1.0, 2.0], [3.0, 4.0]]), sg.vector("s", dtype="int64", shape=("n",))
