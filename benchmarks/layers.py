@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import math
+import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -201,7 +202,7 @@ def main() -> int:
     add("--sizes", default="known", choices=("known", "unknown"), help="(%(default)s)")
     options = parser.parse_args()
     torch = importlib.import_module("torch")
-    torch.set_num_threads(len(importlib.import_module("os").sched_getaffinity(0)))
+    torch.set_num_threads(len(os.sched_getaffinity(0)))
     print("| layer | images | forward, ms: symgraph | JAX | torch | ratio |"
           " with gradients, ms: symgraph | JAX | torch | ratio |")  # fmt: skip
     print("|---|---|" + "---:|" * 8)

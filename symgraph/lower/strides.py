@@ -44,14 +44,14 @@ def strides(kernel: Kernel) -> Kernel:
     path = perfect_nest(kernel.body)
     if not path or path[-1].kind != "vector" or not reads_before(path[-1].body):
         return kernel
-    loop = path[-1]
-    stride = _stride(_nodes(loop.body), loop.index)
-    if not stride or not _goes_along(kernel, loop) or len(_nodes(loop.body)) * stride > LONGEST:
+    loop, nodes = path[-1], _nodes(path[-1].body)
+    stride = _stride(nodes, loop.index)
+    if not stride or len(nodes) * stride > LONGEST or not _goes_along(kernel, loop):
         return kernel
     count = floordiv(as_expr(loop.extent), const(stride))
     if count.is_const and count.value < LEAST:
         return kernel
-    body = moved(loop.body, {loop.index: J * stride + K}, _apart(loop.body, loop.index, stride))
+    body = moved(loop.body, {loop.index: J * stride + K}, _apart(nodes, loop.index, stride))
     within = For(K, stride, "vector", body)
     body = all_turns(within, [e for e in atoms(_nodes(body)) if _names(e) <= {K}], body)
     loops = [For(J, as_size(count), "vector", _sure(body, J, as_size(count)))]
@@ -102,10 +102,10 @@ def _stride(nodes: Iterable[Expr], index: Expr) -> int:
     return found.pop() if len(found) == 1 else 0
 
 
-def _apart(body: Iterable[Stmt], index: Expr, stride: int) -> dict[Expr, Expr]:
+def _apart(nodes: Iterable[Expr], index: Expr, stride: int) -> dict[Expr, Expr]:
     """What stands for them where the index is J * stride + K."""
     found = {}
-    for e in _parts(_nodes(body), index):
+    for e in _parts(nodes, index):
         within, by = e.args[0] - index + K, const(stride)
         found[e] = mod(within, by) if e.op == "mod" else J + floordiv(within, by)
     return found
@@ -127,9 +127,9 @@ def _by_phases(kernel: Kernel, outer_loops: list[For], loops: list[For]) -> tupl
     def cut(outer: list[For], inner: For) -> tuple[Stmt, ...]:
         return _inside(borders(kernel._replace(body=around(outer, (inner,)))).body, len(outer))
 
-    stride = 0
-    if outer_loops and _chooses(loops[0].body, outer_loops[-1].index):
-        stride = _stride(_nodes(loops[0].body), outer_loops[-1].index)
+    nodes = _nodes(loops[0].body)
+    asked = bool(outer_loops) and _chooses(nodes, outer_loops[-1].index)
+    stride = _stride(nodes, outer_loops[-1].index) if asked else 0
     if not stride:
         return around(outer_loops, tuple(s for loop in loops for s in cut(outer_loops, loop)))
     *outer, rows = outer_loops
@@ -154,9 +154,8 @@ def _phase(
     return _sure(moved(body, {index: Q * stride + b}, instead), Q, count)
 
 
-def _chooses(body: Iterable[Stmt], index: Expr) -> bool:
+def _chooses(nodes: list[Expr], index: Expr) -> bool:
     """Whether conditions ask for quotients of the index, or values for remainders."""
-    nodes = _nodes(body)
     remainders = any(e.op == "mod" for e in _parts(nodes, index))
     return remainders or bool(_parts(postorder(atoms(nodes)), index))
 

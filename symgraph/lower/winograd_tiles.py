@@ -15,7 +15,6 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from symgraph import config
 from symgraph.ir.types import Size
@@ -146,7 +145,7 @@ class Tiles:
         h, w = sizes
         if self.f.last:
             return n, h, w, channels
-        return (n, channels, h, _half(w), 2) if _is_even(w) else (n, channels, h, w)
+        return (n, channels, h, as_size(as_expr(w) // 2), 2) if _is_even(w) else (n, channels, h, w)
 
     def index(self, n: Expr, c: Expr, row: Expr, t: Expr, first: int, w: Size) -> tuple[Expr, ...]:
         """The index, there, of the column ``first`` of tile t in a row of width w."""
@@ -236,7 +235,3 @@ def _is_even(w: Size) -> bool:
     if isinstance(w, int):
         return w % 2 == 0
     return w.op == "mul" and any(a is const(TILE) for a in w.args)
-
-
-def _half(w: Any) -> Size:
-    return as_size(as_expr(w) // 2)
