@@ -112,6 +112,11 @@ def _log1p_cube(f: Any) -> Any:
     return (_log1p(f) + mp.mpf(1) / 2) / f
 
 
+def _softplus(u: Any) -> Any:
+    e = u + mp.mpf(1) / 2
+    return mp.log(1 + e) / e - 1
+
+
 def _size(f: Any) -> Any:
     return abs(f) + mp.mpf("1e-3")
 
@@ -205,6 +210,8 @@ def _jobs() -> dict[str, Job]:
                      -one / 32, one / 16, {"d": 9, "m": 4}),
         "LOG1P_CUBE": Job("(log(1+f) - f + f**2/2) / f**3, -1/4 <= f <= 1/2", _series(_log1p_cube),
                           lambda f: f**2 + near, -one / 4, one / 2, {"f": 8}),
+        "SOFTPLUS": Job("log(1+e)/e - 1 in e - 1/2, 0 < e <= 1", _series(_softplus), _one,
+                        mp.mpf("1e-12") - one / 2, one / 2, {"f": 10}),
         "POW_LOG": Job("((log((1+s)/(1-s)) / s - 2) / z - 2/3) / z, z = s*s", _series(_pow_log),
                        _one, zero, log_end, {"d": 9}),
         "INV_CBRT": Job("(1+f)**(-1/3), -1/4 <= f <= 1/2", _inverse_cube_root, _one, -one / 4,

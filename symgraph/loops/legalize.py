@@ -1,8 +1,9 @@
-"""What code generation does not know is spelt out before it: one pass per dtype family.
+"""What code generation does not know, or not as well, is spelt out before it: small passes.
 
     complex   loops/complexes.py   a complex value becomes two floats
     narrow    loops/narrow.py      arithmetic of float16 and bfloat16 goes through float32
     words     loops/words.py       products of 32-bit words in 64 bits, for processors with vectors
+    opposites loops/opposites.py   functions of x and of -x share what is long in them
 
 A pass rewrites one kernel. The program around it keeps its buffers with their dtypes; after the
 passes a kernel still names the same memory, if need be as elements of another dtype.
@@ -19,7 +20,7 @@ from symgraph.runtime.later import Later
 from symgraph.scalar import postorder
 
 complexes, narrow = Later("symgraph.loops.complexes"), Later("symgraph.loops.narrow")
-words = Later("symgraph.loops.words")
+opposites, words = Later("symgraph.loops.opposites"), Later("symgraph.loops.words")
 
 
 def legalize(program: Program, vectors: bool = False) -> Program:
@@ -70,4 +71,6 @@ def legal_kernel(kernel: Kernel, vectors: bool = False) -> Kernel:
         kernel = complexes.split(kernel)
     if any(map(dtypes.is_narrow, used)):  # no narrow float is a part of a complex number
         kernel = narrow.widen(kernel)
+    if any(e.op in ("sigmoid", "softplus") for e in order):
+        kernel = opposites.share(kernel)
     return kernel

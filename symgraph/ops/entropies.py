@@ -4,8 +4,8 @@ A loss gives one number for each sample unless ``reduction`` is "sum" or "mean";
 classes, or labels that are ignored, the mean is the weighted one. Targets are class numbers
 (integers, without the axis of the classes) or probabilities (floats, with it).
 
-A label is picked by comparison and not by a gather, so that forward and backward are single passes
-over the scores without a scatter.
+What stands at a label is taken from there, one element of each row; the derivative compares class
+numbers with the label (TakeAlongAxis.vjp), so that backward is a single pass without a scatter.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from symgraph.ops.arithmetic import maximum, negative, power
 from symgraph.ops.cast import cast
 from symgraph.ops.comparison import equal, greater, not_equal, where
 from symgraph.ops.exponential import log, log1p
-from symgraph.ops.labels import InRange, check_labels, hits
+from symgraph.ops.gathering import TakeAlongAxis
+from symgraph.ops.labels import InRange, check_labels
 from symgraph.ops.losses import reduced, together
 from symgraph.ops.operands import as_variable
 from symgraph.ops.reductions import log_of_sum, sum
@@ -66,16 +67,21 @@ class Classes:
         if ignore_index is not None:
             self.keep = not_equal(targets, ignore_index)
             targets = where(self.keep, targets, 0)
-        self.targets = hits(InRange(self.size)(targets), self.size, self.axis)
+        labels = InRange(self.size)(cast(targets, "int64"))
+        self.targets = ExpandDims((self.axis,))(labels)
 
     def _along(self, weight: Variable, scores: Variable) -> Variable:
         if weight.ndim != 1:
             raise ShapeError(f"weights of classes are a vector, not {weight.type.text()}")
         return ExpandDims(tuple(k for k in range(scores.ndim) if k != self.axis))(weight)
 
+    def _at_label(self, values: Variable) -> Variable:
+        """The value of each sample's class."""
+        return squeeze(TakeAlongAxis(self.axis)(values, self.targets), self.axis)
+
     def of_probabilities(self, p: Variable) -> Variable:
         """-log of the label's probability: one logarithm for each sample."""
-        return self._finished(negative(log(sum(where(self.targets, p, 0), self.axis))))
+        return self._finished(negative(log(self._at_label(p))))
 
     def of_logarithms(self, logp: Variable, total: Variable | None = None) -> Variable:
         """The loss of each sample where log p is ``logp`` less, if given, ``total``."""
@@ -84,7 +90,7 @@ class Classes:
             parts = where(equal(factor, 0), 0, factor * where(equal(factor, 0), 0, logp))
             loss = negative(sum(parts, self.axis))
             return loss if total is None else total * sum(factor, self.axis) + loss
-        own = sum(where(self.targets, logp, 0), self.axis)
+        own = self._at_label(logp)
         loss = negative(own) if total is None else total - own
         loss = self._finished(loss)
         if not self.smoothing:
@@ -100,7 +106,7 @@ class Classes:
     def _finished(self, loss: Variable) -> Variable:
         """Times the label's weight; 0 for labels that are ignored."""
         if self.weight is not None:
-            loss = loss * sum(where(self.targets, self.weight, 0), self.axis)
+            loss = loss * self._at_label(self.weight)
         return loss if self.keep is None else where(self.keep, loss, 0)
 
     def reduced(self, loss: Variable, reduction: str) -> Variable:
@@ -110,7 +116,7 @@ class Classes:
         if self.weight is None:
             weights = cast(self.keep, loss.dtype)
         else:
-            weights = sum(where(self.targets, self.weight, 0), self.axis)
+            weights = self._at_label(self.weight)
             weights = weights if self.keep is None else where(self.keep, weights, 0)
         return reduced(loss, reduction, weights)
 

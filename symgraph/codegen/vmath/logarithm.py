@@ -9,7 +9,13 @@ logarithm, 1990.
 from __future__ import annotations
 
 from symgraph.codegen.vmath import coefficients as table
-from symgraph.codegen.vmath.exponential import LN2, LOWEST, exp_parts, one_plus
+from symgraph.codegen.vmath.exponential import (
+    LN2,
+    LOWEST,
+    exp_parts,
+    one_plus,
+    reduced,
+)
 from symgraph.codegen.vmath.lanes import Lanes, Pair
 from symgraph.codegen.writer import Value
 
@@ -178,6 +184,8 @@ def softplus(b: Lanes, x: Value) -> Value:
     """log(1 + e^x) = max(x, 0) + log1p(e^-|x|)."""
     a = b.neg(b.abs(x))
     a = b.sel(b.cmp("olt", a, LOWEST[b.kind]), LOWEST[b.kind], a)
+    if b.kind == "f":
+        return _softplus_by_polynomial(b, x, a)
     n, r, t = exp_parts(b, a)
     high, low = b.fast_two_sum(*one_plus(b, r, t))
     e, e_low = b.scale(high, n), b.scale(low, n)
@@ -186,4 +194,28 @@ def softplus(b: Lanes, x: Value) -> Value:
     top = b.sel(b.cmp("olt", x, 0.0), 0.0, x)
     y, e = b.two_sum(top, log)
     y = b.add(y, b.add(e, log_low))
+    return b.sel(b.cmp("oeq", top, INFINITY), top, y)
+
+
+def _softplus_by_polynomial(b: Lanes, x: Value, a: Value) -> Value:
+    """The same in float32 with a = -|x|: log1p(e) = e k + e v, where e = e^a has two parts, k is 1
+    or, for greater e, 3/4, and v is small, of a polynomial around e = 1/2. What the products and
+    the sums with e k lose is carried along."""
+    n, r, rest = reduced(b, a)
+    assert rest is not None
+    tail = b.fma(b.mul(r, r), b.poly(table.EXP["f"], r), rest)
+    high, low = b.fast_two_sum(r, tail)  # e^a = 2^n (1 + high + low)
+    power = b.scale(b.c(1.0), n)
+    e = b.fma(power, high, power)
+    low = b.fma(power, low, b.fma(power, high, b.sub(power, e)))
+    u = b.sub(e, 0.5)
+    first, *others = table.SOFTPLUS["f"]
+    great = b.cmp("ogt", e, 0.25)
+    k, start = b.sel(great, 0.75, 1.0), b.sel(great, first + 0.25, first)
+    v = b.fma(b.poly(tuple(others), u), u, start)
+    main, lost = b.two_product(e, k)
+    small = b.fma(e, v, b.fma(low, k, lost))
+    top = b.sel(b.cmp("olt", x, 0.0), 0.0, x)
+    y, lost = b.two_sum(top, main)
+    y = b.add(y, b.add(small, lost))
     return b.sel(b.cmp("oeq", top, INFINITY), top, y)
