@@ -22,7 +22,7 @@ from symgraph.ops.cast import cast
 from symgraph.ops.comparison import equal, greater, not_equal, where
 from symgraph.ops.exponential import log, log1p
 from symgraph.ops.gathering import TakeAlongAxis
-from symgraph.ops.labels import InRange, check_labels
+from symgraph.ops.labels import InRange, as_labels, check_labels
 from symgraph.ops.losses import reduced, together
 from symgraph.ops.operands import as_variable
 from symgraph.ops.reductions import log_of_sum, sum
@@ -63,7 +63,7 @@ class Classes:
                 targets = (1 - label_smoothing) * targets + label_smoothing / as_variable(self.size)
             self.targets = cast(targets, scores.dtype)
             return
-        check_labels(targets, scores, self.axis, what)
+        check_labels(as_labels(targets, what), scores, self.axis, what)
         if ignore_index is not None:
             self.keep = not_equal(targets, ignore_index)
             targets = where(self.keep, targets, 0)
