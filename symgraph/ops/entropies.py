@@ -63,7 +63,8 @@ class Classes:
                 targets = (1 - label_smoothing) * targets + label_smoothing / as_variable(self.size)
             self.targets = cast(targets, scores.dtype)
             return
-        check_labels(as_labels(targets, what), scores, self.axis, what)
+        check_labels(targets, scores, self.axis, what)
+        as_labels(targets, what)
         if ignore_index is not None:
             self.keep = not_equal(targets, ignore_index)
             targets = where(self.keep, targets, 0)
