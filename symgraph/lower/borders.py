@@ -11,9 +11,11 @@ becomes, with the range [low, high) in which all conditions on j hold,
 Where all conditions are about one place, as in a concatenation, there are two parts, one for each
 side of it. Where no index meets all conditions and the places are known numbers, as for the
 gradients of the gates of an LSTM, each stretch between two places is a part in which all of them
-are decided. Padding, shifted differences and stencils then read whole registers without masks.
+are decided; so are the stretches between two or three places of unknown sizes, where a test finds
+them in their order. Padding, shifted differences and stencils then read whole registers without
+masks.
 
-A single condition on an outer index is asked before the innermost loop: rows one below the other
+Conditions on outer indices alone are asked before the innermost loop: rows one below the other
 (`concatenate` along axis 0), the row before of a running sum. Beneath a mask an address at which
 there is no memory costs a microsecond, though nothing is read.
 """
@@ -21,6 +23,7 @@ there is no memory costs a microsecond, though nothing is read.
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from symgraph.loops.statements import For, If, Kernel, Let, Stmt, Store, expressions
@@ -37,10 +40,13 @@ from symgraph.scalar import (
     transform,
 )
 from symgraph.scalar import functions as F
+from symgraph.scalar.sizes import nonnegative
 
 LONGEST = 150  # nodes of a body that is written four times
 LEAST = 32  # elements of a known row from which it is cut
 MOST = 8  # parts of a row
+QUESTIONS = 4  # about outer indices, one after another
+PLACES = 3  # of which one may be the beginning for some conditions and the end for others
 
 
 def borders(kernel: Kernel) -> Kernel:
@@ -106,21 +112,25 @@ def bound(e: Expr, index: Expr) -> tuple[str, Expr] | None:
     return ("low", 1 - rest) if step.value == 1 else ("high", rest)
 
 
-def _either(loop: For, outer: Sequence[Expr]) -> tuple[Stmt, ...] | None:
-    """A loop for each answer to the one question that all conditions are about, which is the same
-    in all its turns; None where there are more."""
-    if not outer:
+def _either(loop: For, outer: Sequence[Expr], depth: int = QUESTIONS) -> tuple[Stmt, ...] | None:
+    """A loop for each answer to the questions that are the same in all its turns, asked one after
+    another as far as they matter; None where there are too many."""
+    if not outer or not depth:
         return None
     test = outer[0]
     same = {e: e is test for e in outer if e is test or _are_opposites(e, test)}
-    if len(same) < len(outer):
-        return None
 
-    def part(holds: bool) -> For:
+    def part(holds: bool) -> tuple[Stmt, ...] | None:
         truth = {e: holds == alike for e, alike in same.items()}
-        return loop._replace(body=tuple(decided(s, truth) for s in loop.body))
+        made = loop._replace(body=tuple(decided(s, truth) for s in loop.body))
+        left = atoms(postorder([e for s in made.body for e in expressions(s)]))
+        asked = [e for e in outer if e in left]
+        return _either(made, asked, depth - 1) if asked else (made,)
 
-    return If(test, (part(True),)), If(F.not_(test), (part(False),))
+    then, otherwise = part(True), part(False)
+    if then is None or otherwise is None:
+        return None
+    return If(test, then), If(F.not_(test), otherwise)
 
 
 def _are_opposites(a: Expr, b: Expr) -> bool:
@@ -182,13 +192,49 @@ def _cut(
         part(zero, middle, highs, lows)
         part(middle, extent, lows, highs)
     else:
-        return None
-    if not outer:
+        return _in_order(loop, along, outer)
+    return _if_all(outer, parts, loop)
+
+
+def _if_all(tests: Sequence[Expr], parts: Sequence[Stmt], loop: For) -> tuple[Stmt, ...]:
+    """The parts where all tests hold, the loop as it was where not."""
+    if not tests:
         return tuple(parts)
-    test = outer[0]
-    for e in outer[1:]:
-        test = F.and_(test, e)
+    test = functools.reduce(F.and_, tests)
     return If(test, tuple(parts)), If(F.not_(test), (loop,))
+
+
+def _in_order(
+    loop: For, along: dict[Expr, tuple[str, Expr]], outer: Sequence[Expr]
+) -> tuple[Stmt, ...] | None:
+    """A part between each two places, as for three rows one behind the other; a test says whether
+    the places are in the order in which they were found."""
+    places = _sorted(at for _, at in along.values())
+    if len(places) > PLACES:
+        return None
+    extent, zero = as_expr(loop.extent), const(0)
+    starts = [zero, *(_least(_greatest(zero, at), extent) for at in places)]
+    parts = []
+    for k, (begin, end) in enumerate(zip(starts, [*starts[1:], extent], strict=True)):
+        truth = {e: (places.index(at) < k) == (way == "low") for e, (way, at) in along.items()}
+        body = tuple(decided(s, truth | dict.fromkeys(outer, True)) for s in loop.body)
+        at = {loop.index: loop.index + begin}
+        parts.append(For(loop.index, as_size(end - begin), "vector", moved(body, at)))
+    pairs = itertools.pairwise(places)
+    return _if_all([*outer, *(F.le(a, b) for a, b in pairs if not _precedes(a, b))], parts, loop)
+
+
+def _sorted(places: Iterable[Expr]) -> list[Expr]:
+    """Each place once; before it those that are known not to be greater, numbers first."""
+    found: list[Expr] = []
+    for at in dict.fromkeys(places):
+        later = (k for k, x in enumerate(found) if _precedes(at, x))
+        found.insert(next(later, len(found)), at)
+    return sorted(found, key=lambda at: not at.is_const)
+
+
+def _precedes(a: Expr, b: Expr) -> bool:
+    return nonnegative(as_size(b - a))
 
 
 def _least(*sizes: Expr) -> Expr:

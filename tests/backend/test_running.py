@@ -249,6 +249,30 @@ def test_parts_side_by_side_ask_nothing() -> None:
     assert "select" not in text and " if " not in text
 
 
+@pytest.mark.parametrize("shape", [(2, 2), (3, 40), (2, 100), (65, 2)])
+def test_places_in_a_row(shape: tuple[int, int]) -> None:
+    """Two and three of unknown sizes: differences at both ends, and parts one behind the other."""
+    a = numbers(shape, "float64")
+    some: list[Any] = [lambda m, x, k=k: m.gradient(x, axis=k) for k in (0, 1)]
+    some += [lambda m, x: m.concatenate([x, x[:, :1], x * 3], 1) + 1]
+    some += [lambda m, x: m.concatenate([x, x[1:], x * 3, x[:2]], 0) + 1]
+    text = agree(lambda x: [f(sg, x) for f in some], [a], [f(np, a) for f in some], rtol=1e-12)
+    assert "select" not in text.split("if ~")[0]
+
+
+def test_places_in_no_order() -> None:
+    """The second may come before the first, behind the row, or nowhere."""
+    x, y, z = sg.vector("x"), sg.vector("y"), sg.vector("z")
+    k = sg.arange(x.shape[0])
+    cut = sg.where(k < y.shape[0], x + 1, sg.where(k < z.shape[0], x * 2, -x))
+    f = sg.compile([x, y, z], cut)
+    a = numbers((70,), "float64")
+    for m, n in ((20, 40), (40, 20), (0, 0), (0, 90), (90, 0), (90, 100), (70, 69), (33, 33)):
+        i = np.arange(70)
+        wanted = np.where(i < m, a + 1, np.where(i < n, a * 2, -a))
+        np.testing.assert_array_equal(f(a, np.zeros(m), np.zeros(n)), wanted)
+
+
 @pytest.mark.parametrize("known", [False, True])
 @pytest.mark.parametrize("shape", [(1, 40), (3, 64), (5, 100), (2, 3, 33)])
 def test_a_question_about_rows_is_asked_once_for_each(shape: tuple[int, ...], known: bool) -> None:
