@@ -97,13 +97,23 @@ def _in_order(
 ) -> tuple[Stmt, ...]:
     """out[k] = later(out[k-1]) along the axis, starting with ``first``. Along the last one what is
     carried stays in a register; along others rows follow each other."""
-    turn, at = line.axes[line.axis], line.at
-    if line.axis + 1 < len(line.axes) or dtype not in ("float32", "float64"):
+    if not _carries(line, dtype):
         carried = load_if(buffer, line.later, line.prior, dtype)
-        return line.loops((Store(buffer, at, F.select(line.later, later(carried), first)),))
-    held, new = var("_held", dtype), var("_new", dtype)
-    body = (Let(new, F.select(line.later, later(held), first)), Store(buffer, at, new))
-    extent, start = line.shape[line.axis], const(0, dtype)
+        return line.loops((Store(buffer, line.at, F.select(line.later, later(carried), first)),))
+    start = const(0, dtype)
+    return _chain(line, lambda held: F.select(line.later, later(held), first), start, buffer)
+
+
+def _carries(line: _Line, dtype: str) -> bool:
+    """Whether the axis is the last one, along which a register carries a value."""
+    return line.axis + 1 == len(line.axes) and dtype in ("float32", "float64")
+
+
+def _chain(line: _Line, step: Callable[[Expr], Expr], start: Expr, buffer: str) -> tuple[Stmt, ...]:
+    """out[k] = step(out[k-1]) along the last axis, where ``start`` stands before the first."""
+    held, new = var("_held", start.dtype), var("_new", start.dtype)
+    body = (Let(new, step(held)), Store(buffer, line.at, new))
+    turn, extent = line.axes[line.axis], line.shape[line.axis]
     return line.around((Fold((held,), "next", turn, extent, "serial", body, (new,), (start,)),))
 
 
@@ -127,7 +137,10 @@ def cumulative(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]
         b.add_steps([x], [out, *rooms], [made], needs)
         return
     combine = COMBINE[params["combiner"]]
-    body = _in_order(line, dtype, lambda carried: combine(carried, value), value, "p1")
+    if params["combiner"] == "mul" and _carries(line, dtype):  # 1 x is x, with nothing to choose
+        body = _chain(line, lambda held: F.mul(held, value), const(1, dtype), "p1")
+    else:
+        body = _in_order(line, dtype, lambda carried: combine(carried, value), value, "p1")
     b.add_steps([x], [out], [kernel(b, [x, out], "io", body, apply.origins)], needs)
 
 
@@ -163,7 +176,12 @@ def recurrence(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]
     line = _Line(list(b.buffers[names[1]].shape), params["axis"], params["reverse"])
     dtype = b.buffers[names[2]].dtype
     a, x = load("p0", line.at, dtype), load("p1", line.at, dtype)
-    body = _in_order(line, dtype, lambda carried: F.add(F.mul(a, carried), x), x, "p2")
+    if _carries(line, dtype):  # 1 * -0 + x is x, of any sign: the choice is not on the way
+        factor = F.select(line.later, a, 1)
+        step = lambda held: F.add(F.mul(factor, held), x)  # noqa: E731
+        body = _chain(line, step, const(-0.0, dtype), "p2")
+    else:
+        body = _in_order(line, dtype, lambda carried: F.add(F.mul(a, carried), x), x, "p2")
     b.add_steps(names[:2], names[2:], [kernel(b, names, "iio", body, apply.origins)], needs)
 
 

@@ -21,7 +21,7 @@ from symgraph.loops.routine import Routine
 from symgraph.ops.cast import cast, to_dtype
 from symgraph.ops.comparison import equal, greater, isnan, less, logical_or, not_equal, where
 from symgraph.ops.creation import iota
-from symgraph.ops.exponential import exp
+from symgraph.ops.exponential import exp, log1p
 from symgraph.ops.operands import as_variable
 from symgraph.ops.shape import BroadcastTo, ravel, reshape
 from symgraph.ops.slicing import Roll
@@ -137,6 +137,18 @@ class CumLogSumExp(Running):
         step = where(nothing, 0, exp(y - self.following(y)))
         share = where(nothing, 0, exp(x - y))
         return (share * self.back(step, g),)
+
+    def by_records(self, x: Variable) -> Variable:
+        """The same with one exponential and one logarithm of each element, none of which waits for
+        another: with the greatest so far, m, the sum of the other terms over exp(m) is a linear
+        recurrence. At a new greatest it and the old greatest's term, 1, are scaled down."""
+        top = CumMax(self.axis, self.reverse)(x)
+        before = self.prior(top, -math.inf)
+        record = greater(x, before)
+        gap = where(record, before, x) - top
+        term = exp(where(equal(x, before), 0, gap))  # two infinities have no difference
+        rest = LinearRecurrence(self.axis, self.reverse)(where(record, term, 1), term)
+        return top + log1p(rest)
 
 
 class LinearRecurrence(Op):

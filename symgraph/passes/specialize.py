@@ -7,6 +7,7 @@ from typing import Any
 from symgraph.ir.graph import Variable
 from symgraph.ir.types import broadcast_shapes
 from symgraph.ops.arithmetic import rsqrt, sqrt, square
+from symgraph.ops.cumulative import CumLogSumExp
 from symgraph.ops.exponential import exp, exp2, expm1
 from symgraph.ops.matrix import MatMul
 from symgraph.ops.reductions import Sum
@@ -89,6 +90,16 @@ PRODUCTS = (
                   klass=STABLE),
 )  # fmt: skip
 
+
+def _by_records(f: Variable, a: Any, r: Any) -> Variable | None:
+    """sums of exponentials are scaled by the greatest so far, and vectors compute the terms; narrow
+    floats would be rounded on the way"""
+    if f.dtype not in ("float32", "float64"):
+        return None
+    return CumLogSumExp(a, r).by_records(f)  # type: ignore[no-any-return]
+
+
+RUNNING = rule_function(CumLogSumExp(a, attr("r"))(f), _by_records, klass=STABLE)
 ASSUMED = rule(match_op("assume", x), x, klass=EXACT)
 
-SPECIALIZE = RuleSet("specialize", POWERS, PRODUCTS, ASSUMED)
+SPECIALIZE = RuleSet("specialize", POWERS, PRODUCTS, RUNNING, ASSUMED)

@@ -18,6 +18,7 @@ from symgraph.loops.interpret import run_program
 from symgraph.loops.verify import verify_program
 from symgraph.lower.build import Builder, context
 from symgraph.lower.routines import realise
+from symgraph.ops.cumulative import CumLogSumExp
 
 PLAIN = dtypes.REALS
 SPECIAL = (0.0, -0.0, float("inf"), -float("inf"), float("nan"), -float("nan"), 1.0, -1.0, 5e-324)
@@ -94,6 +95,34 @@ def test_routines_along_an_axis() -> None:
     ]  # fmt: skip
     for f, w in zip(found, wanted, strict=True):
         np.testing.assert_allclose(f, w, rtol=1e-12)
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_running_logsumexp_of_hard_rows(axis: int, reverse: bool) -> None:
+    """Ties, infinities, NaN, terms far below the greatest, and long rows of which none is."""
+    inf, rng = np.inf, np.random.default_rng(0)
+    rows = np.zeros((7, 60))
+    rows[0, 1:] = -50  # log(1 + e^-50) is not 0
+    rows[1] = np.sort(300 * rng.normal(size=60))
+    rows[2] = rows[1, ::-1]
+    rows[3, :4] = -inf
+    rows[4, [5, 20, 21]] = inf, -inf, inf
+    rows[5, [0, 3]] = -inf, np.nan
+    rows[6] = rng.normal(size=60)
+    rows = rows if axis else np.ascontiguousarray(rows.T)
+    x = sg.matrix("x")
+    y = CumLogSumExp(axis, reverse)(x)
+    got = sg.compile([x], y)(rows)
+    turned = np.flip(rows, axis) if reverse else rows
+    with np.errstate(invalid="ignore"):
+        want = np.logaddexp.accumulate(turned.astype("longdouble"), axis)
+    want = np.flip(want, axis) if reverse else want
+    np.testing.assert_allclose(got, want.astype("float64"), rtol=2e-15)
+    mended = np.where(np.isfinite(rows), rows, 1.0)
+    slope = sg.compile([x], sg.grad((y * y).sum(), x))
+    slow = sg.compile([x], sg.grad((y * y).sum(), x), mode="interpret")
+    np.testing.assert_allclose(slope(mended), slow(mended), rtol=1e-12)
 
 
 @pytest.mark.parametrize("known", [True, False], ids=["known", "unknown"])

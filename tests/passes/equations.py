@@ -111,6 +111,9 @@ PARAMETERS = {
     "irfft": _whole_transforms,
     "dct": _cosines,
     **{name: _axes for name in ("sum", "prod", "max", "min", "all", "any", "flip")},
+    "cumlogsumexp": lambda t: [
+        {"axis": k, "reverse": r} for k in range(t.ndim) for r in (False, True)
+    ],
     "transpose": lambda t: [{"axes": p} for p in itertools.permutations(range(t.ndim))],
     "expand_dims": lambda t: [{"axes": a} for a in ((), (0,), (t.ndim,), (0, 1), (0, t.ndim + 1))],
     "squeeze": lambda t: [{"axes": tuple(a)} for a in ((), (0,), (1,)) if len(a) <= t.ndim],
