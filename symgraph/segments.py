@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from symgraph import dtypes
 from symgraph.errors import ShapeError
 from symgraph.function import Compiled, Definition, bind_arguments, flat_arguments
 from symgraph.ir import made_sizes
@@ -334,6 +335,8 @@ class Parted(Compiled):
         self._steps = tuple(map(self._step, parts, functions))
         rest = list(self._place)[len(d.arguments) :]
         self._constants = [v.data if isinstance(v, Constant) else None for v in rest]
+        self._wanted = [(dtypes.numpy_dtype(v.dtype), v.ndim) for v in d.arguments]
+        self._single = d.outputs.container == "single"
 
     def _step(self, part: Part, function: Any) -> Step:
         place = self._place
@@ -348,16 +351,34 @@ class Parted(Compiled):
         return Step(function, inputs, told, outputs, tuple(makers))
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        d = self.definition
-        memory: list[Any] = bind_arguments(d, *flat_arguments(d, args, keywords))
+        memory = None if keywords else self._as_they_are(args)
+        if memory is None:
+            memory = self._bound(args, keywords)
         memory += self._constants
         found: Any = ()
         for run, inputs, told, outputs, makers in self._steps:
             given = [memory[k] for k in inputs]
-            given += [np.empty((memory[k].shape[axis], 0), "bool") for k, axis in told]
+            for k, axis in told:
+                given.append(np.empty((memory[k].shape[axis], 0), np.bool_))
             found = run(*given)
             for k, value in zip(outputs, found, strict=False):
                 memory[k] = value
             for reference, operands, k in makers:
                 memory[k] = reference(*[memory[j] for j in operands])
-        return d.outputs.pack(found)
+        return found[0] if self._single else self.definition.outputs.pack(found)
+
+    def _as_they_are(self, args: Sequence[Any]) -> list[Any] | None:
+        """The arguments, if they are arrays that need no other look than that of the first part."""
+        if len(args) != len(self._wanted):
+            return None
+        for a, (dtype, ndim) in zip(args, self._wanted, strict=True):
+            if type(a) is not np.ndarray or a.dtype != dtype or a.ndim != ndim:
+                return None
+            flags = a.flags
+            if not (flags.c_contiguous and flags.aligned):
+                return None
+        return list(args)
+
+    def _bound(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
+        d = self.definition
+        return [*bind_arguments(d, *flat_arguments(d, args, keywords))]

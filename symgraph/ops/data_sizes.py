@@ -46,7 +46,7 @@ class FlatNonzero(Op):
         return elements(self.shape)
 
     def reference(self, mask: Any) -> Any:
-        return np.flatnonzero(mask)
+        return mask.ravel().nonzero()[0]
 
     def extern(self, mask: TensorType) -> Routine:
         return Routine("python")
@@ -67,7 +67,7 @@ class SizeFrom(Op):
         return TensorType("bool", (self.count, 0))
 
     def reference(self, n: Any) -> Any:
-        return np.empty((max(int(n), 0), 0), "bool")
+        return np.empty((max(int(n), 0), 0), np.bool_)
 
     def extern(self, n: TensorType) -> Routine:
         return Routine("python")
