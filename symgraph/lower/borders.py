@@ -11,7 +11,7 @@ becomes, with the range [low, high) in which all conditions on j hold,
 Where all conditions are about one place, as in a concatenation, there are two parts, one for each
 side of it. Where no index meets all conditions and the places are known numbers, as for the
 gradients of the gates of an LSTM, each stretch between two places is a part in which all of them
-are decided; so are the stretches between two or three places of unknown sizes, where a test finds
+are decided; so are the stretches between several places of unknown sizes, where a test finds
 them in their order. Padding, shifted differences and stencils then read whole registers without
 masks.
 
@@ -46,7 +46,8 @@ LONGEST = 150  # nodes of a body that is written four times
 LEAST = 32  # elements of a known row from which it is cut
 MOST = 8  # parts of a row
 QUESTIONS = 4  # about outer indices, one after another
-PLACES = 3  # of which one may be the beginning for some conditions and the end for others
+FEW = 2  # of them where rows are cut as well
+PLACES = 7  # of which one may be the beginning for some conditions and the end for others
 
 
 def borders(kernel: Kernel) -> Kernel:
@@ -62,23 +63,32 @@ def borders(kernel: Kernel) -> Kernel:
     nodes = postorder([e for s in body for e in expressions(s)])
     if len(nodes) > MOST * LONGEST:
         return kernel
-    indices = {p.index for p in path}
-    asked = atoms(nodes)
     made = {s.name for s in body if isinstance(s, Let)}
-    if any(made & set(postorder([e])) for e in asked):
+    if any(made & set(postorder([e])) for e in atoms(nodes)):
         return kernel  # known inside of the loop only
+    inside = _divided(loop, {p.index for p in path}, QUESTIONS)
+    return kernel if inside is None else kernel._replace(body=around(path[:-1], inside))
+
+
+def _divided(loop: For, indices: set[Expr], depth: int) -> tuple[Stmt, ...] | None:
+    """The statements in the place of the loop, which ask up to so many questions before; None where
+    it stays as it is."""
+    nodes = postorder([e for s in loop.body for e in expressions(s)])
+    asked = atoms(nodes)
     outer = [e for e in asked if loop.index not in moving(e, indices)]
     bounds = {e: bound(e, loop.index) for e in asked if moving(e, indices) == {loop.index}}
     along = {e: bound for e, bound in bounds.items() if bound is not None}
-    if not bounds and any(e.op == "load_if" for e in nodes) and len(nodes) <= LONGEST:
-        either = _either(loop, outer)
-        return kernel if either is None else kernel._replace(body=around(path[:-1], either))
+    short = len(nodes) <= LONGEST
+    if short and outer and (len(outer) <= FEW if bounds else any(_loads_if(e) for e in nodes)):
+        return _either(loop, indices, outer, depth)
     if not along or len(along) < len(bounds):
-        return kernel
+        return None
     inside = _stretches(loop, along, outer)
-    if inside is None and len(nodes) <= LONGEST:
-        inside = _cut(loop, along, outer)
-    return kernel if inside is None else kernel._replace(body=around(path[:-1], inside))
+    return _cut(loop, along, outer) if inside is None and short else inside
+
+
+def _loads_if(e: Expr) -> bool:
+    return e.op == "load_if"
 
 
 def atoms(nodes: Iterable[Expr]) -> list[Expr]:
@@ -112,10 +122,12 @@ def bound(e: Expr, index: Expr) -> tuple[str, Expr] | None:
     return ("low", 1 - rest) if step.value == 1 else ("high", rest)
 
 
-def _either(loop: For, outer: Sequence[Expr], depth: int = QUESTIONS) -> tuple[Stmt, ...] | None:
-    """A loop for each answer to the questions that are the same in all its turns, asked one after
-    another as far as they matter; None where there are too many."""
-    if not outer or not depth:
+def _either(
+    loop: For, indices: set[Expr], outer: Sequence[Expr], depth: int
+) -> tuple[Stmt, ...] | None:
+    """A loop for each answer to a question that is the same in all its turns, divided in its turn;
+    None where there are too many questions."""
+    if not depth:
         return None
     test = outer[0]
     same = {e: e is test for e in outer if e is test or _are_opposites(e, test)}
@@ -123,9 +135,9 @@ def _either(loop: For, outer: Sequence[Expr], depth: int = QUESTIONS) -> tuple[S
     def part(holds: bool) -> tuple[Stmt, ...] | None:
         truth = {e: holds == alike for e, alike in same.items()}
         made = loop._replace(body=tuple(decided(s, truth) for s in loop.body))
+        found = _divided(made, indices, depth - 1)
         left = atoms(postorder([e for s in made.body for e in expressions(s)]))
-        asked = [e for e in outer if e in left]
-        return _either(made, asked, depth - 1) if asked else (made,)
+        return (made,) if found is None and not any(e in left for e in outer) else found
 
     then, otherwise = part(True), part(False)
     if then is None or otherwise is None:
