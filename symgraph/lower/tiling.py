@@ -43,9 +43,11 @@ def tile(kernel: Kernel) -> Kernel:
     body = path[-1].body
     if not all(isinstance(s, Let | Store) for s in body) or not independent(body):
         return kernel
-    turned = _turned(body, {p.name: p for p in kernel.params}, path)
+    params = {p.name: p for p in kernel.params}
+    turned = _turned(body, params, path)
     if not turned:
-        return kernel
+        backwards = _turned(body, params, path, -1)
+        return _reversed(kernel, path, backwards[0][1]) if backwards else kernel
     places = [at for _, at in turned]
     place = max(places, key=places.count)
     chosen = [x for x, at in turned if at == place][:ROOM]
@@ -62,8 +64,16 @@ def _never_whole(extent: Size) -> bool:
     return isinstance(extent, int) and extent < EDGE
 
 
+def _reversed(kernel: Kernel, path: list[For], place: int) -> Kernel:
+    """The kernel, one of whose outer loops runs the other way round: what it reads backwards, as
+    ``rot90`` does, then has neighbours along it."""
+    loop = path[place]
+    at = {loop.index: as_expr(loop.extent) - 1 - loop.index}
+    return tile(kernel._replace(body=around(path, moved(path[-1].body, at))))
+
+
 def _turned(
-    body: tuple[Stmt, ...], params: dict[str, Param], path: list[For]
+    body: tuple[Stmt, ...], params: dict[str, Param], path: list[For], step: int = 1
 ) -> list[tuple[Expr, int]]:
     """The loads whose neighbours lie along another axis than the innermost, and which one."""
     found: list[tuple[Expr, int]] = []
@@ -74,7 +84,7 @@ def _turned(
         steps = [coefficient(place, loop.index) for loop in path]
         if steps[-1] is None or (steps[-1].is_const and abs(steps[-1].value) <= 1):
             continue
-        ones = [k for k, s in enumerate(steps[:-1]) if s is not None and s is const(1)]
+        ones = [k for k, s in enumerate(steps[:-1]) if s is not None and s is const(step)]
         if ones:
             found.append((x, ones[-1]))
     return found

@@ -105,6 +105,15 @@ def test_two_transposed_reads_and_one_along() -> None:
     agree(lambda x, y: x.T + y.T + x, [a, b], [a.T + b.T + a], seen="alloc squares1", rtol=1e-12)
 
 
+@pytest.mark.parametrize("turns", [1, 3])
+@pytest.mark.parametrize("shape", [(1, 40), (33, 70), (64, 64), (130, 17)])
+def test_turned_by_a_quarter(shape: tuple[int, int], turns: int) -> None:
+    """One of the axes is read backwards."""
+    a = numbers(shape, "float32")
+    agree(lambda x: sg.rot90(x, turns) * 2 + 1, [a], [np.rot90(a, turns) * 2 + 1],
+          seen="alloc squares0", rtol=1e-6)  # fmt: skip
+
+
 def test_short_axes_have_no_squares() -> None:
     a = numbers((3, 1000))
     text = agree(lambda x: sg.transpose(x) * 2, [a], [a.T * 2], known=True)
