@@ -43,7 +43,7 @@ class Group:
 
 
 def natural_kind(root: Root) -> str:
-    """Row when a fold's innermost axis is the contiguous one in most of its loads, else column. A
+    """Row when a fold's innermost axis is the one along which its loads go better, else column. A
     short window that moves along the last axis is no row: its folds side by side fill the lanes."""
     if root.reduction is None or not root.reduction.axes:
         return "column"
@@ -55,9 +55,15 @@ def natural_kind(root: Root) -> str:
             return "column"
     numbers = set(loads_inside(root.reads))  # which say what is read: one for each row, as a rule
     reads = [x for x in root.reads if x not in numbers]
-    row = sum(unit_stride(x, root.reduction.axes[-1]) for x in reads)
-    column = sum(unit_stride(x, root.axes[-1]) for x in reads)
+    row, column = (_along(reads, axis) for axis in (root.reduction.axes[-1], root.axes[-1]))
     return "row" if row >= column else "column"
+
+
+def _along(reads: Sequence[Expr], axis: Expr) -> int:
+    """How many loads have neighbours along an axis, less those that jump along it; one that does
+    not depend on it is the same for all lanes."""
+    near = sum(unit_stride(x, axis) for x in reads)
+    return 2 * near - sum(axis in postorder([x]) for x in reads)
 
 
 def loads_inside(reads: Sequence[Expr]) -> Iterator[Expr]:
