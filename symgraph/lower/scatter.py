@@ -11,6 +11,10 @@ not depend on the threads that share the parts. With ``some`` 1 or 0:
     for i in 0 .. rows * (1 - some) { term }
     for j in 0 .. places * some { out[j] = out[j] + fold part: tables[part, j] }
 
+Where the rows in front of the axis are many, each collects its own terms:
+
+for row { for i { out[row, index[i]] = out[row, index[i]] + v[i, row] } }
+
 Where a scatter checks its indices itself (lower/own_checks.py), LOOK of them at a time are looked
 at and used, if all of them are good; whether all were is one more result.
 """
@@ -36,6 +40,7 @@ from symgraph.scalar import Expr, as_expr, as_size, const, load, substitute, tra
 from symgraph.scalar import functions as F
 from symgraph.scalar import rebuild as rebuild_expr
 
+ROWS = 8  # that are scattered one after another; of fewer the terms may be shared in parts
 TOGETHER = 4  # terms of one turn of a loop over single elements
 GAP = 128  # bytes between tables, so that threads never write to one cache line
 LOOK = 512  # indices that are looked at and then used: with what is added a few pages
@@ -114,13 +119,25 @@ class _Scatter:
     def step(self) -> Step:
         trailing = len(self.places) > self.common and (self.ndim - 1) not in self.axes
         self.kind = "vector" if trailing else "serial"
-        body = nest(self.places, self.extents, (self._term(),), self.kind)
-        some = parted(self.apply, self.b.ctx)
+        order = self._in_rows()
+        extents = [self.extents[k] for k in order]
+        body = nest([self.places[k] for k in order], extents, (self._term(),), self.kind)
+        some = parted(self.apply, self.b.ctx) if order == sorted(order) else None
         if some is not None:
             body = self._in_parts(some)
         buffers, modes = [self.out, *self.names], "o" + "i" * len(self.names)
         buffers, modes = [*buffers, *self.tables], modes + "o" * len(self.tables)
         return kernel(self.b, buffers, modes, body, self.apply.origins)
+
+    def _in_rows(self) -> list[int]:
+        """The order of the loops: that of the places, but where some or many rows are scattered
+        along an inner axis each on its own, the rows come first and stay in cache."""
+        lead = min(self.axes)
+        rows = [self.common + k for k in range(lead)]
+        count = product([self.extents[k] for k in rows])
+        if isinstance(count, int) and count < ROWS:
+            rows = []
+        return [*rows, *(k for k in range(len(self.places)) if k not in rows)]
 
     def _in_parts(self, some: Expr) -> tuple[Stmt, ...]:
         rows, part, k = as_expr(self.extents[0]), var("_part"), var("_k")

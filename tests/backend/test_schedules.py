@@ -446,6 +446,34 @@ def test_strided_loads(dtype: str) -> None:
 # scatters -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("rows", [0, 1, 3, 40])
+def test_scatters_along_inner_axes(rows: int, known: bool) -> None:
+    """Rows come one after another; the terms of a place keep their order."""
+    rng = np.random.default_rng(rows)
+    a, i, j = rng.normal(size=(rows, 7, 5)), rng.integers(-7, 7, 30), rng.integers(-5, 5, 30)
+    rows_of, pairs = rng.normal(size=(rows, 30, 5)), rng.normal(size=(rows, 30))
+    lines = rng.normal(size=(rows, 7, 30))
+    given = a, i, j, rows_of, pairs, lines
+    x, k, m, v, w, u = (
+        sg.tensor(f"x{n}", dtype=str(g.dtype), shape=g.shape if known else (None,) * g.ndim)
+        for n, g in enumerate(given)
+    )
+    outs = [x.at[:, k].add(v), x.at[:, k].set(v), x.at[:, :, m].max(u), x.at[:, :, m].add(u),
+            x.at[:, k, m].add(w), x.at[:, k, m].set(w)]  # fmt: skip
+    got = sg.compile([x, k, m, v, w, u], outs)(*given)
+    wanted = [a.copy() for _ in outs]
+    every = slice(None)
+    np.add.at(wanted[0], (every, i), rows_of)
+    wanted[1][:, i] = rows_of
+    np.maximum.at(wanted[2], (every, every, j), lines)
+    np.add.at(wanted[3], (every, every, j), lines)
+    np.add.at(wanted[4], (every, i, j), pairs)
+    wanted[5][:, i, j] = pairs
+    for f, n in zip(got, wanted, strict=True):
+        np.testing.assert_array_equal(f, n)
+
+
 def test_rows_are_added_to_a_table_in_place() -> None:
     v, i = numbers((6, 4)), np.array([1, 3, 1, 0, -1, 3])
     table = np.zeros((5, 4), "float32")
