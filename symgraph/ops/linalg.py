@@ -29,6 +29,7 @@ from symgraph.ops.assumptions import *  # noqa: F403
 from symgraph.ops.banded import *  # noqa: F403
 from symgraph.ops.cast import to_dtype
 from symgraph.ops.contraction import tensordot  # noqa: F401  (offered here too)
+from symgraph.ops.control import cond as choose
 from symgraph.ops.creation import iota
 from symgraph.ops.decompositions import *  # noqa: F403
 from symgraph.ops.eigen import *  # noqa: F403
@@ -139,7 +140,7 @@ def block_diag(*matrices: Any) -> Variable:
 
 def multi_dot(arrays: Sequence[Any]) -> Variable:
     """The product of two or more matrices in the order that costs least; the first and the last may
-    be vectors. Unknown sizes count as 64.
+    be vectors. Of three matrices of unknown sizes the call chooses; of more they count as 64.
 
     >>> import symgraph as sg
     >>> sg.linalg.multi_dot([[1, 2], [[1, 0], [0, 1]], [3, 4]]).eval().item()
@@ -153,12 +154,24 @@ def multi_dot(arrays: Sequence[Any]) -> Variable:
     xs[-1] = expand_dims(xs[-1], 1) if last else xs[-1]
     if any(x.ndim != 2 for x in xs):
         raise RankError("multi_dot: the operands are matrices; only the ends may be vectors")
+    if len(xs) == 3 and not (first or last):
+        return _of_three(*xs)
     sizes = [n if isinstance(n, int) else UNKNOWN for n in (x.shape[0] for x in xs)]
     columns = xs[-1].shape[1]
     sizes.append(columns if isinstance(columns, int) else UNKNOWN)
     y = _product(xs, _splits(sizes), 0, len(xs) - 1)
     axes = [0] * first + [1] * last
     return y.squeeze(tuple(axes)) if axes else y  # type: ignore[no-any-return]
+
+
+def _of_three(a: Variable, b: Variable, c: Variable) -> Variable:
+    """The two orders, of which the sizes choose when the function runs."""
+    (m, k), (n, p) = map(as_expr, a.shape), map(as_expr, c.shape)
+    gap = as_size(k * p * (m + n) - m * n * (k + p))  # what the second order costs more
+    if isinstance(gap, int):
+        return matmul(matmul(a, b), c) if gap >= 0 else matmul(a, matmul(b, c))
+    first, second = (lambda: matmul(matmul(a, b), c)), (lambda: matmul(a, matmul(b, c)))
+    return choose(as_variable(gap) >= 0, first, second)  # type: ignore[no-any-return]
 
 
 def _splits(sizes: Sequence[int]) -> dict[tuple[int, int], int]:

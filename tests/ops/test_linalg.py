@@ -291,3 +291,19 @@ def test_generalised_eigenvectors() -> None:
     w, v = sg.compile([a, b], list(L.eigh(a, b)))(symmetric, P)
     np.testing.assert_allclose(symmetric @ v, P @ v * w, atol=1e-12)
     np.testing.assert_allclose(w, scipy.linalg.eigh(symmetric, P)[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    "sizes", [(300, 300, 20, 300), (3, 90, 80, 70), (5, 5, 5, 5), (0, 4, 3, 2)]
+)
+def test_the_order_of_three_products_is_chosen_when_sizes_are_known(sizes: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(0)
+    arrays = [rng.normal(size=pair) for pair in zip(sizes, sizes[1:], strict=False)]
+    xs = [sg.matrix(name) for name in "abc"]
+    y = sg.linalg.multi_dot(xs)
+    f = sg.compile(xs, [y, *sg.grad((y * y).sum(), xs)])
+    a, b, c = arrays
+    product = np.linalg.multi_dot(arrays)
+    slopes = 2 * product @ (b @ c).T, 2 * a.T @ product @ c.T, 2 * (a @ b).T @ product
+    for got, want in zip(f(*arrays), (product, *slopes), strict=True):
+        np.testing.assert_allclose(got, want, rtol=1e-9, atol=1e-9)
