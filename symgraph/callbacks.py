@@ -65,21 +65,21 @@ def _names(graph: Graph) -> list[str]:
 
 def make(graph: Graph, sizes: Sequence[str]) -> tuple[int, Any]:
     """The address of a C function that runs the graph, and what keeps it alive."""
-    given = (*graph.inputs, *graph.outputs)
-    count = len(graph.inputs)
+    inputs = [_View(v, False) for v in graph.inputs]
+    outputs = [_View(v, True) for v in graph.outputs]
+    views = list(enumerate([*inputs, *outputs]))
+    count = len(inputs)
     shared = shared_variables(graph)
     kept = Machine({})  # which finds the order of the nodes once
 
     def run(buffers: Any, values: Any) -> int:
         try:
             env = {name: values[k] for k, name in enumerate(sizes)}
-            arrays = [_view(v, buffers[k], env) for k, v in enumerate(given)]
-            inputs = arrays[:count]
-            for array in inputs:
-                array.flags.writeable = False
+            arrays = [view.of(buffers[k], env) for k, view in views]
             state = {s: s.get_value(borrow=True) for s in shared}
             with np.errstate(all="ignore"):
-                results = (Machine(state) if state else kept).run(graph, inputs, env)
+                machine = Machine(state) if state else kept
+                results = machine.run(graph, arrays[:count], env)
             for array, result in zip(arrays[count:], results, strict=True):
                 array[...] = result
         except BaseException as error:
@@ -91,11 +91,32 @@ def make(graph: Graph, sizes: Sequence[str]) -> tuple[int, Any]:
     return ctypes.cast(function, ctypes.c_void_p).value or 0, function
 
 
-def _view(v: Variable, address: int | None, env: dict[str, int]) -> np.ndarray:
-    shape = tuple(evaluate_size(s, env) for s in v.shape)
-    dtype = dtypes.numpy_dtype(v.dtype)
-    count = math.prod(shape)
-    if count == 0 or not address:
-        return np.empty(shape, dtype)
-    memory = (ctypes.c_char * (count * dtype.itemsize)).from_address(address)
-    return np.frombuffer(memory, dtype).reshape(shape)  # type: ignore[call-overload,no-any-return]
+class _View:
+    """Makes arrays of a program's buffer. One at the address and of the shape of the call before is
+    that call's, as to make one takes as long as many an op."""
+
+    def __init__(self, v: Variable, writeable: bool) -> None:
+        self.dtype, self.writeable = dtypes.numpy_dtype(v.dtype), writeable
+        self.sizes = v.shape
+        self.known = v.shape if all(isinstance(n, int) for n in v.shape) else None
+        self.last: tuple[int | None, Any, np.ndarray] = (None, (), np.empty(0))
+
+    def of(self, address: int | None, env: dict[str, int]) -> np.ndarray:
+        """The array of the buffer there."""
+        shape = self.known
+        if shape is None:
+            shape = tuple(evaluate_size(s, env) for s in self.sizes)
+        before = self.last
+        if address and before[0] == address and before[1] == shape:
+            return before[2]
+        array = self._made(address, shape)
+        array.flags.writeable = self.writeable
+        self.last = address, shape, array
+        return array
+
+    def _made(self, address: int | None, shape: Any) -> np.ndarray:
+        count = math.prod(shape)
+        if count == 0 or not address:
+            return np.empty(shape, self.dtype)
+        memory = (ctypes.c_char * (count * self.dtype.itemsize)).from_address(address)
+        return np.frombuffer(memory, self.dtype).reshape(shape)  # type: ignore[call-overload,no-any-return]

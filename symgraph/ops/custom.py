@@ -168,7 +168,7 @@ def python_op(
     inputs, None where one does not move; one of them is enough for both directions. Without either
     derivatives that reach the op raise GradientError.
 
-    Compiled code calls the function back, which takes some 50 us a call and holds the GIL; its
+    Compiled code calls the function back, which takes some 25 us a call and holds the GIL; its
     results are checked against the declared types. A graph with such an op is compiled anew in
     each process, as a Python function has no form on disk.
 
