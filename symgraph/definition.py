@@ -272,7 +272,7 @@ def _check_used(inputs: Structure, graph: Graph, leaves: list[Variable]) -> None
     reached = set(leaves) | set(graph.outputs)
     if all(v in reached for v in inputs.leaves):
         return
-    told = {s for v in reached for s in v.shape}
+    told = {s for v in reached if v.owner is None for s in v.shape}
     order = graph.sized_toposort()
     held = [(n.op._values, *(v.shape for v in n.outputs)) for n in order]
     wanted = {s for values in held for s in _sizes_in(values)}

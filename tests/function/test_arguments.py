@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import symgraph as sg
+from symgraph.errors import ArgumentError, UnboundVariableError
 
 MODES = ("run", "interpret")
 
@@ -189,6 +190,19 @@ def test_defaults(mode: str) -> None:
 def test_no_inputs(mode: str) -> None:
     f = sg.compile([], sg.arange(3) * 2, mode=mode)
     np.testing.assert_array_equal(f(), [0, 2, 4])
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_an_input_that_tells_the_size_of_an_output_is_used(mode: str) -> None:
+    """The derivative of a linear function: its numbers need no input, but its shape does."""
+    x = sg.vector("x")
+    slope = sg.grad((3 * x).sum(), x)
+    assert sg.compile([x], slope, mode=mode)(np.ones(4)).tolist() == [3.0] * 4
+    with pytest.raises(UnboundVariableError, match="a size, which is not the size of any input"):
+        sg.compile([], slope, mode=mode)
+    y = sg.vector("y", shape=x.shape)  # of two that tell it, one that is read is enough
+    with pytest.raises(ArgumentError, match="depends on the input x"):
+        sg.compile([x, y], y + 1, mode=mode)
 
 
 @pytest.mark.parametrize("mode", MODES)
