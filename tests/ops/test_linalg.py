@@ -3,6 +3,7 @@ first and second order by differences, and the failures that only show when a fu
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -298,7 +299,7 @@ def test_generalised_eigenvectors() -> None:
 )
 def test_the_order_of_three_products_is_chosen_when_sizes_are_known(sizes: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
-    arrays = [rng.normal(size=pair) for pair in zip(sizes, sizes[1:], strict=False)]
+    arrays = [rng.normal(size=pair) for pair in itertools.pairwise(sizes)]
     xs = [sg.matrix(name) for name in "abc"]
     y = sg.linalg.multi_dot(xs)
     f = sg.compile(xs, [y, *sg.grad((y * y).sum(), xs)])
