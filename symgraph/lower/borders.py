@@ -80,7 +80,9 @@ def _divided(loop: For, indices: set[Expr], depth: int) -> tuple[Stmt, ...] | No
     along = {e: bound for e, bound in bounds.items() if bound is not None}
     short = len(nodes) <= LONGEST
     if short and outer and (len(outer) <= FEW if bounds else any(_loads_if(e) for e in nodes)):
-        return _either(loop, indices, outer, depth)
+        either = _either(loop, indices, outer, depth)
+        if either is not None:
+            return either
     if not along or len(along) < len(bounds):
         return None
     inside = _stretches(loop, along, outer)

@@ -69,7 +69,9 @@ def _reversed(kernel: Kernel, path: list[For], place: int) -> Kernel:
     ``rot90`` does, then has neighbours along it."""
     loop = path[place]
     at = {loop.index: as_expr(loop.extent) - 1 - loop.index}
-    return tile(kernel._replace(body=around(path, moved(path[-1].body, at))))
+    turned = kernel._replace(body=around(path, moved(path[-1].body, at)))
+    tiled = tile(turned)
+    return kernel if tiled is turned else tiled
 
 
 def _turned(

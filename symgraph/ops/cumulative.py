@@ -145,8 +145,9 @@ class CumLogSumExp(Running):
         top = CumMax(self.axis, self.reverse)(x)
         before = self.prior(top, -math.inf)
         record = greater(x, before)
-        gap = where(record, before, x) - top
-        term = exp(where(equal(x, before), 0, gap))  # two infinities have no difference
+        less = where(record, before, x)
+        same = equal(less, top)  # two infinities have no difference
+        term = exp(where(same, 0, less) - where(same, 0, top))
         rest = LinearRecurrence(self.axis, self.reverse)(where(record, term, 1), term)
         return top + log1p(rest)
 
