@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import math
 import os
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from measure import REST, Timed, compare, disagreement, leaves
+from measure import REST, Timed, compare, disagreement, leaves, summary
 
 Formula = Callable[..., Any]
 RNG = np.random.default_rng(0)
@@ -229,8 +228,7 @@ def main() -> int:
         ratios.append(best / found["symgraph"].median)
         cells = [f"{1e6 * found[n].median:.3g}" if n in found else "" for n in columns]
         print(f"| {case.name} | {' | '.join(cells)} | {ratios[-1]:.2f} |", flush=True)
-    print(f"\n{sum(r > 0.97 for r in ratios)} of {len(ratios)} level or ahead, "
-          f"geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}")  # fmt: skip
+    print(f"\n{summary(ratios)}")
     return 0
 
 

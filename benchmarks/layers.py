@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
-from measure import REST, Timed, compare, disagreement, leaves
+from measure import REST, Timed, compare, disagreement, leaves, summary
 
 Formula = Callable[..., Any]
 
@@ -227,8 +227,7 @@ def main() -> int:
             cells.append(f"{ratios[-1]:.2f}")
         shape = "x".join(map(str, layer.shapes[0]))
         print(f"| {layer.name} | {shape} | {' | '.join(cells)} |", flush=True)
-    print(f"\n{sum(r > 0.97 for r in ratios)} of {len(ratios)} level or ahead, "
-          f"geometric mean {math.exp(sum(map(math.log, ratios)) / len(ratios)):.2f}")  # fmt: skip
+    print(f"\n{summary(ratios)}")
     return 0
 
 

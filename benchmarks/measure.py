@@ -9,6 +9,7 @@ comes next would have to share the processors with them.
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
 import statistics
 import time
@@ -155,3 +156,10 @@ def disagreement(result: Sequence[np.ndarray], wanted: Sequence[np.ndarray]) -> 
         if not error <= tolerance:
             return f"result {k} is off by {error:.2g} of the largest value"
     return ""
+
+
+def summary(ratios: Sequence[float]) -> str:
+    """How many of the best peers' times over ours are level or better, and their mean."""
+    mean = math.exp(sum(map(math.log, ratios)) / len(ratios))
+    level = sum(r > 0.97 for r in ratios)
+    return f"{level} of {len(ratios)} level or ahead, geometric mean {mean:.2f}"

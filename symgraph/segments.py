@@ -19,7 +19,7 @@ import numpy as np
 
 from symgraph import dtypes
 from symgraph.errors import ShapeError
-from symgraph.function import Compiled, Definition, bind_arguments, flat_arguments
+from symgraph.function import Compiled, Definition, bind_arguments, flat_arguments, laid_out
 from symgraph.ir import made_sizes
 from symgraph.ir.graph import Apply, Constant, Graph, Input, Variable, apply, toposort
 from symgraph.ir.resizing import Sizes, resized, retyped
@@ -351,9 +351,10 @@ class Parted(Compiled):
         return Step(function, inputs, told, outputs, tuple(makers))
 
     def __call__(self, *args: Any, **keywords: Any) -> Any:
-        memory = None if keywords else self._as_they_are(args)
-        if memory is None:
-            memory = self._bound(args, keywords)
+        d = self.definition
+        memory: list[Any] = [] if keywords else laid_out(self._wanted, args)
+        if not memory:
+            memory = [*bind_arguments(d, *flat_arguments(d, args, keywords))]
         memory += self._constants
         found: Any = ()
         for run, inputs, told, outputs, makers in self._steps:
@@ -365,20 +366,4 @@ class Parted(Compiled):
                 memory[k] = value
             for reference, operands, k in makers:
                 memory[k] = reference(*[memory[j] for j in operands])
-        return found[0] if self._single else self.definition.outputs.pack(found)
-
-    def _as_they_are(self, args: Sequence[Any]) -> list[Any] | None:
-        """The arguments, if they are arrays that need no other look than that of the first part."""
-        if len(args) != len(self._wanted):
-            return None
-        for a, (dtype, ndim) in zip(args, self._wanted, strict=True):
-            if type(a) is not np.ndarray or a.dtype != dtype or a.ndim != ndim:
-                return None
-            flags = a.flags
-            if not (flags.c_contiguous and flags.aligned):
-                return None
-        return list(args)
-
-    def _bound(self, args: Sequence[Any], keywords: Mapping[str, Any]) -> list[Any]:
-        d = self.definition
-        return [*bind_arguments(d, *flat_arguments(d, args, keywords))]
+        return found[0] if self._single else d.outputs.pack(found)

@@ -79,7 +79,7 @@ def _divided(loop: For, indices: set[Expr], depth: int) -> tuple[Stmt, ...] | No
     bounds = {e: bound(e, loop.index) for e in asked if moving(e, indices) == {loop.index}}
     along = {e: bound for e, bound in bounds.items() if bound is not None}
     short = len(nodes) <= LONGEST
-    if short and outer and (len(outer) <= FEW if bounds else any(_loads_if(e) for e in nodes)):
+    if short and outer and (len(outer) <= FEW if bounds else any(e.op == "load_if" for e in nodes)):
         either = _either(loop, indices, outer, depth)
         if either is not None:
             return either
@@ -87,10 +87,6 @@ def _divided(loop: For, indices: set[Expr], depth: int) -> tuple[Stmt, ...] | No
         return None
     inside = _stretches(loop, along, outer)
     return _cut(loop, along, outer) if inside is None and short else inside
-
-
-def _loads_if(e: Expr) -> bool:
-    return e.op == "load_if"
 
 
 def atoms(nodes: Iterable[Expr]) -> list[Expr]:
