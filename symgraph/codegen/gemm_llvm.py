@@ -10,6 +10,7 @@ import functools
 from collections.abc import Mapping
 from typing import Any
 
+from symgraph import dtypes
 from symgraph.codegen import llvm, team_llvm
 from symgraph.codegen.gemm.record import JOB
 from symgraph.codegen.gemm.tiles import Tile
@@ -61,24 +62,24 @@ def _module_text(tile: Tile) -> str:
 def emit_product(
     fn: FunctionWriter, table: Table, values: Values, kernel: Product,
     operands: list[tuple[Value, Buffer]], ta: bool, tb: bool, accumulate: bool, least: int,
-    epilogue: Epilogue | None = None, pairs: bool = False,
+    epilogue: Epilogue | None = None,
 ) -> Value:  # fmt: skip
     """C[..., m, n] = op(A)[..., m, k] op(B)[..., k, n], added to C when it accumulates. ``least``:
-    from how many nanoseconds of work on threads take part. With ``pairs`` they hold complex
-    numbers, each of which is two columns. The value is 0 where it was done."""
+    from how many nanoseconds of work on threads take part. Complex numbers are two columns each.
+    The value is 0 where it was done."""
     (a, abuf), (b, bbuf), (c, cbuf) = operands
     job = _job(fn, table, least, kernel, epilogue)
-    each = 2 if pairs else 1
 
-    def real(size: Size) -> Value:
+    def real(size: Size, held: Buffer) -> Value:
+        each = 2 if dtypes.is_complex(held.dtype) else 1
         return values.uniform(as_size(as_expr(size) * each))
 
     m, n, k = (
         values.uniform(cbuf.shape[-2]),
-        real(cbuf.shape[-1]),
-        real(abuf.shape[-2 if ta else -1]),
+        real(cbuf.shape[-1], cbuf),
+        real(abuf.shape[-2 if ta else -1], abuf),
     )
-    steps = [real(elements(x.shape[-2:])) for x in (abuf, bbuf, cbuf)]
+    steps = [real(elements(x.shape[-2:]), x) for x in (abuf, bbuf, cbuf)]
     a_steps, b_steps = ("1", m) if ta else (k, "1"), ("1", k) if tb else (n, "1")
     JOB.put(
         fn, job, batch=values.uniform(elements(cbuf.shape[:-2])), m=m, n=n, k=k,

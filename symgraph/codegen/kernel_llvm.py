@@ -179,14 +179,15 @@ class Loops:
         return []
 
     def _block(
-        self, s: For, base: Value, lanes: int, mask: Value | None, left: Value = ""
-    ) -> list[Value]:
+        self, s: For, base: Value, lanes: int, mask: Value | None, left: Value = "",
+        near: bool = False,
+    ) -> list[Value]:  # fmt: skip
         """Some turns at a time."""
         # One element left over is a scalar: LLVM 22 writes a masked store of a constant lane that
         # truncates as wide as the value was before.
         if mask is not None and mask.count("true") == 1:
             return self._turn(s, base)
-        with self.values.vector(s.index, lanes, base, mask, left):
+        with self.values.vector(s.index, lanes, base, mask, left, near):
             if mask is None and self.values.ahead is not None:
                 ahead_llvm.ask(self.values, [s])
             elif mask is None:
@@ -238,7 +239,7 @@ class Loops:
             mask = choices.live(fn, left, one, size)
             if folds and mask.startswith("%"):
                 mask = choices.held(fn, mask, one, size, self.vector_bits)
-            return self._block(s, base, one, mask, left if near else "")
+            return self._block(s, base, one, mask, left, bool(near))
 
         fn.loop(whole, extent, one, [], rest)
 
@@ -249,7 +250,7 @@ class Loops:
         def rest(base: Value, _: list[Value]) -> list[Value]:
             left = fn.val(f"sub i64 {extent}, {base}")
             mask = choices.live(fn, left, lanes, self.vector_bits // 8 // lanes)
-            return self._block(s, base, lanes, mask)
+            return self._block(s, base, lanes, mask, left)
 
         if extent.isdigit():
             whole = str(int(extent) // wide * wide)

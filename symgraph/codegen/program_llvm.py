@@ -400,7 +400,7 @@ class ProgramFunction:
             return
         least = self.parallel_from
         after = self._epilogue(params["epilogue"], operands[2][1]) if "epilogue" in params else None
-        words = kernel, operands, *flags, least, after, pairs
+        words = kernel, operands, *flags, least, after
         self.check_made(gemm_llvm.emit_product(fn, table, self.values, *words), step)
 
     def _convolution(self, step: Call) -> None:

@@ -150,7 +150,7 @@ class _Rows:
     def _live(self, row: int) -> Value:
         values, fn = self.values, self.fn
         numbers = [row + k // self.group for k in range(self.one)]
-        if values.left:
+        if values.near:
             left = scalars.splat(fn, fn.val(f"trunc i64 {values.left} to i32"), "int32", self.one)
             rows = fn.val(f"icmp slt <{self.one} x i32> {self._numbers(numbers)}, {left}")
         elif values.mask is None:

@@ -1,6 +1,6 @@
 """A square that is stored turned round, through registers.
 
-    for b in 0 .. E { for a in 0 .. E vector { s[a, b] = f(a, b) } }
+    for b in 0 .. D { for a in 0 .. E vector { s[a, b] = f(a, b) } }
 
 Lane for lane that is a scatter. Here L values of L lanes each are made for L turns of b, turned in
 registers, and stored along b. A turn is log2(L) rounds in which values k and k + L/2 are merged
@@ -24,22 +24,24 @@ def emit_turned(values: Values, s: For, vector_bits: int) -> bool:
     if values.lane is not None or s.kind != "serial" or len(s.body) != 1:
         return False
     inner = s.body[0]
-    if not isinstance(inner, For) or inner.kind != "vector" or s.extent != inner.extent:
+    if not isinstance(inner, For) or inner.kind != "vector" or len(inner.body) != 1:
         return False
-    if not isinstance(s.extent, int) or len(inner.body) != 1:
+    if not isinstance(s.extent, int) or not isinstance(inner.extent, int):
         return False
     store = inner.body[0]
     if not isinstance(store, Store):
         return False
     dtype = store.value.dtype
-    lanes = min(vector_bits // (8 * dtypes.itemsize(dtype)), s.extent)
+    lanes = min(vector_bits // (8 * dtypes.itemsize(dtype)), s.extent, inner.extent)
     place = values.linear(store.buffer, store.indices)
-    if coefficient(place, s.index) is not const(1) or lanes < 2 or s.extent % lanes:
+    if coefficient(place, s.index) is not const(1) or lanes < 2:
+        return False
+    if s.extent % lanes or inner.extent % lanes:
         return False
     if coefficient(place, inner.index) is None:
         return False
     for b in range(0, s.extent, lanes):
-        for a in range(0, s.extent, lanes):
+        for a in range(0, inner.extent, lanes):
             _block(values, s, inner, store, (b, a), lanes)
     return True
 

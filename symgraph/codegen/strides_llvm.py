@@ -1,18 +1,23 @@
-"""Every other element, or the elements backwards, as plain loads and a shuffle instead of a gather.
+"""Every second, third ... element, or the elements backwards, as plain loads and shuffles instead
+of a gather.
 
-Lane k reads element p + 2 k, or p - k. No element outside of those that the lanes read is touched
-at the ends, since it may lie outside of the buffer: two loads of L elements, one from p on and one
-up to p + 2 (L - 1), hold all of the first kind; under a mask only the wanted elements are loaded.
+Lane k reads element p + s k, or p - k. No element outside of those that the lanes read is touched
+at the ends, since it may lie outside of the buffer: s loads of L elements, the last of which ends
+with element p + s (L - 1), hold all of the first kind; under a mask only the wanted elements are
+loaded, or those up to the last one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from symgraph.codegen.literals import llvm_type, memory_type
+from symgraph.codegen import scalar_llvm as scalars
+from symgraph.codegen.literals import lane_numbers, llvm_type, memory_type
 from symgraph.codegen.writer import FunctionWriter, Value
 
-STRIDES = (2, -1)
+STRIDES = (2, 3, 4, 5, 6, 7, 8, -1)
+UNDER_MASK = (2, 3, 4, 5, 6, -1)  # up to which this is quicker where each load needs a mask
+PICKED = (2, -1)  # the same where that mask is picked from one of lanes anywhere
 
 Load = Callable[[Value, "Value | None"], Value]  # (first position, mask) -> L elements
 
@@ -25,20 +30,30 @@ def strided(
     load: Load,
     kind: str,
     lanes: int,
+    last: Value = "",
 ) -> Value:
-    """The elements of all lanes; ``first`` is the position of lane 0, ``kind`` the vector type."""
+    """The elements of all lanes; ``first`` is the position of lane 0, ``kind`` the vector type.
+    ``last``: how far after it the last one lies that may be read, if the mask says no more."""
     if stride == -1:
         start = fn.val(f"sub i64 {first}, {lanes - 1}")
-        held = load(start, _picked(fn, mask, [lanes - 1 - k for k in range(lanes)], lanes))
-        return _shuffled(fn, kind, held, held, [lanes - 1 - k for k in range(lanes)])
-    half = lanes // 2
-    low = [k // 2 if k % 2 == 0 else lanes for k in range(lanes)]
-    high = [(k + lanes - 1) // 2 if (k + lanes - 1) % 2 == 0 else lanes for k in range(lanes)]
-    second = fn.val(f"add i64 {first}, {lanes - 1}")
-    a = load(first, _picked(fn, mask, low, lanes))
-    b = load(second, _picked(fn, mask, high, lanes))
-    order = [2 * k if k < half else 2 * k + 1 for k in range(lanes)]
-    return _shuffled(fn, kind, a, b, order)
+        turned = [lanes - 1 - k for k in range(lanes)]
+        held = load(start, _picked(fn, mask, turned, lanes))
+        return _shuffled(fn, kind, held, held, turned)
+    parts: list[Value] = []
+    order = [0] * lanes
+    for begin in (*range(0, (stride - 1) * lanes, lanes), (stride - 1) * (lanes - 1)):
+        own = {k: stride * k - begin for k in range(lanes) if 0 <= stride * k - begin < lanes}
+        if last:
+            live: Value | None = _up_to(fn, last, begin, lanes)
+        else:
+            wanted = {n: k for k, n in own.items()}
+            live = _picked(fn, mask, [wanted.get(n, lanes) for n in range(lanes)], lanes)
+        parts.append(load(fn.val(f"add i64 {first}, {begin}") if begin else first, live))
+        order = [lanes * (len(parts) > 1) + own[k] if k in own else order[k] for k in range(lanes)]
+        if len(parts) > 1:
+            parts = [_shuffled(fn, kind, parts[0], parts[1], order)]
+            order = [*range(lanes)]
+    return parts[0]
 
 
 def backwards(
@@ -50,6 +65,13 @@ def backwards(
     start = fn.val(f"sub i64 {first}, {lanes - 1}")
     kind = memory_type(dtype, lanes)
     return _shuffled(fn, kind, held, held, order), _picked(fn, mask, order, lanes), start
+
+
+def _up_to(fn: FunctionWriter, last: Value, begin: int, lanes: int) -> Value:
+    """The mask of the elements from ``begin`` on that do not lie after the last one."""
+    number = fn.val(f"trunc i64 {fn.val(f'sub i64 {last}, {begin}')} to i32")
+    most = scalars.splat(fn, number, "int32", lanes)
+    return fn.val(f"icmp sle {llvm_type('int32', lanes)} {lane_numbers(lanes, 'int32')}, {most}")
 
 
 def _picked(

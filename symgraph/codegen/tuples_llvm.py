@@ -1,12 +1,14 @@
 """Two to four numbers that lie side by side, such as the parts of complex numbers and the places of
 points: those of all lanes are one wide load, taken apart by shuffles, or put together for one wide
-store."""
+store. Where the tuples of the lanes lie backwards, the load is taken apart so; where they lie apart
+and fill a register of 16 bytes each, they are a load each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.literals import llvm_type, memory_type
 from symgraph.codegen.values import FEW
@@ -17,6 +19,7 @@ from symgraph.scalar import Expr, const, node
 if TYPE_CHECKING:
     from symgraph.codegen.values import Lanes, Values
 
+REGISTER = 16  # bytes
 _AT_HAND = ("var", "const")  # values that read nothing which the stores before would change
 
 
@@ -29,22 +32,80 @@ def size(values: Values, buffer: str, indices: tuple[Expr, ...]) -> int:
     # a load that is guarded by a condition which never holds may be at any index
     if not indices[-1].is_const or not 0 <= indices[-1].value < few:
         return 0
-    return few if values.stride(values.linear(buffer, indices)) == few else 0
+    return few
 
 
-def load(values: Values, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None) -> Lanes:
-    """The wanted element of each lane's tuple; the others are known from now on."""
-    dtype, lanes, few = e.dtype, values.lanes, int(values.shapes[e.attr][-1])
-    read = values.fn.fresh if e.attr in values.stored else values.fn.val
-    where = _place(values, e.attr, indices, dtype)
-    mask = _live(values, cond, few)
-    whole = values.vector_load(read, where, dtype, mask, few * lanes)[0]
+def load(
+    values: Values, e: Expr, indices: tuple[Expr, ...], few: int, cond: Lanes | None
+) -> Lanes | None:
+    """The wanted element of each lane's tuple; the others are known from now on. None where the
+    tuples do not lie so."""
+    dtype, lanes = e.dtype, values.lanes
+    stride = values.stride(values.linear(e.attr, indices))
+    order = range(lanes)
+    if stride is not None and abs(stride) == few:
+        order = order if stride > 0 else order[::-1]
+        whole = _neighbours(values, e, indices, cond, order)
+    else:
+        step = None if stride == 0 or cond is not None else _apart(values, e, indices)
+        if step is None:
+            return None
+        whole = _each(values, e, indices, step)
     kind = llvm_type(dtype, few * lanes)
     for k in range(few):
         part = node(e.op, (*e.args[:-1], const(k)), dtype, e.attr)
-        picks = [few * n + k for n in range(lanes)]
+        picks = [few * n + k for n in order]
         values.known[part] = _shuffled(values.fn, kind, whole, "poison", picks), lanes
     return values.known[e]
+
+
+def _neighbours(
+    values: Values, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None, order: range
+) -> Value:
+    """The tuples of all lanes, from the first place in memory on; lane n's is number order[n]."""
+    few, lanes = int(values.shapes[e.attr][-1]), values.lanes
+    read = values.fn.fresh if e.attr in values.stored else values.fn.val
+    start = values.linear(e.attr, (*indices[:-1], const(0)))
+    if order.step > 0:
+        where = _at(values, e.attr, start, few, e.dtype)
+    else:
+        first = values.linear_at_first_lane(start, -few)
+        lowest = values.fn.val(f"sub i64 {first}, {few * (lanes - 1)}")
+        base = values.pointers[e.attr]
+        where = values.fn.val(f"getelementptr {memory_type(e.dtype)}, ptr {base}, i64 {lowest}")
+    mask = _live(values, cond, few, order)
+    return values.vector_load(read, where, e.dtype, mask, few * lanes)[0]
+
+
+def _apart(values: Values, e: Expr, indices: tuple[Expr, ...]) -> Expr | None:
+    """How far tuples of 16 bytes lie apart; None for others, or where lanes that are not live may
+    not be told from those that are."""
+    few = int(values.shapes[e.attr][-1])
+    if few * dtypes.itemsize(e.dtype) != REGISTER or (values.mask is not None and not values.left):
+        return None
+    return values.uniform_stride(values.linear(e.attr, (*indices[:-1], const(0))))
+
+
+def _each(values: Values, e: Expr, indices: tuple[Expr, ...], step: Expr) -> Value:
+    """The tuples of all lanes by a load each; in the place of lanes that are not live stands what
+    the last of them reads."""
+    fn, few = values.fn, int(values.shapes[e.attr][-1])
+    position = values.linear(e.attr, (*indices[:-1], const(0)))
+    base, apart = values.first_place(e.attr, position, e.dtype, step)
+    kind, align = memory_type(e.dtype, few), dtypes.itemsize(e.dtype)
+    last = fn.val(f"add i64 {values.left}, -1") if values.mask is not None else ""
+    held = []
+    for n in range(values.lanes):
+        number = fn.call("i64", "llvm.smin.i64", [("i64", last), ("i64", str(n))]) if last else n
+        offset = fn.val(f"mul i64 {apart}, {number}")
+        where = fn.val(f"getelementptr {memory_type(e.dtype)}, ptr {base}, i64 {offset}")
+        held.append(fn.fresh(f"load {kind}, ptr {where}, align {align}"))
+    width = few
+    while len(held) > 1:
+        kind, both = memory_type(e.dtype, width), range(2 * width)
+        held = [_shuffled(fn, kind, a, b, both) for a, b in zip(held[::2], held[1::2], strict=True)]
+        width *= 2
+    return held[0]
 
 
 def store(values: Values, statements: Sequence[Stmt]) -> int:
@@ -96,31 +157,28 @@ def _woven(fn: FunctionWriter, parts: list[Value], dtype: str, lanes: int) -> Va
     return _shuffled(fn, wide, low, high, order)
 
 
-def _place(values: Values, buffer: str, indices: tuple[Expr, ...], dtype: str) -> Value:
-    start = values.linear(buffer, (*indices[:-1], const(0)))
-    return _at(values, buffer, start, int(values.shapes[buffer][-1]), dtype)
-
-
 def _at(values: Values, buffer: str, start: Expr, few: int, dtype: str) -> Value:
     first, base = values.linear_at_first_lane(start, few), values.pointers[buffer]
     return values.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
 
 
-def _live(values: Values, cond: Lanes | None, few: int) -> Value | None:
-    """The lanes to touch, each for all elements of a tuple."""
+def _live(values: Values, cond: Lanes | None, few: int, order: range) -> Value | None:
+    """The lanes to touch, each for all elements of a tuple, as these lie in memory."""
     if cond is None or cond[1] > 1 or values.lanes == 1:
-        return _repeated(values, values.live(cond), few)
+        return _repeated(values, values.live(cond), few, order)
     lanes = few * values.lanes  # one flag for all
     same = scalars.splat(values.fn, cond[0], "bool", lanes)
-    own = _repeated(values, values.mask, few)
+    own = _repeated(values, values.mask, few, order)
     return same if own is None else values.fn.val(f"and {llvm_type('bool', lanes)} {same}, {own}")
 
 
-def _repeated(values: Values, mask: Value | None, few: int) -> Value | None:
+def _repeated(
+    values: Values, mask: Value | None, few: int, order: Sequence[int] | None = None
+) -> Value | None:
     """Each flag for all elements of a tuple."""
     if mask is None:
         return None
-    picks = [k // few for k in range(few * values.lanes)]
+    picks = [n for n in order or range(values.lanes) for _ in range(few)]
     return _shuffled(values.fn, llvm_type("bool", values.lanes), mask, "poison", picks)
 
 

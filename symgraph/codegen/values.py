@@ -15,7 +15,7 @@ from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
 from symgraph.codegen.counts_llvm import is_count, quotient
 from symgraph.codegen.literals import constant, lane_numbers, llvm_type, memory_type, suffix
-from symgraph.codegen.strides_llvm import STRIDES, backwards, strided
+from symgraph.codegen.strides_llvm import PICKED, STRIDES, UNDER_MASK, backwards, strided
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.statements import Size
 from symgraph.runtime.later import Later
@@ -56,7 +56,8 @@ class Values:
         self.wide_names = False  # whether some name has stood for a value of several lanes
         self.base: Value = "0"
         self.mask: Value | None = None
-        self.left: Value = ""
+        self.left: Value = ""  # how many lanes are live, or more than there are, where it is known
+        self.near = False  # whether gathers read for the others what the last of them reads
         self.bounds: dict[Expr, int] = {}  # sizes that are known not to exceed a number here
         self.rooms: set[str] = set()  # buffers on the stack
         self.ahead: ahead_llvm.Ahead | None = None  # what the rows of the present loop ask for
@@ -81,17 +82,19 @@ class Values:
 
     @contextmanager
     def vector(
-        self, lane: Expr, lanes: int, base: Value, mask: Value | None, left: Value = ""
-    ) -> Iterator[None]:
-        """A block in which ``lane`` stands for base, base+1, ...; ``mask`` marks the live lanes.
-        Where their number is ``left``, gathers read for the others what the last of them reads."""
+        self, lane: Expr, lanes: int, base: Value, mask: Value | None, left: Value = "",
+        near: bool = False,
+    ) -> Iterator[None]:  # fmt: skip
+        """A block in which ``lane`` stands for base, base+1, ...; ``mask`` marks the live lanes,
+        the first ``left`` of them if that is given."""
         with self.inside():
-            before = (self.lane, self.lanes, self.base, self.mask, self.left)
+            before = self.lane, self.lanes, self.base, self.mask, self.left, self.near
             self.lane, self.lanes, self.base, self.mask, self.left = lane, lanes, base, mask, left
+            self.near = near
             self.levels[lane] = self.level
             self.counts.add(lane)
             yield
-            self.lane, self.lanes, self.base, self.mask, self.left = before
+            self.lane, self.lanes, self.base, self.mask, self.left, self.near = before
 
     def bind(self, name: Expr, value: Lanes, count: bool = False) -> None:
         """Let a variable stand for a value; ``count``: a size or an index, never negative."""
@@ -271,8 +274,11 @@ class Values:
 
     def _load(self, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None) -> Lanes:
         buffer, dtype = e.attr, e.dtype
-        if indices and self.shapes[buffer][-1] in FEW and tuples_llvm.size(self, buffer, indices):
-            return tuples_llvm.load(self, e, indices, cond)
+        if indices and self.shapes[buffer][-1] in FEW:
+            few = tuples_llvm.size(self, buffer, indices)
+            found = tuples_llvm.load(self, e, indices, few, cond) if few else None
+            if found is not None:
+                return found
         position = self.linear(buffer, indices)
         step = self.step_of(position)
         read = self.fn.fresh if buffer in self.stored else self.fn.val
@@ -286,9 +292,15 @@ class Values:
             where = self.address(buffer, position, dtype)
             return self.vector_load(read, where, dtype, mask, self.lanes)
         stride = self.stride(position)
-        if stride in STRIDES and self.lanes > 1:
+        if self.lanes > 1 and stride in self._strides(mask):
             return self._strided(read, buffer, position, dtype, mask, stride)
         return self._gather(read, buffer, position, dtype, mask)
+
+    def _strides(self, mask: Value | None) -> tuple[int, ...]:
+        """The steps from lane to lane that are read as neighbours."""
+        if mask is None:
+            return STRIDES
+        return UNDER_MASK if mask == self.mask and self.left else PICKED
 
     def _strided(
         self, read: Any, buffer: str, position: Expr, dtype: str, mask: Value | None, stride: int
@@ -299,8 +311,12 @@ class Values:
             where = self.fn.val(f"getelementptr {memory_type(dtype)}, ptr {base}, i64 {first}")
             return self._held(read, where, dtype, live, self.lanes)
 
-        first = self.linear_at_first_lane(position, stride)
-        held = strided(self.fn, stride, first, mask, load, kind, self.lanes)
+        first, last = self.linear_at_first_lane(position, stride), ""
+        if mask is not None and mask == self.mask and self.left and stride > 0:
+            live = [("i64", self.left), ("i64", str(self.lanes))]
+            ends = self.fn.val(f"add i64 {self.fn.call('i64', 'llvm.smin.i64', live)}, -1")
+            last = self.fn.val(f"mul i64 {ends}, {stride}")
+        held = strided(self.fn, stride, first, mask, load, kind, self.lanes, last)
         return self._memory_value(held, dtype, self.lanes)
 
     def _mask_of(self, buffer: str, position: Expr) -> Value | None:
@@ -379,7 +395,7 @@ class Values:
         if self.lanes == 1:
             raise ValueError(f"{position} needs lanes to gather")
         kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
-        step = self._uniform_stride(position)
+        step = self.uniform_stride(position)
 
         def scattered() -> list[Value]:
             where = self._places(buffer, position, dtype)
@@ -389,7 +405,7 @@ class Values:
             args = f"<{self.lanes} x ptr> {where}, i32 {dtypes.itemsize(dtype)}, {flags} {live}, "
             return [read(f"call {kind} @{name}({args}{kind} zeroinitializer)")]
 
-        if self.left and mask == self.mask and step is not None and self._is_near(step):
+        if self.near and mask == self.mask and step is not None and self._is_near(step):
             mask = None  # places are repeated
             if near_rows_llvm.fits(self, dtype, self.most(step)):
                 first, apart = self.first_place(buffer, position, dtype, step)
@@ -412,16 +428,16 @@ class Values:
         the first one. Nothing for a load of another kind."""
         position = self.linear(buffer, indices)
         stride = self.stride(position)
-        if stride is not None and (stride in (0, 1) or stride in STRIDES):
+        if stride is not None and (stride in (0, 1) or stride in self._strides(self.mask)):
             return
-        step = self._uniform_stride(position)
+        step = self.uniform_stride(position)
         if step is not None and all(v in self.known for v in variables(step)):
             self._offsets(step, True)
 
     def _places(self, buffer: str, position: Expr, dtype: str) -> Value:
         base, kind = self.pointers[buffer], memory_type(dtype)
         wide = llvm_type("int64", self.lanes)
-        step = self._uniform_stride(position)
+        step = self.uniform_stride(position)
         if step is None:
             offsets = self.wide(position)
         else:  # how far the lanes are apart leaves the loop
@@ -454,7 +470,7 @@ class Values:
         number = self.fn.val(f"trunc i64 {apart} to i32")
         number = scalars.splat(self.fn, number, "int32", lanes)
         numbers = lane_numbers(lanes, "int32")
-        if self.left:
+        if self.near:
             last = self.fn.val(f"trunc i64 {self.fn.val(f'add i64 {self.left}, -1')} to i32")
             last = scalars.splat(self.fn, last, "int32", lanes)
             name = f"llvm.umin.v{lanes}i32"
@@ -472,7 +488,7 @@ class Values:
         """A number that a size is known not to exceed, -1 where none is."""
         return int(self.bounds.get(step, step.value if step.is_const else -1))
 
-    def _uniform_stride(self, position: Expr) -> Expr | None:
+    def uniform_stride(self, position: Expr) -> Expr | None:
         """By how many elements the position moves from lane to lane, where that is one number."""
         if self.lane is None or self._varies(position):
             return None

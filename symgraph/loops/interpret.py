@@ -311,9 +311,9 @@ class _Machine:
         return evaluate_size(value, self.sizes) if isinstance(value, Expr) else value
 
     def _view(self, array: np.ndarray, dtype: str, shape: Sequence[Size]) -> np.ndarray:
-        """The same memory under the parameter's shape: schedules merge axes, and legal kernels see
-        complex numbers as pairs."""
-        if dtypes.is_complex(str(array.dtype)) and not dtypes.is_complex(dtype):
+        """The same memory under the parameter's shape and dtype: schedules merge axes and move
+        elements as words, and legal kernels see complex numbers as pairs."""
+        if str(array.dtype) != dtype:
             array = array.reshape(-1).view(dtypes.numpy_dtype(dtype))
         wanted = tuple(evaluate_size(s, self.sizes) for s in shape)
         if array.shape == wanted or array.size != np.prod(wanted, dtype=object):

@@ -36,10 +36,26 @@ def widened(x: Expr) -> Expr:
 
 
 def narrowed(x: Expr, dtype: str) -> Expr:
-    """A float32 as a narrow dtype; what comes from there goes back without a conversion."""
-    if x.op == "cast" and x.args[0].dtype == dtype:
-        return x.args[0]
-    return const(x.value, dtype) if x.is_const else node("cast", (x,), dtype)
+    """A float32 as a narrow dtype; what comes from there, or is chosen from such, goes back without
+    a conversion."""
+    choices, last = [], x
+    while last.op == "select" and _comes_from(last.args[1], dtype):
+        choices.append(last.args[:2])
+        last = last.args[2]
+    if not _comes_from(last, dtype):
+        return node("cast", (x,), dtype)
+    found = _back(last, dtype)
+    for cond, first in reversed(choices):
+        found = node("select", (cond, _back(first, dtype), found), dtype)
+    return found
+
+
+def _comes_from(x: Expr, dtype: str) -> bool:
+    return x.is_const or (x.op == "cast" and x.args[0].dtype == dtype)
+
+
+def _back(x: Expr, dtype: str) -> Expr:
+    return const(x.value, dtype) if x.is_const else x.args[0]
 
 
 class _Widening:

@@ -5,6 +5,7 @@ so that short rows do not waste vector lanes and loop ends, and rows are counted
 ``join_folds``: the same for a fold inside a fold. What comes then depends on the innermost loop of
 a nest, each in a file of its own:
 
+    moves alone         moves, elements as words
     Lets and Stores     periods, repeated rows; strides, those of windows; unrolled, few turns;
                         tiling, transposed reads in squares; borders
     folds in lanes      columns, folds down columns in strips
@@ -16,12 +17,14 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import TYPE_CHECKING
 
+from symgraph import dtypes
 from symgraph.loops.statements import (
     Fold,
     For,
     If,
     Kernel,
     Let,
+    Param,
     Size,
     Stmt,
     Store,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from symgraph.lower import (
         borders,
         columns,
+        moves,
         periods,
         row_ends,
         row_order,
@@ -46,11 +50,11 @@ if TYPE_CHECKING:
         unrolled,
     )
 else:
-    borders, columns, periods, row_ends, row_order, short_rows, strides, tiling, unrolled = (
+    borders, columns, moves, periods, row_ends, row_order, short_rows, strides, tiling, unrolled = (
         Later(f"symgraph.lower.{name}")
         for name in (
-            "borders", "columns", "periods", "row_ends", "row_order", "short_rows", "strides",
-            "tiling", "unrolled",
+            "borders", "columns", "moves", "periods", "row_ends", "row_order", "short_rows",
+            "strides", "tiling", "unrolled",
         )
     )  # fmt: skip
 
@@ -61,6 +65,8 @@ def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset(), follows: bool
     """The kernel as it will be emitted. ``rooms``: the memory that it has for one row at a time;
     None where rows that it stores stay as they are: the processor could not store elements of many
     at once. ``follows``: so they do where it may be run on those of the product before it."""
+    if not follows and any(map(_moves_as_word, kernel.params)):
+        kernel = moves.as_words(kernel)
     kernel = collapse(join_folds(kernel))
     path = perfect_nest(kernel.body)
     kind = path[-1].kind if path else ""
@@ -81,6 +87,10 @@ def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset(), follows: bool
         kernel = row_order.row_order(kernel)
         kernel = short_rows.short_rows(kernel, None if follows else rooms)
     return kernel if follows else row_ends.row_ends(kernel)
+
+
+def _moves_as_word(p: Param) -> bool:
+    return dtypes.is_complex(p.dtype) or dtypes.is_narrow(p.dtype)
 
 
 def collapse(kernel: Kernel) -> Kernel:

@@ -10,7 +10,7 @@ the turn in registers (codegen/squares_llvm.py); to the interpreter it is a stor
         alloc square[EDGE, EDGE]
         for b, for a vector: square[a, b] = x[EDGE jb + b, EDGE ib + a]
         for a, for b vector: the body at i = EDGE ib + a, j = EDGE jb + b
-    for a in 0 .. EDGE (I / EDGE): the columns that are left over, as before
+      the columns that are left over: in squares, some rows of which are read several times
     for piece of the columns
       for the rows that are left over, for b vector: the body
 
@@ -26,7 +26,7 @@ from symgraph.lower.rewriting import around, independent, moved, perfect_nest, p
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, load, substitute, var
 from symgraph.scalar import functions as F
 
-EDGE = 16
+EDGE, FEW = 16, 4
 ROWS, COLUMNS = 4, 4  # of squares that are turned one after another
 ROOM = 6  # squares of one body at most
 PIECE = 512  # columns that go together where rows are left over
@@ -51,10 +51,10 @@ def tile(kernel: Kernel) -> Kernel:
     places = [at for _, at in turned]
     place = max(places, key=places.count)
     chosen = [x for x, at in turned if at == place][:ROOM]
-    if _never_whole(path[-1].extent):
+    if path[-1].extent == 1 or path[place].extent == 1:
         return kernel
     if _never_whole(path[place].extent):
-        if path[place].extent == 1:
+        if _never_whole(path[-1].extent):
             return kernel
         return kernel._replace(body=around(path[:place], _left_over(path, place, const(0))))
     return kernel._replace(body=_squares(path, place, chosen))
@@ -101,13 +101,11 @@ def _squares(path: list[For], place: int, chosen: list[Expr]) -> tuple[Stmt, ...
     strips = as_size((as_expr(across) + (COLUMNS - 1)) // COLUMNS)
     strip = _strip(path, place, chosen, (down, _part(as_expr(across), STRIP, COLUMNS)))
     blocks = as_size((rows + (ROWS * EDGE - 1)) // (ROWS * EDGE))
-    turned = around(middle, (For(STRIP, strips, "serial", strip),))
-    nests: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", turned),)
     left, first = as_size(columns - as_expr(across) * EDGE), rows // EDGE * EDGE
+    turned: tuple[Stmt, ...] = (For(STRIP, strips, "serial", strip),) if strips != 0 else ()
     if left != 0:
-        edge = moved(inner.body, {outer.index: A, inner.index: as_expr(across) * EDGE + B})
-        edges = around(middle, (For(B, left, "vector", edge),))
-        nests += (For(A, as_size(first), "serial", edges),)
+        turned += _edge(path, place, chosen, down, (as_expr(across) * EDGE, left))
+    nests: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", around(middle, turned)),)
     if as_size(rows - first) != 0:
         nests += _left_over(path, place, first)
     return around(path[:place], nests)
@@ -135,20 +133,66 @@ def _strip(
     path: list[For], place: int, chosen: list[Expr], counts: tuple[Size, Size]
 ) -> tuple[Stmt, ...]:
     """The squares of each of the chosen loads, then the body along them."""
-    inner, outer = path[-1], path[place]
     down, across = counts
-    column = {inner.index: STRIP * (COLUMNS * EDGE) + Q * EDGE + B}
+    start = STRIP * (COLUMNS * EDGE) + Q * EDGE
+    named = {x: f"squares{k}" for k, x in enumerate(chosen)}
     fills: list[Stmt] = []
-    instead: dict[Expr, Expr] = {}
-    for k, x in enumerate(chosen):
-        name = f"squares{k}"
-        at = {**column, outer.index: BLOCK * (ROWS * EDGE) + P * EDGE + A}
-        turn = Store(name, (P * EDGE + A, Q * EDGE + B), substitute(x, at))
-        square = For(B, EDGE, "serial", (For(A, EDGE, "vector", (turn,)),))
+    for x, name in named.items():
+        square = _square(path, place, x, name, start + B)
         fills.append(Alloc(name, x.dtype, (ROWS * EDGE, COLUMNS * EDGE)))
         fills.append(For(Q, across, "serial", (For(P, down, "serial", (square,)),)))
-        instead[x] = load(name, (A, Q * EDGE + B), x.dtype)
-    at = {**column, outer.index: BLOCK * (ROWS * EDGE) + A}
-    line = For(B, EDGE, "vector", moved(inner.body, at, instead))
+    line = _line(path, place, named, start, EDGE)
     whole = as_size(as_expr(down) * EDGE)
     return (*fills, For(A, whole, "serial", (For(Q, across, "serial", (line,)),)))
+
+
+def _edge(
+    path: list[For], place: int, chosen: list[Expr], down: Size, columns: tuple[Expr, Size]
+) -> tuple[Stmt, ...]:
+    """The same for what is left over of the columns, less than EDGE of them from one on."""
+    left = as_expr(columns[1])
+    if left.is_const:
+        width = next(w for w in (FEW, 2 * FEW, EDGE) if left.value <= w)
+        return _thin(path, place, chosen, down, columns, (width, left))
+    few = F.le(left, FEW)
+    some, many = F.select(few, left, const(0)), F.select(few, const(0), left)
+    return tuple(
+        s for width in ((FEW, some), (EDGE, many))
+        for s in _thin(path, place, chosen, down, columns, width)
+    )  # fmt: skip
+
+
+def _thin(
+    path: list[For], place: int, chosen: list[Expr], down: Size, columns: tuple[Expr, Size],
+    width: tuple[int, Expr],
+) -> tuple[Stmt, ...]:  # fmt: skip
+    """The same in squares of fewer columns, and how many of these are there: none, where those of
+    another width take them."""
+    start, last = columns[0], as_expr(columns[1]) - 1
+    most, count = width
+    named = {x: f"edges{most}_{k}" for k, x in enumerate(chosen)}
+    rooms = [Alloc(name, x.dtype, (ROWS * EDGE, most)) for x, name in named.items()]
+    fills = [
+        For(P, down, "serial", (_square(path, place, x, name, start + F.minimum(B, last), most),))
+        for x, name in named.items()
+    ]
+    line = _line(path, place, named, start, as_size(count))
+    lines = For(A, as_size(as_expr(down) * EDGE), "serial", (line,))
+    either = For(Q, as_size(F.minimum(count, const(1))), "serial", (*fills, lines))
+    return (*rooms, *moved((either,), {Q: const(0)}))
+
+
+def _square(
+    path: list[For], place: int, x: Expr, name: str, column: Expr, width: int = EDGE
+) -> For:
+    """The elements of a load at columns that B numbers, turned."""
+    at = {path[-1].index: column, path[place].index: BLOCK * (ROWS * EDGE) + P * EDGE + A}
+    turn = Store(name, (P * EDGE + A, Q * EDGE + B), substitute(x, at))
+    return For(B, width, "serial", (For(A, EDGE, "vector", (turn,)),))
+
+
+def _line(path: list[For], place: int, named: dict[Expr, str], start: Expr, extent: Size) -> For:
+    """The body along some columns from one on, with what has been turned."""
+    at = {path[-1].index: start + B, path[place].index: BLOCK * (ROWS * EDGE) + A}
+    instead = {x: load(name, (A, Q * EDGE + B), x.dtype) for x, name in named.items()}
+    return For(B, extent, "vector", moved(path[-1].body, at, instead))

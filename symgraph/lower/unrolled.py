@@ -80,8 +80,9 @@ def _has_columns(kernel: Kernel, path: list[For], choices: list[Expr], scatters:
         return False
     if any(shapes[s.buffer][-1] != loop.extent for s in stores):
         return False
-    if not choices:  # four fill a small register as they are
-        return loop.extent < TOGETHER and _near(kernel, rows, loop)
+    if not choices:  # four that are read together fill a small register as they are
+        across = any(loop.index not in postorder(place_of(e)[-1:]) for e in reads(loop.body))
+        return loop.extent < TOGETHER + across and _near(kernel, rows, loop)
     return loop.extent <= TOGETHER or scatters
 
 

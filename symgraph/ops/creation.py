@@ -350,7 +350,7 @@ def tril(x: Any, k: int = 0) -> Variable:
     [[1, 0], [3, 4]]
     """
     x = _with_two_axes(x, "tril")
-    return where(_lower_triangle(*x.shape[-2:], k), x, 0)
+    return where(_lower_triangle(*x.shape[-2:], k), x, _nothing(x))
 
 
 def triu(x: Any, k: int = 0) -> Variable:
@@ -361,7 +361,12 @@ def triu(x: Any, k: int = 0) -> Variable:
     [[1, 2], [0, 4]]
     """
     x = _with_two_axes(x, "triu")
-    return where(_lower_triangle(*x.shape[-2:], k - 1), 0, x)
+    return where(_lower_triangle(*x.shape[-2:], k - 1), _nothing(x), x)
+
+
+def _nothing(x: Variable) -> int:
+    """A 0 beside which x keeps its dtype."""
+    return False if x.dtype == "bool" else 0
 
 
 def _with_two_axes(x: Any, name: str) -> Variable:

@@ -7,17 +7,19 @@ from typing import Any
 from symgraph.ir.graph import Variable
 from symgraph.ir.types import broadcast_shapes
 from symgraph.ops.arithmetic import rsqrt, sqrt, square
+from symgraph.ops.complex_parts import conjugate_part
 from symgraph.ops.cumulative import CumLogSumExp
 from symgraph.ops.exponential import exp, exp2, expm1
 from symgraph.ops.matrix import MatMul
 from symgraph.ops.reductions import Sum
-from symgraph.ops.shape import Transpose, is_one, squeeze
+from symgraph.ops.shape import ExpandDims, Transpose, is_one, squeeze, swapaxes
 from symgraph.rewrite.pattern import attr, match_op, wild
 from symgraph.rewrite.rules import EXACT, RELAXED, STABLE, RuleSet, rule, rule_function
 
 x, y = wild("x"), wild("y")
 f, g, h = wild("f", "f"), wild("g", "f"), wild("h", "f")
-a, b, p = attr("a"), attr("b"), attr("p")
+v, z = wild("v", "c"), wild("z", "c")
+a, b, p, q = attr("a"), attr("b"), attr("p"), attr("q")
 
 LONG = 8  # products below which their sum is no matrix product
 
@@ -82,12 +84,27 @@ def _sum_of_outer_products(g: Variable, h: Variable, axes: Any, root: Variable) 
     return found if found.type == root.type else None
 
 
+def _column_times_row(a: Any, b: Any, root: Variable) -> Variable | None:
+    """a complex column times a row is broadcast: there is nothing to add up"""
+    assert root.owner is not None
+    x, y = root.owner.inputs
+    left, right = swapaxes(x, -1, -2) if a else x, swapaxes(y, -1, -2) if b else y
+    return left * right if is_one(left.shape[-1]) else None  # type: ignore[no-any-return]
+
+
 PRODUCTS = (
     rule_function(Sum(attr("axes"))(g * h), _sum_of_outer_products, klass=STABLE),
     rule_function(MatMul(a, b)(Transpose(p)(x), y), _left_transposed, klass=STABLE),
     rule_function(MatMul(a, b)(x, Transpose(p)(y)), _right_transposed, klass=STABLE),
     rule_function(Transpose(p)(match_op("matmul", x, y, ta=a, tb=b)), _transposed_product,
                   klass=STABLE),
+    rule_function(MatMul(a, b)(ExpandDims(p)(v), ExpandDims(q)(z)), _column_times_row,
+                  klass=STABLE),
+    # a conjugated matrix would be written once more; a vector is short
+    rule(MatMul(a, b)(conjugate_part(z), ExpandDims(p)(v)),
+         conjugate_part(MatMul(a, b)(z, conjugate_part(ExpandDims(p)(v))))),
+    rule(MatMul(a, b)(ExpandDims(p)(v), conjugate_part(z)),
+         conjugate_part(MatMul(a, b)(conjugate_part(ExpandDims(p)(v)), z))),
 )  # fmt: skip
 
 

@@ -226,3 +226,24 @@ def test_rows_of_few_classes_follow_their_product_in_lanes(columns: int, dtype: 
         near = 2e-5 if dtype == "float32" else 1e-12
         for one, other in zip(f(a.astype(dtype), b.astype(dtype), k), wanted, strict=True):
             np.testing.assert_allclose(one, other, near, near * max(1.0, np.abs(other).max()))
+
+
+@pytest.mark.parametrize("known", [False, True])
+@pytest.mark.parametrize("dtype", ["complex64", "complex128"])
+def test_complex_matrices_and_a_vector(dtype: str, known: bool) -> None:
+    def numbers(*shape: int) -> np.ndarray:
+        return (RNG.normal(size=shape) + 1j * RNG.normal(size=shape)).astype(dtype)
+
+    for m, k in ((1, 1), (3, 5), (40, 1), (1, 30), (70, 300), (0, 4), (4, 0)):
+        arrays = a, u, v = numbers(m, k), numbers(m), numbers(k)
+        x, y, z = (
+            sg.tensor(n, dtype=dtype, shape=b.shape if known else (None,) * b.ndim)
+            for n, b in zip("xyz", arrays, strict=True)
+        )
+        outputs = [x @ z, y @ x, x.T @ y, z @ x.T, sg.conj(x) @ z, y @ sg.conj(x),
+                   sg.conj(x).T @ y, sg.conj(y)[:, None] @ z[None], x @ sg.conj(z) + 1]  # fmt: skip
+        wanted = [a @ v, u @ a, a.T @ u, v @ a.T, a.conj() @ v, u @ a.conj(), a.conj().T @ u,
+                  np.outer(u.conj(), v), a @ v.conj() + 1]  # fmt: skip
+        for got, right in zip(sg.compile([x, y, z], outputs)(*arrays), wanted, strict=True):
+            assert got.dtype == right.dtype and got.shape == right.shape
+            np.testing.assert_allclose(got, right, atol=300 * np.finfo(dtype).eps)

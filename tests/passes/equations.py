@@ -19,6 +19,7 @@ from symgraph.ir.op import OPS
 from symgraph.ir.types import TensorType
 from symgraph.ops.arithmetic import sqrt, square
 from symgraph.ops.comparison import where
+from symgraph.ops.complex_numbers import conj
 from symgraph.ops.creation import eye
 from symgraph.ops.exponential import exp, log
 from symgraph.ops.matrix import MatMul, trace
@@ -574,6 +575,18 @@ def _outer_products():
             yield sum_(a * b, axis=len(lead) + summed), ins
 
 
+def _complex_vectors():
+    """Products of a complex vector with another, and with conjugated matrices."""
+    z = Input(TensorType("complex128", (3, 3)), "z")
+    v = Input(TensorType("complex128", (3,)), "v")
+    w = Input(TensorType("complex128", (4,)), "w")
+    for ta, tb in itertools.product((False, True), repeat=2):
+        yield MatMul(ta, tb)(conj(z), ExpandDims((int(not tb),))(v)), [z, v]
+        yield MatMul(ta, tb)(ExpandDims((int(ta),))(v), conj(z)), [z, v]
+        left, right = ExpandDims((int(not ta),))(v), ExpandDims((int(tb),))(w)
+        yield MatMul(ta, tb)(left, right), [v, w]
+
+
 # Left sides for rules that look further than their pattern says.
 EXAMPLES = {
     **structures.EXAMPLES,
@@ -591,6 +604,8 @@ EXAMPLES = {
     "sum(expm1(x)": _log_of_means,
     "square(sum(x, axes=a) / y)": _moments,
     "sum_of_outer_products": _outer_products,
+    "column_times_row": _complex_vectors,
+    "-> conj(matmul(": _complex_vectors,
     "solution(": _matrices,
     "det(": _matrices,
     "diagonal(": _matrices,
