@@ -44,6 +44,8 @@ def lanes_of(s: For | Fold, vector_bits: int) -> int:
     """Lanes of one register; light folds take four registers, so that their additions overlap."""
     exprs = computed(s)
     lanes = _register(s, vector_bits, exprs)
+    if any(map(_is_picked, exprs)) and not any(n.op in SLOW for n in exprs):
+        lanes = min(lanes, vector_bits // 64)
     folds = isinstance(s, Fold) or any(isinstance(x, Fold) for x in walk(s.body))
     light = len(exprs) <= LIGHT * (1 if isinstance(s, Fold) else 3)
     if folds and light and not any(n.op in SLOW for n in exprs):
@@ -57,6 +59,14 @@ def lanes_of(s: For | Fold, vector_bits: int) -> int:
         while lanes // 2 >= most and lanes > 1:
             lanes //= 2
     return lanes
+
+
+def _is_picked(e: Expr) -> bool:
+    """Whether it is a load of one or two bytes at a place that the data say. No instruction gathers
+    these, and the places of more of them than a register holds are put on the stack."""
+    if e.op not in ("load", "load_if") or dtypes.itemsize(e.dtype) > 2:
+        return False
+    return any(n.op in ("load", "load_if") for n in postorder(e.args))
 
 
 def _calls_once(s: For | Fold, exprs: list[Expr]) -> bool:

@@ -1,7 +1,8 @@
 """Unsigned keys whose order is that of the elements, NaN last, and the words that are sorted.
 
 A word is a key, or, where positions are wanted of elements of at most 32 bits, a key above the
-position: no two words are then equal, so that any sorting is stable.
+position: no two words are then equal, so that any sorting is stable. A ``wide`` word of a key of
+8 or 16 bits has 32.
 """
 
 from __future__ import annotations
@@ -19,12 +20,12 @@ class Keys:
     """Keys of a dtype: of its elements by themselves, where -0 comes before 0, or together with
     ``positions``, where the two are one key. ``descending``: the greatest element first."""
 
-    def __init__(self, dtype: str, positions: bool, descending: bool) -> None:
+    def __init__(self, dtype: str, positions: bool, descending: bool, wide: bool = False) -> None:
         self.dtype, self.positions, self.descending = dtype, positions, descending
         self.kind = ELEMENTS[dtype].kind
         self.bits = 8 if dtype == "bool" else ELEMENTS[dtype].bits
         self.paired = positions and self.bits <= 32
-        self.word = 64 if self.paired else self.bits
+        self.word = 64 if self.paired else max(self.bits, 32) if wide else self.bits
 
     def encoded(self, fn: FunctionWriter, raw: Value, lanes: int = 1) -> Value:
         """The keys of elements given by their bits."""
@@ -69,7 +70,7 @@ class Keys:
     def worded(self, fn: FunctionWriter, key: Value, positions: Value, lanes: int = 1) -> Value:
         """The words of keys at these positions (64-bit integers)."""
         if not self.paired:
-            return key
+            return self._resized(fn, "zext", key, self.bits, self.word, lanes)
         t = vector("i64", lanes)
         wide = fn.val(f"zext {vector(f'i{self.bits}', lanes)} {key} to {t}")
         shift = "32" if lanes == 1 else "splat (i64 32)"
@@ -78,10 +79,19 @@ class Keys:
     def result(self, fn: FunctionWriter, word: Value, lanes: int = 1) -> Value:
         """What is stored of words: elements, or positions."""
         if not self.paired:
-            return self.decoded(fn, word, lanes)
+            key = self._resized(fn, "trunc", word, self.word, self.bits, lanes)
+            return self.decoded(fn, key, lanes)
         low = str((1 << 32) - 1)
         mask = low if lanes == 1 else f"splat (i64 {low})"
         return fn.val(f"and {vector('i64', lanes)} {word}, {mask}")
+
+    def _resized(
+        self, fn: FunctionWriter, op: str, value: Value, bits: int, others: int, lanes: int
+    ) -> Value:
+        if bits == others:
+            return value
+        kinds = vector(f"i{bits}", lanes), vector(f"i{others}", lanes)
+        return fn.val(f"{op} {kinds[0]} {value} to {kinds[1]}")
 
     def _literal(self, value: int, lanes: int) -> str:
         return str(value) if lanes == 1 else f"splat (i{self.bits} {value})"

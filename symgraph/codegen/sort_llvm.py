@@ -3,7 +3,8 @@
 Elements become words (codegen/sort_keys_llvm.py). With AVX-512 words of 32 and 64 bits are sorted
 by networks and quicksort (codegen/sort_rows_llvm.py), positions of elements of 64 bits from words
 that hold what there is room for of both (codegen/sort_order_llvm.py); others by bytes
-(codegen/sort_bytes_llvm.py). The loops that matter are in assembly language (codegen/sort_x86.py),
+(codegen/sort_bytes_llvm.py), but for short rows of elements of 8 and 16 bits, which become words of
+32. The loops that matter are in assembly language (codegen/sort_x86.py),
 in a module that all sorts of such words share; so the rest is compiled without optimisation, in an
 eighth of the time.
 """
@@ -39,12 +40,15 @@ def modules(
     dtype: str, positions: bool, descending: bool, vector_bits: int, features: frozenset[str]
 ) -> dict[str, str]:
     """The modules by which rows of a dtype are sorted, by name: the kernel's, and, if it needs it,
-    that of the functions for words."""
-    keys = Keys(dtype, positions, descending)
+    that of the functions for words. Where rows are sorted by bytes if they are long, that comes
+    first."""
+    keys = Keys(dtype, positions, descending, True)
     name = f"{'argsort' if positions else 'sort'}{'_down' * descending}_{dtype}"
-    if keys.word not in (32, 64) or vector_bits < 512 or not sort_x86.FEATURES <= features:
-        return {name: _bytes_text(dtype, positions, descending, vector_bits)}
-    return {name: _rows_text(dtype, positions, descending), f"words{keys.word}": _words(keys.word)}
+    by_bytes = functools.partial(_bytes_text, dtype, positions, descending, vector_bits)
+    if vector_bits < 512 or not sort_x86.FEATURES <= features:
+        return {name: by_bytes()}
+    made = {name: _rows_text(dtype, positions, descending), f"words{keys.word}": _words(keys.word)}
+    return {f"{name}_long": by_bytes(), **made} if keys.word > keys.bits and not positions else made
 
 
 @functools.cache
@@ -56,7 +60,7 @@ def _bytes_text(dtype: str, positions: bool, descending: bool, vector_bits: int)
 
 @functools.cache
 def _rows_text(dtype: str, positions: bool, descending: bool) -> str:
-    module, keys = ModuleWriter(), Keys(dtype, positions, descending)
+    module, keys = ModuleWriter(), Keys(dtype, positions, descending, True)
     apart = positions and not keys.paired
     (sort_order_llvm.Order if apart else Rows)(module, keys).write()
     return MOSTLY_CALLS + module.text()
@@ -80,17 +84,26 @@ def emit_sort(
     rows = values.uniform(elements(x[1].shape[:-1]))
     n, count = values.uniform(x[1].shape[-1]), values.uniform(out[1].shape[-1])
     rooms = [address for address, _ in operands[1:-1]]
-    kernel = table.load(fn, "kernel", names[0])
-    if len(names) == 1:
+
+    def by_bytes() -> None:
+        kernel = table.load(fn, "kernel", names[0])
         pointers = [x[0], *rooms, *["null"] * (4 - len(rooms)), out[0]]
         words = [*(f"ptr {p}" for p in pointers), *(f"i64 {k}" for k in (rows, n, count))]
         fn.raw(f"call void {kernel}({', '.join(words)})")
-        return
-    team = {"run": "run", "threads": "threads", "team": "state"}
-    held = {k: table.load(fn, "team", name) for k, name in team.items()}
-    held |= {k: table.load(fn, "kernel", f"{names[1]}/{k}") for k in ("few", "partition", "merge")}
-    held |= {"x": x[0], "room": rooms[0], "out": out[0], "n": n, "count": count}
-    _emit_rows(fn, kernel, held, rows, least)
+
+    def by_words() -> None:
+        kernel = table.load(fn, "kernel", names[-2])
+        team = {"run": "run", "threads": "threads", "team": "state"}
+        held = {k: table.load(fn, "team", name) for k, name in team.items()}
+        functions = ("few", "partition", "merge")
+        held |= {k: table.load(fn, "kernel", f"{names[-1]}/{k}") for k in functions}
+        held |= {"x": x[0], "room": rooms[0], "out": out[0], "n": n, "count": count}
+        _emit_rows(fn, kernel, held, rows, least)
+
+    if len(names) == 3:
+        fn.if_(fn.fresh(f"icmp sle i64 {n}, {STACK}"), by_words, by_bytes)
+    else:
+        by_bytes() if len(names) == 1 else by_words()
 
 
 def _emit_rows(

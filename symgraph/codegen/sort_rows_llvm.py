@@ -26,7 +26,7 @@ DEPTH = 64  # divisions of divisions up to which pivots come from samples
 MANY = 2048  # words of which a larger sample is taken
 PARTS = 64  # parts that wait for threads
 EACH = 8  # a part that waits is at most this part of its row
-STACK = 1024  # words of a row that are sorted on the stack
+STACK = 4096  # words of a row that are sorted on the stack
 
 #: what a caller hands over; ``many``: from how many words on a row is shared by threads
 CONTEXT = ("x", "room", "out", "n", "count", "many", "run", "threads", "team", "few", "partition",
@@ -53,7 +53,7 @@ class Rows:
         self.module, self.keys = module, keys
         self.bits, self.lanes = keys.word, 512 // keys.word
         self.base = sort_x86.MOST * 8 // self.bits
-        self.result = 64 if keys.positions else self.bits
+        self.result = 64 if keys.positions else keys.bits
 
     def write(self) -> None:
         """Write the function."""
@@ -199,7 +199,8 @@ class Rows:
             v = Vectors(fn, self.bits, self.lanes)
 
             def turn(i: Value, mask: Value, _: list[Value]) -> list[Value]:
-                v.store(v.at("%out", i), self.finished(v, v.load(v.at("%work", i))), mask)
+                done = self.finished(v, v.load(v.at("%work", i)))
+                v.store(v.at("%out", i, self.result), done, mask, self.result)
                 return []
 
             v.each("%n", turn)

@@ -44,14 +44,16 @@ class Vectors:
         words = f"ptr {where}, i32 {bits // 8}, {self.flags} {mask}, {kind} splat (i{bits} {other})"
         return self.fn.fresh(f"call {kind} @{name}({words})")
 
-    def store(self, where: Value, value: Value, mask: Value = "") -> None:
-        """Store words, or those of the mask."""
+    def store(self, where: Value, value: Value, mask: Value = "", bits: int = 0) -> None:
+        """Store words of so many bits, or those of the mask."""
+        bits = bits or self.bits
+        kind = f"<{self.lanes} x i{bits}>"
         if not mask:
-            self.fn.raw(f"store {self.kind} {value}, ptr {where}, align {self.bits // 8}")
+            self.fn.raw(f"store {kind} {value}, ptr {where}, align {bits // 8}")
             return
-        name = f"llvm.masked.store.v{self.lanes}i{self.bits}.p0"
-        self.fn.declare("void", name, [self.kind, "ptr", "i32", self.flags])
-        words = f"{self.kind} {value}, ptr {where}, i32 {self.bits // 8}, {self.flags} {mask}"
+        name = f"llvm.masked.store.v{self.lanes}i{bits}.p0"
+        self.fn.declare("void", name, [kind, "ptr", "i32", self.flags])
+        words = f"{kind} {value}, ptr {where}, i32 {bits // 8}, {self.flags} {mask}"
         self.fn.raw(f"call void @{name}({words})")
 
     def each(
