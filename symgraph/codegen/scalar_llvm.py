@@ -308,7 +308,24 @@ def _divide(o: _Operation) -> Value | None:
         return o.two("ashr" if o.kind == "i" else "lshr", o.args[0], shift)
     if divisor == -1:
         return o.c(0) if o.op == "mod" else o.two("sub", o.c(0), o.args[0])
+    if divisor > 0 and o.lanes > 1:
+        return _divide_by_constant(o, divisor)
     return _floored(o, _quotient(o, *o.args), *o.args)
+
+
+def _divide_by_constant(o: _Operation, divisor: int) -> Value:
+    """Division in lanes by a positive number, which LLVM makes a product of: floor(a / d) is
+    a / d where a >= 0, and ~(~a / d) where it is not. Bytes are divided as words of two."""
+    (a, _), kind, by = o.args, o.type, o.c(divisor)
+    sign = o.two("ashr", a, o.c(o.bits - 1)) if o.kind == "i" else ""
+    size = o.two("xor", a, sign) if sign else a
+    if o.bits == 8:
+        kind = vector("i16", o.lanes)
+        size, by = o.convert("zext", size, o.type, kind), f"splat (i16 {divisor})"
+    q = o.fn.val(f"udiv {kind} {size}, {by}")
+    q = o.convert("trunc", q, kind, o.type) if o.bits == 8 else q
+    q = o.two("xor", q, sign) if sign else q
+    return q if o.op == "floordiv" else o.two("sub", a, o.two("mul", q, o.args[1]))
 
 
 def _divide_by_value(o: _Operation) -> Value:
@@ -329,9 +346,10 @@ def _quotient(o: _Operation, a: Value, b: Value) -> Value:
     """a / b towards zero; b is neither 0 nor -1 under the lowest number."""
     if o.lanes == 1 or o.bits > 32:
         return o.two("sdiv" if o.kind == "i" else "udiv", a, b)
-    # there are no vector divisions of integers. 32 bits fit in a double with so much room that the
-    # rounded quotient cannot reach the next integer.
-    letter, wide = ("s" if o.kind == "i" else "u"), llvm_type("float64", o.lanes)
+    # there are no vector divisions of integers. 32 bits fit in a double, and 16 in a float, with so
+    # much room that the rounded quotient cannot reach the next integer.
+    letter = "s" if o.kind == "i" else "u"
+    wide = llvm_type("float64" if o.bits > 16 else "float32", o.lanes)
     x, y = (o.convert(f"{letter}itofp", v, o.type, wide) for v in (a, b))
     return o.convert(f"fpto{letter}i", o.fn.val(f"fdiv {wide} {x}, {y}"), wide, o.type)
 

@@ -146,6 +146,39 @@ def test_literal_operands_take_the_short_way_and_agree(kernels):
             _same(k(name, x), SCALAR_OPS[op].reference(x, number))
 
 
+def test_every_quotient_of_narrow_integers(kernels):
+    """By a value and by a constant: nothing is rounded to the next integer."""
+    k, cases = kernels(), []
+    for op in ("floordiv", "mod"):
+        for dtype in ("int8", "uint8", "int16", "uint16"):
+            info = np.iinfo(dtype)
+            every = np.arange(info.min, info.max + 1).astype(dtype)
+            some = every if every.size < 300 else np.unique(
+                np.array([1, 2, 3, 7, 10, 100, 255, 256, 1000, 32767, info.max, info.min, -1, -7])
+                .clip(info.min, info.max).astype(dtype))  # fmt: skip
+
+            def by_value(fn, module, lanes, args, op=op, dtype=dtype):
+                return scalar_llvm.emit(fn, module, op, dtype, lanes, args, [dtype] * 2)
+
+            k.add(f"{op}_{dtype}", [dtype] * 2, dtype, 16, by_value)
+            pairs = np.repeat(every, some.size), np.tile(some, every.size)
+            cases.append((f"{op}_{dtype}", op, pairs))
+            for number in some[:: max(1, some.size // 12)]:
+
+                def by_constant(fn, module, lanes, args, op=op, dtype=dtype, number=number):
+                    two = [*args, constant(dtype, lanes, int(number))]
+                    return scalar_llvm.emit(fn, module, op, dtype, lanes, two, [dtype] * 2)
+
+                name = f"{op}_{dtype}_{number}"
+                k.add(name, [dtype], dtype, 16, by_constant)
+                cases.append((name, op, (every, number)))
+    k.build()
+    for name, op, operands in cases:
+        given = [x for x in operands if np.ndim(x)]
+        with np.errstate(all="ignore"):
+            _same(k(name, *given), SCALAR_OPS[op].reference(*operands))
+
+
 def test_power_with_negative_exponent(kernels):
     k = kernels()
     k.add(
