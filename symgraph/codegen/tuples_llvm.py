@@ -1,7 +1,7 @@
 """Two to four numbers that lie side by side, such as the parts of complex numbers and the places of
 points: those of all lanes are one wide load, taken apart by shuffles, or put together for one wide
-store. Where the tuples of the lanes lie backwards, the load is taken apart so; where they lie apart
-and fill a register of 16 bytes each, they are a load each."""
+store. Where the tuples of the lanes lie backwards, the load is taken apart so; where they lie
+apart, those of 8 bytes are gathered as words, and those of 16 are a load each."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
-from symgraph.codegen.literals import llvm_type, memory_type
+from symgraph.codegen.literals import llvm_type, memory_type, suffix
 from symgraph.codegen.values import FEW
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.statements import Stmt, Store
@@ -19,7 +19,7 @@ from symgraph.scalar import Expr, const, node
 if TYPE_CHECKING:
     from symgraph.codegen.values import Lanes, Values
 
-REGISTER = 16  # bytes
+WORD, REGISTER = 8, 16  # bytes
 _AT_HAND = ("var", "const")  # values that read nothing which the stores before would change
 
 
@@ -47,10 +47,10 @@ def load(
         order = order if stride > 0 else order[::-1]
         whole = _neighbours(values, e, indices, cond, order)
     else:
-        step = None if stride == 0 or cond is not None else _apart(values, e, indices)
-        if step is None:
+        gathered = None if stride == 0 else _gathered(values, e, indices, cond)
+        if gathered is None:
             return None
-        whole = _each(values, e, indices, step)
+        whole = gathered
     kind = llvm_type(dtype, few * lanes)
     for k in range(few):
         part = node(e.op, (*e.args[:-1], const(k)), dtype, e.attr)
@@ -77,20 +77,39 @@ def _neighbours(
     return values.vector_load(read, where, e.dtype, mask, few * lanes)[0]
 
 
-def _apart(values: Values, e: Expr, indices: tuple[Expr, ...]) -> Expr | None:
-    """How far tuples of 16 bytes lie apart; None for others, or where lanes that are not live may
-    not be told from those that are."""
-    few = int(values.shapes[e.attr][-1])
-    if few * dtypes.itemsize(e.dtype) != REGISTER or (values.mask is not None and not values.left):
+def _gathered(
+    values: Values, e: Expr, indices: tuple[Expr, ...], cond: Lanes | None
+) -> Value | None:
+    """Tuples that lie apart, as words of 8 bytes or as loads of 16; None for others, or where lanes
+    that are not live may not be told from those that are."""
+    size = int(values.shapes[e.attr][-1]) * dtypes.itemsize(e.dtype)
+    position = values.linear(e.attr, (*indices[:-1], const(0)))
+    if size == WORD:
+        return _words(values, e, position, cond)
+    if size != REGISTER or cond is not None or (values.mask is not None and not values.left):
         return None
-    return values.uniform_stride(values.linear(e.attr, (*indices[:-1], const(0))))
+    step = values.uniform_stride(position)
+    return None if step is None else _each(values, e, position, step)
 
 
-def _each(values: Values, e: Expr, indices: tuple[Expr, ...], step: Expr) -> Value:
+def _words(values: Values, e: Expr, position: Expr, cond: Lanes | None) -> Value:
+    fn, lanes = values.fn, values.lanes
+    where, mask = values.places_of(e.attr, position, e.dtype), values.live(cond)
+    kind, flags, pointers = llvm_type("int64", lanes), llvm_type("bool", lanes), f"<{lanes} x ptr>"
+    name = f"llvm.masked.gather.{suffix('int64', lanes)}.v{lanes}p0"
+    fn.declare(kind, name, [pointers, "i32", flags, kind])
+    live = mask or "splat (i1 true)"
+    words = f"{pointers} {where}, i32 {dtypes.itemsize(e.dtype)}, {flags} {live}, "
+    read = fn.fresh if e.attr in values.stored else fn.val
+    held = read(f"call {kind} @{name}({words}{kind} zeroinitializer)")
+    few = WORD // dtypes.itemsize(e.dtype)
+    return fn.val(f"bitcast {kind} {held} to {llvm_type(e.dtype, few * lanes)}")
+
+
+def _each(values: Values, e: Expr, position: Expr, step: Expr) -> Value:
     """The tuples of all lanes by a load each; in the place of lanes that are not live stands what
     the last of them reads."""
     fn, few = values.fn, int(values.shapes[e.attr][-1])
-    position = values.linear(e.attr, (*indices[:-1], const(0)))
     base, apart = values.first_place(e.attr, position, e.dtype, step)
     kind, align = memory_type(e.dtype, few), dtypes.itemsize(e.dtype)
     last = fn.val(f"add i64 {values.left}, -1") if values.mask is not None else ""

@@ -398,7 +398,7 @@ class Values:
         step = self.uniform_stride(position)
 
         def scattered() -> list[Value]:
-            where = self._places(buffer, position, dtype)
+            where = self.places_of(buffer, position, dtype)
             name = f"llvm.masked.gather.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
             self.fn.declare(kind, name, [f"<{self.lanes} x ptr>", "i32", flags, kind])
             live = mask or "splat (i1 true)"
@@ -434,7 +434,8 @@ class Values:
         if step is not None and all(v in self.known for v in variables(step)):
             self._offsets(step, True)
 
-    def _places(self, buffer: str, position: Expr, dtype: str) -> Value:
+    def places_of(self, buffer: str, position: Expr, dtype: str) -> Value:
+        """The addresses of the lanes' elements."""
         base, kind = self.pointers[buffer], memory_type(dtype)
         wide = llvm_type("int64", self.lanes)
         step = self.uniform_stride(position)
@@ -528,7 +529,7 @@ class Values:
             self.vector_store(held, where, dtype, self.lanes, mask)
             return
         kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
-        where = self._places(buffer, position, dtype)
+        where = self.places_of(buffer, position, dtype)
         name = f"llvm.masked.scatter.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
         target = f"<{self.lanes} x ptr>"
         self.fn.declare("void", name, [kind, target, "i32", flags])

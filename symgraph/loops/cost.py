@@ -40,6 +40,8 @@ _COST = dict.fromkeys(ELEMENTARY, _HEAVY) | {
     "pow": 700, "erf": 500, "erfc": 700, "sin": 400, "cos": 400, "tan": 500, "atan2": 500,
 }  # fmt: skip
 _COST |= dict.fromkeys(SPECIAL, _SPECIAL) | dict.fromkeys(LIBRARY, _LIBRARY)
+# how much more of the same a complex operand is, beside two parts; a root and quotients to scale by
+_COMPLEX = {"abs": 30, "mul": 3, "div": 4, "sqrt": 4} | dict.fromkeys(ELEMENTARY, 2)
 _MEMORY, _SCATTERED = 40, 400  # of four neighbouring bytes, of one element somewhere
 _SCALAR_TURN, _TURN = 300, 20  # of an operation on one element, of a loop's own counting
 _PRODUCT, _CALL, _PROGRAM_TURN = 20, 50_000, 2_000  # of a multiply-add, a routine, a loop's turn
@@ -159,7 +161,9 @@ def _values(roots: Iterable[Expr], lane: Expr | None) -> int:
             total += _access(e.args[e.op == "load_if" :], lane, e.dtype)
             stack.extend(e.args[:1] if e.op == "load_if" else ())
         else:
-            total += _operation(e.op, lane) * (dtypes.itemsize(e.dtype) + 3) // 4
+            cost = _operation(e.op, lane) * (dtypes.itemsize(e.dtype) + 3) // 4
+            more = e.args and dtypes.is_complex(e.args[-1].dtype)
+            total += cost * (_COMPLEX.get(e.op, 1) if more else 1)
             stack.extend(e.args)
     return total
 
