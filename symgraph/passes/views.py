@@ -196,6 +196,40 @@ def _below_views(root: Variable) -> Variable | None:
     return first.op(node.op(*below))  # type: ignore[no-any-return]
 
 
+def _below_transposes(root: Variable) -> Variable | None:
+    """f(transpose(x), z) is transpose(f(x, z turned back)) where that is only another place of new
+    axes of z: transposes meet others that undo them"""
+    node = root.owner
+    if node is None or not node.op.elementwise or root.ndim < 2:
+        return None
+    turns = [v.owner.op for v in node.inputs if v.owner is not None and v.ndim == root.ndim]
+    first = next((op for op in turns if op.name == "transpose"), None)
+    if first is None:
+        return None
+    below = [_turned_back(v, first) for v in node.inputs]
+    if any(v is None for v in below):
+        return None
+    return first(node.op(*below))  # type: ignore[no-any-return]
+
+
+def _turned_back(v: Variable, turn: Any) -> Variable | None:
+    """What a view of a transpose's kind is of, None where it has to be moved for that."""
+    rank = len(turn.axes)
+    if not v.ndim:
+        return v
+    if v.owner is not None and v.owner.op == turn:
+        return v.owner.inputs[0]
+    new = list(range(rank - v.ndim))  # axes that come with the broadcast
+    if v.owner is not None and v.owner.op.name == "expand_dims":
+        new += [k + rank - v.ndim for k in v.owner.op.axes]  # type: ignore[attr-defined]
+        v = v.owner.inputs[0]
+    places = turn.axes  # of what is turned
+    kept = [places[k] for k in range(rank) if k not in new]
+    if not new or kept != sorted(kept):
+        return None
+    return ExpandDims(tuple(sorted(places[k] for k in new)))(v)  # type: ignore[no-any-return]
+
+
 def _sum_of_copies(x: Variable, s: Any, a: Any) -> Variable | None:
     """a sum over axes along which x was repeated is x times their sizes; 0 where there are none,
     whatever x is"""
@@ -232,6 +266,18 @@ def _sum_twice(x: Variable, a: Any, b: Any) -> Variable:
     return Sum(axes)(x)  # type: ignore[no-any-return]
 
 
+_OF_ALL = {"sum": STABLE, "prod": STABLE, "max": EXACT, "min": EXACT, "all": EXACT, "any": EXACT}
+
+
+def _of_transposed(x: Variable, a: Any, b: Any, root: Variable) -> Variable:
+    """the same along axes of what was transposed"""
+    axes = tuple(sorted(b[k] for k in a))
+    left = [k for k in range(x.ndim) if k not in axes]
+    turn = tuple(left.index(b[k]) for k in range(x.ndim) if k not in a)
+    made = type(root.owner.op)(axes)(x)  # type: ignore[union-attr]
+    return made if turn == tuple(sorted(turn)) else Transpose(turn)(made)
+
+
 REDUCTIONS = (
     rule_function(match_op("sum", x, axes=a), _sum_of_nothing, klass=STABLE),
     rule_function(match_op("prod", x, axes=a), _sum_of_nothing, klass=EXACT),
@@ -242,6 +288,10 @@ REDUCTIONS = (
     rule_function(Sum(a)(BroadcastTo(s)(x)), _sum_of_copies, klass=STABLE),
     rule_function(Sum(a)(Sum(b)(x)), _sum_twice, klass=STABLE),
     rule(Sum(a)(-x), -Sum(a)(x), klass=STABLE),
+    *(
+        rule_function(match_op(name, Transpose(b)(x), axes=a), _of_transposed, klass=klass)
+        for name, klass in _OF_ALL.items()
+    ),
 )
 
 _VIEWS = frozenset("expand_dims squeeze reshape transpose flip slice tile repeat".split())
@@ -260,6 +310,7 @@ BROADCASTS = (
     rule_function(wild("any"), _view_of_one_number, among=("broadcast_to",)),
     rule_function(wild("any"), _below_views, among=_STRETCHING),
     rule_function(wild("any"), _operands_broadcast_themselves, among=_STRETCHING),
+    rule_function(wild("any"), _below_transposes, among=("transpose",)),
 )
 
 VIEWS = (*COMPOSED_VIEWS, *REDUCTIONS, *BROADCASTS)

@@ -515,6 +515,23 @@ def _views():
     yield where(BroadcastTo((2, 3))(s) < 0, x, y), [x, y, s]
 
 
+def _transposes():
+    """Beside operands of every rank, turned in the same way and not."""
+    x = Input(TensorType("float64", (2, 3, 4)), "x")
+    s = Input(TensorType("float64", ()), "s")
+    for turn in itertools.permutations(range(3)):
+        z = Transpose(turn)(x)
+        yield sqrt(z), [x]
+        yield z * s + Transpose(turn)(square(x)), [x, s]
+        v = Input(TensorType("float64", z.shape[-1:]), "v")
+        yield z * v, [x, v]
+        for k in range(3):
+            w = Input(TensorType("float64", (z.shape[k],)), "w")
+            u = Input(TensorType("float64", z.shape[:k] + z.shape[k + 1 :]), "u")
+            yield ExpandDims(tuple(j for j in range(3) if j != k))(w) * z, [x, w]
+            yield where(z < 0, ExpandDims((k,))(u), z), [x, u]
+
+
 def _fills():
     x = Input(TensorType("float64", ()), "x")
     for view in (ExpandDims((1,)), Transpose((1, 0)), Reshape((6, 1))):
@@ -597,6 +614,7 @@ EXAMPLES = {
     "over_common_denominator": sums.fractions,
     "root_of_quadratic": sums.quadratics,
     "below_views": _views,
+    "below_transposes": _transposes,
     "view_of_one_number": _fills,
     "operands_broadcast_themselves": _views,
     "value": _constants,
