@@ -494,15 +494,20 @@ def _saturated_lanes(o: _Operation, x: Value, bits: int) -> Value:
     """The same by the processor's conversion of what fits, which LLVM's takes to pieces."""
     flags, result = vector("i1", o.lanes), vector(f"i{bits}", o.lanes)
     half = 1 << (bits - 1)
-    above, below = o.two("fcmp oge", x, o.c(float(half))), o.less(x, o.c(-float(half)))
-    outside = o.fn.val(f"or {flags} {above}, {below}")
-    outside = o.fn.val(f"or {flags} {outside}, {o.two('fcmp uno', x, x)}")
-    inside = o.fn.val(f"select {flags} {outside}, {o.type} {o.c(0)}, {o.type} {x}")
-    value = o.convert("fptosi", inside, o.type, result)
-    for flag, extreme in ((above, half - 1), (below, -half)):
-        most = f"splat (i{bits} {extreme})"
-        value = o.fn.val(f"select {flags} {flag}, {result} {most}, {result} {value}")
-    return value
+    low = o.c(-float(half))
+    inside = o.select(o.less(low, x), x, low)
+    exact = half - 1 <= 1 << dtypes.limits(o.dtype).digits  # the greatest number is a float, too
+    if exact:
+        high = o.c(float(half - 1))
+        inside = o.select(o.less(inside, high), inside, high)
+        fits = o.two("fcmp ord", x, x)
+    else:
+        fits = o.less(x, o.c(float(half)))
+    value = o.convert("fptosi", o.select(fits, inside, o.c(0)), o.type, result)
+    if exact:
+        return value
+    above, most = o.two("fcmp oge", x, o.c(float(half))), f"splat (i{bits} {half - 1})"
+    return o.fn.val(f"select {flags} {above}, {result} {most}, {result} {value}")
 
 
 def _bitcast(o: _Operation) -> Value:
