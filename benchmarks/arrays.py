@@ -35,6 +35,7 @@ def integers(high: int, *shape: int, dtype: str = "int64") -> np.ndarray:
 A, B, S = floats(1000, 1000), floats(1000, 1000), floats(64, 100, 120)
 ROW, COLUMN, V, K = floats(1000), floats(1000, 1), doubles(100_000), integers(50, 100_000)
 THIRD, I = floats(1000, 300), integers(1000, 500)  # noqa: E741
+CHANNELS = floats(8, 3, 4160)
 SIGNED = integers(2000, 1000, 1000) - 1000
 COMPLEX = (A + 1j * B).astype("complex64")
 MATRICES = doubles(1000, 3, 3) + 4 * np.eye(3)
@@ -68,6 +69,9 @@ def put_together() -> Iterator[Case]:
     yield Case("plus its transpose", (A,), lambda m, a: a + a.T)
     yield Case("channels last", (S,), lambda m, a: _dense(m, m.transpose(a, (0, 2, 1))) + 1,
                lambda t, a: a.permute(0, 2, 1).contiguous() + 1)  # fmt: skip
+    yield Case("few channels last", (CHANNELS,), lambda m, a: _dense(m, m.transpose(a, (0, 2, 1))),
+               lambda t, a: a.permute(0, 2, 1).contiguous())  # fmt: skip
+    yield Case("every third element", (V,), lambda m, a: _dense(m, a[::3]) + 0)
     yield Case("every second column", (A,), lambda m, a: a[:, ::2] * 2)
     yield Case("repeated rows", (THIRD,), lambda m, a: m.repeat(a, 3, 0),
                lambda t, a: t.repeat_interleave(a, 3, 0))  # fmt: skip
@@ -90,6 +94,8 @@ def taken() -> Iterator[Case]:
     yield Case("one of each row", (A, integers(1000, 1000, 1)),
                lambda m, a, i: m.take_along_axis(a, i, 1),
                lambda t, a, i: t.take_along_dim(a, i, 1))  # fmt: skip
+    yield Case("bytes taken", (integers(256, 10**6, dtype="uint8"), integers(10**6, 10**6)),
+               lambda m, a, i: a[i])  # fmt: skip
     yield Case("chosen of two", (A, B), lambda m, a, b: m.where(a > b, a, b * 2))
     yield Case("chosen of four", (A,), lambda m, a: m.select(
         [a < -1, a < 0, a < 1], [a * 2, a * 3, a * 4], 0.0),
@@ -102,6 +108,10 @@ def taken() -> Iterator[Case]:
 
 def ordered() -> Iterator[Case]:
     yield Case("sorted rows", (THIRD,), lambda m, a: m.sort(a, 1), lambda t, a: t.sort(a, 1)[0])
+    yield Case("sorted rows of int16", (SIGNED[:300, :316].astype("int16"),),
+               lambda m, a: m.sort(a, 1), lambda t, a: t.sort(a, 1)[0])  # fmt: skip
+    yield Case("sorted windows of bytes", (integers(256, 5000, 25, dtype="uint8"),),
+               lambda m, a: m.sort(a, 1), lambda t, a: t.sort(a, 1)[0])  # fmt: skip
     yield Case("order of a vector", (V,), lambda m, a: m.argsort(a))
     yield Case("median", (V,), lambda m, a: m.median(a), lambda t, a: t.quantile(a, 0.5))
     yield Case("running sums down columns", (A,), lambda m, a: m.cumsum(a, 0))
@@ -121,6 +131,8 @@ def folded() -> Iterator[Case]:
                lambda t, a: a.var((0, 2), correction=0))  # fmt: skip
     yield Case("softmax over a middle axis", (S,), lambda m, a: _softmax(m, a, 1),
                lambda t, a: t.softmax(a, 1))  # fmt: skip
+    yield Case("softmax of the transpose", (A,), lambda m, a: _softmax(m, a.T, 1),
+               lambda t, a: t.softmax(a.T, 1))  # fmt: skip
     yield Case("standardized columns", (A,), lambda m, a: (a - a.mean(0)) / a.std(0),
                lambda t, a: (a - a.mean(0)) / a.std(0, correction=0))  # fmt: skip
     yield Case("lengths of rows", (A,), lambda m, a: m.sqrt((a * a).sum(1)))
@@ -146,6 +158,12 @@ def of_other_types() -> Iterator[Case]:
     yield Case("product of int32", (small, small), lambda m, a, b: a @ b)
     yield Case("product of int64", (SIGNED[:200, :200].copy(),) * 2, lambda m, a, b: a @ b)
     yield Case("remainders of int64", (SIGNED,), lambda m, a: a % 7)
+    yield Case("sevenths of bytes", (integers(256, 1000, 1000, dtype="uint8"),),
+               lambda m, a: a // 7)  # fmt: skip
+    yield Case("quotients of int16", (SIGNED.astype("int16"), 1 + I.astype("int16")[:1]),
+               lambda m, a, b: a // b)  # fmt: skip
+    yield Case("doubles to int32", (1000 * V,), lambda m, a: a.astype("int32"),
+               lambda t, a: a.to(t.int32))  # fmt: skip
     yield Case("bits of int64", (SIGNED,), lambda m, a: (a ^ (a >> 7)) & 255)
     yield Case("bytes to floats", (integers(256, 1000, 1000, dtype="uint8"),),
                lambda m, a: a / np.float32(255) if m is not np else a.astype("float32") / 255,
@@ -153,6 +171,13 @@ def of_other_types() -> Iterator[Case]:
     yield Case("true elements of rows", (A > 0,), lambda m, a: m.sum(a, axis=1))
     yield Case("complex squares", (COMPLEX,), lambda m, a: a * a + 1)
     yield Case("sizes of complex", (COMPLEX,), lambda m, a: m.abs(a))
+    yield Case("complex, backwards", (COMPLEX[0],), lambda m, a: m.flip(a, 0) * 1,
+               lambda t, a: a.flip(0))  # fmt: skip
+    yield Case("complex, conjugated and transposed", (COMPLEX[:300],),
+               lambda m, a: _dense(m, m.conj(a).T) + 0,
+               lambda t, a: a.conj().T.contiguous())  # fmt: skip
+    yield Case("complex matrix by vector", (COMPLEX, COMPLEX[0]), lambda m, a, b: a @ b)
+    yield Case("its conjugate transpose", (COMPLEX, COMPLEX[0]), lambda m, a, b: m.conj(a).T @ b)
     yield Case("complex sums of rows", (COMPLEX,), lambda m, a: a.sum(1))
     yield Case("spectra of rows", (A,), lambda m, a: m.abs(m.fft.rfft(a)))
 
