@@ -153,10 +153,11 @@ class ProgramModule:
         address = self.table.load(fn, "kernel", name)
         return gemm_llvm.Product(address, self.table.load(fn, "parts", tile.key))
 
-    def sort(self, dtype: str, positions: bool, descending: bool) -> list[str]:
-        """The names of the modules that sort rows of a dtype, the kernel's first."""
+    def sort(self, rows: Buffer, positions: bool, descending: bool) -> list[str]:
+        """The names of the modules that sort rows like these, as `sort_llvm.modules` has them."""
         features = frozenset(w[1:] for w in self.features.split(",") if w[:1] == "+")
-        texts = sort_llvm.modules(dtype, positions, descending, self.vector_bits, features)
+        kind = rows.dtype, positions, descending, self.vector_bits, features
+        texts = sort_llvm.modules(*kind, rows.shape[-1])
         for name, text in texts.items():
             if name not in self.kernels:
                 self.keep(name, text)
@@ -288,7 +289,7 @@ class ProgramFunction:
                 self._fourier(step)
             case Call(routine="sort"):
                 operands = [(self.pointers[b], self.program.buffers[b]) for b in step.buffers]
-                names = self.shared.sort(operands[0][1].dtype, **dict(step.params))
+                names = self.shared.sort(operands[0][1], **dict(step.params))
                 table, least = self.shared.table, self.shared.parallel_from
                 sort_llvm.emit_sort(self.fn, table, self.values, names, operands, least)
             case Call(routine="convolution"):

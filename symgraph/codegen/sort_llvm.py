@@ -23,6 +23,7 @@ from symgraph.codegen.values import Values
 from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.program import Buffer
+from symgraph.loops.statements import Size
 from symgraph.runtime.later import Later
 
 if TYPE_CHECKING:
@@ -37,18 +38,22 @@ ALONE = 1 << 62  # words that no row has
 
 
 def modules(
-    dtype: str, positions: bool, descending: bool, vector_bits: int, features: frozenset[str]
-) -> dict[str, str]:
+    dtype: str, positions: bool, descending: bool, vector_bits: int, features: frozenset[str],
+    length: Size | None = None,
+) -> dict[str, str]:  # fmt: skip
     """The modules by which rows of a dtype are sorted, by name: the kernel's, and, if it needs it,
-    that of the functions for words. Where rows are sorted by bytes if they are long, that comes
-    first."""
+    that of the functions for words. Where rows are sorted by bytes if they are long, and their
+    ``length`` does not tell, that comes first."""
     keys = Keys(dtype, positions, descending, True)
     name = f"{'argsort' if positions else 'sort'}{'_down' * descending}_{dtype}"
     by_bytes = functools.partial(_bytes_text, dtype, positions, descending, vector_bits)
     if vector_bits < 512 or not sort_x86.FEATURES <= features:
         return {name: by_bytes()}
     made = {name: _rows_text(dtype, positions, descending), f"words{keys.word}": _words(keys.word)}
-    return {f"{name}_long": by_bytes(), **made} if keys.word > keys.bits and not positions else made
+    if positions or keys.word == keys.bits or (isinstance(length, int) and length <= STACK):
+        return made
+    long = {f"{name}_long": by_bytes()}
+    return long if isinstance(length, int) else {**long, **made}
 
 
 @functools.cache

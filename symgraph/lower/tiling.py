@@ -4,13 +4,14 @@ A loop that runs over j as vectors reads one element of every row of x, from as 
 Here both axes are cut into squares of EDGE elements. A square of x is read along its rows and kept
 transposed in a small buffer, from which the loop over j reads neighbours. The code generator makes
 the turn in registers (codegen/squares_llvm.py); to the interpreter it is a store like any other.
+Of a square at the end of the columns some rows are the last one, several times.
 
     for ib in 0 .. I / EDGE
-      for jb in 0 .. J / EDGE
+      for jb in 0 .. J / EDGE rounded up
         alloc square[EDGE, EDGE]
-        for b, for a vector: square[a, b] = x[EDGE jb + b, EDGE ib + a]
-        for a, for b vector: the body at i = EDGE ib + a, j = EDGE jb + b
-      the columns that are left over: in squares, some rows of which are read several times
+        for b, for a vector: square[a, b] = x[min(EDGE jb + b, J - 1), EDGE ib + a]
+        for a, for b in 0 .. min(EDGE, J - EDGE jb) vector:
+          the body at i = EDGE ib + a, j = EDGE jb + b
     for piece of the columns
       for the rows that are left over, for b vector: the body
 
@@ -26,7 +27,7 @@ from symgraph.lower.rewriting import around, independent, moved, perfect_nest, p
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, load, substitute, var
 from symgraph.scalar import functions as F
 
-EDGE, FEW = 16, 4
+EDGE = 16  # of which a half or a quarter do where there are no more columns
 ROWS, COLUMNS = 4, 4  # of squares that are turned one after another
 ROOM = 6  # squares of one body at most
 PIECE = 512  # columns that go together where rows are left over
@@ -95,17 +96,12 @@ def _turned(
 def _squares(path: list[For], place: int, chosen: list[Expr]) -> tuple[Stmt, ...]:
     inner, outer, middle = path[-1], path[place], path[place + 1 : -1]
     rows, columns = as_expr(outer.extent), as_expr(inner.extent)
-    height = _part(rows, BLOCK, ROWS * EDGE)
-    down = as_size(as_expr(height) // EDGE)
-    across = as_size(columns // EDGE)
-    strips = as_size((as_expr(across) + (COLUMNS - 1)) // COLUMNS)
-    strip = _strip(path, place, chosen, (down, _part(as_expr(across), STRIP, COLUMNS)))
+    first = rows // EDGE * EDGE
     blocks = as_size((rows + (ROWS * EDGE - 1)) // (ROWS * EDGE))
-    left, first = as_size(columns - as_expr(across) * EDGE), rows // EDGE * EDGE
-    turned: tuple[Stmt, ...] = (For(STRIP, strips, "serial", strip),) if strips != 0 else ()
-    if left != 0:
-        turned += _edge(path, place, chosen, down, (as_expr(across) * EDGE, left))
-    nests: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", around(middle, turned)),)
+    strip = _strip(path, place, chosen)
+    strips = as_size((columns + (COLUMNS * EDGE - 1)) // (COLUMNS * EDGE))
+    turned = around(middle, (For(STRIP, strips, "serial", strip),))
+    nests: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", turned),)
     if as_size(rows - first) != 0:
         nests += _left_over(path, place, first)
     return around(path[:place], nests)
@@ -129,70 +125,30 @@ def _part(extent: Expr, number: Expr, most: int) -> Size:
     return as_size(F.minimum(extent - number * most, const(most)))
 
 
-def _strip(
-    path: list[For], place: int, chosen: list[Expr], counts: tuple[Size, Size]
-) -> tuple[Stmt, ...]:
+def _strip(path: list[For], place: int, chosen: list[Expr]) -> tuple[Stmt, ...]:
     """The squares of each of the chosen loads, then the body along them."""
-    down, across = counts
-    start = STRIP * (COLUMNS * EDGE) + Q * EDGE
-    named = {x: f"squares{k}" for k, x in enumerate(chosen)}
+    inner, outer = path[-1], path[place]
+    rows, columns = as_expr(outer.extent), as_expr(inner.extent)
+    edge = next(
+        (e for e in (EDGE // 4, EDGE // 2) if columns.is_const and columns.value <= e), EDGE
+    )
+    down = as_size(as_expr(_part(rows, BLOCK, ROWS * EDGE)) // EDGE)
+    width = _part(columns, STRIP, COLUMNS * EDGE)
+    across = as_size((as_expr(width) + (edge - 1)) // edge)
+    row, start = BLOCK * (ROWS * EDGE), STRIP * (COLUMNS * EDGE)
+    column = start + Q * edge + B
+    if not (columns.is_const and columns.value % edge == 0):
+        column = F.minimum(column, columns - 1)  # the last one several times
     fills: list[Stmt] = []
-    for x, name in named.items():
-        square = _square(path, place, x, name, start + B)
-        fills.append(Alloc(name, x.dtype, (ROWS * EDGE, COLUMNS * EDGE)))
+    instead: dict[Expr, Expr] = {}
+    for k, x in enumerate(chosen):
+        name = f"squares{k}"
+        at = {inner.index: column, outer.index: row + P * EDGE + A}
+        turn = Store(name, (P * EDGE + A, Q * edge + B), substitute(x, at))
+        square = For(B, edge, "serial", (For(A, EDGE, "vector", (turn,)),))
+        fills.append(Alloc(name, x.dtype, (ROWS * EDGE, COLUMNS * EDGE if edge == EDGE else edge)))
         fills.append(For(Q, across, "serial", (For(P, down, "serial", (square,)),)))
-    line = _line(path, place, named, start, EDGE)
-    whole = as_size(as_expr(down) * EDGE)
-    return (*fills, For(A, whole, "serial", (For(Q, across, "serial", (line,)),)))
-
-
-def _edge(
-    path: list[For], place: int, chosen: list[Expr], down: Size, columns: tuple[Expr, Size]
-) -> tuple[Stmt, ...]:
-    """The same for what is left over of the columns, less than EDGE of them from one on."""
-    left = as_expr(columns[1])
-    if left.is_const:
-        width = next(w for w in (FEW, 2 * FEW, EDGE) if left.value <= w)
-        return _thin(path, place, chosen, down, columns, (width, left))
-    few = F.le(left, FEW)
-    some, many = F.select(few, left, const(0)), F.select(few, const(0), left)
-    return tuple(
-        s for width in ((FEW, some), (EDGE, many))
-        for s in _thin(path, place, chosen, down, columns, width)
-    )  # fmt: skip
-
-
-def _thin(
-    path: list[For], place: int, chosen: list[Expr], down: Size, columns: tuple[Expr, Size],
-    width: tuple[int, Expr],
-) -> tuple[Stmt, ...]:  # fmt: skip
-    """The same in squares of fewer columns, and how many of these are there: none, where those of
-    another width take them."""
-    start, last = columns[0], as_expr(columns[1]) - 1
-    most, count = width
-    named = {x: f"edges{most}_{k}" for k, x in enumerate(chosen)}
-    rooms = [Alloc(name, x.dtype, (ROWS * EDGE, most)) for x, name in named.items()]
-    fills = [
-        For(P, down, "serial", (_square(path, place, x, name, start + F.minimum(B, last), most),))
-        for x, name in named.items()
-    ]
-    line = _line(path, place, named, start, as_size(count))
-    lines = For(A, as_size(as_expr(down) * EDGE), "serial", (line,))
-    either = For(Q, as_size(F.minimum(count, const(1))), "serial", (*fills, lines))
-    return (*rooms, *moved((either,), {Q: const(0)}))
-
-
-def _square(
-    path: list[For], place: int, x: Expr, name: str, column: Expr, width: int = EDGE
-) -> For:
-    """The elements of a load at columns that B numbers, turned."""
-    at = {path[-1].index: column, path[place].index: BLOCK * (ROWS * EDGE) + P * EDGE + A}
-    turn = Store(name, (P * EDGE + A, Q * EDGE + B), substitute(x, at))
-    return For(B, width, "serial", (For(A, EDGE, "vector", (turn,)),))
-
-
-def _line(path: list[For], place: int, named: dict[Expr, str], start: Expr, extent: Size) -> For:
-    """The body along some columns from one on, with what has been turned."""
-    at = {path[-1].index: start + B, path[place].index: BLOCK * (ROWS * EDGE) + A}
-    instead = {x: load(name, (A, Q * EDGE + B), x.dtype) for x, name in named.items()}
-    return For(B, extent, "vector", moved(path[-1].body, at, instead))
+        instead[x] = load(name, (A, B), x.dtype)
+    at = {inner.index: start + B, outer.index: row + A}
+    line = For(B, width, "vector", moved(inner.body, at, instead))
+    return (*fills, For(A, as_size(as_expr(down) * EDGE), "serial", (line,)))

@@ -206,6 +206,10 @@ def test_which_modules() -> None:
         ("float64", True, ["argsort_float64", "words64"]),
     ):
         assert list(sort_llvm.modules(dtype, positions, False, 512, wide)) == names
+        if len(names) == 3:
+            for length, of_length in ((30, names[1:]), (sort_rows_llvm.STACK + 1, names[:1])):
+                found = sort_llvm.modules(dtype, positions, False, 512, wide, length)
+                assert list(found) == of_length
         for bits, features in ((256, wide), (512, wide - {"bmi2"})):
             assert list(sort_llvm.modules(dtype, positions, False, bits, features)) == names[-2:-1]
 
