@@ -19,12 +19,12 @@ from typing import Any
 
 from symgraph import config, dtypes
 from symgraph.ir.graph import Apply
-from symgraph.ir.types import Size, TensorType
+from symgraph.ir.types import TensorType
 from symgraph.loops.compute import elements, index_axes
 from symgraph.loops.program import Call, Step
 from symgraph.loops.statements import Let, Store
 from symgraph.lower.build import Builder
-from symgraph.lower.kernels import kernel, nest
+from symgraph.lower.kernels import kernel, nest, view
 from symgraph.lower.lapack import turn
 from symgraph.scalar import as_expr, as_size, const, load, var
 from symgraph.scalar import functions as F
@@ -45,7 +45,7 @@ def steps(b: Builder, apply: Apply, names: list[str], params: dict[str, Any]) ->
         matrix, v = (a, right) if column else (right, a)
         if params["ta"] if column else not params["tb"]:
             return _below(b, apply, matrix, v, c)
-        v, c = (_as(b, x, (elements(b.buffers[x].shape), 1)) for x in (v, c))
+        v, c = (view(b, x, (elements(b.buffers[x].shape), 1)) for x in (v, c))
         a, right, params = matrix, v, {**params, "ta": False, "tb": False}
     if params["ta"]:
         *batch, k, m = b.buffers[a].shape
@@ -59,12 +59,6 @@ def steps(b: Builder, apply: Apply, names: list[str], params: dict[str, Any]) ->
 def _call(apply: Apply, a: str, right: str, c: str) -> Call:
     words = (("ta", False), ("tb", False), ("pairs", True))
     return Call("matmul", (a, right, c), words, apply.origins)
-
-
-def _as(b: Builder, name: str, shape: tuple[Size, ...]) -> str:
-    """A buffer as one of another shape."""
-    view = f"t{len(b.buffers)}"
-    return b.add_buffer(view, TensorType(b.buffers[name].dtype, shape), alias=name)
 
 
 def _below(b: Builder, apply: Apply, matrix: str, v: str, c: str) -> list[Step]:
@@ -84,9 +78,11 @@ def _below(b: Builder, apply: Apply, matrix: str, v: str, c: str) -> list[Step]:
     )
     made = (Store("p1", (i,), both_rows),)
     return [
-        kernel(b, [_as(b, v, (k,)), parts], "io", nest((i,), (k,), taken, "vector"), apply.origins),
+        kernel(
+            b, [view(b, v, (k,)), parts], "io", nest((i,), (k,), taken, "vector"), apply.origins
+        ),
         _call(apply, parts, matrix, both),
-        kernel(b, [both, _as(b, c, (n,))], "io", nest((i,), (n,), made, "vector"), apply.origins),
+        kernel(b, [both, view(b, c, (n,))], "io", nest((i,), (n,), made, "vector"), apply.origins),
     ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symgraph.ir.types import Size
+from symgraph.ir.types import Size, TensorType
 from symgraph.loops.program import Step
 from symgraph.loops.statements import For, Kernel, Param, Stmt
 from symgraph.lower.build import Builder
@@ -23,6 +23,11 @@ def kernel(
         params.append(Param(f"p{k}", buffer.dtype, buffer.shape, "in" if mode == "i" else "out"))
     made = Kernel("", tuple(params), sizes_of(body, params), body)
     return b.run(made, buffers, origins, frozenset() if b.ctx.scatters else None)
+
+
+def view(b: Builder, name: str, shape: tuple[Size, ...]) -> str:
+    """A buffer as one of another shape."""
+    return b.add_buffer(f"t{len(b.buffers)}", TensorType(b.buffers[name].dtype, shape), alias=name)
 
 
 def nest(

@@ -70,7 +70,8 @@ def _barrier(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) 
 
 # the other routines are functions of their name in these modules, imported when one is called
 _ELSEWHERE = {
-    "sequences": "cumulative recurrence searchsorted sort gcd",
+    "sequences": "cumulative recurrence searchsorted sort",
+    "divisors": "gcd",
     "lapack": "cholesky triangular_solve lu_factor permutation qr svd eigh cholesky_pull"
     " cholesky_push lower_product lu_map",
     "convolution": "convolution convolution_input convolution_weights",

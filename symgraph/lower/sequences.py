@@ -1,4 +1,4 @@
-"""Routines along an axis: running folds, linear recurrences, searching, sorting, common divisors.
+"""Routines along an axis: running folds, linear recurrences, searching, sorting.
 
 Each is a loop nest of the loop language (sort is a call of native code), written once for every
 target. The axis runs serially; where it is not the last one, the last one goes as vectors.
@@ -12,10 +12,10 @@ from typing import Any
 from symgraph import dtypes
 from symgraph.ir.graph import Apply
 from symgraph.ir.types import Size, TensorType
-from symgraph.loops.compute import Operand, identity, index_axes
+from symgraph.loops.compute import identity, index_axes
 from symgraph.loops.program import Call
 from symgraph.loops.running import compensated_sum, running_fold
-from symgraph.loops.statements import Fold, If, Let, Stmt, Store
+from symgraph.loops.statements import Fold, Let, Stmt, Store
 from symgraph.lower.build import Builder
 from symgraph.lower.kernels import kernel, nest
 from symgraph.scalar import Expr, as_expr, as_size, const, load, load_if, var
@@ -250,36 +250,3 @@ def sort(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> N
         rooms += [b.scratch(TensorType("int64", (n,))) for _ in range(2)]
     call = Call("sort", (names[0], *rooms, names[1]), tuple(params.items()), apply.origins)
     b.add_steps(names[:1], [*rooms, names[1]], [call], needs)
-
-
-# divisors -----------------------------------------------------------------------------------------
-
-
-def gcd(b: Builder, apply: Apply, params: dict[str, Any], needs: set[int]) -> None:
-    """Euclid's algorithm on each pair: (a, b) becomes (b, a mod b) until b is 0. Numbers of w bits
-    take at most 1.45 w turns (Lame), those of Fibonacci."""
-    names = [b.buffer(v) for v in (*apply.inputs, apply.output)]
-    dtype = b.buffers[names[2]].dtype
-    room = b.scratch(apply.output.type)
-    axes = list(index_axes(apply.output.ndim))
-    x, y = (Operand(f"p{k}", dtype, b.buffers[names[k]].shape).at_broadcast(axes) for k in (0, 1))
-    signed = dtypes.kind(dtype) == "i"
-    at = tuple(axes)
-    first, second = load("p2", at, dtype), load("p3", at, dtype)
-    rest = var("_rest", dtype)
-    remainder = F.mod(first, second)  # of operands that are not negative but for the least integer
-    turn: tuple[Stmt, ...] = (
-        Let(rest, F.abs_(remainder) if signed else remainder),
-        Store("p2", at, second),
-        Store("p3", at, rest),
-    )
-    again = If(F.ne(second, 0), turn)
-    turns = int(1.45 * 8 * dtypes.itemsize(dtype)) + 2
-    body = (
-        Store("p2", at, F.abs_(x) if signed else x),
-        Store("p3", at, F.abs_(y) if signed else y),
-        *nest([var("_k")], [turns], (again,)),
-    )
-    buffers = [*names, room]
-    made = kernel(b, buffers, "iioo", nest(axes, list(apply.output.shape), body), apply.origins)
-    b.add_steps(names[:2], [names[2], room], [made], needs)

@@ -204,12 +204,18 @@ def _below_transposes(root: Variable) -> Variable | None:
         return None
     turns = [v.owner.op for v in node.inputs if v.owner is not None and v.ndim == root.ndim]
     first = next((op for op in turns if op.name == "transpose"), None)
-    if first is None:
+    if first is None or any(_of_product(v) for v in node.inputs):
         return None
     below = [_turned_back(v, first) for v in node.inputs]
     if any(v is None for v in below):
         return None
     return first(node.op(*below))  # type: ignore[no-any-return]
+
+
+def _of_product(v: Variable) -> bool:
+    """Whether it is a transposed product, which may be made as it lies (specialize)."""
+    x = v.owner.inputs[0] if v.owner is not None and v.owner.op.name == "transpose" else v
+    return x is not v and x.owner is not None and x.owner.op.name == "matmul"
 
 
 def _turned_back(v: Variable, turn: Any) -> Variable | None:
