@@ -17,6 +17,7 @@ from symgraph.lower.widening import lowered
 from symgraph.scalar import (
     ELEMENTARY,
     Expr,
+    coefficient,
     const,
     guard,
     loads,
@@ -31,6 +32,7 @@ from symgraph.scalar.special import SPECIAL
 CHEAP = 2  # the cost up to which a value is computed again for each consumer
 AGAIN = 8  # ... and that of all computing again: memory that does not fit the cache is dearer
 CHEAP_BROADCAST = 3  # ... for each element that broadcasting makes of it
+OVERLAP = 24  # ... and for each window that an element is in
 LONGEST = 300  # nodes of one body; a longer one is cut, so that code and compile time stay linear
 
 _COSTS = dict.fromkeys(ELEMENTARY, 20) | {
@@ -178,16 +180,21 @@ class Inliner:
         return Compute(raw.axes, shape, body, reduction)
 
     def _keep_stretched(self, raw: Compute, inputs: list[Variable]) -> None:
-        """Materialise dear producers that the consumer reads at fewer axes than it loops over."""
+        """Materialise dear producers that the consumer reads at fewer axes than it loops over, or
+        in windows that overlap."""
         dear = {self.buffer_of(i): i for i in inputs if self.prices[i] > CHEAP_BROADCAST}
         if not dear:
             return
-        turning = {a for a, s in zip(raw.axes, raw.shape, strict=True) if s != 1}
+        pairs = [*zip(raw.axes, raw.shape, strict=True)]
         if raw.reduction is not None:
-            pairs = zip(raw.reduction.axes, raw.reduction.extents, strict=True)
-            turning |= {a for a, s in pairs if s != 1}
+            pairs += zip(raw.reduction.axes, raw.reduction.extents, strict=True)
+        turning = {a for a, s in pairs if s != 1}
         for read in (x for b in raw.body for x in loads(b)):
-            if read.attr in dear and not turning <= set(postorder(read.args)):
+            if read.attr not in dear:
+                continue
+            most = OVERLAP // self.prices[dear[read.attr]]
+            long = {a for a, s in pairs if not isinstance(s, int) or s > most}
+            if not turning <= set(postorder(read.args)) or _overlap(read.args, long):
                 self.materialize(dear[read.attr])
 
     def _inline(self, body: Expr) -> Expr:
@@ -206,6 +213,12 @@ class Inliner:
             return value
 
         return transform([body], visit)[0]
+
+
+def _overlap(indices: Iterable[Expr], axes: Iterable[Expr]) -> bool:
+    """Whether one of some indices is a sum of axes: an element is read as often as one is long."""
+    one = const(1)
+    return any(sum(coefficient(i, a) is one for a in axes) > 1 for i in indices)
 
 
 def _with_constants(body: Expr, scalars: dict[str, Expr]) -> Expr:

@@ -93,6 +93,20 @@ def test_layer_norm_is_one_kernel() -> None:
     assert lowered(d).count("\n  run ") == 1
 
 
+def test_what_overlapping_windows_read_is_kept() -> None:
+    """It is computed once, not once for each window: what is padded, and what is dear."""
+    x = sg.vector("x")
+    taps = np.linspace(-1, 1, 9)
+    d = defined([x], sg.convolve(x, taps))
+    check(d, np.arange(20.0))
+    assert "if" not in lowered(d).split("fold")[1]
+    d = defined([x], sg.sliding_window_view(sg.tanh(x), 3).max(1))
+    check(d, np.arange(20.0) / 7)
+    assert "tanh" not in lowered(d).split("fold")[1]
+    short = defined([x], (sg.sliding_window_view(x * 2, 3) + 1).max(1))
+    assert lowered(short).count("\n  run ") == 1
+
+
 def test_equal_kernels_are_one() -> None:
     x, y = sg.matrix("x", shape=("n", "m")), sg.matrix("y", shape=("n", "m"))
     d = defined([x, y], [sg.cumsum(x, 1), sg.cumsum(y, 1)])
