@@ -27,7 +27,7 @@ from symgraph.lower.rewriting import around, independent, moved, perfect_nest, p
 from symgraph.scalar import Expr, as_expr, as_size, coefficient, const, load, substitute, var
 from symgraph.scalar import functions as F
 
-EDGE = 16  # of which a half or a quarter do where there are no more columns
+EDGE, FEW = 16, 4  # of columns FEW, or twice as many, do where there are no more
 ROWS, COLUMNS = 4, 4  # of squares that are turned one after another
 ROOM = 6  # squares of one body at most
 PIECE = 512  # columns that go together where rows are left over
@@ -98,10 +98,18 @@ def _squares(path: list[For], place: int, chosen: list[Expr]) -> tuple[Stmt, ...
     rows, columns = as_expr(outer.extent), as_expr(inner.extent)
     first = rows // EDGE * EDGE
     blocks = as_size((rows + (ROWS * EDGE - 1)) // (ROWS * EDGE))
-    strip = _strip(path, place, chosen)
-    strips = as_size((columns + (COLUMNS * EDGE - 1)) // (COLUMNS * EDGE))
-    turned = around(middle, (For(STRIP, strips, "serial", strip),))
-    nests: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", turned),)
+    strips = (columns + (COLUMNS * EDGE - 1)) // (COLUMNS * EDGE)
+    if columns.is_const:
+        edge = next((e for e in (FEW, 2 * FEW) if columns.value <= e), EDGE)
+        ways = [(edge, strips)]
+    else:
+        few = F.le(columns, FEW)
+        ways = [(FEW, F.select(few, strips, const(0))), (EDGE, F.select(few, const(0), strips))]
+    turns = tuple(
+        For(STRIP, as_size(count), "serial", _strip(path, place, chosen, edge))
+        for edge, count in ways
+    )
+    nests: tuple[Stmt, ...] = (For(BLOCK, blocks, "serial", around(middle, turns)),)
     if as_size(rows - first) != 0:
         nests += _left_over(path, place, first)
     return around(path[:place], nests)
@@ -125,15 +133,15 @@ def _part(extent: Expr, number: Expr, most: int) -> Size:
     return as_size(F.minimum(extent - number * most, const(most)))
 
 
-def _strip(path: list[For], place: int, chosen: list[Expr]) -> tuple[Stmt, ...]:
-    """The squares of each of the chosen loads, then the body along them."""
+def _strip(path: list[For], place: int, chosen: list[Expr], edge: int) -> tuple[Stmt, ...]:
+    """The squares of each of the chosen loads, ``edge`` columns of them, then the body along them.
+    There are no more columns where that is less than EDGE."""
     inner, outer = path[-1], path[place]
     rows, columns = as_expr(outer.extent), as_expr(inner.extent)
-    edge = next(
-        (e for e in (EDGE // 4, EDGE // 2) if columns.is_const and columns.value <= e), EDGE
-    )
     down = as_size(as_expr(_part(rows, BLOCK, ROWS * EDGE)) // EDGE)
     width = _part(columns, STRIP, COLUMNS * EDGE)
+    if edge < EDGE:
+        width = as_size(F.minimum(columns, const(edge)))
     across = as_size((as_expr(width) + (edge - 1)) // edge)
     row, start = BLOCK * (ROWS * EDGE), STRIP * (COLUMNS * EDGE)
     column = start + Q * edge + B
@@ -142,7 +150,7 @@ def _strip(path: list[For], place: int, chosen: list[Expr]) -> tuple[Stmt, ...]:
     fills: list[Stmt] = []
     instead: dict[Expr, Expr] = {}
     for k, x in enumerate(chosen):
-        name = f"squares{k}"
+        name = f"squares{k}" if edge == EDGE else f"few{k}"
         at = {inner.index: column, outer.index: row + P * EDGE + A}
         turn = Store(name, (P * EDGE + A, Q * edge + B), substitute(x, at))
         square = For(B, edge, "serial", (For(A, EDGE, "vector", (turn,)),))
