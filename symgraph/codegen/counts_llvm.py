@@ -38,6 +38,8 @@ def quotient(fn: FunctionWriter, op: str, n: Value, d: Value) -> Value:
     >>> quotient(FunctionWriter("f", [("i64", "n", "")]), "floordiv", "%n", "3")
     '%v1'
     """
+    if d == "0":
+        return "0"
     none = "" if d.isdigit() else fn.val(f"icmp eq i64 {d}, 0")
     d = fn.val(f"select i1 {none}, i64 1, i64 {d}") if none else d
     found = fn.val(f"udiv i64 {n}, {d}")

@@ -69,14 +69,14 @@ def _below(b: Builder, apply: Apply, matrix: str, v: str, c: str) -> list[Step]:
     both = b.scratch(TensorType(dtype, (2, n)))
     i = var("_i0")
     z, w = (load("p0", (const(row), i), dtype) for row in (0, 1))
-    both_rows = F.complex_(F.sub(F.real(z), F.imag(w)), F.add(F.imag(z), F.real(w)))
+    value = F.complex_(F.sub(F.real(z), F.imag(w)), F.add(F.imag(z), F.real(w)))
     x = var("_z", dtype)
     taken = (
         Let(x, load("p0", (i,), dtype)),
         Store("p1", (const(0), i), F.real(x)),
         Store("p1", (const(1), i), F.imag(x)),
     )
-    made = (Store("p1", (i,), both_rows),)
+    made = (Store("p1", (i,), value),)
     return [
         kernel(
             b, [view(b, v, (k,)), parts], "io", nest((i,), (k,), taken, "vector"), apply.origins

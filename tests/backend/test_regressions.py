@@ -305,3 +305,12 @@ def test_coordinates_are_as_many_as_elements(mode: str) -> None:
             f(np.ones((2, size)))
     with pytest.raises(sg.errors.ShapeError, match="4 coordinates for axis 0 of 5 elements"):
         sg.gradient(np.ones(5), np.arange(4.0))
+
+
+@pytest.mark.parametrize("op", [sg.remainder, sg.floor_divide])
+def test_counts_divided_by_a_constant_0(op: Any, mode: str) -> None:
+    """Numbers that cannot be negative are divided by an instruction that traps."""
+    x = sg.vector("x")
+    count = (sg.arange(2) * x.shape[0])[:1].sum()
+    outputs = [op(count, 0), op(sg.arange(2)[1:].sum(), 0)]
+    assert [int(v) for v in sg.compile([x], outputs, mode=mode)(np.ones(3))] == [0, 0]
