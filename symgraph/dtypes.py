@@ -71,6 +71,8 @@ FLOATS = tuple(d for d in ALL if _TABLE[d].kind == "f")
 COMPLEX = tuple(d for d in ALL if _TABLE[d].kind == "c")
 NARROW = ("float16", "bfloat16")  # floats that are stored, never computed in: see loops/narrow.py
 REALS = (*BOOLS, *INTS, *FLOATS)
+#: what kernels move elements as that code generation would convert or take apart: lower/moves.py
+WORDS = {"complex64": "uint64", "float16": "uint16", "bfloat16": "uint16"}
 
 _KIND_ORDER = "buifc"  # u before i: unsigned may become signed but not the reverse
 _FLOAT_SIZE_FOR_INT = {1: 2, 2: 4, 4: 8, 8: 8}  # bytes of the float NumPy takes for an integer

@@ -239,7 +239,7 @@ class Loops:
             mask = choices.live(fn, left, one, size)
             if folds and mask.startswith("%"):
                 mask = choices.held(fn, mask, one, size, self.vector_bits)
-            return self._block(s, base, one, mask, left, bool(near))
+            return self._block(s, base, one, mask, left, near)
 
         fn.loop(whole, extent, one, [], rest)
 

@@ -60,8 +60,7 @@ def _near(values: Values, base: Value, step: Value, offsets: Value, dtype: str) 
     """The same by registers of neighbours."""
     fn, one = values.fn, _BYTES // dtypes.itemsize(dtype)
     count = values.lanes // one
-    live = fn.call("i64", "llvm.smin.i64", [("i64", values.left), ("i64", str(values.lanes))])
-    last = fn.val(f"mul i64 {fn.val(f'add i64 {live}, -1')}, {step}")
+    last = fn.val(f"mul i64 {values.last_lane()}, {step}")
     end = fn.val(f"add i64 {fn.val(f'mul i64 {step}, {one - 1}')}, 1")
     kind, numbers = memory_type(dtype, one), f"<{one} x i32>"
     bases, carried = [], []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from symgraph import dtypes
 from symgraph.codegen import scalar_llvm as scalars
-from symgraph.codegen.literals import llvm_type, memory_type, suffix
+from symgraph.codegen.literals import llvm_type, memory_type
 from symgraph.codegen.values import FEW
 from symgraph.codegen.writer import FunctionWriter, Value
 from symgraph.loops.statements import Stmt, Store
@@ -93,17 +93,12 @@ def _gathered(
 
 
 def _words(values: Values, e: Expr, position: Expr, cond: Lanes | None) -> Value:
-    fn, lanes = values.fn, values.lanes
     where, mask = values.places_of(e.attr, position, e.dtype), values.live(cond)
-    kind, flags, pointers = llvm_type("int64", lanes), llvm_type("bool", lanes), f"<{lanes} x ptr>"
-    name = f"llvm.masked.gather.{suffix('int64', lanes)}.v{lanes}p0"
-    fn.declare(kind, name, [pointers, "i32", flags, kind])
-    live = mask or "splat (i1 true)"
-    words = f"{pointers} {where}, i32 {dtypes.itemsize(e.dtype)}, {flags} {live}, "
-    read = fn.fresh if e.attr in values.stored else fn.val
-    held = read(f"call {kind} @{name}({words}{kind} zeroinitializer)")
-    few = WORD // dtypes.itemsize(e.dtype)
-    return fn.val(f"bitcast {kind} {held} to {llvm_type(e.dtype, few * lanes)}")
+    read = values.fn.fresh if e.attr in values.stored else values.fn.val
+    size = dtypes.itemsize(e.dtype)
+    held = values.gathered(read, where, "int64", size, mask)
+    kind = llvm_type(e.dtype, WORD // size * values.lanes)
+    return values.fn.val(f"bitcast {llvm_type('int64', values.lanes)} {held} to {kind}")
 
 
 def _each(values: Values, e: Expr, position: Expr, step: Expr) -> Value:
@@ -112,7 +107,7 @@ def _each(values: Values, e: Expr, position: Expr, step: Expr) -> Value:
     fn, few = values.fn, int(values.shapes[e.attr][-1])
     base, apart = values.first_place(e.attr, position, e.dtype, step)
     kind, align = memory_type(e.dtype, few), dtypes.itemsize(e.dtype)
-    last = fn.val(f"add i64 {values.left}, -1") if values.mask is not None else ""
+    last = values.last_lane() if values.mask is not None else ""
     held = []
     for n in range(values.lanes):
         number = fn.call("i64", "llvm.smin.i64", [("i64", last), ("i64", str(n))]) if last else n

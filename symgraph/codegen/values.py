@@ -300,7 +300,16 @@ class Values:
         """The steps from lane to lane that are read as neighbours."""
         if mask is None:
             return STRIDES
-        return UNDER_MASK if mask == self.mask and self.left else PICKED
+        return UNDER_MASK if self._counted(mask) else PICKED
+
+    def _counted(self, mask: Value | None) -> bool:
+        """Whether a mask marks the first lanes, and how many of them is known."""
+        return mask is not None and mask == self.mask and self.left != ""
+
+    def last_lane(self) -> Value:
+        """The number of the last live lane, where that of live lanes is known."""
+        live = [("i64", self.left), ("i64", str(self.lanes))]
+        return self.fn.val(f"add i64 {self.fn.call('i64', 'llvm.smin.i64', live)}, -1")
 
     def _strided(
         self, read: Any, buffer: str, position: Expr, dtype: str, mask: Value | None, stride: int
@@ -312,10 +321,8 @@ class Values:
             return self._held(read, where, dtype, live, self.lanes)
 
         first, last = self.linear_at_first_lane(position, stride), ""
-        if mask is not None and mask == self.mask and self.left and stride > 0:
-            live = [("i64", self.left), ("i64", str(self.lanes))]
-            ends = self.fn.val(f"add i64 {self.fn.call('i64', 'llvm.smin.i64', live)}, -1")
-            last = self.fn.val(f"mul i64 {ends}, {stride}")
+        if stride > 0 and self._counted(mask):
+            last = self.fn.val(f"mul i64 {self.last_lane()}, {stride}")
         held = strided(self.fn, stride, first, mask, load, kind, self.lanes, last)
         return self._memory_value(held, dtype, self.lanes)
 
@@ -394,16 +401,11 @@ class Values:
     ) -> Lanes:
         if self.lanes == 1:
             raise ValueError(f"{position} needs lanes to gather")
-        kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
         step = self.uniform_stride(position)
 
         def scattered() -> list[Value]:
             where = self.places_of(buffer, position, dtype)
-            name = f"llvm.masked.gather.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
-            self.fn.declare(kind, name, [f"<{self.lanes} x ptr>", "i32", flags, kind])
-            live = mask or "splat (i1 true)"
-            args = f"<{self.lanes} x ptr> {where}, i32 {dtypes.itemsize(dtype)}, {flags} {live}, "
-            return [read(f"call {kind} @{name}({args}{kind} zeroinitializer)")]
+            return [self.gathered(read, where, dtype, dtypes.itemsize(dtype), mask)]
 
         if self.near and mask == self.mask and step is not None and self._is_near(step):
             mask = None  # places are repeated
@@ -413,6 +415,17 @@ class Values:
                 words = self, first, apart, offsets, dtype, scattered
                 return self._memory_value(near_rows_llvm.load(*words), dtype, self.lanes)
         return self._memory_value(scattered()[0], dtype, self.lanes)
+
+    def gathered(
+        self, read: Any, where: Value, dtype: str, align: int, mask: Value | None
+    ) -> Value:
+        """What lies at the lanes' addresses; 0 where the mask does not hold."""
+        kind, flags = memory_type(dtype, self.lanes), llvm_type("bool", self.lanes)
+        name = f"llvm.masked.gather.{_suffix(dtype, self.lanes)}.v{self.lanes}p0"
+        self.fn.declare(kind, name, [f"<{self.lanes} x ptr>", "i32", flags, kind])
+        live = mask or "splat (i1 true)"
+        args = f"<{self.lanes} x ptr> {where}, i32 {align}, {flags} {live}, "
+        return str(read(f"call {kind} @{name}({args}{kind} zeroinitializer)"))
 
     def reads_neighbours(
         self, buffer: str, indices: tuple[Expr, ...], lanes: Sequence[Expr]

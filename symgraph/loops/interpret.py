@@ -313,7 +313,9 @@ class _Machine:
     def _view(self, array: np.ndarray, dtype: str, shape: Sequence[Size]) -> np.ndarray:
         """The same memory under the parameter's shape and dtype: schedules merge axes and move
         elements as words, and legal kernels see complex numbers as pairs."""
-        if str(array.dtype) != dtype:
+        held = str(array.dtype)
+        pairs = dtypes.is_complex(held) and dtype == dtypes.real_of(held)
+        if pairs or dtypes.WORDS.get(held) == dtype:
             array = array.reshape(-1).view(dtypes.numpy_dtype(dtype))
         wanted = tuple(evaluate_size(s, self.sizes) for s in shape)
         if array.shape == wanted or array.size != np.prod(wanted, dtype=object):

@@ -22,14 +22,13 @@ from symgraph.loops.statements import (
 )
 from symgraph.scalar import Expr, const, node, postorder, rebuild, transform
 
-WORDS = {"complex64": "uint64", "float16": "uint16", "bfloat16": "uint16"}
 _LEAVES = ("load", "load_if", "var", "const")
 
 
 def as_words(kernel: Kernel) -> Kernel:
     """The kernel with words instead of the complex and narrow numbers that it only moves; itself
     where it moves none, or has folds."""
-    moved = {p.dtype for p in kernel.params if p.dtype in WORDS}
+    moved = {p.dtype for p in kernel.params if p.dtype in dtypes.WORDS}
     if not moved or any(isinstance(s, Fold) for s in walk(kernel.body)):
         return kernel
     for e in postorder([e for s in walk(kernel.body) for e in expressions(s)]):
@@ -37,7 +36,7 @@ def as_words(kernel: Kernel) -> Kernel:
             moved -= {e.dtype, *(a.dtype for a in e.args)}
     if not moved:
         return kernel
-    words = {dtype: WORDS[dtype] for dtype in moved}
+    words = {dtype: dtypes.WORDS[dtype] for dtype in moved}
     params = tuple(p._replace(dtype=words.get(p.dtype, p.dtype)) for p in kernel.params)
     return kernel._replace(params=params, body=_block(kernel.body, words))
 

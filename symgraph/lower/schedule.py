@@ -24,7 +24,6 @@ from symgraph.loops.statements import (
     If,
     Kernel,
     Let,
-    Param,
     Size,
     Stmt,
     Store,
@@ -65,7 +64,7 @@ def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset(), follows: bool
     """The kernel as it will be emitted. ``rooms``: the memory that it has for one row at a time;
     None where rows that it stores stay as they are: the processor could not store elements of many
     at once. ``follows``: so they do where it may be run on those of the product before it."""
-    if not follows and any(map(_moves_as_word, kernel.params)):
+    if not follows and any(p.dtype in dtypes.WORDS for p in kernel.params):
         kernel = moves.as_words(kernel)
     kernel = collapse(join_folds(kernel))
     path = perfect_nest(kernel.body)
@@ -87,10 +86,6 @@ def schedule(kernel: Kernel, rooms: Set[str] | None = frozenset(), follows: bool
         kernel = row_order.row_order(kernel)
         kernel = short_rows.short_rows(kernel, None if follows else rooms)
     return kernel if follows else row_ends.row_ends(kernel)
-
-
-def _moves_as_word(p: Param) -> bool:
-    return dtypes.is_complex(p.dtype) or dtypes.is_narrow(p.dtype)
 
 
 def collapse(kernel: Kernel) -> Kernel:

@@ -10,6 +10,7 @@ import pytest
 
 import symgraph as sg
 from symgraph import config, dtypes, stages
+from symgraph.errors import VerifyError
 from symgraph.loops.program import Run
 from symgraph.loops.text import program_text
 from symgraph.loops.verify import verify_program
@@ -126,3 +127,14 @@ def test_a_nan_keeps_its_bits() -> None:
     x, y = sg.vector("x", dtype="float16"), sg.vector("y", dtype="float16")
     got = sg.compile([x, y], sg.stack([sg.flip(x, 0), y], 1))(*[words.view("float16")] * 2)
     np.testing.assert_array_equal(got.view("uint16"), np.stack([words[::-1], words], 1))
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64"])
+def test_other_dtypes_are_no_words(dtype: str) -> None:
+    x = sg.vector("x", dtype="complex64")
+    f = sg.compile(x, sg.flip(x, 0))
+    program = stages.lower(f.definition, stages.optimized_graph(f.definition))
+    verify_program(program)
+    buffers = {n: b._replace(dtype=dtype) for n, b in program.buffers.items()}
+    with pytest.raises(VerifyError, match="not uint64"):
+        verify_program(program._replace(buffers=buffers))
