@@ -288,7 +288,8 @@ def link(
         elif kind == "constant":
             table[k] = constants[int(key)].ctypes.data
         elif kind == "blas":
-            table[k] = blas.blas_routine(key).address
+            quiet = key == "quiet"
+            table[k] = blas.quiet_record() if quiet else blas.blas_routine(key).address
         elif kind == "team":
             table[k] = getattr(thread_team(), key)
         elif kind == "parts":

@@ -23,12 +23,14 @@ from symgraph.loops.program import Buffer, Call
 from symgraph.runtime.later import Later
 
 if TYPE_CHECKING:
+    from symgraph.codegen import batches_llvm as batches
     from symgraph.codegen import cholesky_lanes_llvm as cholesky_lanes
     from symgraph.codegen import in_lanes_llvm as in_lanes
     from symgraph.codegen import lu_lanes_llvm as lu_lanes
     from symgraph.codegen import trsm_lanes_llvm as trsm_lanes
     from symgraph.codegen.program_llvm import ProgramModule
 else:
+    batches = Later("symgraph.codegen.batches_llvm")
     cholesky_lanes = Later("symgraph.codegen.cholesky_lanes_llvm")
     in_lanes = Later("symgraph.codegen.in_lanes_llvm")
     lu_lanes = Later("symgraph.codegen.lu_lanes_llvm")
@@ -290,7 +292,10 @@ def emit_call(
     def library() -> list[Value]:
         # of a, turned, lu, pivots the library has the second and the last
         own = operands[1::2] if params["name"] == "getrf" and params.get("lanes") else operands
-        return [ROUTINES[params["name"]](Writer(fn, table, values, own), params)]
+        routine = ROUTINES[params["name"]]
+        if max(len(buffer.shape) for _, buffer in own) > 2:  # many matrices
+            return [batches.emit(fn, shared, values, own, params, routine)]
+        return [routine(Writer(fn, table, values, own), params)]
 
     if not params.get("lanes"):
         return library()[0]

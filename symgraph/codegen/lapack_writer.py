@@ -22,9 +22,12 @@ class Writer:
 
     def __init__(
         self, fn: FunctionWriter, table: Table, values: Values,
-        operands: Sequence[tuple[Value, Buffer]],
+        operands: Sequence[tuple[Value, Buffer]], part: tuple[Value, Value] | None = None,
     ) -> None:  # fmt: skip
+        """``part``: from which matrix of the batch to which it goes, where that is not all."""
         self.fn, self.table, self.values, self.operands = fn, table, values, operands
+        self.part = part
+        self.spare: tuple[int, ...] = ()  # operands that are workspaces
 
     def shape(self, k: int) -> tuple[Size, ...]:
         return self.operands[k][1].shape
@@ -91,6 +94,8 @@ class Writer:
             for k, core in enumerate(cores)
         ]  # fmt: skip
         size = values.uniform(elements(self.shape(guard)))
+        self.spare = tuple(k for k, core in enumerate(cores) if core < 0)
+        begin, end = self.part or ("0", count)
 
         def one(i: Value, carried: list[Value]) -> list[Value]:
             places = [self.element(k, i, step) for k, step in enumerate(steps)]
@@ -99,7 +104,7 @@ class Writer:
 
         def some() -> list[Value]:
             with values.inside():
-                return fn.loop(0, count, 1, [("i1", "false")], one)
+                return fn.loop(begin, end, 1, [("i1", "false")], one)
 
         if size.isdigit():
             return some()[0] if size != "0" else "false"

@@ -256,6 +256,8 @@ class ProgramFunction:
                 if step.routine == "matmul":
                     name = _product_name(self.program, step)
                 shared = step.routine in ("matmul", "fourier")
+                if step.routine == "lapack":  # many matrices
+                    shared = any(len(self.program.buffers[b].shape) > 2 for b in step.buffers)
                 if "epilogue" in params:
                     origins += profile.lines_of(params["epilogue"].kernel.name)
             case Copy():

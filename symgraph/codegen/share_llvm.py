@@ -19,7 +19,7 @@ from symgraph.codegen.writer import FunctionWriter, ModuleWriter, Value
 from symgraph.loops.compute import elements
 from symgraph.loops.cost import AWAKE
 from symgraph.loops.memory import ALIGNMENT
-from symgraph.loops.program import Phase
+from symgraph.loops.program import Buffer, Phase
 from symgraph.loops.statements import Param, Size
 from symgraph.scalar import as_expr, as_size
 
@@ -65,7 +65,7 @@ class Sharing:
         self, fn: FunctionWriter, values: Values, phase: Phase, address: Value, words: Words,
         turns: Value, cost: Value,
     ) -> Value:  # fmt: skip
-        rooms = [_room(values, phase.kernel.params[k]) for k in phase.private]
+        rooms = [room_of(values, phase.kernel.params[k]) for k in phase.private]
         total = rooms[0] if rooms else "0"
         for size in rooms[1:]:
             total = fn.val(f"add i64 {total}, {size}")
@@ -164,6 +164,7 @@ def memcpy(fn: FunctionWriter, target: Value, source: Value, count: Value) -> No
     fn.raw(f"call void @{name}(ptr {target}, ptr {source}, i64 {count}, i1 false)")
 
 
-def _room(values: Values, param: Param) -> Value:
+def room_of(values: Values, param: Param | Buffer) -> Value:
+    """The bytes of a buffer, rounded so that the next one is aligned too."""
     size = as_expr(elements(param.shape)) * dtypes.itemsize(param.dtype)
     return values.uniform(as_size((size + (ALIGNMENT - 1)) // ALIGNMENT * ALIGNMENT))

@@ -216,3 +216,34 @@ def _thread_function(verb: str) -> Any:
                 if address:
                     return ctypes.CFUNCTYPE(None, ctypes.c_int)(address)
     return None
+
+
+# one thread for a while ---------------------------------------------------------------------------
+
+#: where in a record of 32 bytes compiled code finds a lock (i32), how many have asked for quiet
+#: (i32), the threads that there were before (i64), and the functions that get and set them
+QUIET = {"lock": 0, "users": 4, "before": 8, "get": 16, "set": 24}
+
+
+@functools.cache
+def quiet_record() -> int:
+    """The address of the record by which compiled code has the library use one thread while the
+    team's threads call it, each for matrices of its own. Its functions are 0 where the library
+    cannot be told. A child process begins with what its parent had before."""
+    memory = ctypes.create_string_buffer(32)
+    record = ctypes.addressof(memory)
+    for verb in ("get", "set"):
+        function = _thread_function(verb)
+        address = 0 if function is None else ctypes.cast(function, ctypes.c_void_p).value
+        ctypes.c_int64.from_address(record + QUIET[verb]).value = address or 0
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=functools.partial(_after_fork, memory))
+    return record
+
+
+def _after_fork(memory: Any) -> None:
+    record = ctypes.addressof(memory)
+    users = ctypes.c_int32.from_address(record + QUIET["users"])
+    if users.value:
+        set_blas_threads(ctypes.c_int64.from_address(record + QUIET["before"]).value)
+    users.value = ctypes.c_int32.from_address(record + QUIET["lock"]).value = 0
